@@ -1,0 +1,52 @@
+# Everything starts here: `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format types bench reference docs clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## make .venv and install Tandem with pinned dependencies
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Tandem needs Python 3.11 or newer: make PYTHON=python3.12"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: setup  ## draw a dataset, train a small BicycleGAN on it, sample and measure it; writes runs/demo/index.html
+	$(BIN)/tandem demo --out runs/demo
+
+test: setup  ## run the test suite
+	$(BIN)/python -m pytest -m 'not slow and not gpu'
+
+test-slow: setup  ## run the tests that take minutes, and those that need a GPU where there is one
+	$(BIN)/python -m pytest -m 'slow or gpu'
+
+lint: setup  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup  ## mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup  ## check types
+	$(BIN)/pyright
+
+bench: setup  ## measure training step, memory and sampling on this machine
+	$(BIN)/tandem bench
+
+reference: setup  ## hold the training step against the reference numbers in tests/fixtures
+	$(BIN)/python tools/check_reference.py tests/fixtures/reference/*/
+
+docs: setup  ## remake the pictures of the README from runs/demo
+	$(BIN)/python tools/readme_pictures.py
+
+clean:  ## remove the environment and caches (runs and datasets stay)
+	rm -rf $(VENV) .pytest_cache .ruff_cache build dist src/*.egg-info

@@ -1,0 +1,38 @@
+"""Tandem: image-to-image translation in PyTorch, one input image, many plausible outputs.
+
+    import tandem
+
+    translator = tandem.load("runs/shoes")
+    images = translator("drawing.png", num_samples=5, seed=0)
+
+The names below are imported when they are first used, so that ``import tandem`` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tandem.version import __version__
+
+if TYPE_CHECKING:
+    from tandem.config.run import RunConfig
+    from tandem.inference.translator import Translator, load
+    from tandem.training.trainer import train
+
+__all__ = ["RunConfig", "Translator", "__version__", "load", "train"]
+
+_HOMES = {
+    "RunConfig": "tandem.config.run",
+    "Translator": "tandem.inference.translator",
+    "load": "tandem.inference.translator",
+    "train": "tandem.training.trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tandem' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
