@@ -1,0 +1,297 @@
+"""Image files, arrays and tensors: the one place where images are decoded and values change range.
+
+An *array* is ``(H, W, C)``, unsigned integers, with C channels: 1 luma, 2 luma + alpha, 3 RGB, 4 RGBA.
+A *tensor* is ``(C, H, W)``, float32, [-1, 1]. How a file becomes an array:
+
+- EXIF rotation is applied; EXIF that cannot be parsed counts as none, as in image viewers.
+- Only the first frame of an animation is read. Colour profiles are not applied.
+- Palettes become RGB, or RGBA where the palette is transparent. CMYK, YCbCr, HSV and LAB become RGB by
+  Pillow's rules.
+- 1-bit becomes 0 and 255. 16-bit grayscale becomes 8-bit as round(value / 257), so that 65535 is 255;
+  16-bit colour is cut to its high byte by Pillow. Floating-point images are refused: their range is unknown.
+- Alpha is composited over white where 1 or 3 channels are asked for; 2 and 4 channels keep it.
+- Luma is ITU-R 601 of the (composited) colour; luma becomes RGB by repetition.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from tandem.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import torch
+
+ImageSource = Path | bytes | BinaryIO
+ResizeMethod = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+MAX_PIXELS = 100_000_000
+"""Images with more pixels are refused before they are decoded."""
+
+_NETPBM_SUFFIXES = frozenset({".pbm", ".pgm", ".pnm", ".ppm"})
+IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
+    ".bmp",
+    ".gif",
+    ".jp2",
+    ".jpeg",
+    ".jpg",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".webp",
+}
+"""Lower-case suffixes of the files that count as images."""
+
+# Pillow's other decoders are left out on purpose: some run external programs (EPS) and few are hardened.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
+
+# What Pillow's decoders raise on damaged or hostile files, besides UnidentifiedImageError (an OSError).
+_DECODER_ERRORS = (
+    *(OSError, EOFError, MemoryError, OverflowError, ZeroDivisionError, NotImplementedError, RuntimeError),
+    *(SyntaxError, ValueError, TypeError, AttributeError, LookupError, AssertionError, struct.error),
+)
+
+
+class ImageReadError(DataError):
+    """An image that cannot be read; `file` names it and `reason` says why."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
+    """Read an image as an array with a given number of channels.
+
+    Args:
+        source: A path, the bytes of a file, or an open binary file (read from its beginning).
+        channels: 1 luma, 2 luma + alpha, 3 RGB, 4 RGBA; see the module for the rules.
+
+    Returns:
+        ``(H, W, channels)``, uint8, upright.
+
+    Raises:
+        ImageReadError: The file is missing, damaged, truncated, too large or no image.
+    """
+    return convert_channels(read_native(source), channels)
+
+
+def read_native(source: ImageSource) -> np.ndarray:
+    """Read an image with the channels that it has: ``(H, W, 1 to 4)``, uint8, upright; see `read_image`."""
+    with _opened(source) as (image, name):
+        return _upright_array(image, name)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """The ``(width, height)`` that `read_image` gives, from the file's header where that is enough.
+
+    A PNG whose header has no EXIF is decoded, since its EXIF may follow the pixels; so is a TIFF.
+
+    Raises:
+        ImageReadError: The file is missing, damaged, too large or no image.
+    """
+    with _opened(path) as (image, _):
+        if image.format == "TIFF":  # turned by Pillow when it is loaded
+            image.load()
+        width, height = image.size
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
+    """Convert an open Pillow image by the rules of `read_image`: ``(H, W, channels)``, uint8, upright."""
+    name = str(getattr(image, "filename", "") or "image")
+    with _decoding(name):
+        array = _upright_array(image, name)
+    return convert_channels(array, channels)
+
+
+def pil_from_array(array: np.ndarray) -> Image.Image:
+    """Convert ``(H, W, C)`` to a Pillow image: uint8 with 1 to 4 channels, or uint16 with one (mode I;16)."""
+    channels = array.shape[2] if array.ndim == 3 else 0
+    wide = array.dtype == np.uint16 and channels == 1
+    if not wide and (array.dtype != np.uint8 or channels not in (1, 2, 3, 4)):
+        raise DataError(
+            f"An array of shape {array.shape} and type {array.dtype} has no picture form: expected "
+            "(H, W, C), uint8 with C from 1 to 4, or uint16 with C = 1."
+        )
+    return Image.fromarray(np.ascontiguousarray(array[:, :, 0] if channels == 1 else array))
+
+
+def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
+    """Convert between luma, luma + alpha, RGB and RGBA: ``(H, W, 1 to 4)`` to ``(H, W, channels)``, uint8."""
+    if channels not in (1, 2, 3, 4):
+        raise ConfigError(f"{channels} channels were asked for; image files give 1, 2, 3 or 4.")
+    given = array.shape[2]
+    if given == channels:
+        return array
+    colour, alpha = (array[:, :, :-1], array[:, :, -1:]) if given in (2, 4) else (array, None)
+    if alpha is not None and channels in (1, 3):
+        colour = _over_white(colour, alpha)
+    if colour.shape[2] == 3 and channels in (1, 2):
+        colour = np.array(Image.fromarray(np.ascontiguousarray(colour)).convert("L"))[:, :, None]
+    if colour.shape[2] == 1 and channels in (3, 4):
+        colour = np.repeat(colour, 3, axis=2)
+    if channels in (1, 3):
+        return colour
+    return np.concatenate([colour, np.full_like(colour[:, :, :1], 255) if alpha is None else alpha], axis=2)
+
+
+def resize(array: np.ndarray, height: int, width: int, *, method: ResizeMethod = "bicubic") -> np.ndarray:
+    """Resize ``(H, W, C)``, uint8 or uint16, to ``(height, width, C)``, antialiased when it shrinks.
+
+    Each channel is resized by itself: alpha does not weigh the colours. The same size returns `array` itself.
+    """
+    if array.shape[:2] == (height, width):
+        return array
+    maximum = 2 * half_range(array.dtype)
+    resampling = Image.Resampling[method.upper()]
+    if array.dtype == np.uint8:
+        step = 3 if array.shape[2] == 3 else 1
+        parts = [array[:, :, first : first + step] for first in range(0, array.shape[2], step)]
+        images = [pil_from_array(part).resize((width, height), resampling) for part in parts]
+        return np.concatenate([np.array(image).reshape(height, width, step) for image in images], axis=2)
+    planes = [Image.fromarray(plane) for plane in np.moveaxis(array, 2, 0).astype(np.float32)]
+    values = np.stack([np.array(plane.resize((width, height), resampling)) for plane in planes], axis=2)
+    return np.rint(np.clip(values, 0, maximum)).astype(array.dtype)
+
+
+def to_floats(array: np.ndarray) -> np.ndarray:
+    """Convert ``(H, W, C)``, uint8 or uint16, to ``(C, H, W)``, float32: 0 is -1, the maximum is 1."""
+    values = np.ascontiguousarray(np.moveaxis(array, 2, 0), dtype=np.float32)
+    values /= half_range(array.dtype)
+    values -= 1
+    return values
+
+
+def from_floats(values: np.ndarray, dtype: npt.DTypeLike = np.uint8) -> np.ndarray:
+    """Convert ``(..., C, H, W)`` in [-1, 1] to ``(..., H, W, C)`` of `dtype` (uint8 or uint16).
+
+    Values are clamped to [-1, 1] and rounded to nearest, so that `to_floats` is undone exactly.
+
+    Raises:
+        DataError: A value is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise DataError(f"An image of shape {tuple(values.shape)} holds values that are not finite.")
+    scaled = np.rint((np.clip(values, -1, 1) + 1) * half_range(dtype))
+    return np.ascontiguousarray(np.moveaxis(scaled, -3, -1), dtype=dtype)
+
+
+def to_tensor(array: np.ndarray) -> "torch.Tensor":
+    """`to_floats` as a tensor."""
+    import torch  # noqa: PLC0415  (decoding alone must not load torch)
+
+    return torch.from_numpy(to_floats(array))
+
+
+def to_array(tensor: "torch.Tensor", dtype: npt.DTypeLike = np.uint8) -> np.ndarray:
+    """`from_floats` of a tensor of any device and floating type."""
+    return from_floats(tensor.detach().cpu().float().numpy(), dtype)
+
+
+def half_range(dtype: npt.DTypeLike) -> float:
+    """How many steps of an array's type make one unit of [-1, 1]: 127.5 of uint8, 32767.5 of uint16."""
+    if np.dtype(dtype) not in (np.uint8, np.uint16):
+        raise DataError(f"Images are uint8 or uint16 arrays, not {np.dtype(dtype)}.")
+    return np.iinfo(dtype).max / 2
+
+
+@contextmanager
+def _opened(source: ImageSource) -> Iterator[tuple[Image.Image, str]]:
+    name = str(source if isinstance(source, Path) else getattr(source, "name", "image data"))
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with _decoding(name), Image.open(stream, formats=_FORMATS) as image:
+        _check_size(image, name)
+        yield image, name
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Turn whatever Pillow raises into an `ImageReadError` with a reason that a user can act on."""
+    try:
+        yield
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        empty = Path(name).is_file() and Path(name).stat().st_size == 0
+        formats = ", ".join(_FORMATS)
+        reason = "the file is empty (0 bytes)" if empty else f"not an image, or of none of the formats {formats}"
+        raise ImageReadError(name, reason) from error
+    except Image.DecompressionBombError as error:
+        raise ImageReadError(name, f"too large, at most {MAX_PIXELS} pixels are read ({error})") from error
+    except _DECODER_ERRORS as error:
+        known = isinstance(error, OSError) and error.strerror
+        raise ImageReadError(name, known or f"damaged or truncated ({error or type(error).__name__})") from error
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageReadError(name, f"too large: {width} x {height} pixels, at most {MAX_PIXELS} pixels are read")
+    if width * height == 0:
+        raise ImageReadError(name, f"has no pixels ({width} x {height})")
+
+
+def _upright_array(image: Image.Image, name: str) -> np.ndarray:
+    _check_size(image, name)
+    image.load()
+    mode = image.mode
+    if mode == "I" or mode.startswith("I;16"):
+        array = _from_sixteen_bits(image, name)
+    elif mode in ("1", "L", "LA", "La"):
+        array = np.array(image.convert("LA" if image.has_transparency_data else "L"))
+    elif mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"):
+        array = np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    else:
+        raise ImageReadError(
+            name,
+            f"has pixels of the kind '{mode}', whose range is not known: save it with 8 or 16 bits a channel",
+        )
+    array = array.reshape(*array.shape[:2], -1)
+    return np.ascontiguousarray(_rotated(array, _orientation(image)))
+
+
+def _from_sixteen_bits(image: Image.Image, name: str) -> np.ndarray:
+    values = np.array(image).astype(np.int64)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise ImageReadError(name, f"has values from {low} to {high}; grayscale is read from 0 to 65535")
+    # 257 is odd, so there are no ties and this is exactly round(value / 257).
+    luma = ((values + 128) // 257).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return luma
+    return np.stack([luma, np.where(values == transparent, 0, 255).astype(np.uint8)], axis=2)
+
+
+def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    weight = alpha.astype(np.uint16)
+    return ((colour * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DECODER_ERRORS:
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _rotated(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Bring stored pixels upright; the numbers are those of EXIF's Orientation."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array[::-1] if orientation in (3, 4, 7, 8) else array

@@ -1,0 +1,177 @@
+"""Batches without end from any position of the run, the same ones for any number of worker processes."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self, TypedDict
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from tandem.data.datasets import Sample
+from tandem.errors import ConfigError, DataError
+
+
+class Batch(TypedDict):
+    """Samples of consecutive positions: `a` and `b` are ``(N, C, H, W)``, float32, [-1, 1], on the CPU."""
+
+    a: torch.Tensor
+    b: torch.Tensor
+    names: list[str]
+    positions: list[int]
+
+
+class SampleSource(Protocol):
+    """What a loader reads from: a sample for every position from 0, without end."""
+
+    def __getitem__(self, position: int) -> Sample:
+        """The sample at a position, raising `DataError` where a file cannot be read."""
+        ...
+
+
+class BatchLoader:
+    """An iterator over batches, made by `make_loader`; a context manager, whose end stops the workers."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        # The iterator is the only owner of the workers: they end when the reference to it is dropped.
+        self._batches: Iterator[Batch | _Failure] | None = iter(loader)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        """The next batch.
+
+        Raises:
+            DataError: A file of it could not be read, in whichever process.
+        """
+        if self._batches is None:
+            raise RuntimeError("This loader is closed.")
+        batch = next(self._batches)
+        if isinstance(batch, _Failure):
+            raise batch.error
+        return batch
+
+    def close(self) -> None:
+        """Stop the workers and wait for their end; closing twice does nothing."""
+        self._batches = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def make_loader(
+    dataset: SampleSource,
+    *,
+    start: int,
+    batch_size: int,
+    num_workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    pin_memory: bool = False,
+) -> BatchLoader:
+    """Start loading batches from a position of the run.
+
+    A global batch is `world_size` times `batch_size` consecutive positions, the first one from `start` on;
+    each process gets its own contiguous share of it. The batches are the same ones, in the same order, for
+    any number of workers, and the global random state of torch is not touched.
+
+    Args:
+        dataset: Where samples come from; it is sent to the workers.
+        start: The position of the first sample, i.e. how many the whole run has used before.
+        batch_size: Samples in a batch of one process.
+        num_workers: Processes that decode; 0 decodes in this one.
+        rank: The number of this process among those that train together.
+        world_size: How many processes train together.
+        pin_memory: Put batches into page-locked memory, for asynchronous copies to a GPU.
+
+    Returns:
+        An endless iterator, to be closed.
+    """
+    problems = [
+        text
+        for wrong, text in (
+            (start < 0, f"start is {start}, it must be at least 0"),
+            (batch_size < 1, f"the batch size is {batch_size}, it must be at least 1"),
+            (num_workers < 0, f"the number of workers is {num_workers}, it must be at least 0"),
+            (not 0 <= rank < world_size, f"rank is {rank}, it must be from 0 to {world_size - 1}"),
+        )
+        if wrong
+    ]
+    if problems:
+        raise ConfigError(f"The loader cannot be made: {'; '.join(problems)}.")
+    loader = DataLoader(
+        _Guarded(dataset),
+        batch_sampler=_Positions(start + rank * batch_size, batch_size, world_size * batch_size),
+        num_workers=num_workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_init_worker,
+        prefetch_factor=2 if num_workers else None,
+        generator=torch.Generator(),  # without one of its own it would draw from the global state
+    )
+    return BatchLoader(loader)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error on its way to the training process; raised in a worker, torch would bury it in a traceback."""
+
+    error: DataError
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """The positions of each batch of this process, without end."""
+
+    first: int
+    batch_size: int
+    stride: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self.first
+        while True:
+            yield list(range(first, first + self.batch_size))
+            first += self.stride
+
+
+class _Guarded(Dataset["Sample | _Failure"]):
+    def __init__(self, source: SampleSource) -> None:
+        self._source = source
+
+    def __getitem__(self, position: int) -> "Sample | _Failure":
+        try:
+            return self._source[position]
+        except DataError as error:
+            return _Failure(error)
+
+
+def _collate(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
+    good: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, _Failure):
+            return sample
+        good.append(sample)
+    return Batch(
+        a=torch.stack([sample["a"] for sample in good]),
+        b=torch.stack([sample["b"] for sample in good]),
+        names=[sample["name"] for sample in good],
+        positions=[sample["position"] for sample in good],
+    )
+
+
+def _init_worker(worker: int) -> None:
+    """Leave Ctrl-C and termination to the training process, which saves its state and then ends its workers.
+
+    Both reach the whole process group; a worker that died first would end the run before it has saved.
+    torch itself limits each worker to one thread.
+    """
+    del worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
