@@ -1,0 +1,219 @@
+"""Writing the demo dataset as an ordinary folder of pairs, interruptible at any moment."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tandem.data.synthetic.drawing import (
+    GENERATOR_VERSION,
+    MAX_SIZE,
+    MIN_SIZE,
+    draw_pair,
+    kind_of,
+    mode_of,
+)
+from tandem.data.synthetic.info import (
+    FORMAT,
+    INFO_NAME,
+    LAYOUTS,
+    MAX_COUNT,
+    SPLITS,
+    Layout,
+    Split,
+    mode_records,
+    read_json,
+)
+from tandem.errors import ConfigError, DataError, listed
+from tandem.files import atomic_write_bytes, atomic_write_text
+
+PARTIAL_NAME = "demo.partial.json"
+"""Says, until the dataset is complete, what it is going to be."""
+
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+
+
+@dataclass(frozen=True)
+class _Task:
+    files: tuple[Path, ...]
+    index: int
+    size: int
+    seed: int
+
+
+def split_index(split: Split, number: int) -> int:
+    """The index of the pair with this number (from 1) in a split; splits never share one."""
+    return SPLITS.index(split) * MAX_COUNT + number - 1
+
+
+def write_dataset(
+    out: Path,
+    *,
+    size: int = 64,
+    seed: int = 0,
+    num_train: int = 2000,
+    num_val: int = 50,
+    num_test: int = 50,
+    layout: Layout = "side_by_side",
+    num_workers: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write the demo dataset, or complete one that an interrupted call with the same parameters began.
+
+    ``side_by_side`` writes ``out/train/00001.png`` with A on the left and B on the right, ``folders`` writes
+    ``out/trainA/00001.png`` and ``out/trainB/00001.png``; the same for ``val`` and ``test``.
+    ``out/demo.json`` holds the modes and the truth about every file; it is written last.
+    The result does not depend on interruptions or on the number of workers.
+
+    Args:
+        out: The folder; made if it does not exist.
+        size: Side of the pictures in pixels.
+        seed: Other seeds give other objects.
+        num_train: Pairs in the training split.
+        num_val: Pairs in the validation split.
+        num_test: Pairs in the test split.
+        layout: How pairs lie on disk.
+        num_workers: Processes; with more than one, the calling script needs the usual ``if __name__`` guard.
+        on_progress: Called with the number of pairs that are there and of all pairs.
+
+    Returns:
+        `out`.
+
+    Raises:
+        ConfigError: If an argument is out of range.
+        DataError: If `out` holds another demo dataset, or other files.
+    """
+    counts: dict[Split, int] = {"train": num_train, "val": num_val, "test": num_test}
+    _check(size, counts, layout, num_workers)
+    parameters = {
+        "format": FORMAT,
+        "generator": GENERATOR_VERSION,
+        "size": size,
+        "seed": seed,
+        "layout": layout,
+    }
+    parameters |= {f"num_{split}": count for split, count in counts.items()}
+    out = Path(out)
+    _claim(out, parameters)
+    tasks = [
+        _Task(_files(out, layout, split, number), split_index(split, number), size, seed)
+        for split in SPLITS
+        for number in range(1, counts[split] + 1)
+    ]
+    missing = [task for task in tasks if not all(_is_complete(file) for file in task.files)]
+    done = len(tasks) - len(missing)
+    if on_progress:
+        on_progress(done, len(tasks))
+    for _ in _written(missing, num_workers):
+        done += 1
+        if on_progress:
+            on_progress(done, len(tasks))
+    if not (out / INFO_NAME).exists():
+        atomic_write_text(out / INFO_NAME, _describe(parameters, counts))
+    (out / PARTIAL_NAME).unlink(missing_ok=True)
+    return out
+
+
+def _check(size: int, counts: dict[Split, int], layout: str, num_workers: int) -> None:
+    problems = []
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        problems.append(f"size is {size}, expected {MIN_SIZE} to {MAX_SIZE}")
+    problems += [
+        f"num_{split} is {count}, expected 0 to {MAX_COUNT}"
+        for split, count in counts.items()
+        if not 0 <= count <= MAX_COUNT
+    ]
+    if not any(counts.values()):
+        problems.append("there would be no pair at all: ask for at least one")
+    if layout not in LAYOUTS:
+        problems.append(f"layout is '{layout}', expected one of {', '.join(LAYOUTS)}")
+    if num_workers < 1:
+        problems.append(f"num_workers is {num_workers}, expected 1 or more")
+    if problems:
+        raise ConfigError(f"The demo dataset cannot be made:\n{listed(problems)}")
+
+
+def _claim(out: Path, parameters: dict[str, Any]) -> None:
+    """Make sure that the folder is ours and made with these parameters; clear what a killed call left."""
+    found = next((out / name for name in (INFO_NAME, PARTIAL_NAME) if (out / name).exists()), None)
+    if found is None:
+        if out.exists() and (not out.is_dir() or any(file for file in out.iterdir() if not _is_leftover(file))):
+            raise DataError(f"{out} exists and is not a demo dataset. Choose a new or an empty folder.")
+        atomic_write_text(out / PARTIAL_NAME, json.dumps(parameters, indent=1) + "\n")
+    else:
+        there = read_json(found)
+        different = [
+            f"{name}: it has {there.get(name)!r}, asked for {value!r}"
+            for name, value in parameters.items()
+            if there.get(name) != value
+        ]
+        if different:
+            raise DataError(
+                f"{out} already holds a demo dataset that was made with other parameters:\n"
+                f"{listed(different)}\n"
+                "Choose another folder, remove this one, or ask for the parameters that it has."
+            )
+    for folder in (out, *(path for path in out.iterdir() if path.is_dir())):
+        for file in folder.iterdir():
+            if _is_leftover(file):
+                file.unlink()
+
+
+def _is_leftover(file: Path) -> bool:
+    """Whether a file is one that an atomic write did not live to rename."""
+    return file.name.startswith(".") and file.suffix == ".tmp" and (".png." in file.name or ".json." in file.name)
+
+
+def _files(out: Path, layout: Layout, split: Split, number: int) -> tuple[Path, ...]:
+    name = f"{number:05d}.png"
+    if layout == "side_by_side":
+        return (out / split / name,)
+    return (out / f"{split}A" / name, out / f"{split}B" / name)
+
+
+def _is_complete(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            opened.seek(-len(_PNG_END), io.SEEK_END)
+            return opened.read() == _PNG_END
+    except OSError:
+        return False
+
+
+def _written(tasks: list[_Task], num_workers: int) -> Iterator[None]:
+    if num_workers == 1 or len(tasks) < 2:
+        yield from map(_write, tasks)
+        return
+    # A forked child of a process that uses threads (torch) may hang, so start fresh ones.
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_write, tasks, chunksize=8)
+
+
+def _write(task: _Task) -> None:
+    drawing = draw_pair(task.index, size=task.size, seed=task.seed)
+    pictures = [drawing.a, drawing.b]
+    if len(task.files) == 1:
+        pictures = [np.hstack(pictures)]
+    for file, picture in zip(task.files, pictures, strict=True):
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, format="PNG")
+        atomic_write_bytes(file, buffer.getvalue())
+
+
+def _describe(parameters: dict[str, Any], counts: dict[Split, int]) -> str:
+    seed = parameters["seed"]
+    files = {}
+    for split, count in counts.items():
+        indices = {f"{number:05d}": split_index(split, number) for number in range(1, count + 1)}
+        files[split] = {
+            stem: {"index": index, "mode": mode_of(index, seed=seed), "kind": kind_of(index, seed=seed)}
+            for stem, index in indices.items()
+        }
+    return json.dumps({**parameters, "modes": mode_records(), "files": files}, indent=1) + "\n"
