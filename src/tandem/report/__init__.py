@@ -1,0 +1,1 @@
+"""Pictures, charts, static pages and progress lines that show what a run does; needs no torch."""

@@ -1,0 +1,185 @@
+"""Joining pictures into one, and writing pictures to files."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tandem.errors import ConfigError, DataError
+from tandem.files import atomic_write_bytes
+
+Picture = np.ndarray | Image.Image
+
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+_SMALLEST_TITLE = 9  # px; below that the letters are no longer readable
+_TITLE_COLOUR = {"light": (40, 40, 38), "dark": (225, 224, 220)}
+
+
+def to_image(picture: Picture) -> Image.Image:
+    """Return a picture as a PIL image.
+
+    Args:
+        picture: `(H, W)` or `(H, W, C)` uint8 with C in {1, 3, 4} (gray, RGB, RGBA), or a PIL image, which
+            is returned as it is.
+
+    Raises:
+        DataError: another type, shape or number of channels.
+    """
+    if isinstance(picture, Image.Image):
+        return picture
+    known = picture.dtype == np.uint8 and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (1, 3, 4)))
+    if not known or 0 in picture.shape:
+        raise DataError(
+            f"A picture must be uint8 of shape (H, W, C) with C in 1, 3 or 4, not {picture.dtype} of "
+            f"shape {tuple(picture.shape)}. Convert it (range 0 to 255, channels last) first."
+        )
+    single = picture.ndim == 3 and picture.shape[2] == 1
+    return Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if single else picture))
+
+
+def flatten(image: Image.Image, background: int = 255) -> Image.Image:
+    """Return an opaque gray ("L") or RGB picture; transparent parts show the gray value `background`."""
+    if not image.has_transparency_data:
+        return image if image.mode == "L" else image.convert("RGB")
+    below = Image.new("RGBA", image.size, (background, background, background, 255))
+    return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
+
+
+def image_grid(
+    rows: Sequence[Sequence[Picture | None]],
+    *,
+    column_titles: Sequence[str] | None = None,
+    row_titles: Sequence[str] | None = None,
+    padding: int = 2,
+    background: int = 255,
+    scale: int = 1,
+) -> Image.Image:
+    """Join rows of pictures into one RGB picture.
+
+    Every cell has the size of the largest picture; smaller ones stand in the middle of theirs, rounded to the
+    upper left. The top left corner of cell (row r, column c) is at
+    `(left + padding + c·(cell_width + padding), top + padding + r·(cell_height + padding))`, where left and
+    top are the room that the titles take: 0 without titles.
+
+    Args:
+        rows: Pictures as in `to_image`; `None` leaves a cell empty, short rows are filled up with such cells.
+        column_titles: One text above each column; too long ones are set smaller, then cut off.
+        row_titles: One text to the left of each row.
+        padding: Pixels between the cells and around them.
+        background: Gray value 0 to 255 behind the pictures and behind transparent parts of them.
+        scale: Each pixel becomes `scale`×`scale` equal ones, for pictures too small to see.
+
+    Raises:
+        DataError: no picture at all, or something that is not a picture.
+        ConfigError: a number of titles that does not fit, or an option out of range.
+    """
+    images = [[None if cell is None else to_image(cell) for cell in row] for row in rows]
+    present = [image for row in images for image in row if image is not None]
+    if not present:
+        raise DataError("A grid needs at least one picture, but every cell is empty.")
+    num_columns = max(len(row) for row in images)
+    _check_titles("column", column_titles, num_columns)
+    _check_titles("row", row_titles, len(images))
+    if scale < 1 or padding < 0 or not 0 <= background <= 255:
+        raise ConfigError(
+            f"scale must be at least 1, padding at least 0 and background 0 to 255, not {scale}, {padding} "
+            f"and {background}."
+        )
+    cell_width = scale * max(image.width for image in present)
+    cell_height = scale * max(image.height for image in present)
+
+    size = min(20, max(11, cell_width // 9))
+    left = _row_title_width(row_titles, size) if row_titles else 0
+    top = size + 8 if column_titles else 0
+    canvas = Image.new(
+        "RGB",
+        (
+            left + padding + num_columns * (cell_width + padding),
+            top + padding + len(images) * (cell_height + padding),
+        ),
+        (background,) * 3,
+    )
+    for r, row in enumerate(images):
+        for c, image in enumerate(row):
+            if image is not None:
+                drawn = flatten(image, background)
+                if scale > 1:
+                    drawn = drawn.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+                x = left + padding + c * (cell_width + padding) + (cell_width - drawn.width) // 2
+                y = top + padding + r * (cell_height + padding) + (cell_height - drawn.height) // 2
+                canvas.paste(drawn, (x, y))
+
+    draw = ImageDraw.Draw(canvas)
+    colour = _TITLE_COLOUR["light" if background >= 128 else "dark"]
+    for c, title in enumerate(column_titles or ()):
+        x = left + padding + c * (cell_width + padding) + cell_width / 2
+        fitted, font = _fit(title, cell_width, size)
+        draw.text((x, top / 2 + padding / 2), fitted, fill=colour, font=font, anchor="mm")
+    for r, title in enumerate(row_titles or ()):
+        y = top + padding + r * (cell_height + padding) + cell_height / 2
+        fitted, font = _fit(title, left - size, size)
+        draw.text((left - size / 2, y), fitted, fill=colour, font=font, anchor="rm")
+    return canvas
+
+
+def save_image(image: Picture, path: Path, *, quality: int = 92) -> None:
+    """Write a picture atomically, in the format that the suffix of `path` names.
+
+    Args:
+        image: As in `to_image`.
+        path: Ends in .png, .jpg, .jpeg or .webp. JPEG knows no transparency: it is flattened on white.
+        quality: 1 to 100, for JPEG and WebP; PNG is always exact.
+
+    Raises:
+        ConfigError: another suffix, or a quality out of range.
+        DataError: a picture that the format cannot hold (more than 8 bits in JPEG or WebP, or too large).
+    """
+    name = _FORMATS.get(path.suffix.lower())
+    if name is None:
+        raise ConfigError(f"Cannot write '{path.name}': a picture's name must end in one of {', '.join(_FORMATS)}.")
+    if not 1 <= quality <= 100:
+        raise ConfigError(f"The picture quality must be 1 to 100, not {quality}.")
+    picture = to_image(image)
+    limit = _LARGEST_SIDE.get(name)
+    if limit is not None and max(picture.size) > limit:
+        raise DataError(
+            f"{name} holds at most {limit} pixels a side, but the picture has {picture.width}×"
+            f"{picture.height}. Write a .png, or fewer pictures in one."
+        )
+    buffer = io.BytesIO()
+    if name == "PNG":
+        picture.save(buffer, name)
+    elif picture.mode.startswith(("I", "F")):
+        raise DataError(f"{name} holds 8 bits a channel, but the picture has mode {picture.mode}; write a .png.")
+    elif name == "JPEG":
+        # Full colour resolution: halved, thin coloured lines would fray.
+        flatten(picture, 255).save(buffer, name, quality=quality, subsampling=0)
+    else:
+        picture.save(buffer, name, quality=quality)
+    atomic_write_bytes(path, buffer.getvalue())
+
+
+def _check_titles(what: str, titles: Sequence[str] | None, expected: int) -> None:
+    if titles is not None and len(titles) != expected:
+        raise ConfigError(f"{len(titles)} {what} titles were given for {expected} {what}s.")
+
+
+def _row_title_width(titles: Sequence[str], size: int) -> int:
+    font = ImageFont.load_default(size)
+    return int(min(14 * size, max(font.getlength(title) for title in titles))) + 1 + size
+
+
+def _fit(title: str, width: float, size: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
+    """Return the title, smaller or cut off so that it fits into `width`, and its font."""
+    line = " ".join(title.split())
+    while ImageFont.load_default(size).getlength(line) > width and size > _SMALLEST_TITLE:
+        size -= 1
+    font = ImageFont.load_default(size)
+    if font.getlength(line) > width:
+        while line and font.getlength(line + "…") > width:
+            line = line[:-1]
+        line = line.rstrip() + "…"
+    return line, font

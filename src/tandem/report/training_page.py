@@ -1,0 +1,258 @@
+"""The page that shows how a training run is doing, and reading the records that it shows."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tandem.errors import DataError
+from tandem.files import atomic_write_text
+from tandem.report.charts import bar_chart, line_chart
+from tandem.report.page import (
+    NoticeKind,
+    block,
+    details,
+    figure,
+    notice,
+    page,
+    progress_bar,
+    section,
+    stats,
+    table,
+)
+from tandem.report.text import count, duration, escape, memory, number
+
+REFRESH_SECONDS = 15
+_SHOWN_SNAPSHOTS = 12
+_LOG_FROM = 50.0  # largest over middle value, from which a linear axis would show one spike and a flat line
+_DISCRIMINATOR_PREFIXES = ("disc", "d_")
+
+Record = Mapping[str, Any]
+Points = list[tuple[float, float]]
+
+
+class Snapshot(NamedTuple):
+    """A picture of the outputs for the fixed inputs at one moment; `picture` is relative to the page."""
+
+    step: int
+    images_seen: int
+    picture: str
+
+
+@dataclass(frozen=True)
+class RunView:
+    """Everything that the training page shows.
+
+    Attributes:
+        name: Name of the run.
+        state: What the run does now; while `running` the page renews itself.
+        message: A sentence about the state, or nothing.
+        step: Optimiser steps done.
+        images_seen: Training images done.
+        total_images: Training images of the whole run, `None` if it has no end.
+        epoch: Passes through the data done.
+        rate: Images per second, `None` if not known yet.
+        seconds_left: Time to the end of the run, `None` if not known.
+        memory_mb: Largest memory in MB (2**20 bytes), `None` if not known.
+        device: Where it runs, as text.
+        config: Settings to list, as text.
+        records: Lines of `metrics.jsonl`; see `read_metrics`. A `train` record has `images` and `losses`, a
+            `health` record `images`, `diversity_ratio`, `kl_per_dimension`, `recovered_z_error`,
+            `recovered_z_chance`, `val_l1`, `verdict` and optionally `level` (`good`, `warning` or `info`);
+            what is missing is left out.
+        snapshots: Pictures in the order in which they were made.
+        snapshot_caption: What the rows and columns of these pictures are.
+    """
+
+    name: str
+    state: Literal["running", "stopped", "finished", "failed"]
+    message: str
+    step: int
+    images_seen: int
+    total_images: int | None
+    epoch: float
+    rate: float | None
+    seconds_left: float | None
+    memory_mb: float | None
+    device: str
+    config: Mapping[str, str]
+    records: Sequence[Record]
+    snapshots: Sequence[Snapshot]
+    snapshot_caption: str = ""
+
+
+def training_page(run: RunView) -> str:
+    """Return the HTML of the page."""
+    train = [record for record in run.records if record.get("kind") == "train"]
+    health = [record for record in run.records if record.get("kind") == "health"]
+    body = [
+        _status(run),
+        _samples(run),
+        section("Losses", block("charts", _loss_charts(train))),
+        _health(health),
+        section("Configuration", table(("Setting", "Value"), run.config.items())),
+    ]
+    refresh = REFRESH_SECONDS if run.state == "running" else None
+    return page(run.name, "".join(body), refresh_seconds=refresh)
+
+
+def write_training_page(path: Path, run: RunView) -> None:
+    """Write the page atomically; a reader sees the old one or the new one."""
+    atomic_write_text(path, training_page(run))
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a `metrics.jsonl`, one JSON object a line.
+
+    A last line without a line end that is no whole object was cut off by a crash and is left out. A file that
+    does not exist yet holds no records.
+
+    Raises:
+        DataError: any other line that is not a JSON object, named by its number.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    records = []
+    for index, line in enumerate(lines):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if index == len(lines) - 1:
+                break
+            raise DataError(f"{path}, line {index + 1} is not JSON ({error}). Mend or remove the line.") from error
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{path}, line {index + 1} is not a JSON object but {line[:60]!r}. Mend or remove the line."
+            )
+        records.append(record)
+    return records
+
+
+def _status(run: RunView) -> str:
+    words = {"running": "Training", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
+    done = f"{count(run.images_seen)} images"
+    if run.total_images:
+        done = f"{count(run.images_seen)} of {count(run.total_images)} images"
+    parts = [f'<p class="state"><b>{words[run.state]}</b><span>{escape(done)}</span></p>\n']
+    if run.total_images:
+        parts.append(progress_bar(run.images_seen / run.total_images, done))
+    if run.message:
+        kinds: dict[str, NoticeKind] = {"finished": "good", "failed": "warning", "stopped": "warning"}
+        parts.append(notice(run.message, kinds.get(run.state, "info")))
+    tiles = [("Step", count(run.step), f"epoch {run.epoch:.2f}")]
+    if run.rate is not None:
+        tiles.append(("Speed", f"{number(run.rate)} /s", "images per second"))
+    if run.state == "running" and run.seconds_left is not None:
+        tiles.append(("Remaining", duration(run.seconds_left), ""))
+    if run.memory_mb is not None:
+        tiles.append(("Memory", memory(run.memory_mb), "at most"))
+    tiles.append(("Device", run.device, ""))
+    return "".join(parts) + stats(tiles)
+
+
+def _samples(run: RunView) -> str:
+    if not run.snapshots:
+        return section("Samples", notice("The first samples have not been made yet."))
+    newest = list(run.snapshots)[::-1]
+    latest = newest[0]
+    body = figure(latest.picture, f"Latest samples, {_when(latest)}", _when(latest), kind="wide", lazy=False)
+    parts = [section("Latest samples", body, lead=run.snapshot_caption)]
+    if len(newest) > 1:
+        kept = set(_evenly(len(newest), _SHOWN_SNAPSHOTS))
+        shown = [_moment(snapshot) for index, snapshot in enumerate(newest) if index in kept]
+        rest = [_moment(snapshot) for index, snapshot in enumerate(newest) if index not in kept]
+        body = block("timeline", shown)
+        if rest:
+            body += details(f"{len(rest)} more", block("timeline", rest))
+        parts.append(section("Samples over time", body, lead="The same inputs and the same z, newest first."))
+    return "".join(parts)
+
+
+def _moment(snapshot: Snapshot) -> str:
+    return figure(snapshot.picture, f"Samples, {_when(snapshot)}", _when(snapshot))
+
+
+def _when(snapshot: Snapshot) -> str:
+    return f"step {count(snapshot.step)} · {count(snapshot.images_seen)} images"
+
+
+def _evenly(length: int, most: int) -> list[int]:
+    """Return at most `most` indices below `length`, evenly spread, both ends among them."""
+    if length <= most:
+        return list(range(length))
+    return [round(i * (length - 1) / (most - 1)) for i in range(most)]
+
+
+def _loss_charts(train: Sequence[Record]) -> list[str]:
+    series: dict[str, Points] = {}
+    for record in train:
+        losses = record.get("losses")
+        for name, value in losses.items() if isinstance(losses, Mapping) else ():
+            series.setdefault(str(name), []).append((_number(record.get("images")), _number(value)))
+    judges = {name for name in series if name.startswith(_DISCRIMINATOR_PREFIXES)}
+    groups = {
+        "Generator and encoder": {name: points for name, points in series.items() if name not in judges},
+        "Discriminators": {name: points for name, points in series.items() if name in judges},
+    }
+    return [
+        line_chart(
+            group,
+            title=title,
+            x_label="images",
+            y_label="loss",
+            log_y=_wants_log(group),
+            width=560,
+            height=300,
+        )
+        for title, group in groups.items()
+    ]
+
+
+def _wants_log(series: Mapping[str, Points]) -> bool:
+    values = sorted(y for points in series.values() for _, y in points if math.isfinite(y))
+    return bool(values) and values[0] > 0 and values[-1] > _LOG_FROM * values[len(values) // 2]
+
+
+def _health(health: Sequence[Record]) -> str:
+    title, lead = "Latent health", "Does z decide what the output looks like?"
+    if not health:
+        return section(title, notice("Not measured yet."), lead=lead)
+    latest = health[-1]
+    levels: dict[str, NoticeKind] = {"good": "good", "warning": "warning"}
+    verdict = latest.get("verdict")
+    spoken = notice(str(verdict), levels.get(str(latest.get("level")), "info")) if verdict else ""
+    charts = [
+        _over_time(health, "diversity_ratio", "Diversity of samples", "spread / real spread", {"real data": 1.0}),
+        _over_time(
+            health,
+            "recovered_z_error",
+            "Error of z recovered from the output",
+            "mean |error|",
+            {"chance": _number(latest.get("recovered_z_chance"))},
+        ),
+    ]
+    dimensions = latest.get("kl_per_dimension")
+    if isinstance(dimensions, Sequence) and not isinstance(dimensions, str):
+        bars = {str(index): _number(value) for index, value in enumerate(dimensions, 1)}
+        charts.append(bar_chart(bars, title="KL of each dimension of z, latest", y_label="nats", width=560))
+    if any("val_l1" in record for record in health):
+        charts.append(_over_time(health, "val_l1", "L1 to the truth, validation", "mean |difference|", {}))
+    return section(title, spoken + block("charts", charts), lead=lead)
+
+
+def _over_time(records: Sequence[Record], key: str, title: str, y_label: str, reference: Mapping[str, float]) -> str:
+    points = [(_number(record.get("images")), _number(record[key])) for record in records if key in record]
+    name = key.replace("_", " ")
+    return line_chart({name: points}, title=title, x_label="images", y_label=y_label, width=560, reference=reference)
+
+
+def _number(value: object) -> float:
+    """Return a number read from a file, `nan` for anything else, whole numbers beyond a float's range too."""
+    if isinstance(value, float) or (type(value) is int and abs(value) < 10**300):
+        return float(value)
+    return math.nan

@@ -1,0 +1,149 @@
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_report_html import HOSTILE, check_page, images_of, picture, svgs
+
+from tandem.errors import DataError, TandemError
+from tandem.report.training_page import RunView, Snapshot, read_metrics, training_page, write_training_page
+
+
+def train_record(step: int) -> dict:
+    losses = {"gan_encoded": 1 / (step + 1), "l1": 2.0, "disc_encoded": 0.5}
+    return {"kind": "train", "step": step, "images": 4 * step, "epoch": 0.1, "losses": losses}
+
+
+def health_record(step: int, **more) -> dict:
+    measured = {"diversity_ratio": 0.4, "kl_per_dimension": [0.1, 0.2, 0.3], "recovered_z_error": 0.5}
+    told = {"recovered_z_chance": 0.798, "val_l1": 0.2, "verdict": "z is used <well>.", "level": "good"}
+    return {"kind": "health", "step": step, "images": 4 * step} | measured | told | more
+
+
+def example_run(folder: Path, num_snapshots: int = 3) -> RunView:
+    return RunView(
+        name="runs/<demo>",
+        state="running",
+        message="",
+        step=10,
+        images_seen=40,
+        total_images=160,
+        epoch=0.5,
+        rate=8.0,
+        seconds_left=15.0,
+        memory_mb=512.0,
+        device="cpu",
+        config={"lambda_kl": "0.01", "data": HOSTILE},
+        records=[*map(train_record, range(10)), health_record(0), health_record(9)],
+        snapshots=[Snapshot(i, 4 * i, picture(folder, f"samples/{i}.png")) for i in range(num_snapshots)],
+    )
+
+
+def test_training_page_shows_the_run(tmp_path):
+    run = example_run(tmp_path)
+    write_training_page(tmp_path / "index.html", run)
+    document = (tmp_path / "index.html").read_text(encoding="utf-8")
+    parsed = check_page(document, tmp_path)
+    for expected in (
+        "runs/<demo>",
+        "40 of 160 images",
+        "8 /s",
+        "15 s",
+        "512 MB",
+        "z is used <well>.",
+        HOSTILE,
+    ):
+        assert expected in parsed.text
+    (bar,) = [attrs for _, attrs in parsed.elements if attrs.get("role") == "progressbar"]
+    assert bar["aria-valuenow"] == "25"
+    assert [meta["content"] for meta in parsed.all("meta") if meta.get("http-equiv") == "refresh"] == ["15"]
+    assert parsed.all("img")[0]["src"] == "samples/2.png"
+
+    charts = {svg.get("aria-label").split(",")[0].split(".")[0]: svg for svg in svgs(document)}
+    names = list(charts)
+    assert names[:2] == ["Generator and encoder", "Discriminators"]
+    assert "gan_encoded from 1 to 0.1; l1 from 2 to 2" in charts["Generator and encoder"].get("aria-label")
+    assert "disc_encoded" not in charts["Generator and encoder"].get("aria-label")
+    assert "disc_encoded from 0.5 to 0.5" in charts["Discriminators"].get("aria-label")
+    assert "chance" in "".join(charts["Error of z recovered from the output"].itertext())
+    assert "real data" in "".join(charts["Diversity of samples"].itertext())
+    assert charts["KL of each dimension of z"].get("aria-label").endswith("latest. 1 0.1, 2 0.2, 3 0.3")
+
+
+@pytest.mark.parametrize("state", ["stopped", "finished", "failed"])
+def test_only_a_running_page_renews_itself(tmp_path, state):
+    document = training_page(replace(example_run(tmp_path), state=state, message="Because <so>."))
+    parsed = check_page(document, tmp_path)
+    assert not any("http-equiv" in meta for meta in parsed.all("meta"))
+    assert parsed.all("script") == []
+    assert "Because <so>." in parsed.text
+    assert "Remaining" not in parsed.text
+
+
+def test_training_page_before_anything_is_known(tmp_path):
+    empty = replace(
+        example_run(tmp_path),
+        records=[],
+        snapshots=[],
+        total_images=None,
+        rate=None,
+        seconds_left=None,
+        memory_mb=None,
+    )
+    parsed = check_page(training_page(empty), tmp_path)
+    assert parsed.text.count("no data yet") == 2
+    assert parsed.all("img") == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 13, 40])
+def test_time_line_holds_every_snapshot_once_newest_first(tmp_path, count):
+    document = training_page(example_run(tmp_path, count))
+    check_page(document, tmp_path)
+    shown, _, folded = document.partition("<details>")
+    sources = [[image["src"] for image in images_of(part)] for part in (shown, folded)]
+    time_line = sources[0][1:] + sources[1]
+    expected = [f"samples/{i}.png" for i in reversed(range(count))]
+    assert sources[0][0] == expected[0]
+    if count > 1:
+        assert sorted(time_line) == sorted(expected)
+        assert len(sources[0]) - 1 == min(count, 12)
+        for part in (sources[0][1:], sources[1]):
+            assert part == sorted(part, key=expected.index)
+        assert (sources[0][1], sources[0][-1]) == (expected[0], expected[-1])
+
+
+def test_records_of_the_wrong_kind_do_not_break_the_page(tmp_path):
+    records = [
+        {"kind": "train", "losses": 3},
+        {"kind": "train", "images": "many", "losses": {"l1": None}},
+        {"kind": "train", "images": 4, "losses": {"l1": math.nan}},
+        {"kind": "train", "images": 10**400, "losses": {"l1": 10**400}},
+        {"kind": "health"},
+        {"kind": "something else"},
+        {"kind": "health", "images": 4, "kl_per_dimension": "abc", "verdict": 7, "level": ["x"]},
+    ]
+    check_page(training_page(replace(example_run(tmp_path), records=records)), tmp_path)
+
+
+def test_metrics_are_read_up_to_a_line_that_was_cut_off(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert read_metrics(path) == []
+    whole = [train_record(step) | {"note": "é"} for step in range(3)]
+    data = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in whole).encode()
+    start_of_last = data.rindex(b"{", 0, data.rindex(b'"losses"'))
+    for end in range(start_of_last, len(data) + 1):
+        path.write_bytes(data[:end])
+        expected = whole if end >= len(data) - 1 else whole[:2]
+        assert read_metrics(path) == expected, f"cut off after {end} bytes"
+
+
+@pytest.mark.parametrize("broken", ['{"kind": "tr', "[1, 2]", "3", "nonsense"])
+def test_a_broken_line_is_named(tmp_path, broken):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps(train_record(0)) + "\n" + broken + "\n" + json.dumps(train_record(1)) + "\n")
+    with pytest.raises(TandemError, match=r"metrics\.jsonl, line 2 is not"):
+        read_metrics(path)
+    path.write_text(broken + "\n")
+    with pytest.raises(DataError, match="line 1"):
+        read_metrics(path)
