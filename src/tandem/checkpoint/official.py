@@ -1,0 +1,95 @@
+"""State-dict keys of the official BicycleGAN implementation, for each of our networks.
+
+The official modules are nested sequences, so that their keys are positions: they follow from the specification.
+"""
+
+from collections.abc import Iterator
+
+from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
+
+ModulePair = tuple[str, str]
+"""Our module path and the official one; a parameter's name (weight, bias, running_mean …) is the same in both."""
+
+
+def official_key_map(spec: NetworkSpec, our_keys: Iterator[str] | list[str]) -> dict[str, str]:
+    """Map each of our state-dict keys of the network `spec` to the official key."""
+    modules = dict(_modules(spec))
+    return {key: f"{modules[module]}.{name}" for key in our_keys for module, _, name in [key.rpartition(".")]}
+
+
+def _modules(spec: NetworkSpec) -> Iterator[ModulePair]:
+    match spec:
+        case UNetSpec(injection="all"):
+            yield from _unet_all(spec)
+        case UNetSpec():
+            yield from _unet_input(spec)
+        case EncoderSpec(body="resnet"):
+            yield from _encoder_resnet(spec)
+        case EncoderSpec():
+            yield from _encoder_cnn(spec)
+        case PatchDiscriminatorSpec():
+            yield from _discriminator(spec)
+
+
+def _unet_all(spec: UNetSpec) -> Iterator[ModulePair]:
+    up_conv = 1 if spec.upsampling == "transposed" else 3
+    for level in range(spec.depth):
+        block = "model" + ".submodule" * level
+        yield f"down.{level}.conv", f"{block}.down.{0 if level == 0 else 1}"
+        yield f"down.{level}.norm", f"{block}.down.2"
+        yield f"up.{level}.upsampling.conv", f"{block}.up.{up_conv}"
+        yield f"up.{level}.norm", f"{block}.up.{up_conv + 1}"
+
+
+def _unet_input(spec: UNetSpec) -> Iterator[ModulePair]:
+    up_extra = 0 if spec.upsampling == "transposed" else 2
+    has_norm = int(spec.norm != "none")
+    block = "model.model"
+    for level in range(spec.depth):
+        innermost = level == spec.depth - 1
+        down_conv = 0 if level == 0 else 1
+        has_down_norm = has_norm if level > 0 and not innermost else 0
+        submodule = down_conv + 1 + has_down_norm
+        up_conv = submodule + (1 if innermost else 2) + up_extra
+        yield f"down.{level}.conv", f"{block}.{down_conv}"
+        yield f"down.{level}.norm", f"{block}.{down_conv + 1}"
+        yield f"up.{level}.upsampling.conv", f"{block}.{up_conv}"
+        yield f"up.{level}.norm", f"{block}.{up_conv + 1}"
+        block = f"{block}.{submodule}.model"
+
+
+def _encoder_resnet(spec: EncoderSpec) -> Iterator[ModulePair]:
+    has_norm = int(spec.norm != "none")
+    yield "stem", "conv.0"
+    for index in range(spec.depth - 1):
+        block = f"conv.{index + 1}"
+        yield f"blocks.{index}.norm1", f"{block}.conv.0"
+        yield f"blocks.{index}.conv1", f"{block}.conv.{1 + has_norm}"
+        yield f"blocks.{index}.norm2", f"{block}.conv.{2 + has_norm}"
+        yield f"blocks.{index}.conv2", f"{block}.conv.{3 + 2 * has_norm}.0"
+        yield f"blocks.{index}.shortcut", f"{block}.shortcut.1"
+    yield from _heads()
+
+
+def _encoder_cnn(spec: EncoderSpec) -> Iterator[ModulePair]:
+    stride = 2 + int(spec.norm != "none")
+    yield "stem", "conv.0"
+    for index in range(spec.depth - 1):
+        yield f"blocks.{index}.conv", f"conv.{2 + stride * index}"
+        yield f"blocks.{index}.norm", f"conv.{3 + stride * index}"
+    yield from _heads()
+
+
+def _heads() -> Iterator[ModulePair]:
+    yield "mu", "fc.0"
+    yield "logvar", "fcVar.0"
+
+
+def _discriminator(spec: PatchDiscriminatorSpec) -> Iterator[ModulePair]:
+    stride = 2 + int(spec.norm != "none")
+    for scale in range(spec.scales):
+        judge = f"model_{scale}" if spec.scales > 1 else "model"
+        yield f"judges.{scale}.0.conv", f"{judge}.0"
+        for index in range(spec.layers + 1):
+            yield f"judges.{scale}.{index + 1}.conv", f"{judge}.{2 + stride * index}"
+            yield f"judges.{scale}.{index + 1}.norm", f"{judge}.{3 + stride * index}"

@@ -1,0 +1,1 @@
+"""Configuration: frozen dataclasses, presets, reading and writing them. Nothing here imports torch."""

@@ -1,0 +1,183 @@
+"""The configuration of BicycleGAN (1711.11586): networks, loss weights and update order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tandem.config.architecture import (
+    Activation,
+    EncoderSpec,
+    Norm,
+    PatchDiscriminatorSpec,
+    UNetSpec,
+    Upsampling,
+)
+from tandem.config.data import DataConfig
+from tandem.config.options import option, out_of_bounds
+
+GanLoss = Literal["lsgan", "bce", "hinge", "wgangp"]
+MIN_DEPTH, MAX_DEPTH = 5, 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class BicycleGANConfig:
+    """Options of the method; the defaults are those of the official implementation."""
+
+    method: ClassVar[str] = "bicyclegan"
+
+    latent_dim: int = option(8, "length of the latent code z", at_least=1, below=4097)
+    generator_filters: int = option(64, "filters after the generator's first level (ngf)", at_least=1, below=4097)
+    generator_depth: int | None = option(None, "stride-2 levels of the U-Net; by default as many as the size allows")
+    injection: Literal["input", "all"] = option("all", "where z enters: at the input or before every down convolution")
+    upsampling: Upsampling = option("transposed", "upsampling in the generator; bilinear leaves no checkerboard")
+    activation: Activation = option("relu", "activation on the generator's way up")
+    norm: Norm = option("instance", "normalisation in all networks")
+    dropout: bool = option(False, "dropout 0.5 in the inner blocks of the generator while training")
+    encoder: Literal["resnet", "cnn"] = option("resnet", "body of the encoder")
+    encoder_filters: int = option(64, "filters after the encoder's first layer (nef)", at_least=1, below=4097)
+    encoder_depth: int | None = option(None, "stride-2 levels of the encoder; by default down to 8 px")
+    discriminator_filters: int = option(64, "filters of the first judge's first layer (ndf)", at_least=1, below=4097)
+    discriminator_layers: int | None = option(
+        None, "strided layers of a judge: 2 see patches of 34 px, 3 of 70 px; by default 3 from 256 px on"
+    )
+    discriminator_scales: int = option(2, "judges per discriminator, each at half the size", at_least=1, below=6)
+    conditional: bool = option(False, "the discriminators see A beside the image they judge")
+    shared_discriminator: bool = option(False, "one discriminator judges both kinds of fakes (use_same_D)")
+    gan_loss: GanLoss = option("lsgan", "the adversarial loss")
+    lambda_gan: float = option(1.0, "weight of the adversarial loss on G(A, E(B))", at_least=0)
+    lambda_gan2: float = option(1.0, "weight of the adversarial loss on G(A, z), z random", at_least=0)
+    lambda_l1: float = option(10.0, "weight of |G(A, E(B)) - B|", at_least=0)
+    lambda_l1_random: float = option(0.0, "weight of |G(A, z) - B|, z random; pix2pix+noise has it", at_least=0)
+    lambda_z: float = option(0.5, "weight of the latent regression |E(G(A, z)) - z|", at_least=0)
+    latent_trains_encoder: bool = option(
+        False, "the latent regression trains the encoder too, not the generator alone as published"
+    )
+    lambda_kl: float = option(0.01, "weight of the KL divergence of E(B) from N(0, I)", at_least=0)
+    kl_reduction: Literal["sum", "mean"] = option("sum", "KL over the batch: summed as published, or a mean per sample")
+    lambda_gp: float = option(10.0, "weight of the gradient penalty; only with --gan-loss wgangp", at_least=0)
+    update_order: Literal["generator_first", "discriminator_first"] = option(
+        "generator_first", "which phase of a step comes first"
+    )
+    initialisation: Literal["xavier", "normal"] = option("xavier", "distribution of the initial weights")
+    initialisation_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
+
+    @property
+    def has_encoded_branch(self) -> bool:
+        """Whether a loss uses G(A, E(B)) or the posterior E(B); this is what trains the encoder."""
+        return self.lambda_gan > 0 or self.lambda_l1 > 0 or self.lambda_kl > 0
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether any term trains an encoder."""
+        return self.has_encoded_branch or (self.lambda_z > 0 and self.latent_trains_encoder)
+
+    @property
+    def has_random_branch(self) -> bool:
+        """Whether a loss uses G(A, z) with a random z."""
+        return self.lambda_gan2 > 0 or self.lambda_l1_random > 0 or self.lambda_z > 0
+
+    def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
+        """Say what does not fit together, each with the option that mends it."""
+        yield from out_of_bounds(self)
+        if batch_size % 2:
+            yield (
+                f"--batch-size must be even for BicycleGAN, not {batch_size}: one half of a batch is encoded, the "
+                "other half shows the discriminator other real images"
+            )
+        if self.gan_loss != "wgangp" and self.lambda_gp != BicycleGANConfig.lambda_gp:
+            yield f"--lambda-gp {self.lambda_gp} has no effect without --gan-loss wgangp"
+        if self.shared_discriminator and not (self.lambda_gan > 0 and self.lambda_gan2 > 0):
+            yield "--shared-discriminator needs both --lambda-gan and --lambda-gan2 above 0"
+        if not (self.has_encoded_branch or self.has_random_branch):
+            yield "all loss weights are 0: there is nothing to train"
+        if self.lambda_z == 0 and self.latent_trains_encoder:
+            yield "--latent-trains-encoder has no effect with --lambda-z 0"
+        if self.lambda_z > 0 and not self.has_encoder:
+            yield (
+                "--lambda-z without --lambda-gan, --lambda-l1 or --lambda-kl leaves the encoder untrained (the latent "
+                "regression reaches the generator only); give one of these a weight, or --latent-trains-encoder"
+            )
+        if self.lambda_kl > 0 and not (self.lambda_gan > 0 or self.lambda_l1 > 0):
+            yield "--lambda-kl without --lambda-gan or --lambda-l1 encodes images into codes that nothing decodes"
+        yield from self._size_problems(data)
+
+    def _size_problems(self, data: DataConfig) -> Iterator[str]:
+        height, width = data.crop_size
+        depth = self.generator_depth
+        if depth is not None and not 2 <= depth <= MAX_DEPTH:
+            yield f"--generator-depth must be from 2 to {MAX_DEPTH}, not {depth}"
+            return
+        multiple = 2 ** (depth or MIN_DEPTH)
+        if height % multiple or width % multiple:
+            near = [max(1, round(side / multiple)) * multiple for side in (height, width)]
+            mend = "x".join(str(side) for side in (near if height != width else near[:1]))
+            yield (
+                f"--size {data.size}: with {depth or f'at least {MIN_DEPTH}'} levels the generator takes multiples of "
+                f"{multiple} px; the nearest is --size {mend}"
+            )
+            return
+        if self.encoder_depth is not None and not 1 <= self.encoder_depth <= MAX_DEPTH:
+            yield f"--encoder-depth must be from 1 to {MAX_DEPTH}, not {self.encoder_depth}"
+        if self.discriminator_layers is not None and not 1 <= self.discriminator_layers <= MAX_DEPTH:
+            yield f"--discriminator-layers must be from 1 to {MAX_DEPTH}, not {self.discriminator_layers}"
+        smallest = min(height, width)
+        if smallest < 2 ** (self.resolved_encoder_depth(data) + 1):
+            yield f"--encoder-depth {self.encoder_depth} is too deep for --size {data.size}: choose a smaller one"
+        needed = 2 ** (self.resolved_discriminator_layers(data) + 2)
+        if smallest / 2 ** (self.discriminator_scales - 1) < needed:
+            yield (
+                f"--size {data.size} is too small for {self.discriminator_scales} judges with "
+                f"{self.resolved_discriminator_layers(data)} layers: lower --discriminator-scales or "
+                "--discriminator-layers"
+            )
+
+    def resolved_generator_depth(self, data: DataConfig) -> int:
+        """Levels of the U-Net: as given, or the largest number that the size allows (8 at 256 px)."""
+        if self.generator_depth is not None:
+            return self.generator_depth
+        fits = [d for d in range(1, MAX_DEPTH + 1) if all(side % 2**d == 0 for side in data.crop_size)]
+        return max(fits)
+
+    def resolved_encoder_depth(self, data: DataConfig) -> int:
+        """Levels of the encoder: as given, or down to a side of 8 px (5 at 256 px, 4 at 128)."""
+        return self.encoder_depth or max(1, min(data.crop_size).bit_length() - 4)
+
+    def resolved_discriminator_layers(self, data: DataConfig) -> int:
+        """Strided layers of a judge: as given, or 3 from 256 px on, 2 below."""
+        return self.discriminator_layers or (3 if min(data.crop_size) >= 256 else 2)
+
+    def generator_spec(self, data: DataConfig) -> UNetSpec:
+        """The generator's specification."""
+        return UNetSpec(
+            in_channels=data.input_channels,
+            out_channels=data.output_channels,
+            latent_dim=self.latent_dim,
+            depth=self.resolved_generator_depth(data),
+            filters=self.generator_filters,
+            norm=self.norm,
+            injection=self.injection,
+            upsampling=self.upsampling,
+            activation=self.activation,
+            dropout=self.dropout,
+        )
+
+    def encoder_spec(self, data: DataConfig) -> EncoderSpec:
+        """The encoder's specification."""
+        return EncoderSpec(
+            body=self.encoder,
+            in_channels=data.output_channels,
+            latent_dim=self.latent_dim,
+            depth=self.resolved_encoder_depth(data),
+            filters=self.encoder_filters,
+            norm=self.norm,
+        )
+
+    def discriminator_spec(self, data: DataConfig) -> PatchDiscriminatorSpec:
+        """The specification of each discriminator."""
+        return PatchDiscriminatorSpec(
+            in_channels=data.output_channels + (data.input_channels if self.conditional else 0),
+            filters=self.discriminator_filters,
+            layers=self.resolved_discriminator_layers(data),
+            scales=self.discriminator_scales,
+            norm=self.norm,
+        )

@@ -1,0 +1,116 @@
+"""From plain JSON to dataclasses, strictly: for files that may be damaged or hostile."""
+
+import dataclasses
+import math
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+
+MAX_INTEGER = 2**53
+MAX_TEXT = 10_000
+_LARGEST_FLOAT = sys.float_info.max
+
+
+def parse_dataclass(cls: type[T], values: object, where: str) -> T:
+    """Build `cls` from a JSON object with exactly its fields (those with a default may be missing).
+
+    Args:
+        cls: A dataclass whose fields are int, float, bool, str, None, Literal, homogeneous or fixed tuples of these,
+            Mapping (any JSON object), or dataclasses.
+        values: What the JSON parser gave.
+        where: Names the place in messages.
+
+    Raises:
+        ValueError: A field is missing, unknown or of another type.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where} must be a JSON object, not {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls)) if field.init}
+    unknown = [str(key) for key in values if key not in fields]
+    if unknown:
+        raise ValueError(f"{where} has unknown entries: {', '.join(unknown[:5])}")
+    built = {}
+    for name, field in fields.items():
+        if name in values:
+            built[name] = parse_value(hints[name], values[name], f"{where}.{name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}.{name} is missing")
+    return cls(**built)
+
+
+def parse_value(hint: Any, value: Any, where: str) -> Any:
+    """Check `value` against the type `hint` (those of `parse_dataclass`) and return it in that type.
+
+    Raises:
+        ValueError: It is of another type, not one of the choices, not finite or too large.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {typing.Union, types.UnionType}:
+        return _parse_union(arguments, value, where)
+    if origin is Literal:
+        if value not in arguments or isinstance(value, bool):
+            raise ValueError(f"{where} must be one of {', '.join(map(str, arguments))}, not {value!r:.60}")
+        return value
+    if origin is tuple:
+        return _parse_tuple(arguments, value, where)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return parse_dataclass(hint, value, where)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where} must be a JSON object")
+        inner = arguments[1]
+        return {str(k): v if inner is Any else parse_value(inner, v, f"{where}.{k!s:.40}") for k, v in value.items()}
+    return _parse_scalar(hint, value, where)
+
+
+def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    kinds = {kind: a for a in arguments if dataclasses.is_dataclass(a) for kind in _kind_of(a)}
+    if kinds and isinstance(value, Mapping):
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in kinds:
+            raise ValueError(f"{where}.kind must be one of {', '.join(kinds)}, not {kind!r:.60}")
+        return parse_value(kinds[kind], value, where)
+    for candidate in (a for a in arguments if a is not type(None)):
+        try:
+            return parse_value(candidate, value, where)
+        except ValueError:
+            continue
+    raise ValueError(f"{where} has a value of a wrong type: {value!r:.60}")
+
+
+def _kind_of(cls: Any) -> list[str]:
+    return [str(field.default) for field in dataclasses.fields(cls) if field.name == "kind"]
+
+
+def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{where} must be a list")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        arguments = (arguments[0],) * len(value)
+    if len(value) != len(arguments):
+        raise ValueError(f"{where} must have {len(arguments)} entries, not {len(value)}")
+    return tuple(
+        parse_value(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(zip(arguments, value, strict=True))
+    )
+
+
+def _parse_scalar(hint: Any, value: Any, where: str) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {
+        bool: isinstance(value, bool),
+        int: is_number and isinstance(value, int) and abs(value) <= MAX_INTEGER,
+        float: is_number and abs(value) <= _LARGEST_FLOAT and math.isfinite(value),
+        str: isinstance(value, str) and len(value) <= MAX_TEXT,
+    }
+    if hint is int and is_number and isinstance(value, int) and not fits[int]:
+        raise ValueError(f"{where} must be at most {MAX_INTEGER} in magnitude, not {value!r:.60}")
+    if not fits.get(hint, False):
+        raise ValueError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r:.60}")
+    return float(value) if hint is float else value

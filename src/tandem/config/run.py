@@ -1,0 +1,99 @@
+"""The configuration of a run: data, method, training."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tandem.config.bicyclegan import BicycleGANConfig
+from tandem.config.data import DataConfig
+from tandem.config.options import refuse, wrong_types
+from tandem.config.training import TrainingConfig
+from tandem.errors import ConfigError
+
+ObjectiveConfig = BicycleGANConfig
+
+METHODS: dict[str, type[ObjectiveConfig]] = {BicycleGANConfig.method: BicycleGANConfig}
+"""The configuration class of every method, by its name."""
+
+DEFAULT_EPOCHS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides what a run computes, but the data itself.
+
+    Raises:
+        ConfigError: Options are out of range or contradict each other; all of them are named.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    objective: ObjectiveConfig = field(default_factory=BicycleGANConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        # First, because what follows computes with the values.
+        refuse([problem for group in (self.data, self.objective, self.training) for problem in wrong_types(group)])
+        problems = [*self.data.problems(), *self.training.problems()]
+        problems += self.objective.problems(self.data, self.training.batch_size)
+        refuse(problems)
+
+    def total_steps(self, num_pairs: int) -> int:
+        """Optimiser steps of the whole run on `num_pairs` training pairs.
+
+        Raises:
+            ConfigError: The learning rate would be zero before the end.
+        """
+        training = self.training
+        epochs = training.epochs or DEFAULT_EPOCHS
+        if training.epochs is None and training.lr_schedule != "constant":
+            epochs = training.lr_constant_epochs + training.lr_decay_epochs
+        steps = training.steps or -(-epochs * num_pairs // training.batch_size)
+        last_epoch = (steps - 1) * training.batch_size // num_pairs
+        decay_end = training.lr_constant_epochs + training.lr_decay_epochs
+        if training.lr_schedule != "constant" and last_epoch >= decay_end:
+            raise ConfigError(
+                f"the run lasts {last_epoch + 1} epochs ({steps} steps on {num_pairs} pairs), but with --lr-schedule "
+                f"{training.lr_schedule} the learning rate is 0 after {decay_end} epochs (--lr-constant-epochs "
+                f"{training.lr_constant_epochs} + --lr-decay-epochs {training.lr_decay_epochs}): shorten the run or "
+                "lengthen the schedule."
+            )
+        return steps
+
+
+def to_flat(config: RunConfig) -> dict[str, Any]:
+    """All options by name, the method first: what a YAML file holds."""
+    flat: dict[str, Any] = {"method": config.objective.method}
+    for group in (config.data, config.objective, config.training):
+        flat |= dataclasses.asdict(group)
+    return flat
+
+
+def from_flat(flat: Mapping[str, Any]) -> RunConfig:
+    """The inverse of `to_flat`; names must exist, missing ones take their defaults.
+
+    Raises:
+        ConfigError: An unknown method or name.
+    """
+    rest = dict(flat)
+    method = rest.pop("method", BicycleGANConfig.method)
+    if method not in METHODS:
+        raise ConfigError(f"unknown method '{method}': the methods are {', '.join(METHODS)}.")
+    groups = {"data": DataConfig, "objective": METHODS[method], "training": TrainingConfig}
+    built = {}
+    for group, cls in groups.items():
+        names = [f.name for f in dataclasses.fields(cls)]
+        built[group] = cls(**{name: rest.pop(name) for name in names if name in rest})
+    if rest:
+        raise ConfigError(f"unknown options: {', '.join(sorted(map(str, rest)))}.")
+    return RunConfig(**built)
+
+
+def differences(before: RunConfig, after: RunConfig, *, ignore: frozenset[str] = frozenset()) -> list[str]:
+    """Say of each option that differs what it was and what it is, leaving out the names in `ignore`."""
+    old, new = to_flat(before), to_flat(after)
+    return [
+        f"{name}: was {old.get(name)}, is {new.get(name)}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name) and name not in ignore
+    ]

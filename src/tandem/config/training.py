@@ -1,0 +1,51 @@
+"""How a run trains: length, optimiser, precision, what it writes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tandem.config.options import option, out_of_bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Options of the training loop. None of them changes what the method is."""
+
+    steps: int | None = option(None, "length of the run in optimiser steps", at_least=1)
+    epochs: int | None = option(None, "length of the run in passes over the data; 200 if neither is given", at_least=1)
+    batch_size: int = option(2, "pairs per step", at_least=1)
+    seed: int = option(0, "everything random follows from it", at_least=0)
+    learning_rate: float = option(2e-4, "Adam's base rate", above=0)
+    beta1: float = option(0.5, "Adam's first momentum", at_least=0, below=1)
+    beta2: float = option(0.999, "Adam's second momentum", at_least=0, below=1)
+    lr_schedule: Literal["constant", "linear", "cosine"] = option("constant", "shape of the learning rate over time")
+    lr_constant_epochs: int = option(0, "epochs at the base rate before a linear or cosine decay", at_least=0)
+    lr_decay_epochs: int = option(0, "epochs of the decay to zero", at_least=0)
+    clip_grad_norm: float = option(0.0, "largest gradient norm of each network; 0 is off", at_least=0)
+    ema_halflife_images: int = option(
+        10_000, "half-life of the moving average of the weights that models are made of; 0 is off", at_least=0
+    )
+    precision: Literal["fp32", "bf16"] = option("fp32", "bf16 runs forwards and losses under autocast")
+    device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
+    deterministic: bool = option(False, "ask CUDA for deterministic kernels: slower, needed for bit-exact resume there")
+    num_workers: int = option(2, "processes that load images; the result does not depend on it", at_least=0)
+    log_every: int = option(50, "steps between lines of metrics.jsonl", at_least=1)
+    snapshot_every: int = option(
+        1000, "steps between checkpoints, samples, latent health and a fresh model", at_least=1
+    )
+    keep_last: int = option(3, "checkpoints kept beside the best one", at_least=1)
+    num_previews: int = option(6, "fixed inputs that are sampled at every snapshot", at_least=1)
+    num_preview_samples: int = option(5, "samples of each of them", at_least=2)
+    tensorboard: bool = option(False, "write TensorBoard scalars and images too (needs tandem-gan[tensorboard])")
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
+        yield from out_of_bounds(self)
+        if self.steps is not None and self.epochs is not None:
+            yield "--steps and --epochs both say how long the run is: give one of them"
+        if self.lr_schedule == "constant" and (self.lr_constant_epochs or self.lr_decay_epochs):
+            yield "--lr-constant-epochs and --lr-decay-epochs have no effect with --lr-schedule constant"
+        if self.lr_schedule != "constant" and not self.lr_decay_epochs:
+            yield f"--lr-schedule {self.lr_schedule} needs --lr-decay-epochs"
+        if self.device not in {"auto", "cpu", "cuda", "mps"} and not self.device.removeprefix("cuda:").isdigit():
+            yield f"--device must be auto, cpu, cuda, cuda:N or mps, not '{self.device}'"

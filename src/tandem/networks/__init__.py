@@ -1,0 +1,1 @@
+"""Networks: pure modules from tensors to tensors, built from specifications."""

@@ -1,0 +1,24 @@
+"""From a specification to a module."""
+
+from torch import nn
+
+from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.networks.encoder import Encoder
+from tandem.networks.patchgan import PatchDiscriminator
+from tandem.networks.unet import UNet
+
+
+def build_network(spec: NetworkSpec) -> nn.Module:
+    """Build the network that `spec` describes, with weights as PyTorch draws them; see `layers.initialise`."""
+    match spec:
+        case UNetSpec():
+            return UNet(spec)
+        case EncoderSpec():
+            return Encoder(spec)
+        case PatchDiscriminatorSpec():
+            return PatchDiscriminator(spec)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of learned scalars of `network`."""
+    return sum(parameter.numel() for parameter in network.parameters())

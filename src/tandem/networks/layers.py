@@ -1,0 +1,84 @@
+"""Layers that every network shares: norms, activations, upsampling and initialisation."""
+
+from collections import OrderedDict
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tandem.config.architecture import Activation, Norm, Upsampling
+
+Initialisation = Literal["normal", "xavier"]
+
+
+def make_norm(norm: Norm, channels: int) -> nn.Module | None:
+    """A normalisation layer for `channels`, or None for ``"none"``.
+
+    Instance norm (1607.08022) keeps no running statistics; only ``"instance_affine"`` learns a scale and shift.
+    """
+    match norm:
+        case "instance":
+            return nn.InstanceNorm2d(channels, affine=False, track_running_stats=False)
+        case "instance_affine":
+            return nn.InstanceNorm2d(channels, affine=True, track_running_stats=False)
+        case "batch":
+            return nn.BatchNorm2d(channels)
+        case "none":
+            return None
+
+
+def make_activation(activation: Activation) -> nn.Module:
+    """An activation that works in place: hand it only tensors that nothing else reads."""
+    match activation:
+        case "relu":
+            return nn.ReLU(inplace=True)
+        case "lrelu":
+            return nn.LeakyReLU(0.2, inplace=True)
+        case "elu":
+            return nn.ELU(inplace=True)
+
+
+def make_upsampling(upsampling: Upsampling, in_channels: int, out_channels: int) -> nn.Sequential:
+    """Double height and width: a transposed convolution, or bilinear upsampling with a plain one.
+
+    The transposed convolution is the published choice and leaves a checkerboard that fades slowly in training;
+    bilinear upsampling has none (Odena et al., 2016).
+    """
+    if upsampling == "transposed":
+        layers = [("conv", nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1))]
+    else:
+        layers = [
+            ("resize", nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)),
+            ("pad", nn.ReflectionPad2d(1)),
+            ("conv", nn.Conv2d(in_channels, out_channels, 3)),
+        ]
+    return nn.Sequential(OrderedDict(layers))
+
+
+def named_sequence(**layers: nn.Module | None) -> nn.Sequential:
+    """A sequence whose layers have names, so that state-dict keys read well; None is left out."""
+    return nn.Sequential(OrderedDict((name, layer) for name, layer in layers.items() if layer is not None))
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Widen half-precision outputs of autocast to float32, so that losses are computed in it."""
+    return x.float() if x.dtype in {torch.bfloat16, torch.float16} else x
+
+
+def initialise(network: nn.Module, scheme: Initialisation, *, gain: float = 0.02, generator: torch.Generator) -> None:
+    """Draw the weights of `network` in place.
+
+    Convolutions and linear layers: N(0, gain²) (pix2pix, CycleGAN) or Xavier normal with `gain` (BicycleGAN);
+    biases 0; scales of affine norms N(1, gain²).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            if scheme == "normal":
+                nn.init.normal_(module.weight, 0.0, gain, generator=generator)
+            else:
+                nn.init.xavier_normal_(module.weight, gain=gain, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and module.affine:
+            nn.init.normal_(module.weight, 1.0, gain, generator=generator)
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,112 @@
+"""The U-Net generator of BicycleGAN (1711.11586) and pix2pix (1611.07004), with a latent code.
+
+Going down, level i computes ``norm(conv4s2(lrelu(x)))``; the first level has neither activation nor norm, the
+innermost no norm. Going up it computes ``norm(up(act(x)))`` and joins the result with the skip of that level,
+[up path, skip]; the outermost ends in tanh.
+
+The code z is tiled over the image and joined to the input (injection ``"input"``) or to the input of every down
+convolution, the bottleneck's included (``"all"``); never on the way up.
+
+A detail of the reference implementation that official weights depend on: with ``"input"`` its LeakyReLU works in
+place on the tensor that the skip carries as well, so there the skip is the *activated* tensor; with ``"all"`` the
+joining with z makes a copy first and the skip is the raw one.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tandem.config.architecture import UNetSpec
+from tandem.errors import DataError
+from tandem.networks.layers import full_precision, make_activation, make_norm, make_upsampling, named_sequence
+
+MAX_WIDENING = 8
+FIRST_DROPOUT_LEVEL = 4
+
+
+class UNet(nn.Module):
+    """A U-Net from A and z to B; see the file's head."""
+
+    def __init__(self, spec: UNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        widths = [spec.filters * min(2**level, MAX_WIDENING) for level in range(spec.depth)]
+        self.down = nn.ModuleList(self._down_block(level, widths) for level in range(spec.depth))
+        self.up = nn.ModuleList(self._up_block(level, widths) for level in range(spec.depth))
+
+    def _down_block(self, level: int, widths: list[int]) -> nn.Sequential:
+        spec = self.spec
+        channels = spec.in_channels if level == 0 else widths[level - 1]
+        if spec.injection == "all" or (spec.injection == "input" and level == 0):
+            channels += spec.latent_dim
+        normed = 0 < level < spec.depth - 1
+        return named_sequence(
+            conv=nn.Conv2d(channels, widths[level], 4, stride=2, padding=1),
+            norm=make_norm(spec.norm, widths[level]) if normed else None,
+        )
+
+    def _up_block(self, level: int, widths: list[int]) -> nn.Sequential:
+        spec = self.spec
+        innermost = level == spec.depth - 1
+        in_channels = widths[level] if innermost else 2 * widths[level]
+        out_channels = spec.out_channels if level == 0 else widths[level - 1]
+        drops = spec.dropout and FIRST_DROPOUT_LEVEL <= level < spec.depth - 1
+        return named_sequence(
+            activation=make_activation(spec.activation),
+            upsampling=make_upsampling(spec.upsampling, in_channels, out_channels),
+            norm=make_norm(spec.norm, out_channels) if level > 0 else None,
+            dropout=nn.Dropout(0.5) if drops else None,
+            tanh=nn.Tanh() if level == 0 else None,
+        )
+
+    def forward(self, a: Tensor, z: Tensor | None = None) -> Tensor:
+        """Translate.
+
+        Args:
+            a: ``(N, in_channels, H, W)``, float, [-1, 1]; H and W multiples of ``2**depth``.
+            z: ``(N, latent_dim)``, float, standard normal in training; None only for a network without a code.
+
+        Returns:
+            ``(N, out_channels, H, W)``, float, [-1, 1].
+
+        Raises:
+            DataError: H or W is not a multiple of ``2**depth``, or z does not fit the network.
+        """
+        self._check(a, z)
+        x = a if z is None or self.spec.injection == "none" else _join(a, z)
+        skips: list[Tensor] = []
+        for level, down in enumerate(self.down):
+            if level > 0:
+                if self.spec.injection == "all" and z is not None:
+                    skips.append(x)
+                    x = F.leaky_relu(_join(x, z), 0.2, inplace=True)
+                else:
+                    x = F.leaky_relu(x, 0.2, inplace=True)
+                    skips.append(x)
+            x = down(x)
+        for level in reversed(range(self.spec.depth)):
+            x = self.up[level](x)
+            if level > 0:
+                x = torch.cat([x, skips[level - 1]], 1)
+        return full_precision(x)
+
+    def _check(self, a: Tensor, z: Tensor | None) -> None:
+        spec = self.spec
+        n, c, h, w = a.shape
+        multiple = 2**spec.depth
+        if h % multiple or w % multiple:
+            raise DataError(
+                f"the generator was given an image of {w}×{h} px, but it halves the image {spec.depth} times: "
+                f"width and height must be multiples of {multiple}. Pad or resize the image."
+            )
+        if c != spec.in_channels:
+            raise DataError(f"the generator was given {c} channels, but it takes {spec.in_channels}.")
+        given = None if z is None else tuple(z.shape)
+        expected = None if spec.injection == "none" else (n, spec.latent_dim)
+        if given != expected:
+            raise DataError(f"the generator was given a latent code of shape {given}, but expects {expected}.")
+
+
+def _join(x: Tensor, z: Tensor) -> Tensor:
+    n, _, h, w = x.shape
+    return torch.cat([x, z.to(x.dtype)[:, :, None, None].expand(n, z.shape[1], h, w)], 1)

@@ -1,0 +1,1 @@
+"""Objectives: what each method computes and minimises, free of devices, files and optimisers."""

@@ -1,0 +1,183 @@
+"""BicycleGAN (Zhu et al., 2017, 1711.11586): paired translation with a latent code that matters.
+
+A batch of 2h pairs is split: the first half (A1, B1) is encoded, the second half (A2, B2) shows the second
+discriminator other real images. With z_enc ~ E(B1) and z_rand ~ N(0, I), both fakes come from A1:
+fake_encoded = G(A1, z_enc), fake_random = G(A1, z_rand).
+
+- ``generator`` phase (G, E), eq. 8 of the paper:
+  λ_GAN·GAN(D, fake_encoded) + λ_GAN2·GAN(D2, fake_random) + λ_L1·|fake_encoded − B1| + λ_KL·KL(E(B1) ‖ N(0, I))
+  + λ_z·|mu(E(fake_random)) − z_rand|. The last term reaches G only: E is frozen in that forward
+  (unless ``latent_trains_encoder``, as in the paper's cLR-GAN).
+- ``discriminator`` phase (D, D2): real B1 against fake_encoded, real B2 against fake_random.
+
+Deviations from the reference implementation, equal in their numbers: one backward over the summed terms instead
+of two, and one shared forward of G for both fakes and of a discriminator for real and fake wherever no batch norm
+ties the samples of a forward together.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tandem import rng
+from tandem.config.bicyclegan import BicycleGANConfig
+from tandem.config.data import DataConfig
+from tandem.networks.build import build_network
+from tandem.networks.layers import initialise
+from tandem.objectives.losses import (
+    discriminator_gan_loss,
+    generator_gan_loss,
+    gradient_penalty,
+    kl_divergence,
+)
+from tandem.objectives.phase import Batch, Phase, Terms, frozen
+
+
+@dataclass(frozen=True)
+class Fakes:
+    """What both phases share; h is half the batch size.
+
+    Attributes:
+        encoded: G(A1, E(B1)), ``(h, C, H, W)`` in [-1, 1]; None when no loss uses it.
+        random: G(A1, z_random), likewise.
+        mu: Posterior mean of B1, ``(h, latent_dim)``.
+        logvar: Posterior log-variance of B1, ``(h, latent_dim)``.
+    """
+
+    encoded: Tensor | None
+    random: Tensor | None
+    mu: Tensor | None
+    logvar: Tensor | None
+
+
+class BicycleGAN:
+    """The objective; see the file's head. Networks: generator, encoder, disc_encoded, disc_random."""
+
+    def __init__(self, config: BicycleGANConfig, data: DataConfig) -> None:
+        self.config = config
+        networks: dict[str, nn.Module] = {"generator": build_network(config.generator_spec(data))}
+        if config.has_encoder:
+            networks["encoder"] = build_network(config.encoder_spec(data))
+        if config.lambda_gan > 0:
+            networks["disc_encoded"] = build_network(config.discriminator_spec(data))
+        if config.lambda_gan2 > 0 and not config.shared_discriminator:
+            networks["disc_random"] = build_network(config.discriminator_spec(data))
+        self.networks = nn.ModuleDict(networks)
+        self.inference_networks = tuple(name for name in ("generator", "encoder") if name in networks)
+        self.phases = self._phases()
+        # Batch norm's statistics belong to one forward: sharing it would change the numbers.
+        self._share_forwards = config.norm != "batch"
+
+    def _phases(self) -> tuple[Phase, ...]:
+        judges = tuple(name for name in self.networks if name.startswith("disc_"))
+        phases = [Phase("generator", self.inference_networks, self.generator_terms)]
+        if judges:
+            phases.append(Phase("discriminator", judges, self.discriminator_terms))
+        if self.config.update_order == "discriminator_first":
+            phases.reverse()
+        return tuple(phases)
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights, each network from a stream of its own."""
+        for name, network in self.networks.items():
+            generator = torch.Generator().manual_seed(rng.derive_seed(seed, f"initialise/{name}"))
+            initialise(
+                network,
+                self.config.initialisation,
+                gain=self.config.initialisation_gain,
+                generator=generator,
+            )
+
+    def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
+        """Draw ``eps`` and ``z_random`` ``(h, latent_dim)`` and WGAN-GP's ``mix`` ``(h,)`` for the encoded half."""
+        half = positions[: len(positions) // 2]
+        return {
+            "eps": rng.normal(seed, "eps", half, (self.config.latent_dim,)),
+            "z_random": rng.normal(seed, "z_random", half, (self.config.latent_dim,)),
+            "mix": torch.special.ndtr(rng.normal(seed, "mix", half, ())),
+        }
+
+    def fakes(self, batch: Batch) -> Fakes:
+        """Translate the first half of the batch with the encoded and with the random code."""
+        a1, _, b1, _ = _halves(batch)
+        mu = logvar = None
+        codes = []
+        if self.config.has_encoded_branch:
+            mu, logvar = self.networks["encoder"](b1)
+            codes.append(mu + batch["eps"] * torch.exp(0.5 * logvar))
+        if self.config.has_random_branch:
+            codes.append(batch["z_random"])
+        generator = self.networks["generator"]
+        if self._share_forwards and len(codes) > 1:
+            images = list(generator(torch.cat([a1] * len(codes)), torch.cat(codes)).chunk(len(codes)))
+        else:
+            images = [generator(a1, code) for code in codes]
+        encoded = images[0] if self.config.has_encoded_branch else None
+        random = images[-1] if self.config.has_random_branch else None
+        return Fakes(encoded, random, mu, logvar)
+
+    def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+        """The weighted terms of the generator and the encoder."""
+        config = self.config
+        a1, _, b1, _ = _halves(batch)
+        terms: Terms = {}
+        if config.lambda_z > 0 and fakes.random is not None:
+            encoder = self.networks["encoder"]
+            with nullcontext() if config.latent_trains_encoder else frozen(encoder):
+                mu_random, _ = encoder(fakes.random)
+            terms["latent"] = config.lambda_z * (mu_random - batch["z_random"]).abs().mean()
+        if config.lambda_gan > 0 and fakes.encoded is not None:
+            logits = self.networks["disc_encoded"](self._judged(a1, fakes.encoded))
+            terms["gan_encoded"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
+        if config.lambda_gan2 > 0 and fakes.random is not None:
+            logits = self._random_judge(self._judged(a1, fakes.random))
+            terms["gan_random"] = config.lambda_gan2 * generator_gan_loss(config.gan_loss, logits)
+        if config.lambda_l1 > 0 and fakes.encoded is not None:
+            terms["l1"] = config.lambda_l1 * (fakes.encoded - b1).abs().mean()
+        if config.lambda_l1_random > 0 and fakes.random is not None:
+            terms["l1_random"] = config.lambda_l1_random * (fakes.random - b1).abs().mean()
+        if config.lambda_kl > 0 and fakes.mu is not None and fakes.logvar is not None:
+            divergence = kl_divergence(fakes.mu, fakes.logvar).sum()
+            samples = 1 if config.kl_reduction == "sum" else len(fakes.mu)
+            terms["kl"] = config.lambda_kl * divergence / samples
+        return terms
+
+    def discriminator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+        """The terms of the discriminators, on detached fakes."""
+        a1, a2, b1, b2 = _halves(batch)
+        terms: Terms = {}
+        if self.config.lambda_gan > 0 and fakes.encoded is not None:
+            real, fake = self._judged(a1, b1), self._judged(a1, fakes.encoded.detach())
+            judge = self.networks["disc_encoded"]
+            terms |= self._judge("disc_encoded", judge, real=real, fake=fake, mix=batch["mix"])
+        if self.config.lambda_gan2 > 0 and fakes.random is not None:
+            real, fake = self._judged(a2, b2), self._judged(a1, fakes.random.detach())
+            terms |= self._judge("disc_random", self._random_judge, real=real, fake=fake, mix=batch["mix"])
+        return terms
+
+    def _judge(self, name: str, judge: nn.Module, *, real: Tensor, fake: Tensor, mix: Tensor) -> Terms:
+        if self._share_forwards:
+            both = [logits.chunk(2) for logits in judge(torch.cat([fake, real]))]
+            fake_logits, real_logits = [pair[0] for pair in both], [pair[1] for pair in both]
+        else:
+            fake_logits, real_logits = judge(fake), judge(real)
+        terms = {name: discriminator_gan_loss(self.config.gan_loss, real_logits, fake_logits)}
+        if self.config.gan_loss == "wgangp" and self.config.lambda_gp > 0:
+            terms[f"{name}_gp"] = self.config.lambda_gp * gradient_penalty(judge, real, fake, mix)
+        return terms
+
+    @property
+    def _random_judge(self) -> nn.Module:
+        return self.networks["disc_encoded" if self.config.shared_discriminator else "disc_random"]
+
+    def _judged(self, a: Tensor, image: Tensor) -> Tensor:
+        return torch.cat([a, image], 1) if self.config.conditional else image
+
+
+def _halves(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    a1, a2 = batch["a"].chunk(2)
+    b1, b2 = batch["b"].chunk(2)
+    return a1, a2, b1, b2

@@ -1,0 +1,100 @@
+"""Losses as pure functions.
+
+Adversarial losses take the logits of all scales: the mean within each scale, summed over the scales.
+LSGAN: 1611.04076. Hinge: 1705.02894. WGAN-GP: 1704.00028.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tandem.config.bicyclegan import GanLoss
+
+
+def generator_gan_loss(kind: GanLoss, fake: Sequence[Tensor]) -> Tensor:
+    """The adversarial loss that the generator minimises.
+
+    Args:
+        kind: ``lsgan`` (D−1)², ``bce`` −log σ(D), ``hinge`` and ``wgangp`` −D.
+        fake: Logits of the fakes, one tensor of any shape per scale.
+
+    Returns:
+        A scalar: the mean within each scale, summed over the scales.
+    """
+    return _sum(_towards_real(kind, logits) for logits in fake)
+
+
+def discriminator_gan_loss(kind: GanLoss, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """The adversarial loss that the discriminator minimises: real plus fake, not halved.
+
+    For ``wgangp`` this is mean(D(fake)) − mean(D(real)); add `gradient_penalty`.
+
+    Returns:
+        A scalar: the mean within each scale, summed over the scales.
+    """
+    if kind == "hinge":
+        return _sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True))
+    return _sum(_towards_fake(kind, f) + _towards_real(kind, r) for r, f in zip(real, fake, strict=True))
+
+
+def _towards_real(kind: GanLoss, logits: Tensor) -> Tensor:
+    match kind:
+        case "lsgan":
+            return (logits - 1).square().mean()
+        case "bce":
+            return -F.logsigmoid(logits).mean()
+        case "hinge" | "wgangp":
+            return -logits.mean()
+
+
+def _towards_fake(kind: GanLoss, logits: Tensor) -> Tensor:
+    match kind:
+        case "lsgan":
+            return logits.square().mean()
+        case "bce":
+            return -F.logsigmoid(-logits).mean()
+        case "hinge" | "wgangp":
+            return logits.mean()
+
+
+def gradient_penalty(
+    discriminate: Callable[[Tensor], Sequence[Tensor]], real: Tensor, fake: Tensor, mix: Tensor
+) -> Tensor:
+    """WGAN-GP's penalty (‖∇ D(x̂)‖₂ − 1)² at x̂ = mix·real + (1 − mix)·fake.
+
+    Args:
+        discriminate: From images to logits per scale; each scale's mean over its map is one critic.
+        real: ``(N, C, H, W)``.
+        fake: ``(N, C, H, W)``.
+        mix: ``(N,)``, in [0, 1].
+
+    Returns:
+        A scalar: the mean over the batch, summed over the scales.
+    """
+    weight = mix.to(real.dtype)[:, None, None, None]
+    mixed = (weight * real + (1 - weight) * fake).detach().requires_grad_(True)
+    penalties = []
+    for logits in discriminate(mixed):
+        critic = logits.flatten(1).mean(1).sum()
+        (gradient,) = torch.autograd.grad(critic, mixed, create_graph=True)
+        penalties.append((gradient.flatten(1).norm(dim=1) - 1).square().mean())
+    return _sum(penalties)
+
+
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) ‖ N(0, 1)) of each dimension: −½(1 + logvar − mu² − e^logvar).
+
+    Args:
+        mu: ``(N, D)``.
+        logvar: ``(N, D)``.
+
+    Returns:
+        ``(N, D)``, at least 0; not reduced.
+    """
+    return -0.5 * (1 + logvar - mu.square() - logvar.exp())
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum()

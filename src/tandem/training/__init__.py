@@ -1,0 +1,1 @@
+"""Training: the step, the state, and the loop that composes them."""

@@ -1,0 +1,64 @@
+"""What all tests share: one thread (the tests are small), reproducible property tests, tiny models."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import settings
+
+from tandem.checkpoint.bundle import save_bundle
+from tandem.checkpoint.manifest import Manifest, Preprocessing
+from tandem.config.architecture import EncoderSpec, UNetSpec
+from tandem.networks.build import build_network
+from tandem.networks.layers import initialise
+
+torch.set_num_threads(1)
+settings.register_profile("tandem", derandomize=True, deadline=None, max_examples=30, database=None)
+settings.load_profile("tandem")
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def reference_cases() -> dict[str, Path]:
+    """Numbers of the reference implementation: see tools/check_reference.py."""
+    return {folder.name: folder for folder in sorted((FIXTURES / "reference").iterdir())}
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a bundle of two tiny networks with random weights (sides are multiples of 8 px) and returns its folder."""
+
+    def make(
+        name: str = "model",
+        *,
+        channels: tuple[int, int] = (3, 3),
+        size: tuple[int, int] = (16, 16),
+        with_encoder: bool = True,
+        generator: Mapping[str, Any] | None = None,
+    ) -> Path:
+        options: dict[str, Any] = {"latent_dim": 2, "depth": 3, "filters": 4} | dict(generator or {})
+        specs: dict[str, Any] = {
+            "generator": UNetSpec(in_channels=channels[0], out_channels=channels[1], **options),
+            "encoder": EncoderSpec(in_channels=channels[1], latent_dim=options["latent_dim"], depth=2, filters=4),
+        }
+        if not with_encoder:
+            del specs["encoder"]
+        networks = {key: build_network(spec) for key, spec in specs.items()}
+        for index, network in enumerate(networks.values()):
+            initialise(network, "xavier", gain=1.0, generator=torch.Generator().manual_seed(index))
+        manifest = Manifest(
+            tandem_version="0",
+            method="bicyclegan",
+            networks=specs,
+            preprocessing=Preprocessing(
+                size=size, direction="AtoB", input_channels=channels[0], output_channels=channels[1]
+            ),
+            training={"steps": 7},
+        )
+        save_bundle(tmp_path / name, manifest, networks)
+        return tmp_path / name
+
+    return make

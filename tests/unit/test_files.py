@@ -1,0 +1,73 @@
+"""Files are whole or not there, whatever interrupts the writer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tandem.files import atomic_replace, atomic_write_bytes, atomic_write_text, remove_leftovers
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_bytes_and_text_into_new_folders(tmp_path: Path) -> None:
+    atomic_write_bytes(tmp_path / "a" / "b" / "c.bin", b"\x00\xff")
+    atomic_write_text(tmp_path / "a" / "b" / "c.txt", "größer →\r\n")
+    assert (tmp_path / "a" / "b" / "c.bin").read_bytes() == b"\x00\xff"
+    assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "größer →\r\n".encode()
+    assert names(tmp_path / "a" / "b") == ["c.bin", "c.txt"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+
+    def write(temporary: Path) -> None:
+        assert temporary.parent == tmp_path  # the same file system, or the rename would copy
+        temporary.write_text("ne")
+        assert path.read_text() == "old"
+        raise error
+
+    with pytest.raises(error):
+        atomic_replace(path, write)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["x"]
+
+
+def test_a_writer_that_writes_nothing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError):
+        atomic_replace(path, lambda _: None)
+    assert path.read_text() == "old"
+
+
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
+    """A real kill in the middle of a write."""
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from tandem.files import atomic_replace\n"
+        "def write(p):\n"
+        "    p.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "atomic_replace(pathlib.Path(sys.argv[1]), write)\n"
+    )
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"old")
+    (tmp_path / ".hidden").write_text("kept")
+    (tmp_path / "other.tmp").write_text("kept")
+    result = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert result.returncode == -9
+    assert path.read_bytes() == b"old"
+    assert len(names(tmp_path)) == 4
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".hidden", "other.tmp", "x.bin"]
+
+
+def test_removing_leftovers_of_no_folder_does_nothing(tmp_path: Path) -> None:
+    remove_leftovers(tmp_path / "nothing")
+    assert names(tmp_path) == []
