@@ -1,0 +1,161 @@
+"""What a model bundle says of itself: ``model.json``, readable without PyTorch.
+
+A bundle is a folder with this file and one file of weights that it names together with the SHA-256. The weights'
+name carries the start of that hash, so that a bundle that is renewed while somebody reads it is never half old, half
+new: ``model.json`` is replaced last.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tandem.config.architecture import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.data import MAX_SIDE
+from tandem.config.parse import parse_dataclass
+from tandem.errors import BundleError
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "model.json"
+MAX_MANIFEST_BYTES = 4 * 2**20
+_WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How images become the network's input and its output an image.
+
+    Attributes:
+        size: Height and width of the training images.
+        direction: Which side of the training pairs was the input.
+        input_channels: Channels of input images.
+        output_channels: Channels of output images.
+        value_range: What black and white are mapped to.
+        resize: Filter of every resize.
+    """
+
+    size: tuple[int, int]
+    direction: Literal["AtoB", "BtoA"]
+    input_channels: int
+    output_channels: int
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    resize: Literal["bicubic"] = "bicubic"
+
+    def __post_init__(self) -> None:
+        # A manifest may come from a stranger, and images are brought to this size without further questions.
+        if not all(1 <= side <= MAX_SIDE for side in self.size):
+            raise ValueError(f"size must be from 1 to {MAX_SIDE} px, not {self.size}")
+        if not all(1 <= channels <= 4 for channels in (self.input_channels, self.output_channels)):
+            raise ValueError(f"channels must be from 1 to 4, not {self.input_channels} and {self.output_channels}")
+        if self.value_range != (-1.0, 1.0):
+            raise ValueError(f"value_range must be (-1, 1), not {self.value_range}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """The file of weights beside the manifest."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything about a model but its weights.
+
+    Attributes:
+        tandem_version: Version that wrote the bundle.
+        method: The method that trained the model.
+        networks: Specification of each network by its name, e.g. ``generator`` and ``encoder``.
+        preprocessing: From image to tensor and back.
+        training: Where the model comes from: steps, images, seed, options, data.
+        statistics: Mean, standard deviation and spread of the training images in [-1, 1].
+        weights: The weights' file; None until the bundle is written.
+        format: Version of this format.
+    """
+
+    tandem_version: str
+    method: str
+    networks: Mapping[str, UNetSpec | EncoderSpec | PatchDiscriminatorSpec]
+    preprocessing: Preprocessing
+    training: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    weights: WeightsFile | None = None
+    format: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """The text of ``model.json``."""
+        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+
+
+def read_manifest(path: Path) -> tuple[Manifest, Path]:
+    """Read the manifest of the bundle at `path` and find its weights.
+
+    Args:
+        path: The bundle, its ``model.json``, or a run folder that holds a bundle under ``model``.
+
+    Returns:
+        The manifest and the path of the weights' file, which exists.
+
+    Raises:
+        BundleError: There is no bundle, or it is damaged, hostile or of another format.
+    """
+    folder = _bundle_folder(path)
+    file = folder / MANIFEST_NAME
+    try:
+        if file.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{file} is larger than {MAX_MANIFEST_BYTES} bytes: that is not a model.")
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{file} cannot be read: {error}.") from error
+    if isinstance(values, dict) and values.get("format") != FORMAT_VERSION:
+        raise BundleError(
+            f"{file} has the bundle format {values.get('format')!r:.40}, this version of Tandem reads format "
+            f"{FORMAT_VERSION}. Upgrade Tandem, or use the version that wrote the model."
+        )
+    try:
+        manifest = parse_dataclass(Manifest, values, MANIFEST_NAME)
+    except ValueError as error:
+        raise BundleError(f"{file} is damaged: {error}.") from error
+    return manifest, _weights_path(folder, manifest)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _weights_path(folder: Path, manifest: Manifest) -> Path:
+    weights = manifest.weights
+    if weights is None or not _WEIGHTS_NAME.fullmatch(weights.file):
+        raise BundleError(
+            f"{folder / MANIFEST_NAME} names no valid file of weights (weights-….safetensors in the same folder)."
+        )
+    path = folder / weights.file
+    if not path.is_file():
+        raise BundleError(f"the weights {path} are missing: copy the whole folder, not {MANIFEST_NAME} alone.")
+    if sha256_of(path) != weights.sha256:
+        raise BundleError(f"the weights {path} are damaged: their SHA-256 is not the one in {MANIFEST_NAME}.")
+    return path
+
+
+def _bundle_folder(path: Path) -> Path:
+    if path.name == MANIFEST_NAME and path.is_file():
+        return path.parent
+    for folder in (path, path / "model"):
+        if (folder / MANIFEST_NAME).is_file():
+            return folder
+    if not path.exists():
+        reason = "there is no such folder"
+    elif path.is_dir():
+        reason = f"the folder holds no {MANIFEST_NAME}"
+    else:
+        reason = "that is a file"
+    raise BundleError(
+        f"no model at {path}: {reason}. Give the folder that training wrote (runs/NAME or runs/NAME/model)."
+    )

@@ -1,0 +1,56 @@
+"""Tensor files: safetensors with one JSON text beside the tensors, written atomically, read with care."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tandem.files import atomic_replace
+
+METADATA_KEY = "tandem"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write `tensors` (any device, copied to plain contiguous memory) and `metadata` (JSON) to `path`."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = {METADATA_KEY: json.dumps(metadata)}
+    atomic_replace(path, lambda temporary: save_file(plain, temporary, text))
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read only the JSON text of `path`.
+
+    Raises:
+        ValueError: Not a tensor file, damaged, or without our text.
+        OSError: It cannot be opened.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
+    if text is None:
+        raise ValueError(f"{path} was not written by Tandem (it has no '{METADATA_KEY}' metadata)")
+    metadata = json.loads(text)
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: its metadata is not a JSON object")
+    return metadata
+
+
+def read_tensors(path: Path, *, device: str | torch.device = "cpu") -> dict[str, Tensor]:
+    """Read all tensors of `path`.
+
+    Raises:
+        ValueError: Not a tensor file, or damaged.
+        OSError: It cannot be opened.
+    """
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
