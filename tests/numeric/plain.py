@@ -71,7 +71,7 @@ class PlainStep:
         }
         latent = c.lambda_z * F.l1_loss(self.mu_random, self.z)
         joint = torch.stack(list(losses.values())).sum()
-        self._descend({"generator": joint + latent, "encoder": joint})
+        self._descend({"generator": joint + latent, "encoder": joint + latent if c.latent_trains_encoder else joint})
         self.losses |= losses | {"latent": latent}
 
     def _update_discriminators(self) -> None:

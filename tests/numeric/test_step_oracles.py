@@ -36,6 +36,8 @@ PUBLISHED = {
     "lrelu-input": {"activation": "lrelu", "injection": "input"},
     "one-judge": {"discriminator_scales": 1},
     "three-judges": {"discriminator_scales": 3},
+    "batch-norm-judges": {"discriminator_norm": "batch"},
+    "batch-norm-but-not-in-judges": {"norm": "batch", "discriminator_norm": "instance"},
     "cnn-encoder": {"encoder": "cnn"},
     "other-weights": {"lambda_gan": 0.7, "lambda_gan2": 1.3, "lambda_l1": 3.0, "lambda_z": 2.0, "lambda_kl": 0.1},
 }
@@ -60,7 +62,7 @@ def test_equals_the_published_order(name: str, batch_size: int) -> None:
         assert_same_gradients(gradients, expected_gradients)
     assert_same_state(objective.networks, networks)
     buffers = list(objective.networks.named_buffers())
-    assert bool(buffers) == (config.norm == "batch")
+    assert bool(buffers) == ("batch" in {config.norm, config.discriminator_norm})
 
 
 PLAIN = {
@@ -70,6 +72,7 @@ PLAIN = {
     "discriminator-first": {"update_order": "discriminator_first"},
     "discriminator-first-shared": {"update_order": "discriminator_first", "shared_discriminator": True},
     "mean-kl-and-l1-random": {"kl_reduction": "mean", "lambda_l1_random": 2.5, "lambda_kl": 0.3},
+    "latent-trains-encoder": {"latent_trains_encoder": True},
     "hinge": {"gan_loss": "hinge"},
     "bce": {"gan_loss": "bce"},
     "wgangp": {"gan_loss": "wgangp"},

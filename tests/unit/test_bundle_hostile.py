@@ -233,11 +233,11 @@ def test_places_without_a_bundle(tmp_path: Path, make_bundle: MakeBundle) -> Non
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("x")
     for name, what in (
-        ("nothing", "does not exist"),
-        ("empty", "is a folder without model.json"),
-        ("file.txt", "is a file, not a folder with model.json"),
+        ("nothing", "there is no such folder"),
+        ("empty", "the folder holds no model.json"),
+        ("file.txt", "that is a file"),
     ):
-        with pytest.raises(BundleError, match=f"no model at .*{name}: it {what}.*Give the folder that training wrote"):
+        with pytest.raises(BundleError, match=f"no model at .*{name}: {what}. Give the folder that training wrote"):
             load_bundle(tmp_path / name)
     with pytest.raises(BundleError, match="no model at"):
         load_bundle(weights_of(make_bundle()))

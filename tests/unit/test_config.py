@@ -68,6 +68,7 @@ def test_option_names_are_unique_over_all_groups() -> None:
         ({"lambda_gp": 1.0}, "--lambda-gp 1.0 has no effect without --gan-loss wgangp"),
         ({"shared_discriminator": True, "lambda_gan2": 0.0}, "--shared-discriminator needs both"),
         ({"lambda_gan": 0.0, "lambda_l1": 0.0, "lambda_kl": 0.0}, "--lambda-z without --lambda-gan"),
+        ({"lambda_z": 0.0, "latent_trains_encoder": True}, "--latent-trains-encoder has no effect with --lambda-z 0"),
         ({"lambda_gan": 0.0, "lambda_l1": 0.0}, "--lambda-kl without --lambda-gan or --lambda-l1"),
         (
             {"lambda_gan": 0.0, "lambda_l1": 0.0, "lambda_kl": 0.0, "lambda_z": 0.0, "lambda_gan2": 0.0},
@@ -218,6 +219,9 @@ def test_specifications_carry_the_options() -> None:
     )
     expected = PatchDiscriminatorSpec(in_channels=4, filters=8, layers=2, scales=3, norm="batch")
     assert method.discriminator_spec(data) == expected
+    other = run(**options, discriminator_norm="none")
+    assert other.objective.discriminator_spec(data) == dataclasses.replace(expected, norm="none")
+    assert other.objective.generator_spec(data).norm == other.objective.encoder_spec(data).norm == "batch"
     conditional = run(**options, conditional=True)
     assert conditional.objective.discriminator_spec(data).in_channels == 5
 

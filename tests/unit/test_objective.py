@@ -13,7 +13,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.config.run import RunConfig
 from tandem.config.training import TrainingConfig
-from tandem.objectives.bicyclegan import BicycleGAN
+from tandem.objectives.bicyclegan import BicycleGAN, Fakes
 from tandem.objectives.build import build_objective
 from tandem.objectives.phase import frozen
 from tandem.training.step import owned_once
@@ -56,8 +56,13 @@ ALL = ["gan_encoded", "gan_random", "kl", "l1", "latent"]
         ),
         ({"lambda_gan": 0.0, "lambda_gan2": 0.0}, "generator encoder", ["kl", "l1", "latent"]),
         ({"shared_discriminator": True}, "generator encoder disc_encoded", ALL),
-        # cVAE-GAN, and pix2pix+noise, the ablations of the paper
+        # cVAE-GAN, cLR-GAN and pix2pix+noise, the ablations of the paper
         ({"lambda_gan2": 0.0, "lambda_z": 0.0}, "generator encoder disc_encoded", ["gan_encoded", "kl", "l1"]),
+        (
+            {"lambda_gan": 0.0, "lambda_l1": 0.0, "lambda_kl": 0.0, "latent_trains_encoder": True},
+            "generator encoder disc_random",
+            ["gan_random", "latent"],
+        ),
         (
             {"lambda_gan": 0.0, "lambda_l1": 0.0, "lambda_kl": 0.0, "lambda_z": 0.0, "lambda_l1_random": 10.0},
             "generator disc_random",
@@ -125,16 +130,14 @@ def test_fakes_are_made_from_the_first_half() -> None:
     torch.testing.assert_close(fakes.encoded, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_kl_reductions() -> None:
-    """Equal for one sample; for h samples the mean is the sum over h."""
-    for size, ratio in ((2, 1.0), (8, 4.0)):
-        values = {}
-        for reduction in ("sum", "mean"):
-            method = objective(kl_reduction=reduction, lambda_kl=0.5)
-            method.initialise(3)
-            given = batch(size)
-            values[reduction] = method.generator_terms(given, method.fakes(given))["kl"].item()
-        assert values["sum"] == pytest.approx(ratio * values["mean"], rel=1e-5)
+@pytest.mark.parametrize(("reduction", "samples"), [("sum", 1), ("sum", 3), ("mean", 1), ("mean", 3)])
+def test_kl_reductions(reduction: str, samples: int) -> None:
+    """Summed over dimensions and samples, or the mean of that over the samples: equal for one sample."""
+    method = objective(kl_reduction=reduction, lambda_kl=0.5)
+    mu, logvar = torch.tensor([[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]])[:samples], torch.zeros(samples, 2)
+    fakes = Fakes(encoded=None, random=None, mu=mu, logvar=logvar)
+    expected = 0.5 * sum([2.5, 0.125, 5.0][:samples]) / (samples if reduction == "mean" else 1)
+    assert method.generator_terms(batch(2 * samples), fakes)["kl"].item() == pytest.approx(expected)
 
 
 def learns(network: nn.Module, loss: Tensor) -> bool:
@@ -153,7 +156,11 @@ def test_who_learns_from_which_term() -> None:
     assert found == {"gan_encoded": True, "l1": True, "kl": True, "gan_random": False, "latent": False}
     found = {name: learns(generator, loss) for name, loss in terms.items() if name != "kl"}
     assert found == {"gan_encoded": True, "l1": True, "gan_random": True, "latent": True}
-    for name, loss in method.discriminator_terms(given, fakes).items():
+    reused = method.discriminator_terms(given, fakes)
+    for name, loss in method.discriminator_terms(given, method.fakes(given)).items():
+        # The logits of the generator's phase are used again: the same value, and the same gradient of the judge.
+        torch.testing.assert_close(reused[name], loss, rtol=1e-4, atol=1e-5)
+        assert learns(method.networks[name], reused[name])
         assert learns(method.networks[name], loss)
         for other in method.networks.keys() - {name}:
             found = torch.autograd.grad(

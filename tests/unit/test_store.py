@@ -167,6 +167,14 @@ def test_retention(tmp_path_factory: pytest.TempPathFactory, gaps: list[int], va
         assert store.tensors(kept_step)["x"].item() == kept_step
 
 
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep_last=1)
+    for step, score in ((1, float("nan")), (2, 0.5), (3, float("nan")), (4, None)):
+        save(store, step, score)
+    assert store.best_step() == 2
+    assert store.steps() == [2, 4]
+
+
 def test_tensor_files_hold_no_pickle(tmp_path: Path) -> None:
     """The format by hand: a length, a JSON header, plain numbers."""
     write_tensors(tmp_path / "x.safetensors", {"w": torch.tensor([1.0, -2.0])}, {"k": [1]})

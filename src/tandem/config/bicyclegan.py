@@ -41,6 +41,9 @@ class BicycleGANConfig:
         None, "strided layers of a judge: 2 see patches of 34 px, 3 of 70 px; by default 3 from 256 px on"
     )
     discriminator_scales: int = option(2, "judges per discriminator, each at half the size", at_least=1, below=6)
+    discriminator_norm: Norm | None = option(
+        None, "normalisation in the discriminators, by default as in --norm; instance norm hides a patch's mean colour"
+    )
     conditional: bool = option(False, "the discriminators see A beside the image they judge")
     shared_discriminator: bool = option(False, "one discriminator judges both kinds of fakes (use_same_D)")
     gan_loss: GanLoss = option("lsgan", "the adversarial loss")
@@ -179,5 +182,5 @@ class BicycleGANConfig:
             filters=self.discriminator_filters,
             layers=self.resolved_discriminator_layers(data),
             scales=self.discriminator_scales,
-            norm=self.norm,
+            norm=self.discriminator_norm or self.norm,
         )

@@ -11,13 +11,13 @@ fake_encoded = G(A1, z_enc), fake_random = G(A1, z_rand).
 - ``discriminator`` phase (D, D2): real B1 against fake_encoded, real B2 against fake_random.
 
 Deviations from the reference implementation, equal in their numbers: one backward over the summed terms instead
-of two, and one shared forward of G for both fakes and of a discriminator for real and fake wherever no batch norm
-ties the samples of a forward together.
+of two, one shared forward of G for both fakes, and one forward of each discriminator on its fakes for both phases,
+wherever no batch norm ties the samples of a forward together.
 """
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -45,12 +45,15 @@ class Fakes:
         random: G(A1, z_random), likewise.
         mu: Posterior mean of B1, ``(h, latent_dim)``.
         logvar: Posterior log-variance of B1, ``(h, latent_dim)``.
+        judged: Logits of the fakes that the generator's phase has computed already, by the term they serve. They hold
+            for the discriminators' phase as long as no discriminator has been updated in between.
     """
 
     encoded: Tensor | None
     random: Tensor | None
     mu: Tensor | None
     logvar: Tensor | None
+    judged: dict[str, list[Tensor]] = field(default_factory=dict)
 
 
 class BicycleGAN:
@@ -69,7 +72,8 @@ class BicycleGAN:
         self.inference_networks = tuple(name for name in ("generator", "encoder") if name in networks)
         self.phases = self._phases()
         # Batch norm's statistics belong to one forward: sharing it would change the numbers.
-        self._share_forwards = config.norm != "batch"
+        self._share_generator = config.norm != "batch"
+        self._share_judges = (config.discriminator_norm or config.norm) != "batch"
 
     def _phases(self) -> tuple[Phase, ...]:
         judges = tuple(name for name in self.networks if name.startswith("disc_"))
@@ -111,7 +115,7 @@ class BicycleGAN:
         if self.config.has_random_branch:
             codes.append(batch["z_random"])
         generator = self.networks["generator"]
-        if self._share_forwards and len(codes) > 1:
+        if self._share_generator and len(codes) > 1:
             images = list(generator(torch.cat([a1] * len(codes)), torch.cat(codes)).chunk(len(codes)))
         else:
             images = [generator(a1, code) for code in codes]
@@ -130,10 +134,12 @@ class BicycleGAN:
                 mu_random, _ = encoder(fakes.random)
             terms["latent"] = config.lambda_z * (mu_random - batch["z_random"]).abs().mean()
         if config.lambda_gan > 0 and fakes.encoded is not None:
-            logits = self.networks["disc_encoded"](self._judged(a1, fakes.encoded))
+            logits = self._remember(
+                fakes, "disc_encoded", self.networks["disc_encoded"], self._judged(a1, fakes.encoded)
+            )
             terms["gan_encoded"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_gan2 > 0 and fakes.random is not None:
-            logits = self._random_judge(self._judged(a1, fakes.random))
+            logits = self._remember(fakes, "disc_random", self._random_judge, self._judged(a1, fakes.random))
             terms["gan_random"] = config.lambda_gan2 * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0 and fakes.encoded is not None:
             terms["l1"] = config.lambda_l1 * (fakes.encoded - b1).abs().mean()
@@ -152,19 +158,44 @@ class BicycleGAN:
         if self.config.lambda_gan > 0 and fakes.encoded is not None:
             real, fake = self._judged(a1, b1), self._judged(a1, fakes.encoded.detach())
             judge = self.networks["disc_encoded"]
-            terms |= self._judge("disc_encoded", judge, real=real, fake=fake, mix=batch["mix"])
+            logits = self._both_logits(fakes, "disc_encoded", judge, real=real, fake=fake)
+            terms |= self._judge_terms("disc_encoded", judge, logits, real=real, fake=fake, mix=batch["mix"])
         if self.config.lambda_gan2 > 0 and fakes.random is not None:
             real, fake = self._judged(a2, b2), self._judged(a1, fakes.random.detach())
-            terms |= self._judge("disc_random", self._random_judge, real=real, fake=fake, mix=batch["mix"])
+            judge = self._random_judge
+            logits = self._both_logits(fakes, "disc_random", judge, real=real, fake=fake)
+            terms |= self._judge_terms("disc_random", judge, logits, real=real, fake=fake, mix=batch["mix"])
         return terms
 
-    def _judge(self, name: str, judge: nn.Module, *, real: Tensor, fake: Tensor, mix: Tensor) -> Terms:
-        if self._share_forwards:
+    def _remember(self, fakes: Fakes, name: str, judge: nn.Module, fake: Tensor) -> list[Tensor]:
+        logits = judge(fake)
+        if self._share_judges:
+            fakes.judged[name] = logits
+        return logits
+
+    def _both_logits(
+        self, fakes: Fakes, name: str, judge: nn.Module, *, real: Tensor, fake: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits of real and fake, of the fakes those of the generator's phase where they still hold."""
+        if name in fakes.judged:
+            return judge(real), fakes.judged[name]
+        if self._share_judges:
             both = [logits.chunk(2) for logits in judge(torch.cat([fake, real]))]
-            fake_logits, real_logits = [pair[0] for pair in both], [pair[1] for pair in both]
-        else:
-            fake_logits, real_logits = judge(fake), judge(real)
-        terms = {name: discriminator_gan_loss(self.config.gan_loss, real_logits, fake_logits)}
+            return [pair[1] for pair in both], [pair[0] for pair in both]
+        fake_logits = judge(fake)
+        return judge(real), fake_logits
+
+    def _judge_terms(
+        self,
+        name: str,
+        judge: nn.Module,
+        logits: tuple[list[Tensor], list[Tensor]],
+        *,
+        real: Tensor,
+        fake: Tensor,
+        mix: Tensor,
+    ) -> Terms:
+        terms = {name: discriminator_gan_loss(self.config.gan_loss, *logits)}
         if self.config.gan_loss == "wgangp" and self.config.lambda_gp > 0:
             terms[f"{name}_gp"] = self.config.lambda_gp * gradient_penalty(judge, real, fake, mix)
         return terms

@@ -24,7 +24,7 @@ class Phase:
 
     Attributes:
         name: For logs and messages.
-        networks: Names of the networks that this phase trains; every other one is frozen meanwhile.
+        networks: Names of the networks that this phase trains; no other one gets a gradient from its loss.
         loss: From the batch and the fakes of the step to named terms.
     """
 

@@ -1,4 +1,4 @@
-"""One training step: for each phase freeze the others, one backward, check, update.
+"""One training step: for each phase one backward into its own networks, check, update.
 
 The step does not know which method it runs. A method with other networks or another order says so in its phases.
 """
@@ -40,18 +40,19 @@ def train_step(
         NonFiniteError: A term or a gradient is not finite; the phase's update has not happened.
     """
     terms: Terms = {}
+    last = objective.phases[-1]
     try:
         with autocast():
             fakes = objective.fakes(batch)
         for phase in objective.phases:
-            trained = [objective.networks[name] for name in phase.networks]
-            for name, network in objective.networks.items():
-                network.requires_grad_(name in phase.networks)
+            trained = [parameter for name in phase.networks for parameter in objective.networks[name].parameters()]
             with autocast():
                 losses = phase.loss(batch, fakes)
-            torch.stack(list(losses.values())).sum().backward()
+            # Naming the inputs leaves the other networks without gradients, at no cost for them. The graph stays until
+            # the last phase, because one phase may build on what another has computed.
+            torch.stack(list(losses.values())).sum().backward(inputs=trained, retain_graph=phase is not last)
             if average_gradients is not None:
-                average_gradients(parameter for network in trained for parameter in network.parameters())
+                average_gradients(trained)
             _check_finite(phase, losses, objective.networks)
             for name in phase.networks:
                 if clip_grad_norm > 0:
@@ -61,7 +62,6 @@ def train_step(
             terms.update({name: loss.detach() for name, loss in losses.items()})
     finally:
         # After a refused phase too, so that whoever skips the batch can go on.
-        objective.networks.requires_grad_(True)
         objective.networks.zero_grad(set_to_none=True)
     return terms
 
