@@ -1,0 +1,60 @@
+"""How a run uses its device: kernels, precision, memory."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+
+def configure_backends(device: torch.device, *, deterministic: bool) -> None:
+    """Choose fast kernels, or reproducible ones where that was asked for."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = not deterministic
+        torch.backends.cudnn.deterministic = deterministic
+        if deterministic:  # read when the first matrix product starts cuBLAS
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+
+
+def image_layout(device: torch.device) -> torch.memory_format:
+    """The memory layout of images and convolution weights that is fastest on `device`.
+
+    Tensor cores want channels last; on the CPU the default layout is faster, by a few per cent.
+    """
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+def make_autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[None]]:
+    """A maker of contexts for forwards and losses: bf16 autocast, or none."""
+    if precision == "fp32":
+        return nullcontext
+    return lambda: torch.autocast(device.type, dtype=torch.bfloat16)  # pyright: ignore[reportReturnType]
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return str(device)
+
+
+def peak_memory_mb(device: torch.device) -> float | None:
+    """The most memory this run held, in MiB: on the GPU there, otherwise of this process; None on Windows."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage's peak starts with that of the parent process here
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(peak.split()[1]) / 2**10
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415  (not on Windows)
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes

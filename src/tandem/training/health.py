@@ -1,0 +1,140 @@
+"""Latent health: does the latent code change the output, and can it be recovered?
+
+Measured on fixed inputs with fixed codes, so that the numbers of one run can be compared over time.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tandem.data.check import SPREAD_SIZE
+from tandem.objectives.losses import kl_divergence
+
+RECOVERED_Z_CHANCE = (2 / torch.pi) ** 0.5
+"""E|z| of a standard normal z: the error of a guess of 0."""
+IGNORED_BELOW = 0.02
+"""A diversity ratio under which the samples of one input look alike."""
+WEAK_BELOW = 0.08
+
+
+@dataclass(frozen=True)
+class LatentHealth:
+    """What one measurement found.
+
+    Attributes:
+        diversity: Mean absolute distance between two samples of one input, images in [-1, 1] at 64×64 px.
+        real_spread: The same between two random real images of the output domain.
+        diversity_ratio: `diversity` / `real_spread`; inputs differ in shape too, so even a perfect model stays below 1.
+        kl_per_dimension: KL(E(B) ‖ N(0, 1)) of each latent dimension, mean over the images; empty without an encoder.
+        recovered_z_error: Mean |mu(E(G(A, z))) − z|; None without an encoder.
+        recovered_z_chance: The same error for a guess of 0.
+        val_l1: Mean |G(A, mu(E(B))) − B|, images in [-1, 1]; without an encoder |G(A, z) − B|.
+        verdict: One plain sentence.
+        level: How worrying the verdict is.
+    """
+
+    diversity: float
+    real_spread: float
+    diversity_ratio: float
+    kl_per_dimension: list[float]
+    recovered_z_error: float | None
+    recovered_z_chance: float
+    val_l1: float
+    verdict: str
+    level: str
+
+    def as_record(self) -> dict[str, object]:
+        """The measurement as a line of the log."""
+        return dataclasses.asdict(self)
+
+
+@torch.no_grad()
+def measure_health(
+    generator: nn.Module, encoder: nn.Module | None, a: Tensor, b: Tensor, z: Tensor, *, real_spread: float
+) -> tuple[LatentHealth, Tensor, Tensor]:
+    """Measure on fixed pairs and codes.
+
+    Args:
+        generator: From (a, z) to b, in eval mode.
+        encoder: From b to (mu, logvar), in eval mode, or None.
+        a: Inputs, ``(N, C, H, W)``, [-1, 1].
+        b: Their true outputs, likewise.
+        z: Codes, ``(M, latent_dim)``, M ≥ 2, used for every input.
+        real_spread: See `LatentHealth`.
+
+    Returns:
+        The measurement; the samples ``(N, M, C, H, W)``; the reconstructions G(a, mu(E(b))) ``(N, C, H, W)`` (without
+        an encoder the first sample).
+    """
+    samples, reconstructions, posteriors, errors = [], [], [], []
+    for one_a, one_b in zip(a.split(1), b.split(1), strict=True):
+        images = generator(one_a.expand(len(z), -1, -1, -1), z)
+        samples.append(images)
+        if encoder is None:
+            reconstructions.append(images[:1])
+            continue
+        mu, logvar = encoder(one_b)
+        posteriors.append(kl_divergence(mu, logvar))
+        reconstructions.append(generator(one_a, mu))
+        errors.append((encoder(images)[0] - z).abs().mean())
+    sampled, reconstructed = torch.stack(samples), torch.cat(reconstructions)
+    diversity = pairwise_distance(sampled)
+    ratio = diversity / max(real_spread, 1e-12)
+    error = torch.stack(errors).mean().item() if errors else None
+    verdict, level = _verdict(ratio, error)
+    health = LatentHealth(
+        diversity=diversity,
+        real_spread=real_spread,
+        diversity_ratio=ratio,
+        kl_per_dimension=torch.cat(posteriors).mean(0).tolist() if posteriors else [],
+        recovered_z_error=error,
+        recovered_z_chance=RECOVERED_Z_CHANCE,
+        val_l1=(reconstructed - b).abs().mean().item(),
+        verdict=verdict,
+        level=level,
+    )
+    return health, sampled, reconstructed
+
+
+def pairwise_distance(samples: Tensor) -> float:
+    """Mean absolute distance between the samples of one input.
+
+    Args:
+        samples: ``(N, M, C, H, W)``, [-1, 1]; compared at 64×64 px.
+
+    Returns:
+        The mean over all N inputs and all M(M−1)/2 pairs, in [0, 2].
+    """
+    n, m, c, h, w = samples.shape
+    side = (SPREAD_SIZE, SPREAD_SIZE)
+    flat = samples.reshape(n * m, c, h, w).float()
+    if (h, w) != side:
+        flat = F.interpolate(flat, side, mode="bicubic", align_corners=False, antialias=True)
+    small = flat.reshape(n, m, -1)
+    first, second = torch.triu_indices(m, m, offset=1).unbind()
+    return (small[:, first] - small[:, second]).abs().mean().item()
+
+
+def _verdict(ratio: float, error: float | None) -> tuple[str, str]:
+    if not math.isfinite(ratio):
+        return "The samples hold values that are not finite: the weights have diverged.", "warning"
+    percent = f"{100 * ratio:.1f} % of the distance between real images"
+    if ratio < IGNORED_BELOW:
+        return (
+            f"z is being ignored: samples of one input differ by only {percent}. Early in training that is normal; "
+            "if it stays so, raise --lambda-z or lower --lambda-kl and --lambda-l1.",
+            "warning",
+        )
+    if error is not None and error > 0.95 * RECOVERED_Z_CHANCE:
+        return (
+            f"Samples of one input differ by {percent}, but the encoder cannot tell their codes apart "
+            f"(error {error:.2f}, a guess of 0 has {RECOVERED_Z_CHANCE:.2f}).",
+            "warning",
+        )
+    if ratio < WEAK_BELOW:
+        return f"z is used weakly so far: samples of one input differ by {percent}.", "info"
+    return f"z is used: samples of one input differ by {percent}.", "good"

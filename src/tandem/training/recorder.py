@@ -1,0 +1,94 @@
+"""What a run writes for people: metrics.jsonl, the gallery, the page, TensorBoard.
+
+A resumed run first cuts the log back to its checkpoint, so that the lines of the steps that were lost with the old
+process appear once: no gaps, no repeats. Lines marked ``final`` belong to the end of a run; they go when it goes on.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tandem.errors import MissingExtraError
+from tandem.files import atomic_write_text
+from tandem.report.grid import image_grid, save_image
+from tandem.report.training_page import Record, RunView, Snapshot, read_metrics, write_training_page
+from tandem.training.run_folder import RunFolder
+
+
+class Recorder:
+    """Writes the records of one run.
+
+    Args:
+        run: The run's folder.
+        resume_step: The step that the run goes on from; later records are dropped.
+        goes_on: Whether steps follow; records of the end of a run are dropped then.
+        tensorboard: Also write TensorBoard's event files.
+
+    Raises:
+        MissingExtraError: TensorBoard is wanted but not installed.
+    """
+
+    def __init__(self, run: RunFolder, *, resume_step: int, goes_on: bool, tensorboard: bool) -> None:
+        self.run = run
+        self.records: list[Record] = [
+            record
+            for record in read_metrics(run.metrics)
+            if record.get("step", 0) <= resume_step and not (goes_on and record.get("final"))
+        ]
+        atomic_write_text(run.metrics, "".join(json.dumps(record) + "\n" for record in self.records))
+        self._log = run.metrics.open("a", encoding="utf-8")
+        self._board = _summary_writer(run, resume_step) if tensorboard else None
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Add one line to the log (and to TensorBoard)."""
+        self.records.append(record)
+        self._log.write(json.dumps(record) + "\n")
+        self._log.flush()
+        if self._board is not None:
+            scalars = {f"loss/{k}": v for k, v in record.get("losses", {}).items()}
+            if record["kind"] == "health":
+                scalars = {f"health/{k}": v for k, v in record.items() if isinstance(v, float)}
+            else:
+                scalars["learning_rate"] = record["learning_rate"]
+                scalars |= {f"speed/{k}": v for k, v in record["speed"].items() if v is not None}
+            for name, value in scalars.items():
+                self._board.add_scalar(name, value, record["step"])
+
+    def picture(self, step: int, rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> None:
+        """Save the samples for the fixed inputs, one row an input, arrays ``(H, W, C)`` uint8."""
+        grid = image_grid(rows, column_titles=titles, scale=max(1, 96 // rows[0][0].shape[0]))
+        save_image(grid, self.run.gallery / f"step-{step:08d}.jpg")
+        if self._board is not None:
+            self._board.add_image("samples", np.asarray(grid.convert("RGB")), step, dataformats="HWC")
+            self._board.flush()
+
+    def snapshots(self, step: int, batch_size: int) -> list[Snapshot]:
+        """The pictures up to `step`, oldest first."""
+        steps = sorted(int(path.stem.removeprefix("step-")) for path in self.run.gallery.glob("step-*.jpg"))
+        return [Snapshot(s, s * batch_size, f"gallery/step-{s:08d}.jpg") for s in steps if s <= step]
+
+    def page(self, view: RunView) -> None:
+        """Renew the page."""
+        write_training_page(self.run.page, view)
+
+    def sync(self) -> None:
+        """Force the log to the disk: a checkpoint must not be newer than the lines before it."""
+        self._log.flush()
+        os.fsync(self._log.fileno())
+
+    def close(self) -> None:
+        """Close all files."""
+        self._log.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _summary_writer(run: RunFolder, resume_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (optional)
+    except ImportError as error:
+        raise MissingExtraError("tensorboard", "tensorboard", "--tensorboard") from error
+    return SummaryWriter(str(run.tensorboard), purge_step=resume_step + 1)

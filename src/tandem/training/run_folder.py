@@ -1,0 +1,119 @@
+"""The folder of a run: where everything is, and that only one process writes there."""
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tandem.errors import CheckpointError, ConfigError
+from tandem.files import atomic_write_text, remove_leftovers
+
+if sys.platform != "win32":
+    import fcntl
+
+
+LOCK_NAME = ".tandem.lock"
+"""The first file in the folder of a run: it marks the folder as ours, and whoever holds a lock on it trains there."""
+
+
+class RunFolder:
+    """Paths of a run, and a lock on them while entered; the system drops the lock of a killed process.
+
+    Raises:
+        ConfigError: On entering: the folder is a file, or holds something that is not a run.
+        CheckpointError: On entering: another process is training there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lock_handle: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The run's name: its folder's."""
+        return self.root.resolve().name
+
+    @property
+    def config(self) -> Path:
+        """All options, as YAML."""
+        return self.root / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def page(self) -> Path:
+        """The page that shows the run."""
+        return self.root / "index.html"
+
+    @property
+    def gallery(self) -> Path:
+        """Samples for the fixed inputs over time."""
+        return self.root / "gallery"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training states."""
+        return self.root / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The bundle."""
+        return self.root / "model"
+
+    @property
+    def samples(self) -> Path:
+        """Translations of the test split, made when training ends."""
+        return self.root / "samples"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.root / "tensorboard"
+
+    @property
+    def cache(self) -> Path:
+        """What can be computed again."""
+        return self.root / "cache"
+
+    def __enter__(self) -> Self:
+        if self.root.exists() and not self.root.is_dir():
+            raise ConfigError(f"--out {self.root} is a file; give a folder for the run, e.g. runs/NAME.")
+        ours = any((self.root / name).exists() for name in (LOCK_NAME, self.config.name))
+        if self.root.exists() and not ours and any(self.root.iterdir()):
+            raise ConfigError(
+                f"--out {self.root} holds other files and no run (no {self.config.name}): give a new folder, e.g. "
+                f"{self.root / 'NAME'}."
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        for folder in (self.root, self.gallery, self.cache, self.model):
+            remove_leftovers(folder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock_handle is not None:
+            os.close(self._lock_handle)
+            self._lock_handle = None
+
+    def write_config(self, text: str) -> None:
+        """Write the options."""
+        atomic_write_text(self.config, text)
+
+    def _lock(self) -> None:
+        handle = os.open(self.root / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        if sys.platform != "win32":
+            try:
+                # Unlike flock, a POSIX lock is not inherited: loader workers outlive a killed process by seconds.
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(handle)
+                raise CheckpointError(
+                    f"another process is training in {self.root}: wait for it, stop it, or give another --out."
+                ) from error
+        self._lock_handle = handle

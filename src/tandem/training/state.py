@@ -1,0 +1,143 @@
+"""The training state: everything that a resumed run needs, bit for bit.
+
+Random numbers and the order of the data are functions of (seed, position) and need no state beyond the step.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tandem.errors import CheckpointError
+from tandem.objectives.phase import Objective, Terms
+from tandem.training.ema import MovingAverage
+
+
+class LossMeter:
+    """Means of the loss terms since the last line of the log, kept on the device until they are read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, terms: Terms) -> None:
+        """Add the terms of one step."""
+        self.count += 1
+        for name, value in terms.items():
+            wide = value.double() if value.device.type != "mps" else value.float()
+            self.sums[name] = self.sums[name] + wide if name in self.sums else wide
+
+    def means(self) -> dict[str, float]:
+        """Mean of each term over the steps added; reading waits for the device."""
+        return {name: value.item() / self.count for name, value in self.sums.items()}
+
+    def reset(self) -> None:
+        """Start a new mean."""
+        self.count, self.sums = 0, {}
+
+
+class TrainingState:
+    """Networks, optimisers, moving average, step and the running means of the log."""
+
+    def __init__(
+        self, objective: Objective, optimizers: Mapping[str, Optimizer], average: MovingAverage | None
+    ) -> None:
+        self.objective = objective
+        self.optimizers = dict(optimizers)
+        self.average = average
+        self.meter = LossMeter()
+        self.step = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of the state, by a flat name."""
+        named = {f"network/{key}": value for key, value in self.objective.networks.state_dict().items()}
+        if self.average is not None:
+            named |= {f"average/{key}": value for key, value in self.average.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            for index, entry in optimizer.state_dict()["state"].items():
+                named |= {f"optimizer/{name}/{index}/{key}": value for key, value in entry.items()}
+        named |= {f"meter/{name}": value for name, value in self.meter.sums.items()}
+        return named
+
+    def metadata(self) -> dict[str, Any]:
+        """What the state holds besides tensors, as JSON."""
+        return {"step": self.step, "meter_count": self.meter.count}
+
+    def load(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Take over a saved state.
+
+        Raises:
+            CheckpointError: Tensors are missing, left over or of another shape; nothing has been changed then.
+        """
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "meter": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition("/")
+            groups.setdefault(group, {})[rest] = tensor
+        expected = {"network": self.objective.networks.state_dict()}
+        expected["average"] = self.average.state_dict() if self.average is not None else {}
+        expected["optimizer"] = _adam_layout(self.optimizers, groups["optimizer"])
+        problems = [p for group, own in expected.items() for p in _misfits(group, own, groups[group])]
+        # Adam makes its moments in its first step.
+        stepped = self.optimizers if int(metadata["step"]) > 0 else []
+        without = [name for name in stepped if not any(key.startswith(f"{name}/") for key in groups["optimizer"])]
+        problems += [f"  - optimizer {name} has no state" for name in without]
+        problems += [
+            f"  - tensors of the unknown kind {group}" for group in groups.keys() - expected.keys() - {"meter"}
+        ]
+        if problems:
+            raise CheckpointError("the checkpoint does not fit this run:\n" + "\n".join(problems[:20]))
+        self.objective.networks.load_state_dict(groups["network"])
+        if self.average is not None:
+            self.average.networks.load_state_dict(groups["average"])
+        for name, optimizer in self.optimizers.items():
+            _load_optimizer(optimizer, f"{name}/", groups["optimizer"])
+        device = next(self.objective.networks.parameters()).device
+        self.meter.sums = {name: tensor.to(device) for name, tensor in groups["meter"].items()}
+        self.meter.count = int(metadata["meter_count"])
+        self.step = int(metadata["step"])
+
+
+def _misfits(group: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    problems = [f"  - {group} {name} is missing" for name in own if name not in given]
+    problems += [f"  - {group} {name} is not part of this model" for name in given if name not in own]
+    problems += [
+        f"  - {group} {name} has the shape {tuple(given[name].shape)}, this model's has {tuple(own[name].shape)}"
+        for name in own
+        if name in given and own[name].shape != given[name].shape
+    ]
+    return problems
+
+
+def _adam_layout(optimizers: Mapping[str, Optimizer], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Adam's tensors, without content, of the parameters that `given` has any of: it keeps none without a gradient."""
+    present = {name.rpartition("/")[0] for name in given}
+    layout = {}
+    for name, optimizer in optimizers.items():
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for index, parameter in enumerate(parameters):
+            if f"{name}/{index}" not in present:
+                continue
+            layout[f"{name}/{index}/step"] = torch.empty((), device="meta")
+            for moment in ("exp_avg", "exp_avg_sq"):
+                layout[f"{name}/{index}/{moment}"] = torch.empty(parameter.shape, device="meta")
+    return layout
+
+
+def _load_optimizer(optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(prefix):
+            index, key = name.removeprefix(prefix).split("/")
+            state.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    # The fused kernels walk weight and moments side by side: the moments need the weights' memory layout, and the step
+    # count their device; load_state_dict restores neither.
+    for parameter, entry in optimizer.state.items():
+        for key, value in entry.items():
+            if key == "step":
+                entry[key] = value.to(parameter.device, torch.float32)
+            else:
+                entry[key] = torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -1,0 +1,270 @@
+"""The training loop: composes data, objective, step, state, checkpoints and reports."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tandem import rng
+from tandem.checkpoint.store import CheckpointStore
+from tandem.config.run import RunConfig, differences, from_flat, to_flat
+from tandem.config.yaml import to_yaml
+from tandem.data.loader import Batch, make_loader
+from tandem.errors import CheckpointError, NonFiniteError
+from tandem.networks.device import choose_device
+from tandem.objectives.build import build_objective
+from tandem.report.progress import TaskProgress, TrainingProgress
+from tandem.training.device import (
+    configure_backends,
+    describe_device,
+    image_layout,
+    make_autocast,
+)
+from tandem.training.ema import MovingAverage
+from tandem.training.export import export_model
+from tandem.training.inputs import Inputs, open_inputs
+from tandem.training.observer import Observer
+from tandem.training.optimizers import learning_rate_factor, make_adam
+from tandem.training.run_folder import RunFolder
+from tandem.training.signals import GracefulStop
+from tandem.training.state import TrainingState
+from tandem.training.step import owned_once, train_step
+
+log = logging.getLogger(__name__)
+
+MAY_CHANGE_ON_RESUME = frozenset(
+    {
+        "steps",
+        "epochs",
+        "device",
+        "deterministic",
+        "num_workers",
+        "log_every",
+        "snapshot_every",
+        "keep_last",
+        "num_previews",
+        "num_preview_samples",
+        "tensorboard",
+    }
+)
+"""Options that do not change what the steps compute."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    Attributes:
+        step: Optimiser steps done.
+        total_steps: Steps of the whole run.
+        stopped_by: The signal that stopped it, or None when it is finished.
+        already_done: Nothing was left to do.
+    """
+
+    step: int
+    total_steps: int
+    stopped_by: int | None
+    already_done: bool
+
+
+def train(config: RunConfig, data_dir: Path | str, out: Path | str) -> TrainResult:
+    """Train a model, or continue the training in `out` where it stopped.
+
+    Args:
+        config: All options.
+        data_dir: Dataset folder; see `tandem.data.discover`.
+        out: Folder of the run; made, or continued when it holds this run.
+
+    Raises:
+        DataError: Something is wrong with the data; found before the first step.
+        CheckpointError: `out` holds a run with other options or other data, or is in use.
+        NonFiniteError: A loss or gradient is not finite; the last good state is on the disk.
+    """
+    device = choose_device(config.training.device)
+    configure_backends(device, deterministic=config.training.deterministic)
+    with RunFolder(Path(out)) as run:
+        with TaskProgress("checking images", None, "pairs") as checking:
+            inputs = open_inputs(config, Path(data_dir), cache=run.cache, on_check=checking.callback)
+        for folder in inputs.splits.values():
+            log.info("%s", folder.describe())
+        return Trainer(config, inputs, run, device).run()
+
+
+class Trainer:
+    """One process's part in a run; see `train`."""
+
+    def __init__(self, config: RunConfig, inputs: Inputs, run: RunFolder, device: torch.device) -> None:
+        self.config, self.inputs, self.folder, self.device = config, inputs, run, device
+        training = config.training
+        self.total_steps = config.total_steps(len(inputs.train))
+        self.autocast = make_autocast(device, training.precision)
+        objective = build_objective(config)
+        owned_once(objective)
+        self.layout = image_layout(device)
+        objective.networks.to(device=device, memory_format=self.layout).train()  # pyright: ignore[reportCallIssue]
+        optimizers = {
+            name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
+            for name, network in objective.networks.items()
+        }
+        averaged = {name: objective.networks[name] for name in objective.inference_networks}
+        halflife = training.ema_halflife_images
+        average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
+        self.state = TrainingState(objective, optimizers, average)
+        self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
+        self.resumed_step = self._resume()
+        self.observer = Observer(
+            config, inputs, self.state, run=run, device=device, total_images=self.total_steps * training.batch_size
+        )
+
+    def run(self) -> TrainResult:
+        """Train to the end, or until a signal asks to stop."""
+        state, batch_size = self.state, self.config.training.batch_size
+        already_done = state.step >= self.total_steps
+        self.folder.write_config(to_yaml(self.config))
+        if not already_done:
+            if self.resumed_step is not None:
+                log.info("continuing at step %d of %d", state.step, self.total_steps)
+            log.info("training on %s", describe_device(self.device))
+        progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
+        stop = GracefulStop()
+        try:
+            with stop, progress:
+                if self.resumed_step is None:
+                    self._save(score=None)
+                if not already_done:
+                    self._loop(stop, progress)
+                self._conclude(stop)
+            name = None if stop.signal is None else stop.signal.name
+            if name is not None:  # said only now: a progress bar would wipe it away
+                log.info("%s: saved step %d; the same command continues", name, state.step)
+            self.observer.page(progress, "stopped" if name else "finished", f"Stopped by {name}." if name else "")
+        except KeyboardInterrupt:
+            saved = ", ".join(map(str, self.store.steps())) or "none"
+            self.observer.page(progress, "stopped", f"Interrupted. Saved steps: {saved}.")
+            raise
+        except BaseException as error:
+            self.observer.page(progress, "failed", f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            self.observer.close()
+        return TrainResult(state.step, self.total_steps, stop.signal, already_done)
+
+    def _loop(self, stop: GracefulStop, progress: TrainingProgress) -> None:
+        training, state = self.config.training, self.state
+        loader = make_loader(
+            self.inputs.train,
+            start=state.step * training.batch_size,
+            batch_size=training.batch_size,
+            num_workers=training.num_workers,
+            pin_memory=self.device.type == "cuda",
+        )
+        with loader:
+            for batch in loader:
+                self._step(batch)
+                if state.step == 1 or state.step % training.log_every == 0:
+                    self.observer.log(progress)
+                ended = state.step >= self.total_steps
+                if state.step % training.snapshot_every == 0 and not ended:
+                    self._snapshot()
+                self.observer.show(progress)
+                if ended or stop.signal is not None:
+                    return
+
+    def _conclude(self, stop: GracefulStop) -> None:
+        """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
+        if stop.signal is None:
+            if not self.observer.has_measured():
+                self._snapshot()
+            return
+        if self.state.step not in self.store.steps():
+            self._save(score=None)
+
+    def _step(self, batch: Batch) -> None:
+        training, state = self.config.training, self.state
+        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step.
+        torch.manual_seed(rng.derive_seed(training.seed, "step", position=state.step))
+        self._set_learning_rate()
+        tensors = {"a": batch["a"], "b": batch["b"]} | state.objective.draw(training.seed, batch["positions"])
+        try:
+            terms = train_step(
+                state.objective,
+                state.optimizers,
+                {name: self._to_device(tensor) for name, tensor in tensors.items()},
+                clip_grad_norm=training.clip_grad_norm,
+                autocast=self.autocast,
+            )
+        except NonFiniteError as error:
+            files = ", ".join(self._files(batch))
+            raise NonFiniteError(
+                f"step {state.step + 1}, {error}. The update was not made. Files of the batch: {files}. "
+                f"{self._what_is_left()}"
+            ) from error
+        state.step += 1
+        state.meter.add(terms)
+        if state.average is not None:
+            state.average.update(images_seen=state.step * training.batch_size, batch_size=training.batch_size)
+
+    def _files(self, batch: Batch) -> list[str]:
+        train = self.inputs.train
+        pairs = [train.folder.pairs[train.index_at(position)] for position in batch["positions"]]
+        return [str(path) for pair in pairs for path in (pair.path_a, pair.path_b) if path is not None]
+
+    def _what_is_left(self) -> str:
+        return (
+            f"The last good state is step {self.store.steps()[-1]} in {self.store.folder}. Look at the files; or, in a "
+            "new --out, lower --learning-rate, set --clip-grad-norm 1, or use --precision fp32."
+        )
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        layout = self.layout if tensor.ndim == 4 else torch.preserve_format
+        return tensor.to(self.device, non_blocking=True, memory_format=layout)
+
+    def _set_learning_rate(self) -> None:
+        training = self.config.training
+        factor = learning_rate_factor(
+            training.lr_schedule,
+            epoch=self.state.step * training.batch_size // len(self.inputs.train),
+            constant_epochs=training.lr_constant_epochs,
+            decay_epochs=training.lr_decay_epochs,
+        )
+        for optimizer in self.state.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = training.learning_rate * factor
+
+    def _snapshot(self) -> None:
+        """Measure, draw, save the state and renew the model."""
+        try:
+            health = self.observer.measure()
+        except NonFiniteError as error:
+            raise NonFiniteError(f"after step {self.state.step}: {error}. {self._what_is_left()}") from error
+        self._save(score=health.val_l1)
+
+    def _save(self, *, score: float | None) -> None:
+        metadata = self.state.metadata() | {
+            "config": to_flat(self.config),
+            "data_fingerprint": self.inputs.fingerprint,
+        }
+        self.observer.sync()
+        # The checkpoint comes last: where there is one, everything else of its step is on the disk.
+        export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
+        self.store.save(self.state.step, self.state.tensors(), metadata, score=score)
+
+    def _resume(self) -> int | None:
+        self.store.clean()
+        steps = self.store.steps()
+        if not steps:
+            return None
+        metadata = self.store.metadata(steps[-1])
+        changed = differences(from_flat(metadata["config"]), self.config, ignore=MAY_CHANGE_ON_RESUME)
+        if metadata["data_fingerprint"] != self.inputs.fingerprint:
+            changed.append("the training data: other pairs or other names")
+        if changed:
+            raise CheckpointError(
+                f"{self.folder.root} holds a run with other settings:\n"
+                + "\n".join(f"  - {change}" for change in changed)
+                + f"\nTo continue it give the same settings, e.g. with --config {self.folder.config}; or another --out."
+            )
+        self.state.load(self.store.tensors(steps[-1]), metadata)
+        return steps[-1]

@@ -1,0 +1,130 @@
+"""Latent health on networks whose numbers follow by hand."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tandem.objectives.losses import kl_divergence
+from tandem.training.health import RECOVERED_Z_CHANCE, LatentHealth, measure_health, pairwise_distance
+
+
+class Painter(nn.Module):
+    """G(a, z): a, brightened by strength · z₀."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, a: Tensor, z: Tensor) -> Tensor:
+        return a + self.strength * z[:, :1, None, None]
+
+
+class Reader(nn.Module):
+    """E(b): mu = (mean of b / scale, 0), logvar = −1."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, b: Tensor) -> tuple[Tensor, Tensor]:
+        mean = b.mean((1, 2, 3)) / self.scale
+        mu = torch.stack([mean, torch.zeros_like(mean)], 1)
+        return mu, torch.full_like(mu, -1.0)
+
+
+A = torch.zeros(2, 3, 32, 32)
+B = torch.stack([torch.full((3, 32, 32), 0.2), torch.full((3, 32, 32), -0.4)])
+Z = torch.tensor([[1.0, 0.5], [-0.5, 0.25], [2.0, -1.0]])
+
+
+def measure(strength: float = 0.1, *, spread: float = 0.5) -> LatentHealth:
+    return measure_health(Painter(strength), Reader(strength), A, B, Z, real_spread=spread)[0]
+
+
+def test_every_number() -> None:
+    health, samples, reconstructions = measure_health(Painter(0.1), Reader(0.1), A, B, Z, real_spread=0.5)
+    distances = [0.1 * abs(x - y) for x, y in itertools.combinations((1.0, -0.5, 2.0), 2)]
+    assert health.diversity == pytest.approx(sum(distances) / 3, rel=1e-5)
+    assert health.diversity_ratio == pytest.approx(sum(distances) / 3 / 0.5, rel=1e-5)
+    assert health.real_spread == 0.5
+    # mu(E(G(0, z))) = (z₀, 0)
+    assert health.recovered_z_error == pytest.approx((0.5 + 0.25 + 1.0) / 6, rel=1e-5)
+    # mu(E(B)) = (±mean(B) / 0.1, 0) paints B back
+    assert health.val_l1 == pytest.approx(0.0, abs=1e-6)
+    expected = kl_divergence(torch.tensor([[2.0, 0.0], [-4.0, 0.0]]), torch.full((2, 2), -1.0)).mean(0)
+    assert health.kl_per_dimension == pytest.approx(expected.tolist(), rel=1e-5)
+    assert samples.shape == (2, 3, 3, 32, 32)
+    torch.testing.assert_close(samples[1, 2], torch.full((3, 32, 32), 0.2))
+    torch.testing.assert_close(reconstructions, B)
+    assert health.as_record()["val_l1"] == health.val_l1
+
+
+def test_without_an_encoder() -> None:
+    health, samples, reconstructions = measure_health(Painter(0.1), None, A, B, Z, real_spread=0.5)
+    assert health.kl_per_dimension == []
+    assert health.recovered_z_error is None
+    assert torch.equal(reconstructions, samples[:, 0])
+    assert health.val_l1 == pytest.approx((abs(0.1 - 0.2) + abs(0.1 + 0.4)) / 2, rel=1e-5)
+
+
+def test_chance_is_the_error_of_a_guess_of_zero() -> None:
+    z = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    assert z.abs().mean().item() == pytest.approx(RECOVERED_Z_CHANCE, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "level", "words"),
+    [
+        (0.001, "warning", "z is being ignored: samples of one input differ by only 0.1 %"),
+        (0.019, "warning", "z is being ignored"),
+        (0.021, "info", "z is used weakly so far"),
+        (0.079, "info", "z is used weakly so far"),
+        (0.081, "good", "z is used: samples of one input differ by 8.1 %"),
+    ],
+)
+def test_verdicts(ratio: float, level: str, words: str) -> None:
+    diversity = measure().diversity
+    health = measure(spread=diversity / ratio)
+    assert health.level == level
+    assert words in health.verdict
+
+
+def test_codes_that_the_encoder_cannot_tell_apart() -> None:
+    health, _, _ = measure_health(Painter(0.1), Reader(1e6), A, B, Z * 2, real_spread=0.5)
+    assert health.level == "warning"
+    assert "the encoder cannot tell their codes apart" in health.verdict
+
+
+def test_images_that_are_not_finite_are_no_good_news() -> None:
+    health = measure(float("nan"))
+    assert health.level == "warning"
+
+
+def test_training_is_not_disturbed() -> None:
+    network = nn.Conv2d(3, 3, 1)
+
+    class Wrapped(Painter):
+        def forward(self, a: Tensor, z: Tensor) -> Tensor:
+            return network(a) + super().forward(a, z)
+
+    _, samples, _ = measure_health(Wrapped(0.1), Reader(0.1), A, B, Z, real_spread=0.5)
+    assert not samples.requires_grad
+    assert network.weight.grad is None
+
+
+@pytest.mark.parametrize("size", [(64, 64), (32, 48), (100, 64), (256, 256)])
+def test_pairwise_distance_of_flat_images(size: tuple[int, int]) -> None:
+    """The mean over inputs of the mean over pairs, whatever the size."""
+    values = torch.tensor([[0.0, 0.5, -0.25], [1.0, 1.0, 0.0]])
+    samples = values[:, :, None, None, None].expand(2, 3, 3, *size)
+    assert pairwise_distance(samples) == pytest.approx((0.5 + 0.25 + 0.75 + 0.0 + 1.0 + 1.0) / 6, rel=1e-5)
+
+
+def test_pairwise_distance_is_at_64_px() -> None:
+    """Detail above the resolution does not count as diversity."""
+    bars = torch.stack([(torch.arange(256) % 4 == phase).float().expand(256, 256) for phase in (1, 3)])
+    samples = bars[None, :, None]
+    assert pairwise_distance(samples) < 0.05
+    assert pairwise_distance(samples[..., :64, :64]) == pytest.approx(0.5)
