@@ -1,0 +1,196 @@
+"""The folder that sampling writes: single pictures, grids, animations, a page, and a record of every sample.
+
+``samples.jsonl`` begins with a line of settings; then one line per finished input with the code of every picture. The
+same settings on the same folder continue after the last finished input.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tandem.checkpoint.manifest import Manifest
+from tandem.data.images import read_image
+from tandem.errors import ConfigError, DataError
+from tandem.files import atomic_write_text, remove_leftovers
+from tandem.inference.jobs import Job, describe_file
+from tandem.inference.sampling import SamplingOptions, Series, sample_input
+from tandem.inference.translator import Translator
+from tandem.report.animation import save_gif
+from tandem.report.grid import image_grid, save_image
+from tandem.report.sample_page import SampleGroup, sample_page
+from tandem.version import __version__
+
+RECORD_NAME = "samples.jsonl"
+FRAME_MS = 120
+
+
+def sample_to_folder(
+    translator: Translator,
+    jobs: Sequence[Job],
+    out: Path,
+    options: SamplingOptions,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Sample all jobs into `out`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ConfigError: `out` is a file, or holds something that is not a sampling.
+        DataError: An input cannot be read; finished ones stay.
+    """
+    _require_ours(out)
+    settings = _settings(translator.manifest, options)
+    done = _finished(out, settings)
+    lines = [json.dumps(settings), *(json.dumps(record) for record in done.values())]
+    atomic_write_text(out / RECORD_NAME, "".join(line + "\n" for line in lines))
+    pictures = out / "images"
+    pictures.mkdir(exist_ok=True)
+    for folder in (out, pictures):
+        remove_leftovers(folder)
+    with (out / RECORD_NAME).open("a", encoding="utf-8") as log:
+        for index, job in enumerate(jobs):
+            source = job.describe()
+            if done.get(job.name, {}).get("source") != source:
+                done[job.name] = {"source": source} | _sample_one(translator, job, pictures, options)
+                log.write(json.dumps(done[job.name]) + "\n")
+                log.flush()
+            if on_progress is not None:
+                on_progress(index + 1, len(jobs))
+    groups = [_group(done[job.name]) for job in jobs]
+    page = out / "index.html"
+    titles = {"random": "Random samples", "interpolate": "Interpolations", "encode": "Encoded and decoded"}
+    provenance = {str(name): json.dumps(value) for name, value in settings.items()}
+    title = titles.get(options.mode, "In the style of a reference")
+    atomic_write_text(page, sample_page(title, groups, provenance=provenance))
+    return page
+
+
+def _require_ours(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; give a folder for the samples.")
+    ours = not out.exists() or (out / RECORD_NAME).exists()
+    if not ours and not all(path.match(".*.tmp") for path in out.iterdir()):
+        raise ConfigError(
+            f"--out {out} holds other files and no samples (no {RECORD_NAME}): give a new folder, e.g. {out / 'NAME'}."
+        )
+
+
+def _sample_one(translator: Translator, job: Job, pictures: Path, options: SamplingOptions) -> dict[str, Any]:
+    image, truth = job.read(translator.manifest.preprocessing)
+    series = sample_input(translator, image, truth, options)
+    record: dict[str, Any] = {"name": job.name, "input": f"images/{job.name}_input.png"}
+    save_image(_shown(image), pictures / f"{job.name}_input.png")
+    if truth is not None:
+        record["truth"] = f"images/{job.name}_truth.png"
+        save_image(_shown(truth), pictures / f"{job.name}_truth.png")
+    if len(options.references) == 1:
+        record["reference"] = f"images/{job.name}_reference.png"
+        save_image(read_image(options.references[0]), pictures / f"{job.name}_reference.png")
+    record["series"] = []
+    for one in series:
+        stem = f"{job.name}_{one.name}"
+        save_image(_grid(one, image, truth, options), pictures / f"{stem}_grid.png")
+        record["series"].append(_save_series(one, stem, pictures, options.image_format))
+    return record
+
+
+def _save_series(series: Series, stem: str, pictures: Path, suffix: str) -> dict[str, Any]:
+    digits = max(2, len(str(len(series.images))))
+    files = [f"{stem}_{index + 1:0{digits}d}.{suffix}" for index in range(len(series.images))]
+    for file, sample in zip(files, series.images, strict=True):
+        save_image(_shown(sample), pictures / file)
+    animation = None
+    if series.animated:
+        animation = f"images/{stem}.gif"
+        save_gif([_shown(s) for s in series.images], pictures / f"{stem}.gif", duration_ms=FRAME_MS, boomerang=True)
+    return {
+        "name": series.name,
+        "grid": f"images/{stem}_grid.png",
+        "animation": animation,
+        "samples": [
+            {"file": f"images/{file}", "caption": caption, "z": [float(value) for value in z]}
+            for file, caption, z in zip(files, series.captions, series.z, strict=True)
+        ],
+    }
+
+
+def _grid(series: Series, image: np.ndarray, truth: np.ndarray | None, options: SamplingOptions) -> Image.Image:
+    """The input first, then its truth, then the samples; references stand above what was made from them."""
+    first = [_shown(image)] if truth is None else [_shown(image), _shown(truth)]
+    titles = ["input"] if truth is None else ["input", "truth"]
+    rows: list[list[np.ndarray | None]] = [[*first, *(_shown(sample) for sample in series.images)]]
+    if options.references:
+        rows.insert(0, [*[None] * len(first), *(read_image(path) for path in options.references)])
+    return image_grid(rows, column_titles=[*titles, *series.captions])
+
+
+def _group(record: Mapping[str, Any]) -> SampleGroup:
+    animated = [series for series in record["series"] if series["animation"]]
+    plain = [series for series in record["series"] if not series["animation"]]
+    return SampleGroup(
+        name=record["name"],
+        input_picture=record["input"],
+        truth_picture=record.get("truth"),
+        reference_picture=record.get("reference"),
+        samples=[(sample["file"], sample["caption"]) for series in plain for sample in series["samples"]],
+        grid=plain[0]["grid"] if plain else None,
+        strips=[(series["grid"], series["name"]) for series in animated],
+        animation=animated[-1]["animation"] if animated else None,
+    )
+
+
+def _settings(manifest: Manifest, options: SamplingOptions) -> dict[str, Any]:
+    return {
+        "tandem": __version__,
+        "model": None if manifest.weights is None else manifest.weights.sha256,
+        "steps": manifest.training.get("steps"),
+        "mode": options.mode,
+        "num_samples": len(options.z) if options.z is not None else options.num_samples,
+        "seed": None if options.z is not None else options.seed,
+        "z": None if options.z is None else options.z.tolist(),
+        "fit": options.fit,
+        "references": [describe_file(path) for path in options.references],
+        "format": options.image_format,
+    }
+
+
+def _finished(out: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Records of an earlier call with the same settings whose pictures are all still there."""
+    path = out / RECORD_NAME
+    if not path.exists():
+        return {}
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break  # cut off by a kill; what follows is made again
+    if not records or records[0] != dict(settings):
+        return {}
+    try:
+        complete = [record for record in records[1:] if all((out / file).is_file() for file in _files(record))]
+        return {record["name"]: record for record in complete}
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error!r}): remove it, or give another --out.") from error
+
+
+def _files(record: Mapping[str, Any]) -> list[str]:
+    files = [record[key] for key in ("input", "truth", "reference") if key in record]
+    for series in record["series"]:
+        files += [series["grid"], *(sample["file"] for sample in series["samples"])]
+        files += [series["animation"]] if series["animation"] else []
+    return files
+
+
+def _shown(array: np.ndarray) -> np.ndarray:
+    """A form that every picture format takes: luma with alpha becomes RGBA."""
+    if array.shape[2] == 2:
+        return np.concatenate([np.repeat(array[:, :, :1], 3, axis=2), array[:, :, 1:]], axis=2)
+    return array

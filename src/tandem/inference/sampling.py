@@ -1,0 +1,152 @@
+"""Sampling to files: pictures, grids, animations, and the code of every sample, so that any one can be made again.
+
+Four modes. ``random``: codes from N(0, I). ``interpolate``: codes on the way between two random ones, linear and
+spherical. ``encode``: the posterior of the input's own truth, its mean first. ``reference``: the posterior mean of
+another image, whose style is transferred.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tandem.errors import ConfigError, DataError
+from tandem.inference.inputs import Fit
+from tandem.inference.translator import Translator
+from tandem.rng import numpy_generator
+
+Mode = Literal["random", "interpolate", "encode", "reference"]
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How inputs are sampled.
+
+    Attributes:
+        mode: See the file's head.
+        num_samples: Samples of each input; frames of an interpolation.
+        seed: Decides the codes.
+        fit: How images are brought to a size that the network takes; see `Translator`.
+        references: Images whose style is taken, for mode ``reference``: one sample each.
+        z: Codes ``(M, latent_dim)`` instead of random ones, for mode ``random``.
+        image_format: Suffix of single pictures.
+    """
+
+    mode: Mode = "random"
+    num_samples: int = 10
+    seed: int = 0
+    fit: Fit = "pad"
+    references: Sequence[Path] = ()
+    z: np.ndarray | None = None
+    image_format: Literal["png", "jpg", "webp"] = "png"
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.num_samples < 1:
+            problems.append(f"--num-samples must be at least 1, not {self.num_samples}")
+        if self.mode == "interpolate" and self.num_samples < 2:
+            problems.append("--mode interpolate needs --num-samples of at least 2: its frames")
+        if (self.mode == "reference") != bool(self.references):
+            problems.append("--mode reference and --reference IMAGE need each other")
+        if self.z is not None and self.mode != "random":
+            problems.append("--z gives the codes itself: it goes with --mode random only")
+        if problems:
+            raise ConfigError("; ".join(problems) + ".")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Some samples of one input that belong together.
+
+    Attributes:
+        name: Part of the files' names, e.g. ``random`` or ``linear``.
+        captions: One per sample.
+        z: Codes, ``(M, latent_dim)``.
+        images: Samples, ``(M, H, W, C)`` uint8.
+        animated: Whether the samples are frames of a way from one to the other.
+    """
+
+    name: str
+    captions: list[str]
+    z: np.ndarray
+    images: np.ndarray = field(repr=False)
+    animated: bool = False
+
+
+def sample_input(
+    translator: Translator, image: np.ndarray, truth: np.ndarray | None, options: SamplingOptions
+) -> list[Series]:
+    """Sample one input.
+
+    Args:
+        translator: The model.
+        image: The input, ``(H, W, C)`` uint8.
+        truth: Its true output likewise, for mode ``encode``.
+        options: How.
+
+    Raises:
+        DataError: Mode ``encode`` without a truth.
+    """
+    series = []
+    for name, captions, z in _codes(translator, truth, options):
+        images = translator(image, z=z, fit=options.fit, output="array")
+        series.append(Series(name, captions, z, images, animated=options.mode == "interpolate"))
+    return series
+
+
+def _codes(
+    translator: Translator, truth: np.ndarray | None, options: SamplingOptions
+) -> list[tuple[str, list[str], np.ndarray]]:
+    number = options.num_samples
+    match options.mode:
+        case "random":
+            z = translator.sample_z(number, seed=options.seed) if options.z is None else options.z
+            return [("random", [f"sample {index + 1}" for index in range(len(z))], z)]
+        case "interpolate":
+            start, end = translator.sample_z(2, seed=options.seed)
+            shares = np.linspace(0, 1, number)
+            captions = [f"{100 * share:.0f} %" for share in shares]
+            return [
+                ("linear", captions, interpolate_linear(start, end, shares)),
+                ("spherical", captions, interpolate_spherical(start, end, shares)),
+            ]
+        case "encode":
+            if truth is None:
+                raise DataError(
+                    "--mode encode encodes each input's own truth, so it needs pairs: give a dataset folder, or "
+                    "--pairs with side-by-side files (or --mode reference --reference IMAGE)."
+                )
+            mu, logvar = translator.encode(truth)
+            draws = [
+                numpy_generator(options.seed, "posterior", position=index).standard_normal(len(mu))
+                for index in range(number - 1)
+            ]
+            noise = np.stack([np.zeros_like(mu), *draws])
+            captions = ["posterior mean", *(f"posterior {index + 1}" for index in range(number - 1))]
+            return [("encoded", captions, (mu + noise * np.exp(0.5 * logvar)).astype(np.float32))]
+        case "reference":
+            mu, _ = translator.encode([str(path) for path in options.references])
+            return [("reference", [f"style of {path.name}" for path in options.references], mu)]
+
+
+def interpolate_linear(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Codes on the straight line: (1 − t)·start + t·end, ``(len(shares), D)``, float32."""
+    t = shares[:, None]
+    return ((1 - t) * start + t * end).astype(np.float32)
+
+
+def interpolate_spherical(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Codes on the great circle (slerp), ``(len(shares), D)``, float32.
+
+    With ω the angle between start and end: (sin((1 − t)ω)·start + sin(tω)·end) / sin ω. The length of the code stays
+    that of typical draws, where the straight line passes nearer to the origin. (Nearly) parallel codes fall back to the
+    straight line, which is the limit.
+    """
+    cosine = np.dot(start, end) / max(float(np.linalg.norm(start) * np.linalg.norm(end)), 1e-12)
+    omega = np.arccos(np.clip(cosine, -1, 1))
+    if np.sin(omega) < 1e-4:
+        return interpolate_linear(start, end, shares)
+    t = shares[:, None]
+    return ((np.sin((1 - t) * omega) * start + np.sin(t * omega) * end) / np.sin(omega)).astype(np.float32)

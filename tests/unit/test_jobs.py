@@ -1,0 +1,102 @@
+"""From what the command line names to inputs with unique names."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tandem.checkpoint.manifest import Preprocessing
+from tandem.data.discover import Pair
+from tandem.errors import DataError
+from tandem.inference.jobs import Job, _named, find_jobs
+
+PREPROCESSING = Preprocessing(size=(8, 8), direction="AtoB", input_channels=3, output_channels=1)
+
+
+def picture(path: Path, *, width: int = 8, value: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = np.full((8, width // 2, 3), value, np.uint8)
+    Image.fromarray(np.hstack([half, 255 - half])).save(path)
+    return path
+
+
+def named(*inputs: Path, **options: object) -> list[tuple[str, object]]:
+    return [(job.name, job.source) for job in find_jobs(list(inputs), **options)]  # type: ignore[arg-type]
+
+
+def test_files_and_folders(tmp_path: Path) -> None:
+    single = picture(tmp_path / "single.png")
+    b, a = picture(tmp_path / "folder" / "b.jpg"), picture(tmp_path / "folder" / "a.PNG")
+    (tmp_path / "folder" / "notes.txt").write_text("")
+    (tmp_path / "folder" / ".hidden.png").write_text("")
+    assert named(single, tmp_path / "folder") == [("single", single), ("a", a), ("b", b)]
+
+
+def test_datasets(tmp_path: Path) -> None:
+    paths = {split: picture(tmp_path / split / f"{split}.png") for split in ("train", "val", "test")}
+    assert named(tmp_path) == [("test", Pair("test", paths["test"], None))]
+    assert named(tmp_path, split="train") == [("train", Pair("train", paths["train"], None))]
+    paths["test"].unlink()
+    paths["test"].parent.rmdir()
+    assert named(tmp_path)[0][0] == "val"
+    with pytest.raises(DataError, match="has no split 'test', only train, val"):
+        find_jobs([tmp_path], split="test")
+
+
+def test_pairs_in_two_folders(tmp_path: Path) -> None:
+    a, b = (picture(tmp_path / f"test{side}" / "x.png") for side in "AB")
+    assert named(tmp_path) == [("x", Pair("x", a, b))]
+
+
+def test_files_as_pairs(tmp_path: Path) -> None:
+    path = picture(tmp_path / "x.png", value=10)
+    job, whole = find_jobs([path], pairs=True)[0], find_jobs([path])[0]
+    image, truth = job.read(PREPROCESSING)
+    assert truth is not None
+    assert (image.shape, truth.shape) == ((8, 4, 3), (8, 4, 1))
+    assert (image[0, 0, 0], truth[0, 0, 0]) == (10, 245)
+    image, truth = whole.read(PREPROCESSING)
+    assert image.shape == (8, 8, 3)
+    assert truth is None
+
+
+def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError) as raised:
+        find_jobs([tmp_path / "one.png", picture(tmp_path / "there.png"), tmp_path / "two", tmp_path / "empty"])
+    message = str(raised.value)
+    assert all(str(tmp_path / name) in message for name in ("one.png", "two", "empty"))
+    assert "there.png" not in message
+
+
+@given(st.lists(st.sampled_from(["x", "X", "x-2", "x-3", "X-2", "y", "x-2-2"]), max_size=12))
+def test_names_are_unique(names: list[str]) -> None:
+    """Whatever comes together; who is alone with a name keeps it, and the order stays."""
+    sources = [(name, Path(str(index))) for index, name in enumerate(names)]
+    jobs = _named(sources)
+    assert [job.source for job in jobs] == [source for _, source in sources]
+    assert len({job.name.casefold() for job in jobs}) == len(jobs)
+    folded = [name.casefold() for name in names]
+    for job, name in zip(jobs, names, strict=True):
+        assert job.name.startswith(name)
+        if folded.index(name.casefold()) == jobs.index(job):
+            assert job.name == name
+
+
+def test_a_description_changes_with_place_and_content(tmp_path: Path) -> None:
+    first, second = picture(tmp_path / "a" / "x.png"), picture(tmp_path / "b" / "x.png")
+    before = Job("x", first).describe()
+    assert before == Job("other", first).describe()
+    assert before != Job("x", second).describe()
+    assert before.startswith(str(first.resolve()))
+    picture(first, value=1)
+    assert before != Job("x", first).describe()
+    pair = Job("x", Pair("x", first, second)).describe()
+    assert str(first.resolve()) in pair
+    assert str(second.resolve()) in pair
+    first.unlink()
+    with pytest.raises(DataError, match=r"x\.png"):
+        Job("x", first).describe()
