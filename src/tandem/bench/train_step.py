@@ -1,0 +1,83 @@
+"""The training step as Tandem runs it and in the published order, on the same random images.
+
+As a module it runs one variant for a few steps in a fresh process and prints its peak memory in MiB:
+``python -m tandem.bench.train_step VARIANT DEVICE SIZE BATCH_SIZE FILTERS``.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from tandem.bench.published import PublishedStep
+from tandem.config.run import RunConfig, from_flat
+from tandem.objectives.build import build_objective
+from tandem.training.device import image_layout, peak_memory_mb
+from tandem.training.optimizers import make_adam
+from tandem.training.step import train_step
+
+Variant = Literal["tandem", "published"]
+MEMORY_STEPS = 3
+
+
+def bench_config(*, size: int, batch_size: int, filters: int) -> RunConfig:
+    """BicycleGAN with its published options at another size or width."""
+    widths = {f"{name}_filters": filters for name in ("generator", "encoder", "discriminator")}
+    return from_flat({"size": size, "batch_size": batch_size, "seed": 0} | widths)
+
+
+def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
+    """One step of `variant` as a function without arguments, with networks and images of its own."""
+    objective = build_objective(config)
+    batch = _random_batch(config, device)
+    training = config.training
+    lr, betas = training.learning_rate, (training.beta1, training.beta2)
+    if variant == "published":
+        objective.networks.to(device)
+        published = PublishedStep(dict(objective.networks.items()), config.objective, lr=lr, betas=betas)
+        return lambda: published(batch)
+    layout = image_layout(device)
+    objective.networks.to(device=device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+    optimizers = {
+        name: make_adam(network.parameters(), lr=lr, betas=betas) for name, network in objective.networks.items()
+    }
+    laid_out = {
+        name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor for name, tensor in batch.items()
+    }
+    return lambda: train_step(objective, optimizers, laid_out)
+
+
+def _random_batch(config: RunConfig, device: torch.device) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    n, (h, w) = config.training.batch_size, config.data.crop_size
+    latent = (n // 2, config.objective.latent_dim)
+    batch = {
+        "a": torch.rand(n, config.data.input_channels, h, w, generator=generator) * 2 - 1,
+        "b": torch.rand(n, config.data.output_channels, h, w, generator=generator) * 2 - 1,
+        "eps": torch.randn(latent, generator=generator),
+        "z_random": torch.randn(latent, generator=generator),
+        "mix": torch.rand(n // 2, generator=generator),
+    }
+    return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def main(arguments: list[str]) -> None:
+    """Run one variant and print its peak memory."""
+    variant, device_name, *numbers = arguments
+    assert variant in get_args(Variant), f"unknown variant {variant}"
+    size, batch_size, filters = map(int, numbers)
+    device = torch.device(device_name)
+    step = make_step(
+        "tandem" if variant == "tandem" else "published",
+        bench_config(size=size, batch_size=batch_size, filters=filters),
+        device,
+    )
+    for _ in range(MEMORY_STEPS):
+        step()
+    sys.stdout.write(f"{peak_memory_mb(device)}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

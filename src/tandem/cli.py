@@ -1,0 +1,95 @@
+"""The command line: a dict from sub-command to function; everything heavy is imported only when it runs."""
+
+import errno
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from tandem.version import __version__
+
+COMMANDS = {
+    "train": ("tandem.commands.train", "train a model on a folder of image pairs, or continue a run"),
+    "sample": ("tandem.commands.sample", "translate images: random, interpolated, encoded or in a reference's style"),
+    "presets": ("tandem.commands.presets", "list the presets and what they set"),
+    "data": ("tandem.commands.data", "draw the demo dataset, or check a dataset"),
+    "demo": ("tandem.commands.demo", "draw, train, sample and measure the demo in one go"),
+    "bench": ("tandem.commands.bench", "measure training step, memory and sampling on this machine"),
+}
+"""Module (with a function ``main(arguments) -> exit status``) and one line of help of each sub-command."""
+
+INTERRUPTED = 130
+DISK_ERRORS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+)
+"""What the file system refuses and the user can mend; any other `OSError` is a bug of ours and keeps its traceback."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Errors that the user can mend are printed as a message, without a traceback, with status 1 (2 for the wrong use of
+    an option).
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(_usage())
+        return 0 if arguments else 2
+    if arguments[0] in {"-V", "--version"}:
+        sys.stdout.write(f"tandem {__version__}\n")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        return _unknown(name)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return _run(name, rest)
+
+
+def _run(name: str, rest: list[str]) -> int:
+    from tandem.errors import ConfigError, TandemError  # noqa: PLC0415  (start-up time)
+
+    try:
+        return importlib.import_module(COMMANDS[name][0]).main(rest)
+    except ConfigError as error:
+        sys.stderr.write(f"tandem {name}: {error}\n")
+        return 2
+    except TandemError as error:
+        sys.stderr.write(f"tandem {name}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"tandem {name}: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"tandem {name}: {where}{error.strerror}\n")
+        return 1
+
+
+def _usage() -> str:
+    lines = [
+        f"Tandem {__version__}: one input image, many plausible outputs (BicycleGAN and its relatives in PyTorch).",
+        "",
+        "usage: tandem COMMAND … (tandem COMMAND --help says more)",
+        "",
+    ]
+    width = max(map(len, COMMANDS))
+    lines += [f"  {name:<{width}}  {help_text}" for name, (_, help_text) in COMMANDS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _unknown(name: str) -> int:
+    import difflib  # noqa: PLC0415  (start-up time)
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    sys.stderr.write(f"tandem: there is no command '{name}'.{hint} The commands are {', '.join(COMMANDS)}.\n")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

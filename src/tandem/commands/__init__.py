@@ -1,0 +1,1 @@
+"""The sub-commands: each a module with ``main(arguments) -> exit status``."""

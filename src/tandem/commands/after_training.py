@@ -1,0 +1,32 @@
+"""What follows training by itself: the test split (or val) is sampled into the run."""
+
+import logging
+from pathlib import Path
+
+from tandem.config.run import RunConfig
+from tandem.data.discover import find_splits
+from tandem.inference.gallery import sample_to_folder
+from tandem.inference.jobs import folder_jobs
+from tandem.inference.sampling import SamplingOptions
+from tandem.inference.translator import load
+from tandem.report.progress import TaskProgress
+
+HELD_OUT = ("test", "val")
+NUM_SAMPLES = 5
+
+log = logging.getLogger(__name__)
+
+
+def sample_held_out(config: RunConfig, data: Path, out: Path) -> None:
+    """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
+    splits = find_splits(data)
+    split = next((splits[name] for name in HELD_OUT if name in splits), None)
+    if split is None:
+        log.info("the dataset has neither a test nor a val split: nothing to sample")
+        return
+    jobs = folder_jobs(split)
+    options = SamplingOptions(num_samples=NUM_SAMPLES, seed=config.training.seed, fit="resize")
+    with TaskProgress(f"sampling {split.split}", len(jobs), "inputs") as progress:
+        translator = load(out, device=config.training.device)
+        page = sample_to_folder(translator, jobs, out / "samples", options, on_progress=progress.callback)
+    log.info("samples: %s", page)

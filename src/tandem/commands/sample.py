@@ -1,0 +1,76 @@
+"""``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tandem.commands.parser import make_parser, parse
+from tandem.errors import ConfigError
+from tandem.inference.gallery import sample_to_folder
+from tandem.inference.jobs import find_jobs
+from tandem.inference.sampling import Mode, SamplingOptions
+from tandem.inference.translator import load
+from tandem.report.progress import TaskProgress
+
+MAX_Z_BYTES = 16 * 2**20
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the options and sample."""
+    parser = make_parser("sample", "Translate images into many outputs; writes pictures, grids and a page.")
+    parser.add_argument("model", help="folder of a run (runs/NAME) or of its bundle (runs/NAME/model)")
+    parser.add_argument("inputs", nargs="+", help="image files, folders of images, or a dataset folder")
+    parser.add_argument("--out", required=True, help="folder for everything that is written")
+    parser.add_argument("--mode", type=Mode, default="random", help="where the codes come from")
+    parser.add_argument("--num-samples", type=int, default=10, help="samples of each input; frames of an interpolation")
+    parser.add_argument("--seed", type=int, default=0, help="decides the codes: the same seed gives the same pixels")
+    parser.add_argument("--reference", nargs="+", default=[], help="images whose style is taken, for --mode reference")
+    parser.add_argument("--z", help="JSON file with codes (a list of lists), e.g. from samples.jsonl")
+    parser.add_argument("--pairs", action="store_true", help="input files are side-by-side pairs A | B")
+    parser.add_argument("--split", help="split of a dataset folder; by default test, else val, else train")
+    parser.add_argument(
+        "--fit",
+        type=SamplingOptions.__annotations__["fit"],
+        default="pad",
+        help="pad: keep the resolution, pad and cut off again; resize: translate at the training size, resize back",
+    )
+    parser.add_argument(
+        "--format",
+        type=SamplingOptions.__annotations__["image_format"],
+        default="png",
+        help="format of single pictures",
+    )
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    args = parse(parser, arguments)
+    options = SamplingOptions(
+        mode=args.mode,
+        num_samples=args.num_samples,
+        seed=args.seed,
+        fit=args.fit,
+        references=[Path(path) for path in args.reference],
+        z=None if args.z is None else _read_codes(Path(args.z)),
+        image_format=args.format,
+    )
+    jobs = find_jobs([Path(path) for path in args.inputs], pairs=args.pairs, split=args.split)
+    translator = load(args.model, device=args.device)
+    with TaskProgress("sampling", len(jobs), "inputs") as progress:
+        page = sample_to_folder(translator, jobs, Path(args.out), options, on_progress=progress.callback)
+    log.info("page: %s", page)
+    return 0
+
+
+def _read_codes(path: Path) -> np.ndarray:
+    try:
+        if path.stat().st_size > MAX_Z_BYTES:
+            raise ConfigError(f"--z {path} is larger than {MAX_Z_BYTES} bytes.")
+        codes = np.asarray(json.loads(path.read_text(encoding="utf-8")), dtype=np.float32)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"--z {path} is no JSON list of codes: {error}.") from error
+    if codes.ndim not in {1, 2} or not codes.size:
+        raise ConfigError(f"--z {path} must hold one code or a list of codes, not an array of shape {codes.shape}.")
+    return np.atleast_2d(codes)

@@ -1,0 +1,24 @@
+"""Data and finished runs that several integration tests only read."""
+
+from pathlib import Path
+
+import pytest
+from support import train
+
+from tandem.data.synthetic import write_dataset
+
+STEPS = 10
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven training pairs, so that batches of two cross the ends of epochs, and two pairs in each other split."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "demo", size=32, num_train=7, num_val=2, num_test=2)
+
+
+@pytest.fixture(scope="session")
+def finished_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run of ten steps, sampled; tests do not write to it."""
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    train(data, out, steps=STEPS)
+    return out

@@ -1,0 +1,115 @@
+"""The command line as a whole: help, unknown commands, start-up time, presets."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+from support import ENVIRONMENT, finish, start, tandem
+
+from tandem.cli import COMMANDS
+from tandem.config.presets import PRESETS
+from tandem.version import __version__
+
+HELP_SECONDS = 0.5
+"""The bound that users notice; on a busy machine the tests allow twice as much."""
+
+
+def test_help_is_quick() -> None:
+    took = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        finished = finish(start("--help"))
+        took.append(time.perf_counter() - begun)
+        assert finished.status == 0
+    assert statistics.median(took) < 2 * HELP_SECONDS, took
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["trian"], [], ["data", "--help"]])
+def test_nothing_heavy_is_imported_for_nothing(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom tandem.cli import main\nmain(sys.argv[1:])\n"
+        "print([name for name in ('torch', 'numpy', 'PIL', 'rich', 'jsonargparse') if name in sys.modules])"
+    )
+    finished = finish(start(*arguments, code=code))
+    heavy = finished.out.splitlines()[-1]
+    assert "torch" not in heavy
+    if "data" not in arguments:
+        assert heavy == "[]"
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "demo", "presets", "bench"])
+def test_the_help_of_a_command_needs_no_torch(command: str) -> None:
+    code = (
+        "import sys\nfrom tandem.cli import main\ntry:\n main(sys.argv[1:])\nfinally:\n print('torch' in sys.modules)"
+    )
+    finished = finish(start(command, "--help", code=code))
+    assert finished.status == 0
+    assert finished.out.splitlines()[-1] == "False"
+
+
+def test_help_lists_every_command() -> None:
+    finished = tandem("--help")
+    assert finished.status == 0
+    assert all(f"\n  {name} " in finished.out for name in COMMANDS)
+    assert tandem("-h") == tandem("help") == finished
+    without = tandem()
+    assert (without.status, without.out) == (2, finished.out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    finished = tandem(command, "--help")
+    assert finished.status == 0
+    assert f"tandem {command}" in finished.out
+    assert finished.err == ""
+
+
+@pytest.mark.parametrize("action", ["demo", "check"])
+def test_data_has_two_actions(action: str) -> None:
+    assert f"tandem data {action}" in tandem("data", action, "--help").out
+    assert tandem("data").status == 2
+    wrong = tandem("data", action[:-1])
+    assert wrong.status == 2
+    assert f"Did you mean {action}?" in wrong.err
+
+
+def test_version() -> None:
+    assert tandem("--version").out == tandem("-V").out == f"tandem {__version__}\n"
+
+
+def test_the_program_is_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tandem", "-V"], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"tandem {__version__}\n"
+
+
+@pytest.mark.parametrize(("given", "meant"), [("trian", "train"), ("smaple", "sample"), ("preset", "presets")])
+def test_an_unknown_command(given: str, meant: str) -> None:
+    finished = tandem(given)
+    assert finished.status == 2
+    assert f"there is no command '{given}'. Did you mean '{meant}'?" in finished.err
+    assert "Did you mean" not in tandem("qqq").err
+
+
+def test_presets_are_listed() -> None:
+    """Each with its options as the command line takes them: they can be copied, and give what the preset gives."""
+    finished = tandem("presets")
+    assert finished.status == 0
+    blocks = {block.split(":")[0]: block for block in finished.out.split("\n\n")}
+    for preset in PRESETS.values():
+        words = blocks[preset.name].split("\n", 1)[1].split()
+        by_name = tandem("train", "--preset", preset.name, "--print-config")
+        assert by_name.status == 0
+        assert by_name == tandem("train", *words, "--print-config")
+        assert by_name.out != tandem("train", "--print-config").out
+    assert max(len(line) for line in finished.out.splitlines() if line.startswith(" ")) <= 80
+
+
+def test_an_unknown_preset() -> None:
+    refused = tandem("train", "--preset", "facade", "--print-config")
+    assert refused.status == 2
+    assert "unknown preset 'facade'" in refused.err
+    assert "facades" in refused.err

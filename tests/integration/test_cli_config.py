@@ -1,0 +1,177 @@
+"""Options, configuration files and presets: what wins, what is refused, and that a printed configuration is the run."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from support import assert_same_run, flags, tandem, tiny, tiny_config, train
+
+from tandem.config.bicyclegan import BicycleGANConfig
+from tandem.config.data import DataConfig
+from tandem.config.presets import PRESETS
+from tandem.config.run import from_flat, to_flat
+from tandem.config.training import TrainingConfig
+from tandem.config.yaml import to_yaml
+
+NUMBERS = {
+    "steps": 7,
+    "learning_rate": 1e-05,
+    "lambda_kl": 3e-07,
+    "lambda_z": 2.0,
+    "initialisation_gain": 1e-3,
+    "beta2": 0.99,
+    "size": "32x64",
+    "seed": 2**40,
+}
+
+
+def printed(*words: str | Path) -> dict[str, str]:
+    """The configuration that a command line stands for, as text by name."""
+    finished = tandem("train", *words, "--print-config")
+    assert finished.status == 0, finished.err
+    lines = [line.partition("  # ")[0] for line in finished.out.splitlines() if line and not line.startswith("#")]
+    return dict(line.split(": ", 1) for line in lines)
+
+
+def test_a_printed_configuration_is_the_run(data: Path, tmp_path: Path) -> None:
+    """Options → YAML → the same YAML → the same run, bit for bit."""
+    options = {"learning_rate": 1e-05, "lambda_kl": 3e-07, "size": "32x32", "steps": 3, "dropout": True}
+    first = tandem("train", *tiny(**options), "--print-config")
+    file = tmp_path / "run.yaml"
+    file.write_text(first.out)
+    assert tandem("train", "--config", file, "--print-config") == first
+    train(data, tmp_path / "by-options", **options)
+    finished = tandem("train", data, "--out", tmp_path / "by-file", "--config", file)
+    assert finished.status == 0, finished.err
+    assert_same_run(tmp_path / "by-options", tmp_path / "by-file")
+    assert (tmp_path / "by-options" / "config.yaml").read_text() == first.out
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_printed_preset_is_the_preset(tmp_path: Path, preset: str) -> None:
+    first = tandem("train", "--preset", preset, "--print-config")
+    file = tmp_path / "run.yaml"
+    file.write_text(first.out)
+    assert first.status == 0
+    assert tandem("train", "--config", file, "--print-config") == first
+    assert first.out == to_yaml(from_flat(PRESETS[preset].options))
+
+
+def test_every_option_of_the_file_is_an_option_of_the_command_line() -> None:
+    config = tiny_config(**NUMBERS)
+    values = {name: value for name, value in to_flat(config).items() if value is not None}
+    assert tandem("train", *flags(**values), "--print-config").out == to_yaml(config)
+    help_text = tandem("train", "--help").out
+    for cls in (DataConfig, BicycleGANConfig, TrainingConfig):
+        for field in dataclasses.fields(cls):
+            assert f"--{field.name.replace('_', '-')}" in help_text
+
+
+def test_options_win_over_the_file_over_the_preset(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("batch_size: 8\nlog_every: 9\n")
+    preset = PRESETS["demo"].options
+    found = printed("--preset", "demo", "--config", file, "--batch-size", "16")
+    assert found["batch_size"] == "16"
+    assert found["log_every"] == "9"
+    assert found["snapshot_every"] == str(preset["snapshot_every"])
+    assert found["beta1"] == "0.5"
+    assert printed("--batch-size", "16", "--config", file, "--preset", "demo") == found
+    assert printed(f"--config={file}", "--preset=demo", "--batch-size=16") == found
+    assert printed("--preset=demo", "--no-conditional")["conditional"] == "false"
+
+
+def test_the_last_file_wins(tmp_path: Path) -> None:
+    for name, number in (("a", 4), ("b", 6)):
+        (tmp_path / f"{name}.yaml").write_text(f"batch_size: {number}\n")
+    found = printed("--config", tmp_path / "a.yaml", "--config", tmp_path / "b.yaml")
+    assert found["batch_size"] == "6"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--lamda-kl", "1"], "there is no option --lamda-kl. Did you mean --lambda-kl?"),
+        (["--lambda_kl=1"], "there is no option --lambda_kl. Did you mean --lambda-kl?"),
+        (["--batchsize", "-3"], "there is no option --batchsize. Did you mean --batch-size?"),
+        (["--no-flop"], "there is no option --no-flop. Did you mean --no-flip?"),
+        (["--step", "3"], "there is no option --step. Did you mean --steps?"),
+        (["more"], "there is one argument too many: more."),
+        (["--steps", "ten"], "--steps: must be a whole number, not 'ten'."),
+        (["--steps", "1e3"], "--steps: must be a whole number, not '1e3'."),
+        (["--lambda-kl", "much"], "--lambda-kl: must be a number, not 'much'."),
+        (["--learning-rate", "inf"], "--learning-rate: must be a number, not 'inf'."),
+        (["--learning-rate", "0"], "--learning-rate must be above 0, not 0"),
+        (["--beta1", "1"], "--beta1 must be below 1, not 1"),
+        (
+            ["--gan-loss", "lsgn"],
+            "--gan-loss: must be one of lsgan, bce, hinge, wgangp, not 'lsgn'. Did you mean lsgan?",
+        ),
+        (["--size", "100"], "the nearest is --size 96"),
+        (["--size", "big"], "--size must be a number of pixels or HEIGHTxWIDTH"),
+        (["--batch-size", "3"], "--batch-size must be even"),
+        (["--steps", "3", "--epochs", "4"], "--steps and --epochs both say how long the run is"),
+        (["--lambda-gp", "1"], "--lambda-gp 1.0 has no effect without --gan-loss wgangp"),
+        (["--lr-decay-epochs", "5"], "have no effect with --lr-schedule constant"),
+        (["--load-size", "128"], "--load-size 128 is smaller than --size 256"),
+        (["--device", "gpu"], "--device must be auto, cpu, cuda, cuda:N or mps, not 'gpu'"),
+        (["--method", "cyclegan"], "--method must be one of bicyclegan, not 'cyclegan'"),
+        (["--preset"], "--preset: expected one argument"),
+        (["--config", "nowhere.yaml"], "--config: File does not exist"),
+    ],
+)
+def test_what_does_not_work_is_refused(tmp_path: Path, words: list[str], says: str) -> None:
+    refused = tandem("train", tmp_path, "--out", tmp_path / "run", *words)
+    assert refused.status == 2
+    assert says in refused.err
+    assert refused.err.startswith("tandem train: ")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"lamda_kl: 1\n", "the configuration file has an unknown key 'lamda_kl'. Did you mean --lambda-kl?"),
+        (b"batch_size: many\n", "--batch-size: must be a whole number, not 'many'."),
+        (b"steps: 1.5\n", "--steps: must be a whole number, not '1.5'."),
+        (b"gan_loss: least\n", "--gan-loss: must be one of lsgan, bce, hinge, wgangp, not 'least'."),
+        (b"flip: maybe\n", "has 'maybe' where true or false is expected"),
+        (b"just words\n", "must hold lines such as 'steps: 1000', not 'just words'"),
+        (b"", "must hold lines such as 'steps: 1000', not ''"),
+        (b"a: [1\n", "Problems parsing config"),
+        (b"\xff\xfe\x00", "no text in UTF-8"),
+        (b"size: !!python/object/apply:os.getcwd []\n", "python/object"),
+        (b"preset: demo\n", "sets preset: demo"),
+        (b"method: cyclegan\n", "sets method: cyclegan"),
+        (b"steps: 3\nepochs: 4\nbatch_size: 5\n", "--batch-size must be even"),
+    ],
+)
+def test_what_does_not_work_in_a_file_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "run.yaml").write_bytes(content)
+    refused = tandem("train", tmp_path, "--out", tmp_path / "run", "--config", tmp_path / "run.yaml")
+    assert refused.status == 2
+    assert says in refused.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
+    refused = tandem("train", tmp_path, "--out", tmp_path, *flags(steps=0, batch_size=3, size=100, seed=-1))
+    assert refused.status == 2
+    assert len(refused.err.splitlines()) == 5
+    assert all(f"\n  - {name} " in refused.err for name in ("--steps", "--batch-size", "--size", "--seed"))
+
+
+@pytest.mark.parametrize(("words", "says"), [([], "DATA and --out missing"), (["data"], "--out missing")])
+def test_missing_arguments(words: list[str], says: str) -> None:
+    refused = tandem("train", *words)
+    assert refused.status == 2
+    assert says in refused.err
+
+
+def test_the_help_names_defaults_and_meaning() -> None:
+    out = tandem("train", "--help").out
+    assert "weight of the KL divergence" in out
+    assert "default: 0.01" in out
+    with_preset = tandem("train", "--preset", "demo", "--help").out
+    assert "default: 286" not in with_preset
+    assert "default: 68" in with_preset

@@ -1,0 +1,126 @@
+"""Resuming is bit-exact: a run that was stopped and continued ends as if nothing had happened."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import assert_same_run, assert_same_state, log_of, model_of, state_of, train
+
+HALF, WHOLE = 5, 10
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "dropout, batch norm, no average": {"dropout": True, "norm": "batch", "batch_size": 4, "ema_halflife_images": 0},
+    "linear, quick average": {
+        "lr_schedule": "linear",
+        "lr_constant_epochs": 1,
+        "lr_decay_epochs": 4,
+        "ema_halflife_images": 3,
+    },
+    "snapshot each step": {"snapshot_every": 1, "log_every": 1, "keep_last": 1, "gan_loss": "bce"},
+    "shared, conditional, hinge, cosine, clipped": {
+        "shared_discriminator": True,
+        "conditional": True,
+        "update_order": "discriminator_first",
+        "gan_loss": "hinge",
+        "lr_schedule": "cosine",
+        "lr_decay_epochs": 4,
+        "clip_grad_norm": 0.5,
+    },
+    "wgangp, snapshots that divide": {"gan_loss": "wgangp", "snapshot_every": 5, "log_every": 5},
+    "bf16, no snapshot but the last": {"precision": "bf16", "snapshot_every": 100, "log_every": 7},
+}
+
+
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+def test_half_and_half_is_whole(data: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    train(data, whole, steps=WHOLE, **options)
+    train(data, halves, steps=HALF, **options)
+    assert state_of(halves)[1]["step"] == HALF
+    train(data, halves, steps=WHOLE, **options)
+    assert_same_run(whole, halves)
+    groups = {name.split("/")[0] for name in state_of(whole)[0]}
+    assert {"network", "optimizer"} <= groups
+    assert ("average" in groups) == (options.get("ema_halflife_images") != 0)
+
+
+def test_any_number_of_workers(data: Path, finished_run: Path, tmp_path: Path) -> None:
+    """Five runs of one, changing the workers, the device's name, the log and the length in between."""
+    for steps, workers in ((2, 1), (4, 0), (7, 2), (10, 1)):
+        train(data, tmp_path / "run", steps=steps, num_workers=workers)
+    assert_same_run(finished_run, tmp_path / "run")
+
+
+def test_what_may_change(data: Path, finished_run: Path, tmp_path: Path) -> None:
+    """Options that do not change what the steps compute: the state is the same, the log has other lines."""
+    out = tmp_path / "run"
+    train(data, out, steps=5, log_every=1, snapshot_every=2, keep_last=1, num_previews=1)
+    train(data, out, epochs=3, steps=None, log_every=2, num_preview_samples=3, device="auto", deterministic=True)
+    assert state_of(out)[1]["step"] == 11  # three passes over seven pairs, two at a time, rounded up
+    train(data, tmp_path / "reference", steps=11, log_every=11)
+    assert_same_weights(out, tmp_path / "reference")
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    """Like `assert_same_state` but for the running means of the log."""
+    for run in (first, second):
+        assert "meter_count" in state_of(run)[1]
+    tensors, others = (
+        {name: value for name, value in state_of(run)[0].items() if not name.startswith("meter/")}
+        for run in (first, second)
+    )
+    assert tensors.keys() == others.keys()
+    assert all(tensors[name].equal(others[name]) for name in tensors)
+
+
+def test_the_log_has_no_gaps_and_no_repeats(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for steps in (3, 5, 6, 12):
+        train(data, out, steps=steps)
+    lines = [(line["kind"], line["step"], line.get("final", False)) for line in log_of(out)]
+    trained = [("train", step, False) for step in (1, 3, 6, 9, 12)]
+    measured = [("health", 4, False), ("health", 8, False), ("health", 12, False)]
+    assert sorted(lines, key=lambda line: (line[1], line[0])) == sorted(
+        trained + measured, key=lambda line: (line[1], line[0])
+    )
+    assert [line["step"] for line in log_of(out)] == sorted(line["step"] for line in log_of(out))
+
+
+def test_the_end_is_measured_and_exported(data: Path, finished_run: Path) -> None:
+    last = log_of(finished_run)[-1]
+    assert (last["kind"], last["step"], last["final"]) == ("health", 10, True)
+    assert model_of(finished_run)["training"]["steps"] == 10
+
+
+def test_a_finished_run_says_so(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = train(data, out, steps=4)
+    assert "finished already" not in first.err
+    files = [path for path in out.rglob("*") if path.is_file() and path.name != "index.html"]
+    before = {path: path.read_bytes() for path in files}
+    kept = [path for path in files if path.suffix in {".safetensors", ".jpg", ".png"}]
+    times = [path.stat().st_mtime_ns for path in kept]
+    again = train(data, out, steps=4)
+    assert "finished already (4 steps); raise --steps" in again.err
+    assert "training on" not in again.err
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "index.html"}
+    assert before == after
+    assert times == [path.stat().st_mtime_ns for path in kept]  # nothing was measured, drawn or saved again
+    assert "Finished" in (out / "index.html").read_text()
+    fewer = train(data, out, steps=2)
+    assert "finished already (4 steps)" in fewer.err
+    more = train(data, out, steps=6)
+    assert "continuing at step 4 of 6" in more.err
+    train(data, tmp_path / "whole", steps=6)
+    assert_same_run(tmp_path / "whole", out)
+
+
+def test_a_lost_log_is_begun_anew(data: Path, finished_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(data, out, steps=6)
+    (out / "metrics.jsonl").unlink()
+    (out / "index.html").unlink()
+    train(data, out, steps=10)
+    assert_same_state(finished_run, out)
+    assert [line["step"] for line in log_of(out)] == [8, 9, 10]
