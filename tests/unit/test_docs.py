@@ -1,0 +1,270 @@
+"""The documents say what is true: links, commands, options, presets, examples, order of the layers, code map."""
+
+import ast
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonargparse import ArgumentParser
+from PIL import Image
+
+import tandem
+from tandem.cli import COMMANDS, main
+from tandem.config.options import flag
+from tandem.config.presets import PRESETS, Preset
+from tandem.data.synthetic import write_dataset
+from tandem.training.trainer import MAY_CHANGE_ON_RESUME
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "tandem"
+DEMO_PICTURE = ROOT / "docs" / "images" / "demo.png"
+TEXTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+}
+COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + ["data demo", "data check"]
+README, GUIDE, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/guide.md", "docs/architecture.md"))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def prose(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def section(text: str, title: str) -> str:
+    """From a heading to the next one of any level."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"there is no section '{title}'"
+    return found[1]
+
+
+def shell_lines(text: str) -> Iterator[list[str]]:
+    for block in blocks(text, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            if words := shlex.split(line, comments=True):
+                yield words
+
+
+def command_lines() -> list[tuple[str, tuple[str, ...]]]:
+    """All `tandem …` lines in blocks of code: the document and the arguments, without redirections."""
+    found = []
+    for name, text in TEXTS.items():
+        for program, *arguments in shell_lines(text):
+            if program == "tandem":
+                cut = next((i for i, word in enumerate(arguments) if word in {">", "|"}), len(arguments))
+                found.append((name, tuple(arguments[:cut])))
+    return found
+
+
+COMMAND_LINES = command_lines()
+
+
+def anchors(text: str) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links() -> list[tuple[str, str]]:
+    found = [(name, target) for name, text in TEXTS.items() for target in re.findall(r"\]\(([^)\s]+)\)", prose(text))]
+    return [(name, target) for name, target in found if not re.match(r"https?:", target)]
+
+
+@pytest.mark.parametrize(("name", "target"), links())
+def test_relative_links_resolve(name: str, target: str) -> None:
+    address, _, anchor = target.partition("#")
+    path = (ROOT / name).parent / address if address else ROOT / name
+    if path.resolve() == DEMO_PICTURE:
+        return  # has a test of its own
+    assert path.exists(), f"{name} links to {target}"
+    assert path.resolve().is_relative_to(ROOT)
+    if anchor:
+        assert anchor in anchors(path.read_text(encoding="utf-8")), f"{name} links to {target}"
+
+
+def test_the_picture_of_the_readme_is_there() -> None:
+    assert re.search(r"!\[.{40,}\]\(docs/images/demo\.png\)", README), (
+        "the picture needs a text for those who don't see it"
+    )
+    assert DEMO_PICTURE.is_file(), "docs/images/demo.png is missing: make it with `make demo` and `make docs`"
+    with Image.open(DEMO_PICTURE) as picture:
+        picture.verify()
+
+
+class AcceptedError(Exception):
+    """Raised instead of running a command whose arguments were accepted."""
+
+
+@pytest.fixture
+def run_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.yaml").write_text("lambda_kl: 0.02\n")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = ArgumentParser.parse_args
+
+    def stop(self: ArgumentParser, arguments: list[str]) -> None:
+        original(self, arguments)
+        raise AcceptedError
+
+    monkeypatch.setattr(ArgumentParser, "parse_args", stop)
+
+
+@pytest.fixture
+def world(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with everything that the examples name."""
+    make_bundle("runs/shoes/model")
+    (tmp_path / "drawings").mkdir()
+    for name in ("drawing", "other", "reference", "drawings/1"):
+        Image.new("RGB", (16, 16), (200, 60, 10)).save(tmp_path / f"{name}.png")
+    for name in ("DATA", "datasets/demo"):
+        write_dataset(tmp_path / name, size=16, num_train=2, num_val=1, num_test=2)
+    (tmp_path / "codes.json").write_text("[[0, 0], [1, -1]]")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("parse_only", "run_yaml")
+@pytest.mark.parametrize(("name", "arguments"), COMMAND_LINES)
+def test_commands_parse(name: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AcceptedError):
+        main(arguments)
+    assert not capsys.readouterr().err, name
+
+
+@pytest.mark.usefixtures("run_yaml")
+@pytest.mark.parametrize("arguments", [arguments for _, arguments in COMMAND_LINES if arguments[0] == "train"])
+def test_training_options_fit_together(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments, "--print-config"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["method"] == "bicyclegan"
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("arguments", [a for _, a in COMMAND_LINES if a[0] == "sample" or a[:2] == ("data", "check")])
+def test_sampling_and_checking_work_as_shown(arguments: tuple[str, ...]) -> None:
+    device = ["--device", "cpu"] if arguments[0] == "sample" and "--device" not in arguments else []
+    assert main([*arguments, *device]) == 0
+    if arguments[0] == "sample":
+        assert (Path(arguments[arguments.index("--out") + 1]) / "index.html").is_file()
+
+
+def options_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """The long options that ``--help`` lists; jsonargparse's own ones have an underscore."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main([*command.split(), "--help"])
+    assert end.value.code in {0, None}
+    listed = re.findall(r"^ +(?:-\w, )?(--.*)$", capsys.readouterr().out, re.MULTILINE)
+    return {option for line in listed for option in re.findall(r"--[\w-]+", line) if "_" not in option}
+
+
+def test_options_exist_and_none_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    known = {name: options_of(name, capsys) for name in COMMAND_NAMES}
+    assert {"--lambda-kl", "--no-flip"} <= known["train"]
+    assert known["sample"] >= {"--fit", "--help"}
+    everything = set().union(*known.values(), {"--version"})
+    mentioned = {name: set(re.findall(r"(?<![\w-])--[a-z][\w-]*", prose(text))) for name, text in TEXTS.items()}
+    mentioned["docs/guide.md"] -= {"--lamda-kl"}  # the example of a misspelling
+    assert {name: options - everything for name, options in mentioned.items() if options - everything} == {}
+    shown = mentioned["docs/guide.md"] | {w for _, arguments in COMMAND_LINES for w in arguments if w[:2] == "--"}
+    missing = {option for option in everything - shown if not option.startswith("--no-")}
+    assert missing == set(), "options that the guide does not mention"
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    lines = [words for text in TEXTS.values() for words in shell_lines(text) if words[0] == "make"]
+    lines += [code.split() for text in TEXTS.values() for code in re.findall(r"`(make [^`]+)`", prose(text))]
+    named = {word for _, *words in lines for word in words if "=" not in word}
+    assert {"demo", "test", "setup"} <= named
+    assert named <= targets
+
+
+def preset_row(preset: Preset) -> str:
+    def spelled(name: str, value: Any) -> str:
+        if isinstance(value, bool):
+            return flag(name) if value else flag(f"no_{name}")
+        return f"{flag(name)} {value}"
+
+    sets = " ".join(spelled(name, value) for name, value in preset.options.items() if name != "size")
+    return f"| `{preset.name}` | {preset.source} | {preset.data} | {preset.options['size']} | `{sets}` |"
+
+
+def test_table_of_presets_is_that_of_the_code() -> None:
+    rows = [line for line in section(README, "Presets").splitlines() if line.startswith("| `")]
+    assert rows == [preset_row(preset) for preset in PRESETS.values()]
+
+
+def test_what_may_change_on_resume_is_that_of_the_code() -> None:
+    paragraph = re.search(r"\*\*What may change on resume:\*\*(.*?)\n\n", GUIDE, re.DOTALL)
+    assert paragraph is not None
+    assert set(re.findall(r"`(--[\w-]+)`", paragraph[1])) == {flag(name) for name in MAY_CHANGE_ON_RESUME}
+
+
+PYTHON = [(name, code) for name, text in TEXTS.items() for code in blocks(text, "python")]
+
+
+@pytest.mark.parametrize(("name", "code"), PYTHON)
+def test_python_examples_work(name: str, code: str, world: Path) -> None:
+    compiled = compile(code, f"example in {name}", "exec")
+    if "import train" in code:
+        return  # takes long; its names and options are tested elsewhere
+    if "samples.jsonl" in code:
+        assert main(["sample", "runs/shoes", "drawing.png", "--out", "samples", "--device", "cpu"]) == 0
+    exec(compiled, {})
+
+
+def test_there_are_examples() -> None:
+    assert {"README.md", "docs/guide.md"} <= {name for name, _ in PYTHON} & {name for name, _ in COMMAND_LINES}
+
+
+def imported_layers(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "tandem":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tandem."):
+            yield node.module.split(".")[1]
+
+
+def test_order_of_the_layers_holds() -> None:
+    line = re.search(r"<!-- module order -->\n`(.+)`", ARCHITECTURE)
+    assert line is not None
+    rank = {name: index for index, names in enumerate(line[1].split(" → ")) for name in names.split(" · ")}
+    layers = {path: path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
+    layers = {path: layer for path, layer in layers.items() if not layer.startswith("__")}  # those are on top of all
+    assert set(layers.values()) == rank.keys()
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {other}"
+        for path, layer in layers.items()
+        for other in imported_layers(path)
+        if other != layer and rank[other] >= rank[layer]
+    ]
+    assert wrong == []
+
+
+def test_code_map_is_complete() -> None:
+    mapped = set(re.findall(r"`([\w/]+(?:\.py|/))`", section(ARCHITECTURE, "Code map")))
+    mapped = {entry for entry in mapped if not entry.startswith(("src/", "tests/", "tools/"))}
+    assert [entry for entry in mapped if not (PACKAGE / entry).exists()] == []
+    folders = tuple(entry for entry in mapped if entry.endswith("/"))
+    files = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    files = {file for file in files if not file.endswith("/__init__.py") and not file.startswith(folders)}
+    assert files - mapped == set()
+
+
+def test_citation_and_changelog_name_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == tandem.__version__
+    assert citation["license"] in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    papers = {paper["url"].rpartition("/")[2]: len(paper["authors"]) for paper in citation["references"]}
+    assert papers == {"1711.11586": 7, "1611.07004": 4, "1703.10593": 4}
+    assert all(f"arxiv.org/abs/{paper}" in README for paper in papers)
+    assert f"## [{tandem.__version__}]" in TEXTS["CHANGELOG.md"]
