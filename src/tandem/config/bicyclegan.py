@@ -89,6 +89,11 @@ class BicycleGANConfig:
             )
         if self.gan_loss != "wgangp" and self.lambda_gp != BicycleGANConfig.lambda_gp:
             yield f"--lambda-gp {self.lambda_gp} has no effect without --gan-loss wgangp"
+        if self.gan_loss == "wgangp" and (self.discriminator_norm or self.norm) == "batch":
+            yield (
+                "--gan-loss wgangp penalises the gradient of each sample, which batch norm in the judges ties to the "
+                "others: choose another --discriminator-norm"
+            )
         if self.shared_discriminator and not (self.lambda_gan > 0 and self.lambda_gan2 > 0):
             yield "--shared-discriminator needs both --lambda-gan and --lambda-gan2 above 0"
         if not (self.has_encoded_branch or self.has_random_branch):
