@@ -11,7 +11,6 @@ a deviation is above its tolerance, 2 when a case cannot be read.
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,9 +22,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tandem.checkpoint.official import official_key_map
-from tandem.config.architecture import Norm, Upsampling
-from tandem.config.bicyclegan import BicycleGANConfig, GanLoss
+from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
+from tandem.config.official import from_official
 from tandem.errors import TandemError
 from tandem.objectives.bicyclegan import BicycleGAN, Fakes
 from tandem.objectives.phase import Batch, Phase, Terms
@@ -49,9 +48,6 @@ LOSSES = {
     "D": "disc_encoded",
     "D2": "disc_random",
 }
-NORMS: dict[str, Norm] = {"instance": "instance", "batch": "batch", "none": "none"}
-GAN_MODES: dict[str, GanLoss] = {"lsgan": "lsgan", "vanilla": "bce", "wgangp": "wgangp"}
-UPSAMPLINGS: dict[str, Upsampling] = {"basic": "transposed", "bilinear": "bilinear"}
 
 
 class CaseError(Exception):
@@ -80,47 +76,10 @@ class Deviations:
 
 
 def configs_of(case: dict) -> tuple[BicycleGANConfig, DataConfig]:
-    """Translate official option names."""
+    """The configuration that a case's official options describe; dropout is off in all of them."""
     if case.get("method") != "bicyclegan":
         raise CaseError(f"the method '{case.get('method')}' is not one that Tandem trains yet (bicyclegan is)")
-    options = case["options"]
-    multi = options["netD"].endswith("_multi")
-    if options.get("netD2", options["netD"]) != options["netD"]:
-        raise CaseError("netD and netD2 differ; Tandem builds both discriminators alike")
-    body, encoder_size = re.fullmatch(r"(resnet|conv)_(\d+)", options["netE"]).groups()  # type: ignore[union-attr]
-    data = DataConfig(
-        direction=options.get("direction", "AtoB"),
-        size=case["size"],
-        input_channels=options["input_nc"],
-        output_channels=options["output_nc"],
-    )
-    gan_loss = GAN_MODES[options["gan_mode"]]
-    config = BicycleGANConfig(
-        latent_dim=options["nz"],
-        generator_filters=options["ngf"],
-        generator_depth=int(options["netG"].removeprefix("unet_")).bit_length() - 1,
-        injection=options["where_add"],
-        upsampling=UPSAMPLINGS[options.get("upsample", "basic")],
-        activation=options.get("nl", "relu"),
-        norm=NORMS[options["norm"]],
-        encoder="resnet" if body == "resnet" else "cnn",
-        encoder_filters=options["nef"],
-        encoder_depth=int(encoder_size).bit_length() - 4,
-        discriminator_filters=options["ndf"],
-        discriminator_layers={"128": 2, "256": 3}[options["netD"].split("_")[1]],
-        discriminator_scales=options.get("num_Ds", 1) if multi else 1,
-        conditional=options["conditional_D"],
-        shared_discriminator=options["use_same_D"],
-        gan_loss=gan_loss,
-        # The reference names a mode wgangp, but its BicycleGAN step has no gradient penalty.
-        lambda_gp=0.0 if gan_loss == "wgangp" else BicycleGANConfig.lambda_gp,
-        lambda_gan=options["lambda_GAN"],
-        lambda_gan2=options["lambda_GAN2"],
-        lambda_l1=options["lambda_L1"],
-        lambda_z=options["lambda_z"],
-        lambda_kl=options["lambda_kl"],
-    )
-    return config, data
+    return from_official(case["options"] | {"use_dropout": False}, size=case["size"])
 
 
 class Case:
@@ -136,7 +95,7 @@ class Case:
         self.objective.networks.double().train()
         if self.config.discriminator_scales == 1:
             self._sum_over_samples()
-        if not self.case["options"]["netD"].endswith("_multi"):
+        if not self.case["options"].get("netD", "_multi").endswith("_multi"):
             self._drop_last_padding()
         self.networks = {
             official: self.objective.networks[ours]

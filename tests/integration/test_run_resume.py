@@ -10,7 +10,13 @@ HALF, WHOLE = 5, 10
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "dropout, batch norm, no average": {"dropout": True, "norm": "batch", "batch_size": 4, "ema_halflife_images": 0},
+    "dropout, batch norm, no average": {
+        "size": 64,  # smaller generators have no level with dropout
+        "dropout": True,
+        "norm": "batch",
+        "batch_size": 4,
+        "ema_halflife_images": 0,
+    },
     "linear, quick average": {
         "lr_schedule": "linear",
         "lr_constant_epochs": 1,

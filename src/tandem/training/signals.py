@@ -11,8 +11,6 @@ class GracefulStop:
 
     Python delivers signals to the main thread only; in any other thread this does nothing.
 
-    Outside the main thread, where signals cannot be handled, it does nothing.
-
     Attributes:
         signal: The signal that asked to stop, or None.
     """
@@ -22,8 +20,6 @@ class GracefulStop:
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread may handle signals
         if threading.current_thread() is threading.main_thread():
             for kind in (signal.SIGINT, signal.SIGTERM):
                 self._previous[kind] = signal.signal(kind, self._asked)
