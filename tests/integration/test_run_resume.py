@@ -101,24 +101,24 @@ def test_the_end_is_measured_and_exported(data: Path, finished_run: Path) -> Non
 
 def test_a_finished_run_says_so(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    first = train(data, out, steps=4)
+    first = train(data, out, steps=5)
     assert "finished already" not in first.err
     files = [path for path in out.rglob("*") if path.is_file() and path.name != "index.html"]
     before = {path: path.read_bytes() for path in files}
     kept = [path for path in files if path.suffix in {".safetensors", ".jpg", ".png"}]
     times = [path.stat().st_mtime_ns for path in kept]
-    again = train(data, out, steps=4)
-    assert "finished already (4 steps); raise --steps" in again.err
+    again = train(data, out, steps=5)
+    assert "finished already (5 steps); raise --steps" in again.err
     assert "training on" not in again.err
     after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "index.html"}
     assert before == after
     assert times == [path.stat().st_mtime_ns for path in kept]  # nothing was measured, drawn or saved again
     assert "Finished" in (out / "index.html").read_text()
     fewer = train(data, out, steps=2)
-    assert "finished already (4 steps)" in fewer.err
-    more = train(data, out, steps=6)
-    assert "continuing at step 4 of 6" in more.err
-    train(data, tmp_path / "whole", steps=6)
+    assert "finished already (5 steps)" in fewer.err
+    more = train(data, out, steps=7)
+    assert "continuing at step 5 of 7" in more.err
+    train(data, tmp_path / "whole", steps=7)
     assert_same_run(tmp_path / "whole", out)
 
 
