@@ -114,7 +114,7 @@ def _view(
     measured: Mapping[str, MeasuredCoverage], groups: list[DemoGroup], models: Mapping[str, Translator]
 ) -> DemoView:
     ours, theirs = (measured[name].coverage for name in ("bicyclegan", "baseline"))
-    names = [mode.name for mode in MODES]
+    names = [mode.name.split()[0] for mode in MODES]  # the colours
     steps = {name: model.manifest.training["steps"] for name, model in models.items()}
     num_pairs = models["bicyclegan"].manifest.training["num_pairs"]
     shares = {"true": mode_weights(), "BicycleGAN": ours.frequencies, "without a latent": theirs.frequencies}

@@ -26,6 +26,7 @@ _DASHES = ("none", "6 3", "2 3")  # one more for each time the colours are used 
 _INK = "fill:var(--chart-ink,#1f1f1d)"
 _MUTED = "fill:var(--chart-muted,#6b6a66)"
 _LETTER = 6.1  # mean width of a letter at 11 px, to reserve room without measuring fonts
+_LONGEST_CATEGORY = 18  # letters
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
@@ -129,9 +130,10 @@ def bar_chart(
     texts = tick_labels(ticks)
     left = 12 + _LETTER * max(len(text) for text in texts)
     slot = (width - 8 - left) / len(labels)
-    slanted = max(len(label) for label in labels) * _LETTER > slot - 4
+    longest = min(_LONGEST_CATEGORY, max(len(label) for label in labels)) * _LETTER
+    slanted = longest > slot - 4
     legend, legend_height = _legend(list(series), width, "bar") if paired else ("", 0)
-    bottom = height - (64 if slanted else 26)
+    bottom = height - (26 + 0.58 * longest if slanted else 26)
     to_y = Scale(low, high, bottom, 46 + legend_height)
     parts = [*_heading(title, y_label, to_y.end), legend]
     parts += _grid(zip(ticks, texts, strict=True), to_y, left, width - 8.0)
@@ -273,6 +275,6 @@ def _bar(x: float, width: float, to_y: Scale, value: float, *, spoken: str, colo
 
 
 def _category(label: str, x: float, y: float, slanted: bool) -> str:
-    short = label if len(label) <= 18 else label[:17] + "…"
+    short = label if len(label) <= _LONGEST_CATEGORY else label[: _LONGEST_CATEGORY - 1] + "…"
     place = f'text-anchor="end" transform="rotate(-35 {x:.2f} {y:.2f})"' if slanted else 'text-anchor="middle"'
     return f'<text class="category" x="{x:.2f}" y="{y:.2f}" {place} style="{_INK}">{escape(short)}</text>'
