@@ -22,3 +22,11 @@ def finished_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "finished"
     train(data, out, steps=STEPS)
     return out
+
+
+@pytest.fixture(scope="session")
+def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose samples differ: trained long enough to leave the grey of the first steps."""
+    out = tmp_path_factory.mktemp("model") / "run"
+    train(data, out, steps=30, learning_rate=0.02, snapshot_every=100, ema_halflife_images=0, latent_dim=3)
+    return out

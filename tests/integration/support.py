@@ -97,6 +97,23 @@ def train(data: Path, out: Path, **options: Any) -> Finished:
     return finished
 
 
+def sample(model: Path, *words: str | Path, out: Path) -> Finished:
+    """Sample in this process; it must succeed."""
+    finished = tandem("sample", model, *words, "--out", out, "--device", "cpu")
+    assert finished.status == 0, finished.err
+    return finished
+
+
+def records_of(out: Path) -> list[dict[str, Any]]:
+    """Lines of samples.jsonl."""
+    return [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file's content by its path in `folder`."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def start(*arguments: str | Path, code: str | None = None, group: bool = False) -> subprocess.Popen[str]:
     """Start the command line in a process of its own (and of its own group), or Python on `code`."""
     command = [sys.executable, *(["-m", "tandem"] if code is None else ["-c", code]), *map(str, arguments)]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support import (
     assert_same_run,
+    files_of,
     fork,
     num_log_lines,
     state_of,
@@ -33,10 +34,6 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished_run, tmp_path / "run"))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -49,14 +46,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     ],
 )
 def test_another_configuration(data: Path, run: Path, options: dict[str, Any], says: list[str]) -> None:
-    before = contents(run)
+    before = files_of(run)
     refused = tandem("train", data, "--out", run, *tiny(steps=20, **options))
     assert refused.status == 1
     assert "holds a run with other settings" in refused.err
     assert all(words in refused.err for words in says)
     assert refused.err.count(": was ") == len(says)
     assert f"--config {run / 'config.yaml'}" in refused.err
-    after = contents(run)
+    after = files_of(run)
     assert {name for name in before if before[name] != after[name]} == set()
     assert all(name.startswith("cache/") for name in after.keys() - before.keys())
 
@@ -115,11 +112,11 @@ def test_an_out_that_is_something_else(data: Path, tmp_path: Path, kind: str) ->
         (out / "thesis.tex").write_text("mine")
     else:
         out = write_pairs(tmp_path / "out" / "train", 1).parent
-    before = contents(tmp_path)
+    before = files_of(tmp_path)
     refused = tandem("train", data, "--out", out, *tiny(steps=2))
     assert refused.status == 2
     assert f"--out {out} {'is a file' if kind == 'file' else 'holds other files'}" in refused.err
-    assert contents(tmp_path) == before
+    assert files_of(tmp_path) == before
 
 
 def test_an_empty_folder_is_fine(data: Path, tmp_path: Path) -> None:
