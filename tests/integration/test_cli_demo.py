@@ -1,0 +1,107 @@
+"""The demo: drawing, training, sampling and measuring in one go."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import (
+    assert_page_is_whole,
+    fork,
+    num_log_lines,
+    pixels,
+    references_of,
+    state_of,
+    tandem,
+    train,
+    until,
+    wait_for,
+)
+
+from tandem.commands.demo import BASELINE, BASELINE_STEPS, STEPS
+from tandem.commands.demo_report import NUM_SHOWN, write_demo_page
+from tandem.config.presets import preset_options
+from tandem.config.run import from_flat
+from tandem.data.synthetic import MODES, write_dataset
+
+
+def assert_coverage_is_sane(path: Path) -> None:
+    measured = json.loads(path.read_text())
+    assert set(measured) == {"bicyclegan", "baseline"}
+    for coverage in measured.values():
+        assert 0 <= coverage["covered"] <= coverage["num_modes"] == len(MODES)
+        assert coverage["num_samples"] == 16
+        assert 0 <= coverage["unassigned"] <= 1
+        assert sum(coverage["frequencies"]) + coverage["unassigned"] == pytest.approx(1)
+
+
+def test_the_page_of_tiny_models(tmp_path: Path) -> None:
+    """The page, its pictures and its numbers, of models that have learnt nothing yet."""
+    data = write_dataset(tmp_path / "data", size=32, num_train=4, num_val=0, num_test=4)
+    train(data, tmp_path / "bicyclegan", steps=2)
+    train(data, tmp_path / "baseline", steps=1, **BASELINE)
+    page = write_demo_page(tmp_path, data, seed=0, device="cpu")
+    assert page == tmp_path / "index.html"
+    assert_page_is_whole(page, least=4 * (2 + 8 + 1))
+    assert tmp_path / "bicyclegan" / "index.html" in references_of(page)
+    assert_coverage_is_sane(tmp_path / "coverage.json")
+    text = page.read_text()
+    assert "after 2 steps on 4 generated pairs" in text
+    assert "without a latent" in text
+    gifs = sorted((tmp_path / "images").glob("*.gif"))
+    assert [gif.name for gif in gifs] == [f"0000{number}.gif" for number in (1, 2, 3, 4)]
+    with Image.open(gifs[0]) as gif:
+        assert getattr(gif, "n_frames", 1) == 12 + 10
+    drawing = pixels(tmp_path / "images" / "00001_drawing.png")
+    assert np.array_equal(drawing[::2, ::2], pixels(data / "test" / "00001.png")[:, :32])
+
+
+def test_the_demo_is_bounded_in_steps() -> None:
+    """Both configurations are valid, and differ in what makes the baseline one only."""
+    common = preset_options("demo")
+    ours, theirs = from_flat(common | {"steps": STEPS}), from_flat(common | BASELINE | {"steps": BASELINE_STEPS})
+    assert ours.total_steps(2000) == STEPS
+    assert ours.data == theirs.data
+    assert theirs.objective.has_encoded_branch is False
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--steps", "0"], "--steps must be at least 1, not 0"),
+        (["--device", "cuda:99"], "--device cuda:99: this machine does not have it"),
+        (["--stpes", "3"], "there is no option --stpes. Did you mean --steps?"),
+    ],
+)
+def test_what_does_not_work_is_refused(tmp_path: Path, words: list[str], says: str) -> None:
+    refused = tandem("demo", "--out", tmp_path / "demo", *words)
+    assert refused.status == 2
+    assert says in refused.err
+
+
+@pytest.mark.slow
+def test_the_whole_demo(tmp_path: Path) -> None:
+    """Stopped in the middle of each part and started again, then once more when it is ready."""
+    out = tmp_path / "demo"
+    words: list[str | Path] = ["demo", "--out", out, "--steps", "6", "--baseline-steps", "4", "--device", "cpu"]
+    pid = fork(*words)
+    until((out / "data" / "train" / "00020.png").exists, pid)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(pid)
+    pid = fork(*words)
+    until(lambda: num_log_lines(out / "bicyclegan") >= 1, pid, seconds=300)
+    os.kill(pid, signal.SIGTERM)
+    assert wait_for(pid) == 143
+    finished = tandem(*words)
+    assert finished.status == 0, finished.err
+    assert f"open {out.resolve() / 'index.html'}" in finished.err
+    assert state_of(out / "bicyclegan")[1]["step"] == 6
+    assert state_of(out / "baseline")[1]["step"] == 4
+    assert_page_is_whole(out / "index.html", least=NUM_SHOWN * 11)
+    assert_coverage_is_sane(out / "coverage.json")
+    before = (out / "coverage.json").read_bytes()
+    assert tandem(*words).status == 0
+    assert (out / "coverage.json").read_bytes() == before
