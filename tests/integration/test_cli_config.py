@@ -35,7 +35,7 @@ def printed(*words: str | Path) -> dict[str, str]:
 
 def test_a_printed_configuration_is_the_run(data: Path, tmp_path: Path) -> None:
     """Options → YAML → the same YAML → the same run, bit for bit."""
-    options = {"learning_rate": 1e-05, "lambda_kl": 3e-07, "size": "32x32", "steps": 3, "dropout": True}
+    options = {"learning_rate": 1e-05, "lambda_kl": 3e-07, "size": "64x64", "steps": 3, "dropout": True}
     first = tandem("train", *tiny(**options), "--print-config")
     file = tmp_path / "run.yaml"
     file.write_text(first.out)

@@ -47,7 +47,7 @@ def test_steps_on_the_gpu_equal_those_on_the_cpu_in_float64() -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_deterministic_resume_is_bit_exact(data: Path, tmp_path: Path, precision: str) -> None:
-    options = {"device": "cuda", "deterministic": True, "precision": precision, "dropout": True}
+    options = {"device": "cuda", "deterministic": True, "precision": precision, "dropout": True, "size": 64}
     train(tiny_config(**options, steps=8), data, tmp_path / "whole")
     train(tiny_config(**options, steps=5), data, tmp_path / "parts")
     train(tiny_config(**options, steps=8), data, tmp_path / "parts")

@@ -66,6 +66,7 @@ def test_option_names_are_unique_over_all_groups() -> None:
         ({"input_channels": 5}, "--input-channels must be below 5, not 5"),
         ({"batch_size": 3}, "--batch-size must be even for BicycleGAN, not 3"),
         ({"lambda_gp": 1.0}, "--lambda-gp 1.0 has no effect without --gan-loss wgangp"),
+        ({"size": 32, "dropout": True}, "--dropout has no effect with 5 levels"),
         ({"gan_loss": "wgangp", "norm": "batch"}, "choose another --discriminator-norm"),
         ({"shared_discriminator": True, "lambda_gan2": 0.0}, "--shared-discriminator needs both"),
         ({"lambda_gan": 0.0, "lambda_l1": 0.0, "lambda_kl": 0.0}, "--lambda-z without --lambda-gan"),

@@ -128,3 +128,14 @@ def test_pairwise_distance_is_at_64_px() -> None:
     samples = bars[None, :, None]
     assert pairwise_distance(samples) < 0.05
     assert pairwise_distance(samples[..., :64, :64]) == pytest.approx(0.5)
+
+
+def test_without_a_spread_of_real_images_there_is_no_verdict_on_diversity() -> None:
+    class Flat(nn.Module):
+        def forward(self, a: Tensor, z: Tensor) -> Tensor:
+            return z[:, :1, None, None].expand(len(z), *a.shape[1:])
+
+    a, z = torch.zeros(1, 3, 64, 64), torch.tensor([[0.0], [1.0]])
+    health, _, _ = measure_health(Flat(), None, a, a, z, real_spread=0.0)
+    assert health.level == "info"
+    assert "no scale" in health.verdict

@@ -121,7 +121,7 @@ def test_task_counts_by_steps_or_by_totals():
 
 
 def test_a_terminal_gets_a_live_bar_with_the_same_numbers():
-    console = Console(file=io.StringIO(), force_terminal=True, width=120, legacy_windows=False)
+    console = Console(file=io.StringIO(), force_terminal=True, width=160, legacy_windows=False)
     with TrainingProgress(100, console=console) as progress:
         progress.update(40, losses={"l1": 0.25}, memory_mb=100)
     text = console.file.getvalue()
@@ -149,3 +149,13 @@ def test_a_log_file_stays_plain_even_if_colour_is_forced():
     assert result.stdout == ""
     assert "\x1b" not in result.stderr
     assert "10/10 images (100 %)" in result.stderr
+
+
+def test_a_narrow_terminal_shows_the_bar_rather_than_the_losses() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, legacy_windows=False)
+    with TrainingProgress(100, console=console) as progress:
+        progress.update(40, losses={"l1": 0.25, "kl": 0.1, "latent": 0.3}, memory_mb=100)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    assert "l1" not in plain
+    assert "training" in plain
+    assert "40/100 images (40 %)" in plain

@@ -136,7 +136,6 @@ def test_parallel_codes_take_the_straight_line(end: list[float]) -> None:
     np.testing.assert_allclose(z, interpolate_linear(start, np.array(end), shares), atol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="samples of one batch are rounded otherwise than a single one")
 def test_a_picture_follows_from_its_code_alone(make_bundle: MakeBundle) -> None:
     """Also of a network that is wide enough for convolutions to take other ways for several images than for one."""
     generator = {"latent_dim": 8, "depth": 6, "filters": 24, "upsampling": "bilinear"}

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tandem.errors import CheckpointError
 from tandem.files import atomic_replace
 
 METADATA_KEY = "tandem"
@@ -19,7 +20,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write `tensors` (any device, copied to plain contiguous memory) and `metadata` (JSON) to `path`."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = {METADATA_KEY: json.dumps(metadata)}
-    atomic_replace(path, lambda temporary: save_file(plain, temporary, text))
+    try:
+        atomic_replace(path, lambda temporary: save_file(plain, temporary, text))
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} cannot be written: {error}. What was there before is untouched.") from error
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

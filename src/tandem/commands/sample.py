@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from tandem.commands.parser import make_parser, parse
+from tandem.data.images import read_size
 from tandem.errors import ConfigError
 from tandem.inference.gallery import sample_to_folder
-from tandem.inference.jobs import find_jobs
+from tandem.inference.jobs import Job, find_jobs
 from tandem.inference.sampling import Mode, SamplingOptions
 from tandem.inference.translator import load
 from tandem.report.progress import TaskProgress
@@ -57,11 +58,23 @@ def main(arguments: Sequence[str]) -> int:
         image_format=args.format,
     )
     jobs = find_jobs([Path(path) for path in args.inputs], pairs=args.pairs, split=args.split)
+    _warn_of_pairs(jobs)
     translator = load(args.model, device=args.device)
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
         page = sample_to_folder(translator, jobs, Path(args.out), options, on_progress=progress.callback)
     log.info("page: %s", page)
     return 0
+
+
+def _warn_of_pairs(jobs: Sequence[Job]) -> None:
+    """Side-by-side pairs that are given as plain inputs would be translated as one wide image."""
+    wide = []
+    for job in jobs[:20]:
+        if isinstance(job.source, Path):
+            width, height = read_size(job.source)
+            wide += [job.source.name] if width == 2 * height else []
+    if len(wide) == min(len(jobs), 20):
+        log.warning("%s: twice as wide as high. If these are side-by-side pairs, add --pairs.", ", ".join(wide[:3]))
 
 
 def _read_codes(path: Path) -> np.ndarray:

@@ -13,6 +13,9 @@ Activation = Literal["relu", "lrelu", "elu"]
 Injection = Literal["none", "input", "all"]
 Upsampling = Literal["transposed", "bilinear"]
 
+FIRST_DROPOUT_LEVEL = 4
+"""The U-Net's level from which on blocks have dropout, the innermost excepted."""
+
 _BOUNDS = {
     "in_channels": (1, 4096),
     "out_channels": (1, 4096),

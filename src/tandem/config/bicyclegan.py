@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tandem.config.architecture import (
+    FIRST_DROPOUT_LEVEL,
     Activation,
     EncoderSpec,
     Norm,
@@ -128,6 +129,12 @@ class BicycleGANConfig:
             yield f"--encoder-depth must be from 1 to {MAX_DEPTH}, not {self.encoder_depth}"
         if self.discriminator_layers is not None and not 1 <= self.discriminator_layers <= MAX_DEPTH:
             yield f"--discriminator-layers must be from 1 to {MAX_DEPTH}, not {self.discriminator_layers}"
+        levels = self.resolved_generator_depth(data)
+        if self.dropout and levels <= FIRST_DROPOUT_LEVEL + 1:
+            yield (
+                f"--dropout has no effect with {levels} levels: it sits in inner levels of generators with at least "
+                f"{FIRST_DROPOUT_LEVEL + 2}"
+            )
         smallest = min(height, width)
         if smallest < 2 ** (self.resolved_encoder_depth(data) + 1):
             yield f"--encoder-depth {self.encoder_depth} is too deep for --size {data.size}: choose a smaller one"

@@ -118,6 +118,8 @@ def check_pairs(
     path = None if cache is None else cache / f"data-check-{key[:16]}.json"
     report = None if path is None else _read_cache(path, key, channels_a, channels_b)
     if report is not None:
+        if on_progress is not None:
+            on_progress(report.num_pairs, report.num_pairs)
         return report
 
     def check(job: _Job) -> _Outcome:

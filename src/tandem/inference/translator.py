@@ -41,8 +41,9 @@ class Translator:
         multiple: Sides of the network's input are multiples of this.
     """
 
-    max_batch = 16
-    """Samples that run through the generator at once."""
+    max_batch = 1
+    """Samples that run through the generator at once. With more of them the last bits of a sample depend on its
+    neighbours; one at a time, a picture follows from its input and its code alone, bit for bit."""
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
         generator = manifest.networks.get("generator")

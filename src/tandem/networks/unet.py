@@ -16,12 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.config.architecture import UNetSpec
+from tandem.config.architecture import FIRST_DROPOUT_LEVEL, UNetSpec
 from tandem.errors import DataError
 from tandem.networks.layers import full_precision, make_activation, make_norm, make_upsampling, named_sequence
 
 MAX_WIDENING = 8
-FIRST_DROPOUT_LEVEL = 4
 
 
 class UNet(nn.Module):

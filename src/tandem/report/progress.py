@@ -15,6 +15,7 @@ from tandem.report.text import count, duration, memory, number
 _WINDOW_SECONDS = 60.0
 _SAMPLE_SECONDS = 0.25  # how closely the window is sampled
 _NAME_LENGTH = 14
+_WIDE = 140  # columns of a terminal that has room for the losses
 
 Clock = Callable[[], float]
 
@@ -206,7 +207,9 @@ class TrainingProgress(TaskProgress):
             memory_mb: Largest memory in MB (2**20 bytes), `None` if not known.
             message: A few words to add.
         """
-        shown = " ".join(f"{name[:_NAME_LENGTH]} {number(value)}" for name, value in losses.items())
+        # On a narrow terminal the bar and the rate matter more than the losses, which the page shows.
+        narrow = self._bar is not None and self.console.width < _WIDE
+        shown = "" if narrow else " ".join(f"{name[:_NAME_LENGTH]} {number(value)}" for name, value in losses.items())
         extras = [shown, "" if memory_mb is None else memory(memory_mb), message]
         self._extra = "".join(f" · {extra}" for extra in extras if extra)
         self.callback(images_seen, self.total)

@@ -85,7 +85,7 @@ def measure_health(
     diversity = pairwise_distance(sampled)
     ratio = diversity / max(real_spread, 1e-12)
     error = torch.stack(errors).mean().item() if errors else None
-    verdict, level = _verdict(ratio, error)
+    verdict, level = _verdict(ratio, error, real_spread=real_spread)
     health = LatentHealth(
         diversity=diversity,
         real_spread=real_spread,
@@ -119,9 +119,11 @@ def pairwise_distance(samples: Tensor) -> float:
     return (small[:, first] - small[:, second]).abs().mean().item()
 
 
-def _verdict(ratio: float, error: float | None) -> tuple[str, str]:
+def _verdict(ratio: float, error: float | None, *, real_spread: float) -> tuple[str, str]:
     if not math.isfinite(ratio):
         return "The samples hold values that are not finite: the weights have diverged.", "warning"
+    if real_spread == 0:
+        return "All training images are alike (or there is one only): there is no scale for diversity.", "info"
     percent = f"{100 * ratio:.1f} % of the distance between real images"
     if ratio < IGNORED_BELOW:
         return (
