@@ -75,8 +75,10 @@ def owned_once(objective: Objective) -> None:
 def _check_finite(phase: Phase, losses: Terms, networks: nn.ModuleDict) -> None:
     gradients = {name: _gradients(networks[name].parameters()) for name in phase.networks}
     flat = [gradient for group in gradients.values() for gradient in group]
-    norms = torch._foreach_norm(flat)
-    total = torch.stack([norm.double() for norm in norms] + [loss.detach().double() for loss in losses.values()]).sum()
+    # On the CPU a dot product takes half the time of a norm; elsewhere one kernel for all gradients counts more.
+    on_cpu = flat[0].device.type == "cpu"
+    sums = [torch.dot(g.flatten(), g.flatten()) for g in flat] if on_cpu else torch._foreach_norm(flat)
+    total = torch.stack([value.double() for value in sums] + [loss.detach().double() for loss in losses.values()]).sum()
     if bool(torch.isfinite(total)):
         return
     bad_terms = [name for name, loss in losses.items() if not bool(torch.isfinite(loss))]
