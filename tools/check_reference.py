@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,13 +21,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from reference_methods import METHODS
 from tandem.checkpoint.official import official_key_map
-from tandem.config.bicyclegan import BicycleGANConfig
-from tandem.config.data import DataConfig
-from tandem.config.official import from_official
 from tandem.errors import TandemError
-from tandem.objectives.bicyclegan import BicycleGAN, Fakes
-from tandem.objectives.phase import Batch, Phase, Terms
+from tandem.objectives.phase import Terms
 from tandem.training.optimizers import make_adam
 from tandem.training.step import train_step
 
@@ -37,17 +34,6 @@ LOSS_TOLERANCE = 1e-12
 """Largest relative deviation of a loss (the files hold float64)."""
 ZERO_GRADIENT_TOLERANCE = 1e-9
 """A gradient that is rounding alone: absolute, relative to the largest gradient of its network."""
-
-NETWORKS = {"G": "generator", "E": "encoder", "D": "disc_encoded", "D2": "disc_random"}
-LOSSES = {
-    "G_GAN": "gan_encoded",
-    "G_GAN2": "gan_random",
-    "G_L1": "l1",
-    "kl": "kl",
-    "z_L1": "latent",
-    "D": "disc_encoded",
-    "D2": "disc_random",
-}
 
 
 class CaseError(Exception):
@@ -75,31 +61,22 @@ class Deviations:
             self.failures.append(f"{name}: {deviation:.2e} > {tolerance:.0e}")
 
 
-def configs_of(case: dict) -> tuple[BicycleGANConfig, DataConfig]:
-    """The configuration that a case's official options describe; dropout is off in all of them."""
-    if case.get("method") != "bicyclegan":
-        raise CaseError(f"the method '{case.get('method')}' is not one that Tandem trains yet (bicyclegan is)")
-    return from_official(case["options"] | {"use_dropout": False}, size=case["size"])
-
-
 class Case:
-    """One case folder and the objective that its options describe."""
+    """One case folder and the objective that its options describe; dropout and image pools are off in all of them."""
 
     def __init__(self, folder: Path) -> None:
         self.case = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-        self.config, self.data = configs_of(self.case)
+        if self.case.get("method") not in METHODS:
+            raise CaseError(f"the method '{self.case.get('method')}' is none of {', '.join(METHODS)}")
+        self.method = METHODS[self.case["method"]]
         self.initial, self.inputs, self.expected = (
             load_file(folder / f"{name}.safetensors") for name in ("initial_weights", "inputs", "expected")
         )
-        self.objective = BicycleGAN(self.config, self.data)
+        self.objective, self.data = self.method.build(self.case["options"], self.case["size"], self.case["batch_size"])
         self.objective.networks.double().train()
-        if self.config.discriminator_scales == 1:
-            self._sum_over_samples()
-        if not self.case["options"].get("netD", "_multi").endswith("_multi"):
-            self._drop_last_padding()
         self.networks = {
             official: self.objective.networks[ours]
-            for official, ours in NETWORKS.items()
+            for official, ours in self.method.networks.items()
             if ours in self.objective.networks
         }
         self.keys = {
@@ -109,25 +86,6 @@ class Case:
         for official, network in self.networks.items():
             self._load(official, network)
 
-    def _sum_over_samples(self) -> None:
-        # With one judge the reference's loop over judges runs over the samples of the batch instead, and sums them.
-        half = self.case["batch_size"] // 2
-
-        def scaled(phase: Phase) -> Phase:
-            def loss(batch: Batch, fakes: Fakes) -> Terms:
-                terms = phase.loss(batch, fakes)
-                return {k: v * half if k.startswith(("gan_", "disc_")) else v for k, v in terms.items()}
-
-            return replace(phase, loss=loss)
-
-        self.objective.phases = tuple(scaled(phase) for phase in self.objective.phases)
-
-    def _drop_last_padding(self) -> None:
-        # The reference's plain (not multi-scale) PatchGAN has no padding in its last convolution.
-        for name, network in self.objective.networks.items():
-            if name.startswith("disc_"):
-                network.judges[0][-1].conv.padding = (0, 0)  # type: ignore[index, union-attr]
-
     def _load(self, official: str, network: nn.Module) -> None:
         state = network.state_dict()
         loaded: set[str] = set()
@@ -136,7 +94,7 @@ class Case:
             if key in self.initial:
                 state[ours] = self.initial[key].to(state[ours].dtype)
                 loaded.add(key)
-            elif ours.endswith(".bias") and self.config.norm == "batch":
+            elif ours.endswith(".bias") and network.spec.norm == "batch":  # type: ignore[union-attr]
                 state[ours].zero_()  # the reference drops a bias in front of batch norm; a zero bias is the same
             elif not ours.endswith(("running_mean", "running_var", "num_batches_tracked")):
                 raise CaseError(f"the weight {key} is missing")
@@ -147,16 +105,12 @@ class Case:
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """The images and random numbers of one step, in the case's direction."""
-        get = {name: self.inputs[f"step{step}.{name}"].double() for name in ("A", "B", "eps", "z_random")}
-        a, b = ("A", "B") if self.data.direction == "AtoB" else ("B", "A")
-        half = get["eps"].shape[0]
-        return {
-            "a": get[a],
-            "b": get[b],
-            "eps": get["eps"],
-            "z_random": get["z_random"],
-            "mix": torch.full((half,), 0.5, dtype=torch.float64),
+        prefix = f"step{step}."
+        inputs = {
+            key.removeprefix(prefix): value.double() for key, value in self.inputs.items() if key.startswith(prefix)
         }
+        a, b = ("A", "B") if self.data.direction == "AtoB" else ("B", "A")
+        return {"a": inputs[a], "b": inputs[b]} | self.method.draws(inputs)
 
 
 def check_case(folder: Path) -> Deviations:
@@ -167,7 +121,7 @@ def check_case(folder: Path) -> Deviations:
     for official, network in case.networks.items():
         optimizer = make_adam(network.parameters(), lr=options["lr"], betas=(options["beta1"], 0.999))
         optimizer.register_step_pre_hook(_recorder(gradients, official, network))
-        optimizers[NETWORKS[official]] = optimizer
+        optimizers[case.method.networks[official]] = optimizer
     for step in range(case.case["steps"]):
         batch = case.batch(step)
         if step == 0:
@@ -189,11 +143,7 @@ def check_case(folder: Path) -> Deviations:
 def _compare_forward(found: Deviations, case: Case, batch: dict[str, Tensor]) -> None:
     buffers = {name: value.clone() for name, value in case.objective.networks.named_buffers()}
     with torch.no_grad():
-        fakes = case.objective.fakes(batch)
-        tensors = {"fake_B_encoded": fakes.encoded, "fake_B_random": fakes.random, "mu": fakes.mu}
-        tensors["logvar"] = fakes.logvar
-        if "E" in case.networks and fakes.random is not None:
-            tensors["mu_of_fake_B_random"] = case.networks["E"](fakes.random)[0]
+        tensors = case.method.tensors(case.objective, batch)
     for name, value in case.objective.networks.named_buffers():
         value.copy_(buffers[name])
     for name, tensor in tensors.items():
@@ -204,11 +154,11 @@ def _compare_forward(found: Deviations, case: Case, batch: dict[str, Tensor]) ->
 def _compare_losses(found: Deviations, case: Case, step: int, terms: Terms) -> None:
     prefix = f"step{step}.loss."
     for key in (key for key in case.expected if key.startswith(prefix)):
-        name = key.removeprefix(prefix)
+        term, factor = case.method.losses.get(key.removeprefix(prefix), ("", 1.0))
         expected = case.expected[key].double().sum().item()
-        if LOSSES.get(name) not in terms and expected != 0:
+        if term not in terms and expected != 0:
             raise CaseError(f"the loss {key} has no counterpart in {sorted(terms)}")
-        ours = terms[LOSSES[name]].item() if LOSSES.get(name) in terms else 0.0
+        ours = factor * terms[term].item() if term in terms else 0.0
         found.add("loss", key, abs(ours - expected) / max(abs(expected), 1e-300), LOSS_TOLERANCE)
 
 

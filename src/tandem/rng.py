@@ -6,7 +6,7 @@ belongs to a position, not for "the next" one.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,8 +45,18 @@ def normal(seed: int, stream: str, positions: Sequence[int], shape: Sequence[int
     """
     import torch  # noqa: PLC0415  (kept out of the start-up of the command line)
 
-    draws = []
-    for position in positions:
-        generator = torch.Generator().manual_seed(derive_seed(seed, stream, rank=rank, position=position))
-        draws.append(torch.randn(tuple(shape), generator=generator))
+    return _drawn(torch.randn, shape, [derive_seed(seed, stream, rank=rank, position=p) for p in positions])
+
+
+def uniform(seed: int, stream: str, positions: Sequence[int], shape: Sequence[int], *, rank: int = 0) -> "torch.Tensor":
+    """Draws from [0, 1), otherwise as `normal`."""
+    import torch  # noqa: PLC0415  (kept out of the start-up of the command line)
+
+    return _drawn(torch.rand, shape, [derive_seed(seed, stream, rank=rank, position=p) for p in positions])
+
+
+def _drawn(draw: "Callable[..., torch.Tensor]", shape: Sequence[int], seeds: Sequence[int]) -> "torch.Tensor":
+    import torch  # noqa: PLC0415  (kept out of the start-up of the command line)
+
+    draws = [draw(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(draws) if draws else torch.empty(0, *shape)

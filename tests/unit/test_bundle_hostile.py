@@ -92,8 +92,11 @@ HOSTILE = [
     (put(True, "networks", "generator", "depth"), "depth must be int, not True"),
     (put("3", "networks", "generator", "depth"), "depth must be int, not '3'"),
     (put(float("nan"), "networks", "generator", "depth"), "depth must be int, not nan"),
-    (put("transformer", "networks", "generator", "kind"), "kind must be one of unet, encoder, patch_discriminator"),
-    (put([], "networks", "generator", "kind"), "kind must be one of unet, encoder, patch_discriminator"),
+    (
+        put("transformer", "networks", "generator", "kind"),
+        "kind must be one of unet, resnet, encoder, patch_discriminator",
+    ),
+    (put([], "networks", "generator", "kind"), "kind must be one of unet, resnet, encoder, patch_discriminator"),
     (put("layer", "networks", "generator", "norm"), "norm must be one of instance"),
     (drop("networks", "generator", "depth"), "networks.generator.depth is missing"),
     (put(1, "networks", "generator", "extra"), "networks.generator has unknown entries: extra"),

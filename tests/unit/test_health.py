@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tandem.objectives.losses import kl_divergence
-from tandem.training.health import RECOVERED_Z_CHANCE, LatentHealth, measure_health, pairwise_distance
+from tandem.training.health import RECOVERED_Z_CHANCE, LatentHealth, Sampling, measure_health, pairwise_distance
 
 
 class Painter(nn.Module):
@@ -40,11 +40,11 @@ Z = torch.tensor([[1.0, 0.5], [-0.5, 0.25], [2.0, -1.0]])
 
 
 def measure(strength: float = 0.1, *, spread: float = 0.5) -> LatentHealth:
-    return measure_health(Painter(strength), Reader(strength), A, B, Z, real_spread=spread)[0]
+    return measure_health(Painter(strength), Reader(strength), A, B, sampling=Sampling(Z, None, spread))[0]
 
 
 def test_every_number() -> None:
-    health, samples, reconstructions = measure_health(Painter(0.1), Reader(0.1), A, B, Z, real_spread=0.5)
+    health, samples, reconstructions = measure_health(Painter(0.1), Reader(0.1), A, B, sampling=Sampling(Z, None, 0.5))
     distances = [0.1 * abs(x - y) for x, y in itertools.combinations((1.0, -0.5, 2.0), 2)]
     assert health.diversity == pytest.approx(sum(distances) / 3, rel=1e-5)
     assert health.diversity_ratio == pytest.approx(sum(distances) / 3 / 0.5, rel=1e-5)
@@ -62,7 +62,7 @@ def test_every_number() -> None:
 
 
 def test_without_an_encoder() -> None:
-    health, samples, reconstructions = measure_health(Painter(0.1), None, A, B, Z, real_spread=0.5)
+    health, samples, reconstructions = measure_health(Painter(0.1), None, A, B, sampling=Sampling(Z, None, 0.5))
     assert health.kl_per_dimension == []
     assert health.recovered_z_error is None
     assert torch.equal(reconstructions, samples[:, 0])
@@ -92,7 +92,7 @@ def test_verdicts(ratio: float, level: str, words: str) -> None:
 
 
 def test_codes_that_the_encoder_cannot_tell_apart() -> None:
-    health, _, _ = measure_health(Painter(0.1), Reader(1e6), A, B, Z * 2, real_spread=0.5)
+    health, _, _ = measure_health(Painter(0.1), Reader(1e6), A, B, sampling=Sampling(Z * 2, None, 0.5))
     assert health.level == "warning"
     assert "the encoder cannot tell their codes apart" in health.verdict
 
@@ -109,7 +109,7 @@ def test_training_is_not_disturbed() -> None:
         def forward(self, a: Tensor, z: Tensor) -> Tensor:
             return network(a) + super().forward(a, z)
 
-    _, samples, _ = measure_health(Wrapped(0.1), Reader(0.1), A, B, Z, real_spread=0.5)
+    _, samples, _ = measure_health(Wrapped(0.1), Reader(0.1), A, B, sampling=Sampling(Z, None, 0.5))
     assert not samples.requires_grad
     assert network.weight.grad is None
 
@@ -136,6 +136,6 @@ def test_without_a_spread_of_real_images_there_is_no_verdict_on_diversity() -> N
             return z[:, :1, None, None].expand(len(z), *a.shape[1:])
 
     a, z = torch.zeros(1, 3, 64, 64), torch.tensor([[0.0], [1.0]])
-    health, _, _ = measure_health(Flat(), None, a, a, z, real_spread=0.0)
+    health, _, _ = measure_health(Flat(), None, a, a, sampling=Sampling(z, None, 0.0))
     assert health.level == "info"
     assert "no scale" in health.verdict

@@ -62,9 +62,9 @@ def test_training_page_shows_the_run(tmp_path):
 
     charts = {svg.get("aria-label").split(",")[0].split(".")[0]: svg for svg in svgs(document)}
     names = list(charts)
-    assert names[:2] == ["Generator and encoder", "Discriminators"]
-    assert "gan_encoded from 1 to 0.1; l1 from 2 to 2" in charts["Generator and encoder"].get("aria-label")
-    assert "disc_encoded" not in charts["Generator and encoder"].get("aria-label")
+    assert names[:2] == ["Generators and encoder", "Discriminators"]
+    assert "gan_encoded from 1 to 0.1; l1 from 2 to 2" in charts["Generators and encoder"].get("aria-label")
+    assert "disc_encoded" not in charts["Generators and encoder"].get("aria-label")
     assert "disc_encoded from 0.5 to 0.5" in charts["Discriminators"].get("aria-label")
     assert "chance" in "".join(charts["Error of z recovered from the output"].itertext())
     assert "real data" in "".join(charts["Diversity of samples"].itertext())

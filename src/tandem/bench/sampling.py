@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig
 from tandem.networks.build import build_network
 
@@ -12,6 +13,7 @@ BATCHES = (1, 10)
 
 def make_samplers(config: RunConfig, device: torch.device) -> dict[str, Callable[[], object]]:
     """One forward of the generator for batches of different sizes, by the name ``batch_N``."""
+    assert isinstance(config.objective, BicycleGANConfig)
     generator = build_network(config.objective.generator_spec(config.data)).to(device).eval()
     h, w = config.data.crop_size
 

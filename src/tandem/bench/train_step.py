@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tandem.bench.published import PublishedStep
+from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.objectives.build import build_objective
 from tandem.training.device import image_layout, peak_memory_mb
@@ -36,6 +37,7 @@ def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Call
     lr, betas = training.learning_rate, (training.beta1, training.beta2)
     if variant == "published":
         objective.networks.to(device)
+        assert isinstance(config.objective, BicycleGANConfig)
         published = PublishedStep(dict(objective.networks.items()), config.objective, lr=lr, betas=betas)
         return lambda: published(batch)
     layout = image_layout(device)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tandem.config.architecture import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.architecture import NetworkSpec
 from tandem.config.data import MAX_SIDE
 from tandem.config.parse import parse_dataclass
 from tandem.errors import BundleError
@@ -72,6 +72,8 @@ class Manifest:
         method: The method that trained the model.
         networks: Specification of each network by its name, e.g. ``generator`` and ``encoder``.
         preprocessing: From image to tensor and back.
+        samples_with_noise: Whether the model samples in the state of training, as pix2pix does: dropout on, batch norm
+            with the statistics of the image itself.
         training: Where the model comes from: steps, images, seed, options, data.
         statistics: Mean, standard deviation and spread of the training images in [-1, 1].
         weights: The weights' file; None until the bundle is written.
@@ -80,8 +82,9 @@ class Manifest:
 
     tandem_version: str
     method: str
-    networks: Mapping[str, UNetSpec | EncoderSpec | PatchDiscriminatorSpec]
+    networks: Mapping[str, NetworkSpec]
     preprocessing: Preprocessing
+    samples_with_noise: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, Any] = field(default_factory=dict)
     weights: WeightsFile | None = None

@@ -1,11 +1,20 @@
-"""State-dict keys of the official BicycleGAN implementation, for each of our networks.
+"""State-dict keys of the official BicycleGAN, pix2pix and CycleGAN implementations, for each of our networks.
 
 The official modules are nested sequences, so that their keys are positions: they follow from the specification.
 """
 
 from collections.abc import Iterator
 
-from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.architecture import (
+    EncoderSpec,
+    NetworkSpec,
+    Norm,
+    PatchDiscriminatorSpec,
+    PatchProjectorSpec,
+    PixelDiscriminatorSpec,
+    ResNetSpec,
+    UNetSpec,
+)
 
 ModulePair = tuple[str, str]
 """Our module path and the official one; a parameter's name (weight, bias, running_mean …) is the same in both."""
@@ -19,6 +28,8 @@ def official_key_map(spec: NetworkSpec, our_keys: Iterator[str] | list[str]) -> 
 
 def _modules(spec: NetworkSpec) -> Iterator[ModulePair]:
     match spec:
+        case ResNetSpec():
+            yield from _resnet(spec)
         case UNetSpec(injection="all"):
             yield from _unet_all(spec)
         case UNetSpec():
@@ -29,6 +40,13 @@ def _modules(spec: NetworkSpec) -> Iterator[ModulePair]:
             yield from _encoder_cnn(spec)
         case PatchDiscriminatorSpec():
             yield from _discriminator(spec)
+        case PixelDiscriminatorSpec():
+            for module, position in {"conv1": 0, "conv2": 2, "norm": 3, "conv3": 5}.items():
+                yield f"judge.{module}", f"net.{position}"
+        case PatchProjectorSpec():
+            for index in range(len(spec.channels)):
+                yield f"heads.{index}.0", f"mlp_{index}.0"
+                yield f"heads.{index}.2", f"mlp_{index}.2"
 
 
 def _unet_all(spec: UNetSpec) -> Iterator[ModulePair]:
@@ -43,7 +61,7 @@ def _unet_all(spec: UNetSpec) -> Iterator[ModulePair]:
 
 def _unet_input(spec: UNetSpec) -> Iterator[ModulePair]:
     up_extra = 0 if spec.upsampling == "transposed" else 2
-    has_norm = int(spec.norm != "none")
+    has_norm = _norm_place(spec.norm, bias=spec.bias)
     block = "model.model"
     for level in range(spec.depth):
         innermost = level == spec.depth - 1
@@ -86,10 +104,51 @@ def _heads() -> Iterator[ModulePair]:
 
 
 def _discriminator(spec: PatchDiscriminatorSpec) -> Iterator[ModulePair]:
-    stride = 2 + int(spec.norm != "none")
+    stride = 2 + _norm_place(spec.norm, bias=spec.bias)
+    if spec.antialias:
+        yield from _antialiased_discriminator(spec, stride)
+        return
     for scale in range(spec.scales):
         judge = f"model_{scale}" if spec.scales > 1 else "model"
         yield f"judges.{scale}.0.conv", f"{judge}.0"
         for index in range(spec.layers + 1):
             yield f"judges.{scale}.{index + 1}.conv", f"{judge}.{2 + stride * index}"
             yield f"judges.{scale}.{index + 1}.norm", f"{judge}.{3 + stride * index}"
+
+
+def _antialiased_discriminator(spec: PatchDiscriminatorSpec, stride: int) -> Iterator[ModulePair]:
+    yield "judges.0.0.conv", "model.0"
+    position = 3
+    for index in range(1, spec.layers + 1):
+        yield f"judges.0.{index}.conv", f"model.{position}"
+        yield f"judges.0.{index}.norm", f"model.{position + 1}"
+        position += stride + 1 if index < spec.layers else stride
+    yield f"judges.0.{spec.layers + 1}.conv", f"model.{position}"
+
+
+def _resnet(spec: ResNetSpec) -> Iterator[ModulePair]:
+    yield "stem.conv", "model.1"
+    yield "stem.norm", "model.2"
+    step = 4 if spec.antialias else 3
+    for level in range(2):
+        yield f"down.{level}.conv", f"model.{4 + step * level}"
+        yield f"down.{level}.norm", f"model.{5 + step * level}"
+    first = 4 + 2 * step
+    for index in range(spec.blocks):
+        block = f"model.{first + index}.conv_block"
+        second = 5 + int(spec.dropout)
+        yield f"blocks.{index}.conv1", f"{block}.1"
+        yield f"blocks.{index}.norm1", f"{block}.2"
+        yield f"blocks.{index}.conv2", f"{block}.{second}"
+        yield f"blocks.{index}.norm2", f"{block}.{second + 1}"
+    first += spec.blocks
+    for level in range(2):
+        conv = first + step * level + int(spec.antialias)
+        yield f"up.{level}.conv", f"model.{conv}"
+        yield f"up.{level}.norm", f"model.{conv + 1}"
+    yield "head.conv", f"model.{first + 2 * step + 1}"
+
+
+def _norm_place(norm: Norm, *, bias: bool) -> int:
+    """Places that a norm takes: without one pix2pix's code, whose convolutions then have no bias, keeps an identity."""
+    return int(norm != "none" or not bias)

@@ -24,7 +24,11 @@ _BOUNDS = {
     "filters": (1, 4096),
     "layers": (1, 9),
     "scales": (1, 5),
+    "blocks": (1, 64),
 }
+
+
+_MAX_TAPS = 16
 
 
 class _Bounded:
@@ -46,6 +50,9 @@ class UNetSpec(_Bounded):
         depth: Number of stride-2 levels; sides must be multiples of ``2**depth``.
         filters: Channels after the first level; they double up to eight times this number.
         injection: Where the latent code enters: nowhere, at the input, or before every down convolution.
+        bias: Whether convolutions have a bias, but the last one, which always has. pix2pix has them only with instance
+            norm.
+        skip_first: Whether the skip comes before the way up where both are joined, as in pix2pix.
     """
 
     kind: Literal["unet"] = "unet"
@@ -59,6 +66,55 @@ class UNetSpec(_Bounded):
     upsampling: Upsampling = "transposed"
     activation: Activation = "relu"
     dropout: bool = False
+    bias: bool = True
+    skip_first: bool = False
+
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return 2**self.depth
+
+    @property
+    def smallest_side(self) -> int:
+        """What the sides must be at least."""
+        return self.size_multiple
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetSpec(_Bounded):
+    """A residual generator without latent code (CycleGAN, CUT); see `tandem.networks.resnet`.
+
+    Attributes:
+        filters: Channels after the first convolution.
+        blocks: Residual blocks: 9 at 256 px, 6 at 128 px.
+        antialias: Blur before every subsampling and bilinear upsampling, as in CUT.
+        bias: Whether convolutions have a bias, but the last one, which always has.
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    in_channels: int
+    out_channels: int
+    filters: int
+    blocks: int
+    norm: Norm = "instance"
+    dropout: bool = False
+    antialias: bool = False
+    bias: bool = True
+
+    @property
+    def latent_dim(self) -> int:
+        """There is no latent code."""
+        return 0
+
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return 4
+
+    @property
+    def smallest_side(self) -> int:
+        """What the sides must be at least: the blocks mirror the edge of a map of a quarter of the size."""
+        return 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +137,8 @@ class PatchDiscriminatorSpec(_Bounded):
     Attributes:
         layers: Strided convolutions: 3 judge patches of 70 px, 2 of 34 px.
         scales: Judges; each next one sees the image at half the size with half the filters.
+        antialias: Blur before every subsampling, as in CUT.
+        bias: Whether the convolutions in front of a norm have a bias; the first and the last one always have.
     """
 
     kind: Literal["patch_discriminator"] = "patch_discriminator"
@@ -89,6 +147,41 @@ class PatchDiscriminatorSpec(_Bounded):
     layers: int
     scales: int
     norm: Norm = "instance"
+    antialias: bool = False
+    bias: bool = True
 
 
-NetworkSpec = UNetSpec | EncoderSpec | PatchDiscriminatorSpec
+@dataclass(frozen=True, kw_only=True)
+class PixelDiscriminatorSpec(_Bounded):
+    """A judge of single pixels (1×1 convolutions); see `tandem.networks.patchgan`."""
+
+    kind: Literal["pixel_discriminator"] = "pixel_discriminator"
+    in_channels: int
+    filters: int
+    norm: Norm = "batch"
+    bias: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchProjectorSpec(_Bounded):
+    """The heads that PatchNCE compares features with, one per tapped layer; see `tandem.networks.projector`.
+
+    Attributes:
+        channels: Channels of each tapped layer.
+        filters: Width of the heads and of the vectors that they give.
+    """
+
+    kind: Literal["patch_projector"] = "patch_projector"
+    channels: tuple[int, ...]
+    filters: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = _BOUNDS["in_channels"]
+        if not 1 <= len(self.channels) <= _MAX_TAPS or not all(low <= c <= 4 * high for c in self.channels):
+            raise ValueError(f"channels must be 1 to {_MAX_TAPS} numbers from {low} to {4 * high}")
+
+
+GeneratorSpec = UNetSpec | ResNetSpec
+DiscriminatorSpec = PatchDiscriminatorSpec | PixelDiscriminatorSpec
+NetworkSpec = GeneratorSpec | EncoderSpec | DiscriminatorSpec | PatchProjectorSpec

@@ -4,20 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tandem.config.architecture import (
-    FIRST_DROPOUT_LEVEL,
-    Activation,
-    EncoderSpec,
-    Norm,
-    PatchDiscriminatorSpec,
-    UNetSpec,
-    Upsampling,
-)
+from tandem.config.architecture import Activation, EncoderSpec, Norm, PatchDiscriminatorSpec, UNetSpec, Upsampling
 from tandem.config.data import DataConfig
+from tandem.config.method import (
+    MAX_DEPTH,
+    GanLoss,
+    Initialisation,
+    judge_layers_problems,
+    unet_depth,
+    unet_problems,
+)
 from tandem.config.options import option, out_of_bounds
-
-GanLoss = Literal["lsgan", "bce", "hinge", "wgangp"]
-MIN_DEPTH, MAX_DEPTH = 5, 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +22,7 @@ class BicycleGANConfig:
     """Options of the method; the defaults are those of the official implementation."""
 
     method: ClassVar[str] = "bicyclegan"
+    paired: ClassVar[bool] = True
 
     latent_dim: int = option(8, "length of the latent code z", at_least=1, below=4097)
     generator_filters: int = option(64, "filters after the generator's first level (ngf)", at_least=1, below=4097)
@@ -57,12 +55,15 @@ class BicycleGANConfig:
         False, "the latent regression trains the encoder too, not the generator alone as published"
     )
     lambda_kl: float = option(0.01, "weight of the KL divergence of E(B) from N(0, I)", at_least=0)
+    lambda_ms: float = option(
+        0.0, "weight of mode seeking (MSGAN): |z1 - z2| over the distance of their two images", at_least=0
+    )
     kl_reduction: Literal["sum", "mean"] = option("sum", "KL over the batch: summed as published, or a mean per sample")
     lambda_gp: float = option(10.0, "weight of the gradient penalty; only with --gan-loss wgangp", at_least=0)
     update_order: Literal["generator_first", "discriminator_first"] = option(
         "generator_first", "which phase of a step comes first"
     )
-    initialisation: Literal["xavier", "normal"] = option("xavier", "distribution of the initial weights")
+    initialisation: Initialisation = option("xavier", "distribution of the initial weights")
     initialisation_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
 
     @property
@@ -78,7 +79,7 @@ class BicycleGANConfig:
     @property
     def has_random_branch(self) -> bool:
         """Whether a loss uses G(A, z) with a random z."""
-        return self.lambda_gan2 > 0 or self.lambda_l1_random > 0 or self.lambda_z > 0
+        return self.lambda_gan2 > 0 or self.lambda_l1_random > 0 or self.lambda_z > 0 or self.lambda_ms > 0
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option that mends it."""
@@ -111,47 +112,26 @@ class BicycleGANConfig:
         yield from self._size_problems(data)
 
     def _size_problems(self, data: DataConfig) -> Iterator[str]:
-        height, width = data.crop_size
-        depth = self.generator_depth
-        if depth is not None and not 2 <= depth <= MAX_DEPTH:
-            yield f"--generator-depth must be from 2 to {MAX_DEPTH}, not {depth}"
+        problems = list(unet_problems(self.generator_depth, data, dropout=self.dropout))
+        if problems and not problems[0].startswith("--dropout"):
+            yield from problems  # the sizes that follow would only repeat it
             return
-        multiple = 2 ** (depth or MIN_DEPTH)
-        if height % multiple or width % multiple:
-            near = [max(1, round(side / multiple)) * multiple for side in (height, width)]
-            mend = "x".join(str(side) for side in (near if height != width else near[:1]))
-            yield (
-                f"--size {data.size}: with {depth or f'at least {MIN_DEPTH}'} levels the generator takes multiples of "
-                f"{multiple} px; the nearest is --size {mend}"
-            )
-            return
+        yield from problems
         if self.encoder_depth is not None and not 1 <= self.encoder_depth <= MAX_DEPTH:
             yield f"--encoder-depth must be from 1 to {MAX_DEPTH}, not {self.encoder_depth}"
-        if self.discriminator_layers is not None and not 1 <= self.discriminator_layers <= MAX_DEPTH:
-            yield f"--discriminator-layers must be from 1 to {MAX_DEPTH}, not {self.discriminator_layers}"
-        levels = self.resolved_generator_depth(data)
-        if self.dropout and levels <= FIRST_DROPOUT_LEVEL + 1:
-            yield (
-                f"--dropout has no effect with {levels} levels: it sits in inner levels of generators with at least "
-                f"{FIRST_DROPOUT_LEVEL + 2}"
-            )
-        smallest = min(height, width)
-        if smallest < 2 ** (self.resolved_encoder_depth(data) + 1):
+        elif min(data.crop_size) < 2 ** (self.resolved_encoder_depth(data) + 1):
             yield f"--encoder-depth {self.encoder_depth} is too deep for --size {data.size}: choose a smaller one"
-        needed = 2 ** (self.resolved_discriminator_layers(data) + 2)
-        if smallest / 2 ** (self.discriminator_scales - 1) < needed:
-            yield (
-                f"--size {data.size} is too small for {self.discriminator_scales} judges with "
-                f"{self.resolved_discriminator_layers(data)} layers: lower --discriminator-scales or "
-                "--discriminator-layers"
-            )
+        layers, scales = self.resolved_discriminator_layers(data), self.discriminator_scales
+        mend = "--discriminator-scales or --discriminator-layers"
+        yield from judge_layers_problems(self.discriminator_layers, layers, scales, data, mend)
 
     def resolved_generator_depth(self, data: DataConfig) -> int:
         """Levels of the U-Net: as given, or the largest number that the size allows (8 at 256 px)."""
-        if self.generator_depth is not None:
-            return self.generator_depth
-        fits = [d for d in range(1, MAX_DEPTH + 1) if all(side % 2**d == 0 for side in data.crop_size)]
-        return max(fits)
+        return unet_depth(self.generator_depth, data)
+
+    def size_multiple(self, data: DataConfig) -> int:
+        """What the sides of the generator's input must be multiples of."""
+        return 2 ** self.resolved_generator_depth(data)
 
     def resolved_encoder_depth(self, data: DataConfig) -> int:
         """Levels of the encoder: as given, or down to a side of 8 px (5 at 256 px, 4 at 128)."""

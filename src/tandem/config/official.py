@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandem.config.architecture import Norm, Upsampling
-from tandem.config.bicyclegan import BicycleGANConfig, GanLoss
+from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
+from tandem.config.method import GanLoss
 from tandem.errors import ConfigError
 
 _NORMS: dict[str, Norm] = {"instance": "instance", "batch": "batch", "none": "none"}

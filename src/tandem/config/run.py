@@ -1,20 +1,33 @@
 """The configuration of a run: data, method, training."""
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from tandem.config.bicyclegan import BicycleGANConfig
+from tandem.config.cut import CUTConfig
+from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.config.options import refuse, wrong_types
+from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.training import TrainingConfig
+from tandem.config.variants import VARIANTS
 from tandem.errors import ConfigError
 
-ObjectiveConfig = BicycleGANConfig
+ObjectiveConfig = BicycleGANConfig | Pix2PixConfig | CycleGANConfig | CUTConfig
 
-METHODS: dict[str, type[ObjectiveConfig]] = {BicycleGANConfig.method: BicycleGANConfig}
+METHODS: Mapping[str, type[ObjectiveConfig]] = MappingProxyType(
+    {cls.method: cls for cls in (BicycleGANConfig, Pix2PixConfig, CycleGANConfig, CUTConfig)}
+)
 """The configuration class of every method, by its name."""
+
+METHOD_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {method: {"batch_size": 1} for method in ("pix2pix", "cyclegan", "cut")}
+)
+"""Published settings of a method among the options that are not its own."""
 
 DEFAULT_EPOCHS = 200
 
@@ -69,16 +82,35 @@ def to_flat(config: RunConfig) -> dict[str, Any]:
     return flat
 
 
+def resolve_method(name: str) -> tuple[str, dict[str, Any]]:
+    """The method that `name` stands for, and the options that it sets where nothing else does.
+
+    Args:
+        name: A method, or a variant of one.
+
+    Raises:
+        ConfigError: There is no such method.
+    """
+    if name in METHODS:
+        return name, dict(METHOD_DEFAULTS.get(name, {}))
+    if name in VARIANTS:
+        variant = VARIANTS[name]
+        return variant.method, dict(METHOD_DEFAULTS.get(variant.method, {})) | dict(variant.options)
+    known = [*METHODS, *VARIANTS]
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"unknown method '{name}': the methods are {', '.join(known)}.{hint}")
+
+
 def from_flat(flat: Mapping[str, Any]) -> RunConfig:
-    """The inverse of `to_flat`; names must exist, missing ones take their defaults.
+    """The inverse of `to_flat`; names must exist, missing ones take the method's defaults.
 
     Raises:
         ConfigError: An unknown method or name.
     """
     rest = dict(flat)
-    method = rest.pop("method", BicycleGANConfig.method)
-    if method not in METHODS:
-        raise ConfigError(f"unknown method '{method}': the methods are {', '.join(METHODS)}.")
+    method, defaults = resolve_method(rest.pop("method", BicycleGANConfig.method))
+    rest = defaults | rest
     groups = {"data": DataConfig, "objective": METHODS[method], "training": TrainingConfig}
     built = {}
     for group, cls in groups.items():

@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Runs the networks of a model on batches of float32 arrays."""
 
-    def generate(self, a: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """From inputs ``(N, C, H, W)`` in [-1, 1] and codes ``(N, latent_dim)`` to outputs ``(N, C, H, W)``."""
+    def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
+        """Translate.
+
+        Args:
+            generator: The network's name.
+            a: Inputs, ``(N, C, H, W)``, [-1, 1].
+            z: Codes, ``(N, latent_dim)``; the dimension is 0 for networks without a code.
+            seed: Decides the dropout of models that sample with noise; None for the others.
+
+        Returns:
+            Outputs, ``(N, C, H, W)``, [-1, 1].
+        """
         ...
 
     def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,16 +39,24 @@ class Engine(Protocol):
 class TorchEngine:
     """Runs the networks with PyTorch."""
 
-    def __init__(self, networks: "Mapping[str, nn.Module]", device: "torch.device") -> None:
+    def __init__(self, networks: "Mapping[str, nn.Module]", device: "torch.device", *, noise: bool) -> None:
         self._networks = networks
         self._device = device
+        if noise:
+            from tandem.networks.layers import sample_as_in_training  # noqa: PLC0415  (imports torch)
 
-    def generate(self, a: np.ndarray, z: np.ndarray) -> np.ndarray:
+            for network in networks.values():
+                sample_as_in_training(network)
+
+    def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """See `Engine`."""
         import torch  # noqa: PLC0415
 
-        with torch.inference_mode():
-            image = self._networks["generator"](self._to_device(a), self._to_device(z))
+        devices = [self._device] if self._device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices, enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            image = self._networks[generator](self._to_device(a), self._to_device(z))
             return image.float().cpu().numpy()
 
     def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,4 +82,4 @@ def load_engine(path: Path, *, device: str) -> tuple[Manifest, TorchEngine]:
 
     chosen = choose_device(device)
     manifest, networks = load_bundle(path, device=chosen)
-    return manifest, TorchEngine(networks, chosen)
+    return manifest, TorchEngine(networks, chosen, noise=manifest.samples_with_noise)

@@ -73,7 +73,7 @@ class Fitted:
         return np.stack([to_floats(resize(from_floats(output), height, width)) for output in outputs])
 
 
-def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, int]) -> Fitted:
+def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, int], smallest: int = 1) -> Fitted:
     """Bring ``(C, H, W)`` to a size that the network takes.
 
     Args:
@@ -82,6 +82,7 @@ def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, i
             the output is cut back. ``resize``: bicubic to `size`, the training size; the output is resized back.
         multiple: Sides must be multiples of this.
         size: Height and width of the training images.
+        smallest: Sides must be at least this, itself a multiple.
 
     Raises:
         ConfigError: There is no such `fit`.
@@ -92,7 +93,7 @@ def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, i
     if fit == "resize":
         small = values if (height, width) == size else to_floats(resize(from_floats(values), *size))
         return Fitted(small, (height, width), fit)
-    missing = (-height % multiple, -width % multiple)
+    missing = [max(side + -side % multiple, smallest) - side for side in (height, width)]
     # NumPy's mirror repeats as often as needed, so that images smaller than the padding work too.
     padded = np.pad(values, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
     return Fitted(padded, (height, width), fit)

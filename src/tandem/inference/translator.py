@@ -7,12 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from tandem.checkpoint.manifest import Manifest
-from tandem.config.architecture import EncoderSpec, UNetSpec
+from tandem.config.data import Direction
 from tandem.data.images import from_floats, pil_from_array
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.engine import Engine, load_engine
 from tandem.inference.inputs import Fit, Fitted, fit_image, is_batch, to_input
-from tandem.rng import numpy_generator
+from tandem.inference.model import abilities_of
+from tandem.rng import derive_seed, numpy_generator
 
 Output = Literal["pil", "array", "tensor"]
 
@@ -37,7 +38,8 @@ class Translator:
 
     Attributes:
         manifest: What the model says of itself: architecture, preprocessing, training.
-        latent_dim: Length of the latent code.
+        abilities: What it can do.
+        latent_dim: Length of the latent code; 0 without one.
         multiple: Sides of the network's input are multiples of this.
     """
 
@@ -46,14 +48,22 @@ class Translator:
     neighbours; one at a time, a picture follows from its input and its code alone, bit for bit."""
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
-        generator = manifest.networks.get("generator")
-        if not isinstance(generator, UNetSpec):
-            raise BundleError("this model has no generator that this version of Tandem can run.")
-        _check_belong_together(manifest, generator)
+        self.abilities = abilities_of(manifest)
         self.manifest = manifest
         self._engine = engine
-        self.latent_dim = generator.latent_dim
-        self.multiple = 2**generator.depth
+        self.latent_dim = self.abilities.latent_dim
+        self.multiple = max(generator.spec.size_multiple for generator in self.abilities.generators.values())
+        self._smallest = max(generator.spec.smallest_side for generator in self.abilities.generators.values())
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions of translation; one, or both for CycleGAN. A and B are the domains of the dataset."""
+        return tuple(self.abilities.generators)
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether one input has several outputs: by a latent code, or by dropout."""
+        return self.abilities.is_stochastic
 
     def __call__(
         self,
@@ -63,6 +73,7 @@ class Translator:
         seed: int = 0,
         z: np.ndarray | Sequence[Any] | None = None,
         fit: Fit = "pad",
+        direction: Direction | None = None,
         output: Output = "pil",
     ) -> Any:
         """Translate one image, or several, each into several outputs.
@@ -71,12 +82,13 @@ class Translator:
             image: A path, a PIL image, an array ``(H, W)`` or ``(H, W, C)``, a tensor ``(C, H, W)``; or several: a
                 list, an array ``(N, H, W, C)``, a tensor ``(N, C, H, W)``. Integers fill the range of their type,
                 floats are in [-1, 1].
-            num_samples: Outputs per image; 5, or as many as there are codes in `z`.
-            seed: Decides the codes. The first m of n samples are the samples of ``num_samples=m``, and every image gets
-                the same codes, so that a column of a grid is one style.
+            num_samples: Outputs per image; 5, or as many as there are codes in `z`; 1 for models without noise.
+            seed: Decides the codes, or the dropout of pix2pix. The first m of n samples are the samples of
+                ``num_samples=m``, and every image gets the same codes, so that a column of a grid is one style.
             z: Codes instead: ``(latent_dim,)`` or ``(M, latent_dim)``, or ``(N, M, latent_dim)`` for a batch.
             fit: ``pad`` keeps the image's resolution and pads it by mirroring up to the next size that the network
                 takes (the padding is cut off again); ``resize`` translates at the training size and resizes back.
+            direction: For CycleGAN ``AtoB`` (the default) or ``BtoA``; other models have one direction only.
             output: ``pil`` images, uint8 ``array`` ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1].
 
         Returns:
@@ -85,16 +97,44 @@ class Translator:
 
         Raises:
             DataError: An image cannot be read or used.
-            ConfigError: `num_samples` or `z` do not fit.
+            ConfigError: `num_samples`, `z` or `direction` do not fit.
         """
+        generator = self.abilities.generator(direction)
         images = list(image) if is_batch(image) else [image]
         codes = self._codes(num_samples, seed=seed, z=z, count=len(images))
-        channels = self.manifest.preprocessing.input_channels
         results = []
         for one, one_codes in zip(images, codes, strict=True):
-            fitted = self._fit(to_input(one, channels=channels), fit)
-            results.append(_as_output(fitted.restore(self._generate(fitted, one_codes)), output))
+            fitted = self._fit(to_input(one, channels=generator.spec.in_channels), fit)
+            outputs = self._generate(generator.name, fitted.values, one_codes, seed=seed)
+            results.append(_as_output(fitted.restore(outputs), output))
         return results if is_batch(image) else results[0]
+
+    def cycle(
+        self, image: Any, *, fit: Fit = "pad", direction: Direction | None = None, output: Output = "pil"
+    ) -> tuple[Any, Any]:
+        """Translate an image there and back again (CycleGAN).
+
+        Args:
+            image: One image, as for a call.
+            fit: As for a call.
+            direction: The way there.
+            output: As for a call.
+
+        Returns:
+            The translation and what the other generator makes of it, each as one output of a call.
+
+        Raises:
+            DataError: The image cannot be read or used.
+            ConfigError: The model translates one way only.
+        """
+        back = self.abilities.way_back(direction)
+        there = self.abilities.generator(direction)
+        fitted = self._fit(to_input(image, channels=there.spec.in_channels), fit)
+        none = np.empty((1, 0), np.float32)
+        fake = self._generate(there.name, fitted.values, none, seed=0)
+        returned = self._generate(back.name, fake[0], none, seed=0)
+        made, again = (_as_output(fitted.restore(values), output)[0] for values in (fake, returned))
+        return made, again
 
     def encode(self, image: Any) -> tuple[np.ndarray, np.ndarray]:
         """Encode an image of the output domain: the latent code of its style.
@@ -112,7 +152,7 @@ class Translator:
             DataError: An image cannot be read or used.
             BundleError: The model has no encoder.
         """
-        if not isinstance(self.manifest.networks.get("encoder"), EncoderSpec):
+        if not self.abilities.has_encoder:
             raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
         images = list(image) if is_batch(image) else [image]
         channels = self.manifest.preprocessing.output_channels
@@ -132,22 +172,34 @@ class Translator:
         return np.stack(draws).astype(np.float32)
 
     def _fit(self, values: np.ndarray, fit: Fit) -> Fitted:
-        return fit_image(values, fit=fit, multiple=self.multiple, size=self.manifest.preprocessing.size)
+        size = self.manifest.preprocessing.size
+        return fit_image(values, fit=fit, multiple=self.multiple, size=size, smallest=self._smallest)
 
-    def _generate(self, fitted: Fitted, codes: np.ndarray) -> np.ndarray:
-        parts = [codes[start : start + self.max_batch] for start in range(0, len(codes), self.max_batch)]
-        return np.concatenate(
-            [self._engine.generate(np.broadcast_to(fitted.values, (len(p), *fitted.values.shape)), p) for p in parts]
-        )
+    def _generate(self, name: str, values: np.ndarray, codes: np.ndarray, *, seed: int) -> np.ndarray:
+        outputs = []
+        for start in range(0, len(codes), self.max_batch):
+            part = codes[start : start + self.max_batch]
+            repeated = np.broadcast_to(values, (len(part), *values.shape))
+            noise = derive_seed(seed, "dropout", position=start) if self.abilities.has_dropout_noise else None
+            outputs.append(self._engine.generate(name, repeated, part, noise))
+        return np.concatenate(outputs)
 
     def _codes(
         self, num_samples: int | None, *, seed: int, z: np.ndarray | Sequence[Any] | None, count: int
     ) -> list[np.ndarray]:
         if z is None:
-            number = 5 if num_samples is None else num_samples
+            default = 5 if self.is_stochastic else 1
+            number = default if num_samples is None else num_samples
+            if number > 1 and not self.is_stochastic:
+                raise ConfigError(
+                    f"num_samples is {number}, but this model ({self.manifest.method}) gives one output for an input: "
+                    "it has neither a latent code nor dropout."
+                )
             if number < 1:
                 raise ConfigError(f"num_samples must be at least 1, not {number}.")
             return [self.sample_z(number, seed=seed)] * count
+        if not self.latent_dim:
+            raise ConfigError(f"z has no effect: this model ({self.manifest.method}) has no latent code.")
         array = np.asarray(z, dtype=np.float32)
         array = array[None] if array.ndim == 1 else array
         if array.ndim == 2:
@@ -162,22 +214,6 @@ class Translator:
         if not np.isfinite(array).all():
             raise ConfigError("z holds values that are not finite.")
         return list(array)
-
-
-def _check_belong_together(manifest: Manifest, generator: UNetSpec) -> None:
-    images = (manifest.preprocessing.input_channels, manifest.preprocessing.output_channels)
-    if images != (generator.in_channels, generator.out_channels):
-        raise BundleError(
-            f"this model's images have {images[0]} and {images[1]} channels, but its generator takes and gives "
-            f"{generator.in_channels} and {generator.out_channels}."
-        )
-    encoder = manifest.networks.get("encoder")
-    expected = (generator.out_channels, generator.latent_dim)
-    if isinstance(encoder, EncoderSpec) and (encoder.in_channels, encoder.latent_dim) != expected:
-        raise BundleError(
-            f"this model's encoder takes {encoder.in_channels} channels and gives codes of {encoder.latent_dim}, but "
-            f"its generator gives {expected[0]} channels and takes codes of {expected[1]}."
-        )
 
 
 def _as_output(values: np.ndarray, output: Output) -> Any:

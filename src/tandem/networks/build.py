@@ -2,9 +2,19 @@
 
 from torch import nn
 
-from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.architecture import (
+    EncoderSpec,
+    NetworkSpec,
+    PatchDiscriminatorSpec,
+    PatchProjectorSpec,
+    PixelDiscriminatorSpec,
+    ResNetSpec,
+    UNetSpec,
+)
 from tandem.networks.encoder import Encoder
-from tandem.networks.patchgan import PatchDiscriminator
+from tandem.networks.patchgan import PatchDiscriminator, PixelDiscriminator
+from tandem.networks.projector import PatchProjector
+from tandem.networks.resnet import ResNet
 from tandem.networks.unet import UNet
 
 
@@ -13,10 +23,16 @@ def build_network(spec: NetworkSpec) -> nn.Module:
     match spec:
         case UNetSpec():
             return UNet(spec)
+        case ResNetSpec():
+            return ResNet(spec)
         case EncoderSpec():
             return Encoder(spec)
         case PatchDiscriminatorSpec():
             return PatchDiscriminator(spec)
+        case PixelDiscriminatorSpec():
+            return PixelDiscriminator(spec)
+        case PatchProjectorSpec():
+            return PatchProjector(spec)
 
 
 def count_parameters(network: nn.Module) -> int:

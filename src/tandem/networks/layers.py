@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.architecture import Activation, Norm, Upsampling
@@ -38,19 +39,19 @@ def make_activation(activation: Activation) -> nn.Module:
             return nn.ELU(inplace=True)
 
 
-def make_upsampling(upsampling: Upsampling, in_channels: int, out_channels: int) -> nn.Sequential:
+def make_upsampling(upsampling: Upsampling, in_channels: int, out_channels: int, *, bias: bool = True) -> nn.Sequential:
     """Double height and width: a transposed convolution, or bilinear upsampling with a plain one.
 
     The transposed convolution is the published choice and leaves a checkerboard that fades slowly in training;
     bilinear upsampling has none (Odena et al., 2016).
     """
     if upsampling == "transposed":
-        layers = [("conv", nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1))]
+        layers = [("conv", nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias))]
     else:
         layers = [
             ("resize", nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)),
             ("pad", nn.ReflectionPad2d(1)),
-            ("conv", nn.Conv2d(in_channels, out_channels, 3)),
+            ("conv", nn.Conv2d(in_channels, out_channels, 3, bias=bias)),
         ]
     return nn.Sequential(OrderedDict(layers))
 
@@ -58,6 +59,41 @@ def make_upsampling(upsampling: Upsampling, in_channels: int, out_channels: int)
 def named_sequence(**layers: nn.Module | None) -> nn.Sequential:
     """A sequence whose layers have names, so that state-dict keys read well; None is left out."""
     return nn.Sequential(OrderedDict((name, layer) for name, layer in layers.items() if layer is not None))
+
+
+class Blur(nn.Module):
+    """Antialiased subsampling (Zhang 2019, 1904.11486): the filter [1, 2, 1] / 4 both ways, then every second pixel.
+
+    The image is mirrored at its edges. Two means over neighbours, one after the other, are that filter.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to ``(N, C, ⌈H/2⌉, ⌈W/2⌉)``, float; H and W at least 2."""
+        padded = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.avg_pool2d(F.avg_pool2d(padded, 2, stride=1), 2, stride=2)
+
+
+def sample_as_in_training(network: nn.Module) -> None:
+    """Put `network` into the state in which pix2pix samples: dropout on, batch norm with the batch's own statistics.
+
+    Unlike in training the running statistics stay as they are. `nn.Module.eval` turns dropout off again;
+    `resume_training` undoes all of it.
+    """
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.train()
+        elif isinstance(module, nn.BatchNorm2d):
+            module.train()
+            module.track_running_stats = False
+
+
+def resume_training(network: nn.Module) -> None:
+    """Put `network` back into the state of training after `sample_as_in_training` or `nn.Module.eval`."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = True
 
 
 def full_precision(x: Tensor) -> Tensor:

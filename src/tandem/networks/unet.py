@@ -2,7 +2,7 @@
 
 Going down, level i computes ``norm(conv4s2(lrelu(x)))``; the first level has neither activation nor norm, the
 innermost no norm. Going up it computes ``norm(up(act(x)))`` and joins the result with the skip of that level,
-[up path, skip]; the outermost ends in tanh.
+[up path, skip] in BicycleGAN and [skip, up path] in pix2pix; the outermost ends in tanh.
 
 The code z is tiled over the image and joined to the input (injection ``"input"``) or to the input of every down
 convolution, the bottleneck's included (``"all"``); never on the way up.
@@ -40,7 +40,7 @@ class UNet(nn.Module):
             channels += spec.latent_dim
         normed = 0 < level < spec.depth - 1
         return named_sequence(
-            conv=nn.Conv2d(channels, widths[level], 4, stride=2, padding=1),
+            conv=nn.Conv2d(channels, widths[level], 4, stride=2, padding=1, bias=spec.bias),
             norm=make_norm(spec.norm, widths[level]) if normed else None,
         )
 
@@ -52,7 +52,7 @@ class UNet(nn.Module):
         drops = spec.dropout and FIRST_DROPOUT_LEVEL <= level < spec.depth - 1
         return named_sequence(
             activation=make_activation(spec.activation),
-            upsampling=make_upsampling(spec.upsampling, in_channels, out_channels),
+            upsampling=make_upsampling(spec.upsampling, in_channels, out_channels, bias=spec.bias or level == 0),
             norm=make_norm(spec.norm, out_channels) if level > 0 else None,
             dropout=nn.Dropout(0.5) if drops else None,
             tanh=nn.Tanh() if level == 0 else None,
@@ -63,7 +63,7 @@ class UNet(nn.Module):
 
         Args:
             a: ``(N, in_channels, H, W)``, float, [-1, 1]; H and W multiples of ``2**depth``.
-            z: ``(N, latent_dim)``, float, standard normal in training; None only for a network without a code.
+            z: ``(N, latent_dim)``, float, standard normal in training; without a code None or ``(N, 0)``.
 
         Returns:
             ``(N, out_channels, H, W)``, float, [-1, 1].
@@ -72,7 +72,8 @@ class UNet(nn.Module):
             DataError: H or W is not a multiple of ``2**depth``, or z does not fit the network.
         """
         self._check(a, z)
-        x = a if z is None or self.spec.injection == "none" else _join(a, z)
+        z = None if self.spec.injection == "none" else z
+        x = a if z is None else _join(a, z)
         skips: list[Tensor] = []
         for level, down in enumerate(self.down):
             if level > 0:
@@ -86,7 +87,8 @@ class UNet(nn.Module):
         for level in reversed(range(self.spec.depth)):
             x = self.up[level](x)
             if level > 0:
-                x = torch.cat([x, skips[level - 1]], 1)
+                skip = skips[level - 1]
+                x = torch.cat([skip, x] if self.spec.skip_first else [x, skip], 1)
         return full_precision(x)
 
     def _check(self, a: Tensor, z: Tensor | None) -> None:
@@ -100,7 +102,7 @@ class UNet(nn.Module):
             )
         if c != spec.in_channels:
             raise DataError(f"the generator was given {c} channels, but it takes {spec.in_channels}.")
-        given = None if z is None else tuple(z.shape)
+        given = None if z is None or not z.shape[1] else tuple(z.shape)
         expected = None if spec.injection == "none" else (n, spec.latent_dim)
         if given != expected:
             raise DataError(f"the generator was given a latent code of shape {given}, but expects {expected}.")

@@ -8,6 +8,7 @@ fake_encoded = G(A1, z_enc), fake_random = G(A1, z_rand).
   λ_GAN·GAN(D, fake_encoded) + λ_GAN2·GAN(D2, fake_random) + λ_L1·|fake_encoded − B1| + λ_KL·KL(E(B1) ‖ N(0, I))
   + λ_z·|mu(E(fake_random)) − z_rand|. The last term reaches G only: E is frozen in that forward
   (unless ``latent_trains_encoder``, as in the paper's cLR-GAN).
+  An option of later work is mode seeking (MSGAN, 1903.05628): λ_ms·1/(|G(A1, z') − fake_random| / |z' − z_rand|).
 - ``discriminator`` phase (D, D2): real B1 against fake_encoded, real B2 against fake_random.
 
 Deviations from the reference implementation, equal in their numbers: one backward over the summed terms instead
@@ -15,7 +16,7 @@ of two, one shared forward of G for both fakes, and one forward of each discrimi
 wherever no batch norm ties the samples of a forward together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -26,14 +27,15 @@ from tandem import rng
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
-from tandem.networks.layers import initialise
 from tandem.objectives.losses import (
     discriminator_gan_loss,
     generator_gan_loss,
     gradient_penalty,
     kl_divergence,
+    mode_seeking,
 )
-from tandem.objectives.phase import Batch, Phase, Terms, frozen
+from tandem.objectives.phase import Batch, Phase, Terms, frozen, initialise_networks
+from tandem.objectives.pool import ImagePool
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Fakes:
         random: G(A1, z_random), likewise.
         mu: Posterior mean of B1, ``(h, latent_dim)``.
         logvar: Posterior log-variance of B1, ``(h, latent_dim)``.
+        other: G(A1, z_other), of a second random code, as `random`; for mode seeking.
         judged: Logits of the fakes that the generator's phase has computed already, by the term they serve. They hold
             for the discriminators' phase as long as no discriminator has been updated in between.
     """
@@ -53,6 +56,7 @@ class Fakes:
     random: Tensor | None
     mu: Tensor | None
     logvar: Tensor | None
+    other: Tensor | None = None
     judged: dict[str, list[Tensor]] = field(default_factory=dict)
 
 
@@ -70,6 +74,8 @@ class BicycleGAN:
             networks["disc_random"] = build_network(config.discriminator_spec(data))
         self.networks = nn.ModuleDict(networks)
         self.inference_networks = tuple(name for name in ("generator", "encoder") if name in networks)
+        self.samples_with_noise = False
+        self.pools: Mapping[str, ImagePool] = {}
         self.phases = self._phases()
         # Batch norm's statistics belong to one forward: sharing it would change the numbers.
         self._share_generator = config.norm != "batch"
@@ -86,19 +92,17 @@ class BicycleGAN:
 
     def initialise(self, seed: int) -> None:
         """Draw all weights, each network from a stream of its own."""
-        for name, network in self.networks.items():
-            generator = torch.Generator().manual_seed(rng.derive_seed(seed, f"initialise/{name}"))
-            initialise(
-                network,
-                self.config.initialisation,
-                gain=self.config.initialisation_gain,
-                generator=generator,
-            )
+        initialise_networks(self.networks, self.config.initialisation, gain=self.config.initialisation_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
-        """Draw ``eps`` and ``z_random`` ``(h, latent_dim)`` and WGAN-GP's ``mix`` ``(h,)`` for the encoded half."""
+        """Draw for the encoded half of the batch.
+
+        Returns:
+            ``eps`` and ``z_random`` ``(h, latent_dim)``, WGAN-GP's ``mix`` ``(h,)`` and, for mode seeking, ``z_other``.
+        """
         half = positions[: len(positions) // 2]
-        return {
+        seeking = {"z_other": rng.normal(seed, "z_other", half, (self.config.latent_dim,))}
+        return (seeking if self.config.lambda_ms > 0 else {}) | {
             "eps": rng.normal(seed, "eps", half, (self.config.latent_dim,)),
             "z_random": rng.normal(seed, "z_random", half, (self.config.latent_dim,)),
             "mix": torch.special.ndtr(rng.normal(seed, "mix", half, ())),
@@ -114,14 +118,17 @@ class BicycleGAN:
             codes.append(mu + batch["eps"] * torch.exp(0.5 * logvar))
         if self.config.has_random_branch:
             codes.append(batch["z_random"])
+        if self.config.lambda_ms > 0:
+            codes.append(batch["z_other"])
         generator = self.networks["generator"]
         if self._share_generator and len(codes) > 1:
             images = list(generator(torch.cat([a1] * len(codes)), torch.cat(codes)).chunk(len(codes)))
         else:
             images = [generator(a1, code) for code in codes]
-        encoded = images[0] if self.config.has_encoded_branch else None
-        random = images[-1] if self.config.has_random_branch else None
-        return Fakes(encoded, random, mu, logvar)
+        encoded = images.pop(0) if self.config.has_encoded_branch else None
+        random = images.pop(0) if self.config.has_random_branch else None
+        other = images.pop(0) if self.config.lambda_ms > 0 else None
+        return Fakes(encoded, random, mu, logvar, other)
 
     def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
         """The weighted terms of the generator and the encoder."""
@@ -145,6 +152,9 @@ class BicycleGAN:
             terms["l1"] = config.lambda_l1 * (fakes.encoded - b1).abs().mean()
         if config.lambda_l1_random > 0 and fakes.random is not None:
             terms["l1_random"] = config.lambda_l1_random * (fakes.random - b1).abs().mean()
+        if fakes.random is not None and fakes.other is not None:
+            distance = mode_seeking(fakes.random, fakes.other, batch["z_random"], batch["z_other"])
+            terms["mode_seeking"] = config.lambda_ms * distance
         if config.lambda_kl > 0 and fakes.mu is not None and fakes.logvar is not None:
             divergence = kl_divergence(fakes.mu, fakes.logvar).sum()
             samples = 1 if config.kl_reduction == "sum" else len(fakes.mu)

@@ -1,15 +1,27 @@
 """From a configuration to an objective."""
 
 from tandem.config.bicyclegan import BicycleGANConfig
+from tandem.config.cut import CUTConfig
+from tandem.config.cyclegan import CycleGANConfig
+from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.run import RunConfig
 from tandem.objectives.bicyclegan import BicycleGAN
+from tandem.objectives.cut import CUT
+from tandem.objectives.cyclegan import CycleGAN
 from tandem.objectives.phase import Objective
+from tandem.objectives.pix2pix import Pix2Pix
 
 
 def build_objective(config: RunConfig) -> Objective:
     """Build the method's networks and phases, with initial weights drawn from the run's seed."""
     match config.objective:
         case BicycleGANConfig() as options:
-            objective = BicycleGAN(options, config.data)
+            objective: Objective = BicycleGAN(options, config.data)
+        case Pix2PixConfig() as options:
+            objective = Pix2Pix(options, config.data)
+        case CycleGANConfig() as options:
+            objective = CycleGAN(options, config.data)
+        case CUTConfig() as options:
+            objective = CUT(options, config.data)
     objective.initialise(config.training.seed)
     return objective

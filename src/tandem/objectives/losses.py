@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tandem.config.bicyclegan import GanLoss
+from tandem.config.method import GanLoss
+
+MODE_SEEKING_EPSILON = 1e-5
 
 
 def generator_gan_loss(kind: GanLoss, fake: Sequence[Tensor]) -> Tensor:
@@ -34,9 +36,16 @@ def discriminator_gan_loss(kind: GanLoss, real: Sequence[Tensor], fake: Sequence
     Returns:
         A scalar: the mean within each scale, summed over the scales.
     """
+    real_term, fake_term = discriminator_gan_terms(kind, real, fake)
+    return fake_term + real_term
+
+
+def discriminator_gan_terms(kind: GanLoss, real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The two parts of `discriminator_gan_loss`: that of the real images and that of the fakes."""
+    pairs = list(zip(real, fake, strict=True))
     if kind == "hinge":
-        return _sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True))
-    return _sum(_towards_fake(kind, f) + _towards_real(kind, r) for r, f in zip(real, fake, strict=True))
+        return _sum(F.relu(1 - r).mean() for r, _ in pairs), _sum(F.relu(1 + f).mean() for _, f in pairs)
+    return _sum(_towards_real(kind, r) for r, _ in pairs), _sum(_towards_fake(kind, f) for _, f in pairs)
 
 
 def _towards_real(kind: GanLoss, logits: Tensor) -> Tensor:
@@ -94,6 +103,42 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
         ``(N, D)``, at least 0; not reduced.
     """
     return -0.5 * (1 + logvar - mu.square() - logvar.exp())
+
+
+def patch_nce(query: Tensor, target: Tensor, *, temperature: float) -> Tensor:
+    """PatchNCE (2007.15651, eq. 3): cross-entropy of finding the right place among all places of the same image.
+
+    −log(exp(q_i·k_i / τ) / Σ_j exp(q_i·k_j / τ)), with the q and k of length one.
+
+    Args:
+        query: ``(N, P, C)``, vectors of the output at P places.
+        target: ``(N, P, C)``, vectors of the input at the same places; give it without gradient.
+        temperature: τ.
+
+    Returns:
+        A scalar: the mean over places and images. It is at most ln P for vectors that are all alike.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        similarity = torch.bmm(query, target.transpose(1, 2)) / temperature
+        n, p, _ = similarity.shape
+        right = torch.arange(p, device=similarity.device).expand(n, p)
+        return F.cross_entropy(similarity.flatten(0, 1), right.flatten())
+
+
+def mode_seeking(first: Tensor, second: Tensor, z_first: Tensor, z_second: Tensor) -> Tensor:
+    """The mode-seeking regulariser (MSGAN, 1903.05628): 1 / (d(images) / d(codes) + 10⁻⁵), d the mean |difference|.
+
+    Args:
+        first: Images of the codes `z_first`, ``(N, C, H, W)``.
+        second: Images of the same inputs with the codes `z_second`, likewise.
+        z_first: ``(N, D)``.
+        z_second: ``(N, D)``.
+
+    Returns:
+        A scalar, positive; small where other codes give other images.
+    """
+    ratio = (second - first).abs().mean() / (z_second - z_first).abs().mean()
+    return 1 / (ratio + MODE_SEEKING_EPSILON)
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:

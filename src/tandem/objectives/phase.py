@@ -9,10 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
+from tandem import rng
+from tandem.networks.layers import Initialisation, initialise
+from tandem.objectives.pool import ImagePool
+
 Batch = Mapping[str, Tensor]
-"""Images ``a``, ``b`` ``(N, C, H, W)`` in [-1, 1] and the random numbers of the step, by name."""
+"""Images ``a``, ``b`` ``(N, C, H, W)`` in [-1, 1] and what `Objective.draw` drew for the step, by name."""
 
 Terms = dict[str, Tensor]
 """Named losses, scalars, already weighted: their sum is what a phase minimises."""
@@ -40,14 +45,33 @@ class Objective(Protocol):
     phases: tuple[Phase, ...]
     inference_networks: tuple[str, ...]
     """Names of the networks that a model bundle needs; EMA follows these."""
+    samples_with_noise: bool
+    """Whether models sample in the state of training: dropout on, batch norm with the image's own statistics."""
+    pools: Mapping[str, ImagePool]
+    """What the method remembers besides weights, by name; part of the training state, each process has its own."""
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights."""
+        ...
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
-        """Draw the random numbers of one step for the samples at `positions`, on the CPU."""
+        """Draw the random numbers of one step for the samples at `positions`, on the CPU.
+
+        Floating-point tensors go to the device with the images. Integers, such as the seed of a draw whose size is
+        known only later, stay where the host can read them without waiting.
+        """
         ...
 
     def fakes(self, batch: Batch) -> Any:
         """Compute once per step what the phases share, before the first update."""
         ...
+
+
+def initialise_networks(networks: nn.ModuleDict, scheme: Initialisation, *, gain: float, seed: int) -> None:
+    """Draw the weights of all `networks`, each from a stream of its own."""
+    for name, network in networks.items():
+        generator = torch.Generator().manual_seed(rng.derive_seed(seed, f"initialise/{name}"))
+        initialise(network, scheme, gain=gain, generator=generator)
 
 
 @contextmanager

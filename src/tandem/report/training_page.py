@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from tandem.errors import DataError
 from tandem.files import atomic_write_text
-from tandem.report.charts import bar_chart, line_chart
+from tandem.report.charts import line_chart
+from tandem.report.health_section import as_number, health_section
 from tandem.report.page import (
     NoticeKind,
     block,
@@ -59,9 +60,9 @@ class RunView:
         device: Where it runs, as text.
         config: Settings to list, as text.
         records: Lines of `metrics.jsonl`; see `read_metrics`. A `train` record has `images` and `losses`, a
-            `health` record `images`, `diversity_ratio`, `kl_per_dimension`, `recovered_z_error`,
-            `recovered_z_chance`, `val_l1`, `verdict` and optionally `level` (`good`, `warning` or `info`);
-            what is missing is left out.
+            `health` record `images`, of paired methods `diversity_ratio`, `kl_per_dimension`, `recovered_z_error`,
+            `recovered_z_chance`, `val_l1`, of unpaired ones `cycle_a`, `change_a` and so on, `verdict` and optionally
+            `level` (`good`, `warning` or `info`); what is missing is left out.
         snapshots: Pictures in the order in which they were made.
         snapshot_caption: What the rows and columns of these pictures are.
     """
@@ -91,7 +92,7 @@ def training_page(run: RunView) -> str:
         _status(run),
         _samples(run),
         section("Losses", block("charts", _loss_charts(train))),
-        _health(health),
+        health_section(health),
         section("Configuration", table(("Setting", "Value"), run.config.items())),
     ]
     refresh = REFRESH_SECONDS if run.state == "running" else None
@@ -193,10 +194,10 @@ def _loss_charts(train: Sequence[Record]) -> list[str]:
     for record in train:
         losses = record.get("losses")
         for name, value in losses.items() if isinstance(losses, Mapping) else ():
-            series.setdefault(str(name), []).append((_number(record.get("images")), _number(value)))
+            series.setdefault(str(name), []).append((as_number(record.get("images")), as_number(value)))
     judges = {name for name in series if name.startswith(_DISCRIMINATOR_PREFIXES)}
     groups = {
-        "Generator and encoder": {name: points for name, points in series.items() if name not in judges},
+        "Generators and encoder": {name: points for name, points in series.items() if name not in judges},
         "Discriminators": {name: points for name, points in series.items() if name in judges},
     }
     return [
@@ -216,43 +217,3 @@ def _loss_charts(train: Sequence[Record]) -> list[str]:
 def _wants_log(series: Mapping[str, Points]) -> bool:
     values = sorted(y for points in series.values() for _, y in points if math.isfinite(y))
     return bool(values) and values[0] > 0 and values[-1] > _LOG_FROM * values[len(values) // 2]
-
-
-def _health(health: Sequence[Record]) -> str:
-    title, lead = "Latent health", "Does z decide what the output looks like?"
-    if not health:
-        return section(title, notice("Not measured yet."), lead=lead)
-    latest = health[-1]
-    levels: dict[str, NoticeKind] = {"good": "good", "warning": "warning"}
-    verdict = latest.get("verdict")
-    spoken = notice(str(verdict), levels.get(str(latest.get("level")), "info")) if verdict else ""
-    charts = [
-        _over_time(health, "diversity_ratio", "Diversity of samples", "spread / real spread", {"real data": 1.0}),
-        _over_time(
-            health,
-            "recovered_z_error",
-            "Error of z recovered from the output",
-            "mean |error|",
-            {"chance": _number(latest.get("recovered_z_chance"))},
-        ),
-    ]
-    dimensions = latest.get("kl_per_dimension")
-    if isinstance(dimensions, Sequence) and not isinstance(dimensions, str):
-        bars = {str(index): _number(value) for index, value in enumerate(dimensions, 1)}
-        charts.append(bar_chart(bars, title="KL of each dimension of z, latest", y_label="nats", width=560))
-    if any("val_l1" in record for record in health):
-        charts.append(_over_time(health, "val_l1", "L1 to the truth, validation", "mean |difference|", {}))
-    return section(title, spoken + block("charts", charts), lead=lead)
-
-
-def _over_time(records: Sequence[Record], key: str, title: str, y_label: str, reference: Mapping[str, float]) -> str:
-    points = [(_number(record.get("images")), _number(record[key])) for record in records if key in record]
-    name = key.replace("_", " ")
-    return line_chart({name: points}, title=title, x_label="images", y_label=y_label, width=560, reference=reference)
-
-
-def _number(value: object) -> float:
-    """Return a number read from a file, `nan` for anything else, whole numbers beyond a float's range too."""
-    if isinstance(value, float) or (type(value) is int and abs(value) < 10**300):
-        return float(value)
-    return math.nan

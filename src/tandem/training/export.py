@@ -35,6 +35,7 @@ def export_model(folder: Path, *, state: TrainingState, config: RunConfig, input
             "data_fingerprint": inputs.fingerprint,
             "options": to_flat(config),
         },
+        samples_with_noise=state.objective.samples_with_noise,
         statistics=dataclasses.asdict(inputs.report),
     )
     save_bundle(folder, manifest, networks)

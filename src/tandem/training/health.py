@@ -5,6 +5,7 @@ Measured on fixed inputs with fixed codes, so that the numbers of one run can be
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,27 +53,56 @@ class LatentHealth:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """What makes the samples of one input differ, the same for every input and every measurement.
+
+    Attributes:
+        z: Codes, ``(M, latent_dim)``; the dimension is 0 without a latent code.
+        seeds: One for each sample, for dropout; None where the generator has no noise of its own.
+        real_spread: See `LatentHealth`.
+    """
+
+    z: Tensor
+    seeds: Sequence[int] | None
+    real_spread: float
+
+    def samples(self, generator: nn.Module, a: Tensor) -> Tensor:
+        """Sample one input ``(1, C, H, W)``: ``(M, C, H, W)``, or a single one where nothing makes them differ."""
+        if self.z.shape[1]:
+            return generator(a.expand(len(self.z), -1, -1, -1), self.z)
+        if self.seeds is None:
+            return generator(a)
+        images = []
+        # Batch norm takes the statistics of the image itself, and dropout a seed of its own, so one at a time.
+        with torch.random.fork_rng(devices=[a.device] if a.device.type == "cuda" else []):
+            for seed in self.seeds:
+                torch.manual_seed(seed)
+                images.append(generator(a))
+        return torch.cat(images)
+
+
 @torch.no_grad()
 def measure_health(
-    generator: nn.Module, encoder: nn.Module | None, a: Tensor, b: Tensor, z: Tensor, *, real_spread: float
+    generator: nn.Module, encoder: nn.Module | None, a: Tensor, b: Tensor, *, sampling: Sampling
 ) -> tuple[LatentHealth, Tensor, Tensor]:
     """Measure on fixed pairs and codes.
 
     Args:
-        generator: From (a, z) to b, in eval mode.
-        encoder: From b to (mu, logvar), in eval mode, or None.
+        generator: From (a, z) to b, in the state of sampling.
+        encoder: From b to (mu, logvar), likewise, or None.
         a: Inputs, ``(N, C, H, W)``, [-1, 1].
         b: Their true outputs, likewise.
-        z: Codes, ``(M, latent_dim)``, M ≥ 2, used for every input.
-        real_spread: See `LatentHealth`.
+        sampling: Codes and seeds of M samples.
 
     Returns:
-        The measurement; the samples ``(N, M, C, H, W)``; the reconstructions G(a, mu(E(b))) ``(N, C, H, W)`` (without
-        an encoder the first sample).
+        The measurement; the samples ``(N, M, C, H, W)``, M = 1 where nothing makes them differ; the reconstructions
+        G(a, mu(E(b))) ``(N, C, H, W)`` (without an encoder the first sample).
     """
+    z, real_spread = sampling.z, sampling.real_spread
     samples, reconstructions, posteriors, errors = [], [], [], []
     for one_a, one_b in zip(a.split(1), b.split(1), strict=True):
-        images = generator(one_a.expand(len(z), -1, -1, -1), z)
+        images = sampling.samples(generator, one_a)
         samples.append(images)
         if encoder is None:
             reconstructions.append(images[:1])
@@ -85,7 +115,7 @@ def measure_health(
     diversity = pairwise_distance(sampled)
     ratio = diversity / max(real_spread, 1e-12)
     error = torch.stack(errors).mean().item() if errors else None
-    verdict, level = _verdict(ratio, error, real_spread=real_spread)
+    verdict, level = _verdict(ratio, error, sampling)
     health = LatentHealth(
         diversity=diversity,
         real_spread=real_spread,
@@ -107,9 +137,11 @@ def pairwise_distance(samples: Tensor) -> float:
         samples: ``(N, M, C, H, W)``, [-1, 1]; compared at 64×64 px.
 
     Returns:
-        The mean over all N inputs and all M(M−1)/2 pairs, in [0, 2].
+        The mean over all N inputs and all M(M−1)/2 pairs, in [0, 2]; 0 for single samples.
     """
     n, m, c, h, w = samples.shape
+    if m < 2:
+        return 0.0
     side = (SPREAD_SIZE, SPREAD_SIZE)
     flat = samples.reshape(n * m, c, h, w).float()
     if (h, w) != side:
@@ -119,12 +151,20 @@ def pairwise_distance(samples: Tensor) -> float:
     return (small[:, first] - small[:, second]).abs().mean().item()
 
 
-def _verdict(ratio: float, error: float | None, *, real_spread: float) -> tuple[str, str]:
+def _verdict(ratio: float, error: float | None, sampling: Sampling) -> tuple[str, str]:
     if not math.isfinite(ratio):
         return "The samples hold values that are not finite: the weights have diverged.", "warning"
-    if real_spread == 0:
-        return "All training images are alike (or there is one only): there is no scale for diversity.", "info"
     percent = f"{100 * ratio:.1f} % of the distance between real images"
+    if not sampling.z.shape[1]:
+        dropout = f"Dropout is the only noise: samples of one input differ by {percent}."
+        single = "The model gives one output for an input: it has neither a latent code nor dropout."
+        return (single if sampling.seeds is None else dropout), "info"
+    if sampling.real_spread == 0:
+        return "All training images are alike (or there is one only): there is no scale for diversity.", "info"
+    return _latent_verdict(ratio, error, percent)
+
+
+def _latent_verdict(ratio: float, error: float | None, percent: str) -> tuple[str, str]:
     if ratio < IGNORED_BELOW:
         return (
             f"z is being ignored: samples of one input differ by only {percent}. Early in training that is normal; "

@@ -1,19 +1,22 @@
-"""Watching a run: log lines, latent health and samples of fixed inputs, the page, the progress bar."""
+"""Watching a run: log lines, measurements and pictures of fixed inputs, the page, the progress bar."""
 
 import time
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from tandem import rng
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.images import to_array
 from tandem.errors import NonFiniteError
 from tandem.report.progress import TrainingProgress
 from tandem.report.training_page import RunView
 from tandem.training.device import describe_device, peak_memory_mb
-from tandem.training.health import LatentHealth, measure_health
+from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
+from tandem.training.measure import measure, sampling_state
 from tandem.training.recorder import Recorder
 from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
@@ -22,7 +25,6 @@ PAGE_SECONDS = 5.0
 """Least time between two renewals of the page."""
 PAGE_SHARE = 50
 """Times the time that one renewal takes, likewise: long logs make long pages."""
-CAPTION = "Each row is one input: the input, the truth, the truth encoded and decoded again, samples of random codes."
 
 
 class Observer:
@@ -46,7 +48,15 @@ class Observer:
             goes_on=self._images < total_images,
             tensorboard=config.training.tensorboard,
         )
-        self._fixed = [tensor.to(device) for tensor in (*inputs.previews[1:], inputs.z)]
+        self._fixed = [tensor.to(device) for tensor in inputs.previews[1:]]
+        number = config.training.num_preview_samples
+        seeds = [rng.derive_seed(config.training.seed, "preview_noise", position=index) for index in range(number)]
+        self._sampling = Sampling(
+            z=inputs.z.to(device),
+            seeds=seeds if state.objective.samples_with_noise else None,
+            real_spread=inputs.report.spread_b,
+        )
+        self._caption = ""
         self._losses: dict[str, float] = {}
         self._page_due = 0.0
 
@@ -75,37 +85,34 @@ class Observer:
         """Whether the log holds a measurement of the current step."""
         return any(r["kind"] == "health" and r["step"] == self._state.step for r in self._recorder.records)
 
-    def measure(self) -> LatentHealth:
-        """Measure latent health, write it down and save a picture of the fixed inputs.
+    def measure(self) -> float | None:
+        """Measure on the fixed inputs, write the numbers down and save a picture.
+
+        Returns:
+            The score that the best checkpoint is chosen by, lower is better; None if the method has none.
 
         Raises:
             NonFiniteError: The networks give values that are not finite; nothing has been written.
         """
-        state, average = self._state, self._state.average
-        networks = average.networks if average is not None else state.objective.networks
-        networks.eval()
-        encoder = networks["encoder"] if "encoder" in networks else None  # noqa: SIM401  (a ModuleDict has no get)
-        health, samples, reconstructed = measure_health(
-            networks["generator"], encoder, *self._fixed, real_spread=self._inputs.report.spread_b
-        )
-        if average is None:
-            networks.train()
-        if not all(bool(torch.isfinite(images).all()) for images in (samples, reconstructed)):
+        state, objective = self._state, self._state.objective
+        networks = state.average.networks if state.average is not None else objective.networks
+        with sampling_state(networks, objective.inference_networks, noise=objective.samples_with_noise):
+            measured = measure(networks, *self._fixed, sampling=self._sampling, paired=self._config.objective.paired)
+        if not all(bool(torch.isfinite(images).all()) for images in measured.columns.values()):
             raise NonFiniteError("the samples of the fixed inputs are not finite: the weights have diverged")
         at_the_end = {} if state.step % self._config.training.snapshot_every == 0 else {"final": True}
         self._recorder.write(
-            {"kind": "health", "step": state.step, "images": self._images} | health.as_record() | at_the_end
+            {"kind": "health", "step": state.step, "images": self._images} | dict(measured.record) | at_the_end
         )
-        self._picture(samples, reconstructed)
-        return health
+        self._caption = measured.caption
+        self._picture(measured.columns)
+        return measured.score
 
-    def _picture(self, samples: Tensor, reconstructed: Tensor) -> None:
-        _, a, b = self._inputs.previews
+    def _picture(self, columns: Mapping[str, Tensor]) -> None:
         count = self._config.training.num_previews
-        columns = [to_array(column[:count]) for column in (a, b, reconstructed, *samples.unbind(1))]
-        titles = ["input", "truth", "encoded", *(f"z{index + 1}" for index in range(samples.shape[1]))]
-        rows = [[column[row] for column in columns] for row in range(len(columns[0]))]
-        self._recorder.picture(self._state.step, rows, titles)
+        arrays = [to_array(column[:count]) for column in columns.values()]
+        rows = [[array[row] for array in arrays] for row in range(len(arrays[0]))]
+        self._recorder.picture(self._state.step, rows, list(columns))
 
     def show(self, progress: TrainingProgress) -> None:
         """Renew the progress bar, and the page when it is due."""
@@ -137,7 +144,7 @@ class Observer:
                 config={name: str(value) for name, value in to_flat(self._config).items()},
                 records=self._recorder.records,
                 snapshots=self._recorder.snapshots(self._state.step, self._config.training.batch_size),
-                snapshot_caption=CAPTION,
+                snapshot_caption=self._caption,
             )
         )
         took = time.monotonic() - begun

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from tandem.errors import CheckpointError
 from tandem.objectives.phase import Objective, Terms
+from tandem.objectives.pool import ImagePool
 from tandem.training.ema import MovingAverage
 
 
@@ -39,7 +40,7 @@ class LossMeter:
 
 
 class TrainingState:
-    """Networks, optimisers, moving average, step and the running means of the log."""
+    """Networks, optimisers, moving average, image pools, step and the running means of the log."""
 
     def __init__(
         self, objective: Objective, optimizers: Mapping[str, Optimizer], average: MovingAverage | None
@@ -58,6 +59,8 @@ class TrainingState:
         for name, optimizer in self.optimizers.items():
             for index, entry in optimizer.state_dict()["state"].items():
                 named |= {f"optimizer/{name}/{index}/{key}": value for key, value in entry.items()}
+        for name, pool in self.objective.pools.items():
+            named |= {f"pool/{name}/{key}": value for key, value in pool.tensors().items()}
         named |= {f"meter/{name}": value for name, value in self.meter.sums.items()}
         return named
 
@@ -71,7 +74,9 @@ class TrainingState:
         Raises:
             CheckpointError: Tensors are missing, left over or of another shape; nothing has been changed then.
         """
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}, "meter": {}}
+        groups: dict[str, dict[str, Tensor]] = {
+            kind: {} for kind in ("network", "average", "optimizer", "pool", "meter")
+        }
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups.setdefault(group, {})[rest] = tensor
@@ -84,8 +89,9 @@ class TrainingState:
         without = [name for name in stepped if not any(key.startswith(f"{name}/") for key in groups["optimizer"])]
         problems += [f"  - optimizer {name} has no state" for name in without]
         problems += [
-            f"  - tensors of the unknown kind {group}" for group in groups.keys() - expected.keys() - {"meter"}
+            f"  - tensors of the unknown kind {group}" for group in groups.keys() - expected.keys() - {"meter", "pool"}
         ]
+        problems += _pool_misfits(self.objective.pools, groups["pool"])
         if problems:
             raise CheckpointError("the checkpoint does not fit this run:\n" + "\n".join(problems[:20]))
         self.objective.networks.load_state_dict(groups["network"])
@@ -94,6 +100,8 @@ class TrainingState:
         for name, optimizer in self.optimizers.items():
             _load_optimizer(optimizer, f"{name}/", groups["optimizer"])
         device = next(self.objective.networks.parameters()).device
+        for name, pool in self.objective.pools.items():
+            pool.load(_under(f"{name}/", groups["pool"]), device=device)
         self.meter.sums = {name: tensor.to(device) for name, tensor in groups["meter"].items()}
         self.meter.count = int(metadata["meter_count"])
         self.step = int(metadata["step"])
@@ -108,6 +116,20 @@ def _misfits(group: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor])
         if name in given and own[name].shape != given[name].shape
     ]
     return problems
+
+
+def _pool_misfits(pools: Mapping[str, ImagePool], given: Mapping[str, Tensor]) -> list[str]:
+    known = {f"{name}/images" for name in pools}
+    problems = [f"  - pool {name} is not part of this model" for name in given if name not in known]
+    for name, pool in pools.items():
+        images = given.get(f"{name}/images")
+        if images is not None and (images.ndim != 4 or not 0 < len(images) <= pool.size):
+            problems.append(f"  - pool {name} has the shape {tuple(images.shape)}, this run keeps {pool.size} images")
+    return problems
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _adam_layout(optimizers: Mapping[str, Optimizer], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -127,10 +149,9 @@ def _adam_layout(optimizers: Mapping[str, Optimizer], given: Mapping[str, Tensor
 
 def _load_optimizer(optimizer: Optimizer, prefix: str, tensors: Mapping[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith(prefix):
-            index, key = name.removeprefix(prefix).split("/")
-            state.setdefault(int(index), {})[key] = tensor
+    for name, tensor in _under(prefix, tensors).items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     # The fused kernels walk weight and moments side by side: the moments need the weights' memory layout, and the step

@@ -218,6 +218,8 @@ class Trainer:
         )
 
     def _to_device(self, tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            return tensor
         layout = self.layout if tensor.ndim == 4 else torch.preserve_format
         return tensor.to(self.device, non_blocking=True, memory_format=layout)
 
@@ -236,10 +238,10 @@ class Trainer:
     def _snapshot(self) -> None:
         """Measure, draw, save the state and renew the model."""
         try:
-            health = self.observer.measure()
+            score = self.observer.measure()
         except NonFiniteError as error:
             raise NonFiniteError(f"after step {self.state.step}: {error}. {self._what_is_left()}") from error
-        self._save(score=health.val_l1)
+        self._save(score=score)
 
     def _save(self, *, score: float | None) -> None:
         metadata = self.state.metadata() | {

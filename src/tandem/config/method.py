@@ -1,0 +1,73 @@
+"""What the methods' configurations share: choices, and rules about sizes that hold for every network of a kind."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from tandem.config.architecture import FIRST_DROPOUT_LEVEL
+from tandem.config.data import DataConfig
+
+GanLoss = Literal["lsgan", "bce", "hinge", "wgangp"]
+PlainGanLoss = Literal["lsgan", "bce", "hinge"]
+Initialisation = Literal["xavier", "normal"]
+MIN_DEPTH, MAX_DEPTH = 5, 9
+MAX_BLOCKS = 64
+SMALLEST_RESNET_INPUT = 16
+"""The blocks mirror an edge of a map of a quarter of the size, and instance norm needs several values."""
+
+
+def unet_depth(depth: int | None, data: DataConfig) -> int:
+    """Levels of a U-Net: as given, or the largest number that the size allows (8 at 256 px, 9 at most)."""
+    if depth is not None:
+        return depth
+    fits = [d for d in range(1, MAX_DEPTH + 1) if all(side % 2**d == 0 for side in data.crop_size)]
+    return max(fits, default=1)
+
+
+def unet_problems(depth: int | None, data: DataConfig, *, dropout: bool) -> Iterator[str]:
+    """Say why a U-Net of `depth` levels does not fit the size of the data, or its dropout has no place."""
+    height, width = data.crop_size
+    if depth is not None and not 2 <= depth <= MAX_DEPTH:
+        yield f"--generator-depth must be from 2 to {MAX_DEPTH}, not {depth}"
+        return
+    multiple = 2 ** (depth or MIN_DEPTH)
+    if height % multiple or width % multiple:
+        yield _no_multiple(data, multiple, f"with {depth or f'at least {MIN_DEPTH}'} levels the generator")
+        return
+    levels = unet_depth(depth, data)
+    if dropout and levels <= FIRST_DROPOUT_LEVEL + 1:
+        yield (
+            f"--dropout has no effect with {levels} levels: it sits in inner levels of generators with at least "
+            f"{FIRST_DROPOUT_LEVEL + 2}"
+        )
+
+
+def resnet_blocks(blocks: int | None, data: DataConfig) -> int:
+    """Residual blocks: as given, or 9 from 256 px on and 6 below, as published."""
+    return blocks or (9 if min(data.crop_size) >= 256 else 6)
+
+
+def resnet_problems(data: DataConfig, blocks: int | None) -> Iterator[str]:
+    """Say why a residual generator with `blocks` as given does not fit the size of the data."""
+    height, width = data.crop_size
+    if height % 4 or width % 4:
+        yield _no_multiple(data, 4, "the residual generator")
+    elif min(height, width) < SMALLEST_RESNET_INPUT:
+        yield f"--size {data.size} is too small for the residual generator: at least {SMALLEST_RESNET_INPUT} px"
+    if blocks is not None and not 1 <= blocks <= MAX_BLOCKS:
+        yield f"--generator-blocks must be from 1 to {MAX_BLOCKS}, not {blocks}"
+
+
+def judge_layers_problems(layers: int | None, used: int, scales: int, data: DataConfig, mend: str) -> Iterator[str]:
+    """Say why judges with `used` strided layers (`layers` as given) on `scales` scales do not fit the size."""
+    if layers is not None and not 1 <= layers <= MAX_DEPTH:
+        yield f"--discriminator-layers must be from 1 to {MAX_DEPTH}, not {layers}"
+    elif min(data.crop_size) / 2 ** (scales - 1) < 2 ** (used + 2):
+        judges = f"{scales} judges with {used} layers" if scales > 1 else f"a judge with {used} layers"
+        yield f"--size {data.size} is too small for {judges}: lower {mend}"
+
+
+def _no_multiple(data: DataConfig, multiple: int, whose: str) -> str:
+    height, width = data.crop_size
+    near = [max(1, round(side / multiple)) * multiple for side in (height, width)]
+    mend = "x".join(str(side) for side in (near if height != width else near[:1]))
+    return f"--size {data.size}: {whose} takes multiples of {multiple} px; the nearest is --size {mend}"

@@ -1,0 +1,115 @@
+"""The networks that pix2pix and CycleGAN share, as in their common official implementation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tandem.config.architecture import (
+    DiscriminatorSpec,
+    GeneratorSpec,
+    Norm,
+    PatchDiscriminatorSpec,
+    PixelDiscriminatorSpec,
+    ResNetSpec,
+    UNetSpec,
+    Upsampling,
+)
+from tandem.config.data import DataConfig
+from tandem.config.method import (
+    Initialisation,
+    judge_layers_problems,
+    resnet_blocks,
+    resnet_problems,
+    unet_depth,
+    unet_problems,
+)
+from tandem.config.options import option
+
+PUBLISHED_LAYERS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """Options of generators and judges; the methods change some of the defaults."""
+
+    generator: Literal["resnet", "unet"] = option("resnet", "body of a generator")
+    generator_filters: int = option(64, "filters after a generator's first layer (ngf)", at_least=1, below=4097)
+    generator_blocks: int | None = option(
+        None, "residual blocks of --generator resnet; by default 9 from 256 px on, 6 below"
+    )
+    generator_depth: int | None = option(
+        None, "stride-2 levels of --generator unet; by default as many as the size allows"
+    )
+    upsampling: Upsampling = option("transposed", "upsampling in --generator unet; bilinear leaves no checkerboard")
+    norm: Norm = option("instance", "normalisation in all networks")
+    dropout: bool = option(False, "dropout 0.5 in a generator's inner blocks")
+    discriminator: Literal["patch", "pixel"] = option("patch", "what a judge sees: patches or single pixels")
+    discriminator_filters: int = option(64, "filters of a judge's first layer (ndf)", at_least=1, below=4097)
+    discriminator_layers: int | None = option(
+        None, "strided layers of a patch judge: 3 see patches of 70 px, the default; 2 of 34 px"
+    )
+    initialisation: Initialisation = option("normal", "distribution of the initial weights")
+    initialisation_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
+
+    def network_problems(self, data: DataConfig) -> Iterator[str]:
+        """Say what does not fit together among the networks, each with the option that mends it."""
+        if self.generator == "unet":
+            yield from unet_problems(self.generator_depth, data, dropout=self.dropout)
+            if self.generator_blocks is not None:
+                yield f"--generator-blocks {self.generator_blocks} has no effect with --generator unet"
+        else:
+            yield from resnet_problems(data, self.generator_blocks)
+            if self.generator_depth is not None:
+                yield f"--generator-depth {self.generator_depth} has no effect with --generator resnet"
+            if self.upsampling != NetworkOptions.upsampling:
+                yield f"--upsampling {self.upsampling} has no effect with --generator resnet"
+        layers = self.discriminator_layers
+        if self.discriminator == "patch":
+            mend = "--discriminator-layers, or choose --discriminator pixel"
+            yield from judge_layers_problems(layers, layers or PUBLISHED_LAYERS, 1, data, mend)
+        elif layers is not None:
+            yield f"--discriminator-layers {layers} has no effect with --discriminator pixel"
+
+    def size_multiple(self, data: DataConfig) -> int:
+        """What the sides of a generator's input must be multiples of."""
+        return 2 ** unet_depth(self.generator_depth, data) if self.generator == "unet" else 4
+
+    def generator_of(self, data: DataConfig, *, in_channels: int, out_channels: int) -> GeneratorSpec:
+        """A generator's specification; as published, its convolutions have a bias only with instance norm."""
+        if self.generator == "resnet":
+            return ResNetSpec(
+                in_channels=in_channels,
+                out_channels=out_channels,
+                filters=self.generator_filters,
+                blocks=resnet_blocks(self.generator_blocks, data),
+                norm=self.norm,
+                dropout=self.dropout,
+                bias=self._bias,
+            )
+        return UNetSpec(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            latent_dim=0,
+            depth=unet_depth(self.generator_depth, data),
+            filters=self.generator_filters,
+            norm=self.norm,
+            injection="none",
+            upsampling=self.upsampling,
+            dropout=self.dropout,
+            bias=self._bias,
+            skip_first=True,
+        )
+
+    def discriminator_of(self, *, in_channels: int) -> DiscriminatorSpec:
+        """A judge's specification."""
+        filters = self.discriminator_filters
+        if self.discriminator == "pixel":
+            return PixelDiscriminatorSpec(in_channels=in_channels, filters=filters, norm=self.norm, bias=self._bias)
+        layers = self.discriminator_layers or PUBLISHED_LAYERS
+        return PatchDiscriminatorSpec(
+            in_channels=in_channels, filters=filters, layers=layers, scales=1, norm=self.norm, bias=self._bias
+        )
+
+    @property
+    def _bias(self) -> bool:
+        return self.norm in ("instance", "instance_affine")

@@ -1,0 +1,48 @@
+"""The configuration of pix2pix (1611.07004)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from tandem.config.architecture import DiscriminatorSpec, GeneratorSpec, Norm
+from tandem.config.data import DataConfig
+from tandem.config.method import PlainGanLoss
+from tandem.config.networks import NetworkOptions
+from tandem.config.options import option, out_of_bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pix2PixConfig(NetworkOptions):
+    """Options of the method; the defaults are those of the official implementation."""
+
+    method: ClassVar[str] = "pix2pix"
+    paired: ClassVar[bool] = True
+    latent_dim: ClassVar[int] = 0
+
+    generator: Literal["resnet", "unet"] = option("unet", "body of the generator")
+    norm: Norm = option("batch", "normalisation in all networks")
+    dropout: bool = option(True, "dropout 0.5 in the generator's inner blocks: the method's only noise")
+    test_noise: bool = option(
+        True, "models sample as in training: dropout stays on, batch norm uses the image's own statistics"
+    )
+    gan_loss: PlainGanLoss = option("bce", "the adversarial loss")
+    lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the judge", at_least=0)
+    lambda_l1: float = option(100.0, "weight of |G(A) - B|", at_least=0)
+
+    def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
+        """Say what does not fit together, each with the option that mends it."""
+        del batch_size
+        yield from out_of_bounds(self)
+        if self.lambda_gan == 0 and self.lambda_l1 == 0:
+            yield "all loss weights are 0: there is nothing to train"
+        if not self.test_noise and not self.dropout and self.norm != "batch":
+            yield "--no-test-noise has no effect without --dropout and without batch norm"
+        yield from self.network_problems(data)
+
+    def generator_spec(self, data: DataConfig) -> GeneratorSpec:
+        """The generator's specification."""
+        return self.generator_of(data, in_channels=data.input_channels, out_channels=data.output_channels)
+
+    def discriminator_spec(self, data: DataConfig) -> DiscriminatorSpec:
+        """The judge's specification: it sees A and the image that it judges."""
+        return self.discriminator_of(in_channels=data.input_channels + data.output_channels)

@@ -1,0 +1,77 @@
+"""pix2pix (Isola et al., 2017, 1611.07004): paired translation with a conditional judge and L1.
+
+- ``discriminator`` phase, first (D): ½·(D is told that (A, B) is real and that (A, G(A)) is fake).
+- ``generator`` phase (G): λ_GAN·GAN(D, (A, G(A))) + λ_L1·|G(A) − B|, judged by the updated D.
+
+The only noise is dropout. Models sample with it switched on, and with the statistics of the image in batch norm
+(``test_noise``), as published.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tandem.config.data import DataConfig
+from tandem.config.pix2pix import Pix2PixConfig
+from tandem.networks.build import build_network
+from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
+from tandem.objectives.phase import Batch, Phase, Terms, initialise_networks
+from tandem.objectives.pool import ImagePool
+
+
+@dataclass(frozen=True)
+class Fakes:
+    """What both phases share: G(A), ``(N, C, H, W)`` in [-1, 1]."""
+
+    b: Tensor
+
+
+class Pix2Pix:
+    """The objective; see the file's head. Networks: generator, disc."""
+
+    def __init__(self, config: Pix2PixConfig, data: DataConfig) -> None:
+        self.config = config
+        networks: dict[str, nn.Module] = {"generator": build_network(config.generator_spec(data))}
+        if config.lambda_gan > 0:
+            networks["disc"] = build_network(config.discriminator_spec(data))
+        self.networks = nn.ModuleDict(networks)
+        self.inference_networks: tuple[str, ...] = ("generator",)
+        self.samples_with_noise = config.test_noise
+        self.pools: Mapping[str, ImagePool] = {}
+        generator = Phase("generator", ("generator",), self.generator_terms)
+        judge = Phase("discriminator", ("disc",), self.discriminator_terms)
+        self.phases: tuple[Phase, ...] = (judge, generator) if "disc" in networks else (generator,)
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights, each network from a stream of its own."""
+        initialise_networks(self.networks, self.config.initialisation, gain=self.config.initialisation_gain, seed=seed)
+
+    def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
+        """There are no random numbers but dropout's."""
+        del seed, positions
+        return {}
+
+    def fakes(self, batch: Batch) -> Fakes:
+        """Translate the batch."""
+        return Fakes(self.networks["generator"](batch["a"]))
+
+    def discriminator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+        """The terms of the judge, on detached fakes."""
+        disc = self.networks["disc"]
+        # Two forwards, the fakes' first, as published: batch norm counts each of them.
+        fake = disc(torch.cat([batch["a"], fakes.b.detach()], 1))
+        real = disc(torch.cat([batch["a"], batch["b"]], 1))
+        real_term, fake_term = discriminator_gan_terms(self.config.gan_loss, real, fake)
+        return {"disc_real": 0.5 * real_term, "disc_fake": 0.5 * fake_term}
+
+    def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+        """The weighted terms of the generator."""
+        config, terms = self.config, {}
+        if config.lambda_gan > 0:
+            logits = self.networks["disc"](torch.cat([batch["a"], fakes.b], 1))
+            terms["gan"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
+        if config.lambda_l1 > 0:
+            terms["l1"] = config.lambda_l1 * (fakes.b - batch["b"]).abs().mean()
+        return terms

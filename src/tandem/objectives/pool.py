@@ -1,0 +1,69 @@
+"""The pool of earlier fakes that CycleGAN's judges are shown (Shrivastava et al., 2017, 1612.07828).
+
+Until the pool is full every fake is stored and shown. Then, for each fake, with probability ½ a stored one is shown and
+the new one takes its place; otherwise the new one is shown and not stored.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class ImagePool:
+    """A pool of up to `size` images; its content is part of the training state.
+
+    Attributes:
+        images: The stored images, ``(size, C, H, W)``, the first `count` of them valid; None before the first.
+        count: How many are stored.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.count = 0
+        self.images: Tensor | None = None
+
+    def exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:
+        """Store fakes and say what the judge is shown.
+
+        Args:
+            fakes: ``(N, C, H, W)``, detached, [-1, 1].
+            draws: ``(N, 2)``, uniform in [0, 1), on the same device: whether to swap, and with which image.
+
+        Returns:
+            ``(N, C, H, W)``: the fakes, or stored images in their place.
+        """
+        if self.images is None:
+            self.images = fakes.new_zeros((self.size, *fakes.shape[1:]))
+        elif self.images.shape[1:] != fakes.shape[1:]:
+            return fakes  # images of other sizes, as --preprocess none gives them, cannot be swapped
+        shown = []
+        for fake, draw in zip(fakes, draws, strict=True):
+            if self.count < self.size:
+                self.images[self.count] = fake
+                self.count += 1
+                shown.append(fake)
+            else:
+                shown.append(self._swap(fake, draw))
+        return torch.stack(shown)
+
+    def _swap(self, fake: Tensor, draw: Tensor) -> Tensor:
+        """Decide on the device, so that nothing waits for it."""
+        assert self.images is not None
+        index = (draw[1] * self.size).long().clamp(max=self.size - 1)[None]
+        stored = self.images.index_select(0, index)[0]
+        swaps = draw[0] < 0.5
+        self.images.index_copy_(0, index, torch.where(swaps, fake, stored)[None])
+        return torch.where(swaps, stored, fake)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The stored images as part of a training state; empty while nothing is stored."""
+        return {} if self.images is None else {"images": self.images[: self.count]}
+
+    def load(self, tensors: Mapping[str, Tensor], *, device: torch.device) -> None:
+        """Take over what `tensors` gave: at most `size` images."""
+        self.images, self.count = None, 0
+        if "images" in tensors:
+            stored = tensors["images"].to(device)
+            self.images, self.count = stored.new_zeros((self.size, *stored.shape[1:])), len(stored)
+            self.images[: self.count] = stored

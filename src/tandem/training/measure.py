@@ -1,0 +1,133 @@
+"""What a run measures and shows of its fixed inputs at every snapshot, whatever its method.
+
+The networks' names say what there is to measure: ``gen_ab`` and ``gen_ba`` translate both ways, so that the cycle's
+errors are known without pairs; ``generator`` translates one way, with pairs against the truth, and with a latent code
+or dropout into many outputs.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tandem.networks.layers import resume_training, sample_as_in_training
+from tandem.training.health import Sampling, measure_health
+
+SAMES_BELOW = 0.01
+"""A mean change, images in [-1, 1], under which a translation leaves its input as it is."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement.
+
+    Attributes:
+        record: The numbers and a verdict in words, for the log.
+        columns: Of the picture: titles and images ``(N, C, H, W)`` in [-1, 1], one row an input.
+        caption: What the rows and columns are.
+        score: Lower is better: what the best checkpoint is chosen by; None where no number says it.
+    """
+
+    record: Mapping[str, object]
+    columns: Mapping[str, Tensor]
+    caption: str
+    score: float | None
+
+
+@contextmanager
+def sampling_state(networks: nn.ModuleDict, names: tuple[str, ...], *, noise: bool) -> Iterator[None]:
+    """Put the named networks into the state in which models sample, and back into that of training."""
+    before = {name: networks[name].training for name in names}
+    for name in names:
+        if noise:
+            sample_as_in_training(networks[name])
+        else:
+            networks[name].eval()
+    try:
+        yield
+    finally:
+        for name, training in before.items():
+            resume_training(networks[name])
+            networks[name].train(training)
+
+
+@torch.no_grad()
+def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling, paired: bool) -> Measurement:
+    """Measure on fixed inputs.
+
+    Args:
+        networks: By name, in the state of sampling; see the file's head.
+        a: Fixed images of domain A, ``(N, C, H, W)``, [-1, 1].
+        b: Of domain B; the truths of `a` if `paired`.
+        sampling: The fixed codes and seeds of the samples.
+        paired: Whether `b` holds the truths of `a`.
+    """
+    if "gen_ab" in networks:
+        return _both_ways(networks, a, b)
+    generator = networks["generator"]
+    if not paired:
+        return _one_way(generator, a, b)
+    encoder = networks["encoder"] if "encoder" in networks else None  # noqa: SIM401  (a ModuleDict has no get)
+    health, samples, reconstructed = measure_health(generator, encoder, a, b, sampling=sampling)
+    columns = {"input": a, "truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
+    many = samples.shape[1] > 1
+    columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
+    made = "the truth encoded and decoded again, " if encoder is not None else ""
+    outputs = "samples of random codes" if sampling.z.shape[1] else "samples with dropout" if many else "the output"
+    caption = f"Each row is one input: the input, the truth, {made}{outputs}."
+    return Measurement(health.as_record(), columns, caption, health.val_l1)
+
+
+def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
+    gen_ab, gen_ba = networks["gen_ab"], networks["gen_ba"]
+    fake_b, fake_a = _one_by_one(gen_ab, a), _one_by_one(gen_ba, b)
+    rec_a, rec_b = _one_by_one(gen_ba, fake_b), _one_by_one(gen_ab, fake_a)
+    cycle_a, cycle_b = _distance(rec_a, a), _distance(rec_b, b)
+    changes = [_change(fake_b, a), _change(fake_a, b)]
+    record: dict[str, object] = {"cycle_a": cycle_a, "cycle_b": cycle_b}
+    record |= {f"change_{name}": change for name, change in zip("ab", changes, strict=True) if change is not None}
+    verdict = f"There and back, A comes out {cycle_a:.3f} from where it started and B {cycle_b:.3f} (mean of 2)."
+    columns = {"A": a, "A → B": fake_b, "A → B → A": rec_a, "B": b, "B → A": fake_a, "B → A → B": rec_b}
+    return Measurement(
+        record | _verdict(verdict, changes),
+        columns,
+        "Each row is an image of A with its translation and the way back, then an image of B likewise.",
+        0.5 * (cycle_a + cycle_b),
+    )
+
+
+def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> Measurement:
+    fake_b = _one_by_one(generator, a)
+    change = _change(fake_b, a)
+    record: dict[str, object] = {} if change is None else {"change_a": change}
+    columns = {"A": a, "A → B": fake_b}
+    verdict = "There are no pairs and no way back, so no number says how good the translation is: look at it."
+    score = None
+    if a.shape[1] == b.shape[1]:
+        kept = _one_by_one(generator, b)
+        record["identity_b"] = _distance(kept, b)
+        columns |= {"B": b, "B → B": kept}
+    caption = "Each row is an image of A with its translation, then an image of B and what the generator makes of it."
+    return Measurement(record | _verdict(verdict, [change]), columns, caption, score)
+
+
+def _verdict(verdict: str, changes: list[float | None]) -> dict[str, object]:
+    if any(change is not None and change < SAMES_BELOW for change in changes):
+        warning = " A translation leaves its input nearly as it is; early in training that is normal."
+        return {"verdict": verdict + warning, "level": "warning"}
+    return {"verdict": verdict, "level": "info"}
+
+
+def _one_by_one(generator: nn.Module, images: Tensor) -> Tensor:
+    """Translate as inference does: a picture must not depend on its neighbours, and memory stays small."""
+    return torch.cat([generator(image) for image in images.split(1)])
+
+
+def _distance(made: Tensor, true: Tensor) -> float:
+    return (made - true).abs().mean().item()
+
+
+def _change(made: Tensor, source: Tensor) -> float | None:
+    return _distance(made, source) if made.shape == source.shape else None

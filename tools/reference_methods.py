@@ -1,0 +1,157 @@
+"""What `check_reference.py` has to know of each method: its objective, official names, tensors and losses."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tandem.config.data import DataConfig
+from tandem.config.official import from_official
+from tandem.config.official_pix2pix import cyclegan_from_official, pix2pix_from_official
+from tandem.objectives.bicyclegan import BicycleGAN
+from tandem.objectives.cyclegan import CycleGAN
+from tandem.objectives.phase import Batch, Objective, Phase, Terms
+from tandem.objectives.pix2pix import Pix2Pix
+
+Tensors = dict[str, Tensor | None]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method as the official implementation names it.
+
+    Attributes:
+        build: From the official options (dropout off), the size and the batch size to objective and data options.
+        networks: Our name of each official network.
+        losses: Of each official loss our term, and what it is multiplied by to give the official number.
+        draws: From a case's inputs of one step (float64) to what `Objective.draw` draws.
+        tensors: The tensors of a forward by their official names, from the objective and a batch.
+    """
+
+    build: Callable[[Mapping[str, Any], int, int], tuple[Objective, DataConfig]]
+    networks: Mapping[str, str]
+    losses: Mapping[str, tuple[str, float]]
+    draws: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    tensors: Callable[[Any, Batch], Tensors]
+
+
+def _build_bicyclegan(options: Mapping[str, Any], size: int, batch_size: int) -> tuple[Objective, DataConfig]:
+    config, data = from_official({**options, "use_dropout": False}, size=size)
+    objective = BicycleGAN(config, data)
+    if config.discriminator_scales == 1:
+        objective.phases = tuple(_scaled(phase, batch_size // 2) for phase in objective.phases)
+    if not options.get("netD", "_multi").endswith("_multi"):
+        _drop_last_padding(objective)
+    return objective, data
+
+
+def _scaled(phase: Phase, half: int) -> Phase:
+    # With one judge the reference's loop over judges runs over the samples of the batch instead, and sums them.
+    def loss(batch: Batch, fakes: Any) -> Terms:
+        terms = phase.loss(batch, fakes)
+        return {k: v * half if k.startswith(("gan_", "disc_")) else v for k, v in terms.items()}
+
+    return replace(phase, loss=loss)
+
+
+def _drop_last_padding(objective: BicycleGAN) -> None:
+    # The reference's plain (not multi-scale) PatchGAN has no padding in its last convolution.
+    for name, network in objective.networks.items():
+        if name.startswith("disc_"):
+            network.judges[0][-1].conv.padding = (0, 0)  # type: ignore[index, union-attr]
+
+
+def _bicyclegan_draws(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    eps, z_random = inputs["eps"], inputs["z_random"]
+    return {"eps": eps, "z_random": z_random, "mix": torch.full((len(eps),), 0.5, dtype=torch.float64)}
+
+
+def _bicyclegan_tensors(objective: BicycleGAN, batch: Batch) -> Tensors:
+    fakes = objective.fakes(batch)
+    tensors: Tensors = {"fake_B_encoded": fakes.encoded, "fake_B_random": fakes.random}
+    tensors |= {"mu": fakes.mu, "logvar": fakes.logvar}
+    if "encoder" in objective.networks and fakes.random is not None:
+        tensors["mu_of_fake_B_random"] = objective.networks["encoder"](fakes.random)[0]
+    return tensors
+
+
+def _no_draws(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    del inputs
+    return {}
+
+
+def _build_pix2pix(options: Mapping[str, Any], size: int, batch_size: int) -> tuple[Objective, DataConfig]:
+    del batch_size
+    config, data = pix2pix_from_official({**options, "no_dropout": True}, size=size)
+    return Pix2Pix(config, data), data
+
+
+def _build_cyclegan(options: Mapping[str, Any], size: int, batch_size: int) -> tuple[Objective, DataConfig]:
+    del batch_size
+    config, data = cyclegan_from_official({**options, "no_dropout": True, "pool_size": 0}, size=size)
+    return CycleGAN(config, data), data
+
+
+def _cyclegan_tensors(objective: CycleGAN, batch: Batch) -> Tensors:
+    fakes = objective.fakes(batch)
+    return {
+        "fake_B": fakes.b,
+        "fake_A": fakes.a,
+        "rec_A": fakes.rec_a,
+        "rec_B": fakes.rec_b,
+        # The official idt_A is what G_A makes of B.
+        "idt_A": fakes.idt_b,
+        "idt_B": fakes.idt_a,
+    }
+
+
+METHODS: Mapping[str, Method] = {
+    "bicyclegan": Method(
+        build=_build_bicyclegan,
+        networks={"G": "generator", "E": "encoder", "D": "disc_encoded", "D2": "disc_random"},
+        losses={
+            "G_GAN": ("gan_encoded", 1.0),
+            "G_GAN2": ("gan_random", 1.0),
+            "G_L1": ("l1", 1.0),
+            "kl": ("kl", 1.0),
+            "z_L1": ("latent", 1.0),
+            "D": ("disc_encoded", 1.0),
+            "D2": ("disc_random", 1.0),
+        },
+        draws=_bicyclegan_draws,
+        tensors=_bicyclegan_tensors,
+    ),
+    "pix2pix": Method(
+        build=_build_pix2pix,
+        networks={"G": "generator", "D": "disc"},
+        losses={
+            "G_GAN": ("gan", 1.0),
+            "G_L1": ("l1", 1.0),
+            # The official log has these before they are halved.
+            "D_real": ("disc_real", 2.0),
+            "D_fake": ("disc_fake", 2.0),
+        },
+        draws=_no_draws,
+        tensors=lambda objective, batch: {"fake_B": objective.fakes(batch).b},
+    ),
+    "cyclegan": Method(
+        build=_build_cyclegan,
+        # The official D_A judges what G_A makes, which is domain B.
+        networks={"G_A": "gen_ab", "G_B": "gen_ba", "D_A": "disc_b", "D_B": "disc_a"},
+        losses={
+            "G_A": ("gan_ab", 1.0),
+            "G_B": ("gan_ba", 1.0),
+            "cycle_A": ("cycle_a", 1.0),
+            "cycle_B": ("cycle_b", 1.0),
+            "idt_A": ("identity_b", 1.0),
+            "idt_B": ("identity_a", 1.0),
+            "D_A": ("disc_b", 1.0),
+            "D_B": ("disc_a", 1.0),
+        },
+        draws=_no_draws,
+        tensors=_cyclegan_tensors,
+    ),
+}
+"""The methods that a case may be of, by the name in its ``case.json``."""
