@@ -4,7 +4,8 @@ Each message says what was given, what was expected and what to change. The comm
 message alone; anything that is not a `TandemError` is a bug of ours and keeps its traceback.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class TandemError(Exception):
@@ -39,6 +40,12 @@ class MissingExtraError(TandemError, ImportError):
             f"{purpose} needs the package '{package}', which is not installed. "
             f"Install it with: pip install 'tandem-gan[{extra}]'"
         )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the most similar of the `known` names, or an empty text."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def listed(items: Sequence[str], limit: int = 20) -> str:

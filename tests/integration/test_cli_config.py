@@ -8,7 +8,7 @@ from support import assert_same_run, flags, tandem, tiny, tiny_config, train
 
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
-from tandem.config.presets import PRESETS
+from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import from_flat, to_flat
 from tandem.config.training import TrainingConfig
 from tandem.config.yaml import to_yaml
@@ -54,7 +54,7 @@ def test_a_printed_preset_is_the_preset(tmp_path: Path, preset: str) -> None:
     file.write_text(first.out)
     assert first.status == 0
     assert tandem("train", "--config", file, "--print-config") == first
-    assert first.out == to_yaml(from_flat(PRESETS[preset].options))
+    assert first.out == to_yaml(from_flat(preset_options(preset)))
 
 
 def test_every_option_of_the_file_is_an_option_of_the_command_line() -> None:
@@ -115,7 +115,13 @@ def test_the_last_file_wins(tmp_path: Path) -> None:
         (["--lr-decay-epochs", "5"], "have no effect with --lr-schedule constant"),
         (["--load-size", "128"], "--load-size 128 is smaller than --size 256"),
         (["--device", "gpu"], "--device must be auto, cpu, cuda, cuda:N or mps, not 'gpu'"),
-        (["--method", "cyclegan"], "--method must be one of bicyclegan, not 'cyclegan'"),
+        (["--method", "cylegan"], "unknown method 'cylegan': the methods are bicyclegan, pix2pix, cyclegan, cut, cvae"),
+        (["--preset", "horse2zebra", "--method", "cut"], "--preset horse2zebra is a recipe for cyclegan, not for cut"),
+        (["--preset", "fastcut-horse2zebra", "--method", "cut"], "is a recipe for fastcut, not for cut"),
+        (["--method", "cyclegan", "--latent-dim", "4"], "there is no option --latent-dim."),
+        (["--method", "cyclegan", "--direction", "BtoA"], "--direction BtoA has no effect: CycleGAN learns both"),
+        (["--method", "pix2pix", "--generator-blocks", "6"], "has no effect with --generator unet"),
+        (["--method", "cut", "--input-channels", "1"], "--input-channels and --output-channels must be the same"),
         (["--preset"], "--preset: expected one argument"),
         (["--config", "nowhere.yaml"], "--config: File does not exist"),
     ],
@@ -142,7 +148,8 @@ def test_what_does_not_work_is_refused(tmp_path: Path, words: list[str], says: s
         (b"\xff\xfe\x00", "no text in UTF-8"),
         (b"size: !!python/object/apply:os.getcwd []\n", "python/object"),
         (b"preset: demo\n", "sets preset: demo"),
-        (b"method: cyclegan\n", "sets method: cyclegan"),
+        (b"method: cylegan\n", "unknown method 'cylegan'"),
+        (b"method: cyclegan\nlatent_dim: 4\n", "the configuration file has an unknown key 'latent_dim'"),
         (b"steps: 3\nepochs: 4\nbatch_size: 5\n", "--batch-size must be even"),
     ],
 )
@@ -152,6 +159,22 @@ def test_what_does_not_work_in_a_file_is_refused(tmp_path: Path, content: bytes,
     assert refused.status == 2
     assert says in refused.err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_file_decides_about_the_method_unless_the_command_line_contradicts(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("method: fastcut\nnce_patches: 64\n")
+    found = printed("--config", tmp_path / "run.yaml")
+    assert (found["method"], found["lambda_nce"], found["nce_patches"]) == ("cut", "10.0", "64")
+    refused = tandem("train", "--config", tmp_path / "run.yaml", "--method", "cyclegan", "--print-config")
+    assert refused.status == 2
+    assert "the configuration file is for the method fastcut, but --method is cyclegan" in refused.err
+
+
+def test_a_variant_wins_over_the_preset_and_an_option_over_the_variant() -> None:
+    found = printed("--preset", "demo", "--method", "pix2pix-noise", "--lambda-l1-random", "5")
+    assert (found["method"], found["generator_filters"]) == ("bicyclegan", "24")
+    assert (found["lambda_kl"], found["latent_trains_encoder"], found["lambda_l1_random"]) == ("0.0", "false", "5.0")
+    assert printed("--method", "cyclegan")["batch_size"] == "1"
 
 
 def test_all_problems_are_said_at_once(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import pytest
 
-from tandem.commands.parser import add_fields, make_parser, nearest, parse
+from tandem.commands.parser import add_fields, make_parser, parse
 from tandem.config.options import option
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)

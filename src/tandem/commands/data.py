@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tandem.commands.parser import make_parser, nearest, parse
+from tandem.commands.parser import make_parser, parse
 from tandem.data.check import check_pairs
 from tandem.data.discover import find_splits
 from tandem.data.synthetic import write_dataset
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, nearest
 from tandem.report.progress import TaskProgress
 
 log = logging.getLogger(__name__)

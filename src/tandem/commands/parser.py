@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import difflib
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any, Literal
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 from tandem.config.options import flag
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, nearest
 
 
 def make_parser(command: str, description: str) -> ArgumentParser:
@@ -40,12 +39,6 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         raise ConfigError(_explain(parser, str(error))) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"--config: the file is no text in UTF-8 ({error}).") from error
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint at the most similar of the `known` names, or an empty text."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _explain(parser: ArgumentParser, message: str) -> str:

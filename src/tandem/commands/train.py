@@ -9,16 +9,18 @@ from typing import Any
 
 from tandem.commands.parser import add_fields, make_parser, parse
 from tandem.config.data import DataConfig
-from tandem.config.presets import PRESETS, preset_options
-from tandem.config.run import METHODS, RunConfig, from_flat
+from tandem.config.presets import find_preset
+from tandem.config.run import METHODS, RunConfig, from_flat, resolve_method
 from tandem.config.training import TrainingConfig
-from tandem.config.yaml import to_yaml
+from tandem.config.variants import VARIANTS
+from tandem.config.yaml import method_in_files, to_yaml
 from tandem.errors import ConfigError
 
 DESCRIPTION = (
     "Train a model on a folder of image pairs, or continue the run in --out where it stopped. Options win over "
     "--config, --config over --preset, --preset over the defaults of the published method."
 )
+DEFAULT_METHOD = "bicyclegan"
 SIGNAL_STATUS = 128
 
 log = logging.getLogger(__name__)
@@ -27,14 +29,12 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str]) -> int:
     """Parse the options, train, sample."""
     first, rest = _early(arguments)
-    preset = preset_options(first.preset) if first.preset else {}
-    if first.method not in METHODS:
-        raise ConfigError(f"--method must be one of {', '.join(METHODS)}, not '{first.method}'.")
+    method, defaults = _defaults(first)
     # The parser obeys the last word; an option wins over a file wherever the two stand.
     files = [word for file in first.config for word in ("--config", file)]
-    options = _parse([*files, *rest], first, preset)
+    options = _parse([*files, *rest], first, method, defaults)
     print_config, data, out = options.pop("print_config"), options.pop("data"), options.pop("out")
-    config = from_flat(options)
+    config = from_flat(options | {"method": method})
     if print_config:
         sys.stdout.write(to_yaml(config))
         return 0
@@ -44,6 +44,25 @@ def main(arguments: Sequence[str]) -> int:
             f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options]."
         )
     return _train(config, Path(data), Path(out))
+
+
+def _defaults(first: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The method, and the defaults that it, the preset and the variant set; what is more special wins."""
+    in_file = method_in_files(first.config)
+    named = first.method or in_file
+    if in_file and first.method and resolve_method(in_file)[0] != resolve_method(first.method)[0]:
+        raise ConfigError(f"the configuration file is for the method {in_file}, but --method is {first.method}.")
+    if first.preset is None:
+        return resolve_method(named or DEFAULT_METHOD)
+    preset = find_preset(first.preset)
+    method, defaults = resolve_method(preset.method)
+    variant = VARIANTS.get(named or "")
+    if named not in {None, preset.method} and (variant is None or variant.method != preset.method):
+        raise ConfigError(
+            f"--preset {preset.name} is a recipe for {preset.method}, not for {named}: leave out one of them, or "
+            "choose another preset ('tandem presets' lists them)."
+        )
+    return method, defaults | dict(preset.options) | dict(variant.options if variant else {})
 
 
 def _train(config: RunConfig, data: Path, out: Path) -> int:
@@ -64,7 +83,7 @@ def _early(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Find what decides about the other options and their defaults; the other arguments are left over."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--preset")
-    parser.add_argument("--method", default="bicyclegan")
+    parser.add_argument("--method")
     parser.add_argument("--config", action="append", default=[])
     try:
         return parser.parse_known_args(list(arguments))
@@ -72,23 +91,24 @@ def _early(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         raise ConfigError(f"{error}.") from error
 
 
-def _parse(arguments: Sequence[str], first: argparse.Namespace, preset: dict[str, Any]) -> dict[str, Any]:
+def _parse(
+    arguments: Sequence[str], first: argparse.Namespace, method: str, defaults: dict[str, Any]
+) -> dict[str, Any]:
     parser = make_parser("train", DESCRIPTION)
     parser.add_argument("data", nargs="?", help="dataset folder")
     parser.add_argument("--out", help="folder of the run, e.g. runs/shoes")
     parser.add_argument("--config", action="config", help="YAML file with options, e.g. one from --print-config")
-    parser.add_argument("--preset", default=first.preset, help=f"defaults of a recipe: {', '.join(PRESETS)}")
+    parser.add_argument("--preset", default=first.preset, help="defaults of a recipe; 'tandem presets' lists them")
     parser.add_argument("--print-config", action="store_true", help="print all options as YAML and end")
-    parser.add_argument("--method", default=first.method, help=f"the method: {', '.join(METHODS)}")
-    for cls in (DataConfig, METHODS[first.method], TrainingConfig):
-        add_fields(parser, cls, preset)
+    parser.add_argument("--method", help=f"the method: {', '.join(METHODS)}; or a variant: {', '.join(VARIANTS)}")
+    for cls in (DataConfig, METHODS[method], TrainingConfig):
+        add_fields(parser, cls, defaults)
     options = dict(vars(parse(parser, arguments)))
-    for name in ("preset", "method"):
-        if options[name] != getattr(first, name):
-            raise ConfigError(
-                f"the configuration file sets {name}: {options[name]}, which decides about the defaults of all other "
-                f"options: give it as --{name} {options[name]}."
-            )
-    for name in ("config", "preset"):
+    if options["preset"] != first.preset:
+        raise ConfigError(
+            f"the configuration file sets preset: {options['preset']}, which decides about the defaults of all other "
+            f"options: give it as --preset {options['preset']}."
+        )
+    for name in ("config", "preset", "method"):
         options.pop(name)
     return options

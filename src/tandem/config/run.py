@@ -1,7 +1,6 @@
 """The configuration of a run: data, method, training."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from tandem.config.options import refuse, wrong_types
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.training import TrainingConfig
 from tandem.config.variants import VARIANTS
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, nearest
 
 ObjectiveConfig = BicycleGANConfig | Pix2PixConfig | CycleGANConfig | CUTConfig
 
@@ -97,9 +96,7 @@ def resolve_method(name: str) -> tuple[str, dict[str, Any]]:
         variant = VARIANTS[name]
         return variant.method, dict(METHOD_DEFAULTS.get(variant.method, {})) | dict(variant.options)
     known = [*METHODS, *VARIANTS]
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise ConfigError(f"unknown method '{name}': the methods are {', '.join(known)}.{hint}")
+    raise ConfigError(f"unknown method '{name}': the methods are {', '.join(known)}.{nearest(str(name), known)}")
 
 
 def from_flat(flat: Mapping[str, Any]) -> RunConfig:

@@ -3,9 +3,31 @@
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tandem.config.run import RunConfig
+
+MAX_BYTES = 2**20
+
+
+def method_in_files(files: Sequence[str]) -> str | None:
+    """The method that the last of these files that names one sets; None if none does.
+
+    Files that cannot be read are left to the parser of the command line, which says what is wrong with them.
+    """
+    found = None
+    for file in files:
+        try:
+            if Path(file).stat().st_size <= MAX_BYTES:
+                values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+                found = str(values["method"]) if isinstance(values, dict) and "method" in values else found
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+    return found
 
 
 def to_yaml(config: RunConfig) -> str:
