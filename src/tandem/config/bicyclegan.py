@@ -25,6 +25,8 @@ class BicycleGANConfig:
     """Options of the method; the defaults are those of the official implementation."""
 
     method: ClassVar[str] = "bicyclegan"
+    paired: ClassVar[bool] = True
+    """Whether the method trains on pairs, or on two domains."""
 
     latent_dim: int = option(8, "length of the latent code z", at_least=1, below=4097)
     generator_filters: int = option(64, "filters after the generator's first level (ngf)", at_least=1, below=4097)
@@ -160,6 +162,10 @@ class BicycleGANConfig:
     def resolved_discriminator_layers(self, data: DataConfig) -> int:
         """Strided layers of a judge: as given, or 3 from 256 px on, 2 below."""
         return self.discriminator_layers or (3 if min(data.crop_size) >= 256 else 2)
+
+    def size_multiple(self, data: DataConfig) -> int:
+        """What the sides of the generator's input are multiples of."""
+        return 2 ** self.resolved_generator_depth(data)
 
     def generator_spec(self, data: DataConfig) -> UNetSpec:
         """The generator's specification."""
