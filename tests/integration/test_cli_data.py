@@ -146,7 +146,28 @@ def test_what_was_found_is_said(data: Path, tmp_path: Path) -> None:
     assert "11 pairs, all readable; widths 32 to 32 px, heights 32 to 32 px" in checked.err + checked.out
 
 
-@pytest.mark.parametrize("layout", ["side_by_side", "folders"])
+def test_unpaired_data_is_recognised_or_asked_for(tmp_path: Path) -> None:
+    for side, count in (("A", 3), ("B", 2)):
+        for index in range(count):
+            noise(tmp_path / "data" / f"train{side}" / f"{side}{index}.png", 40, 32)
+    recognised = tandem("data", "check", tmp_path / "data")
+    assert recognised.status == 0
+    assert "unpaired data: the names in the folders of A and B differ" in recognised.err
+    assert f"train: unpaired, 3 images of A in {tmp_path / 'data' / 'trainA'} and 2 of B in" in recognised.err
+    assert "5 images, all readable; widths 40 to 40 px, heights 32 to 32 px" in recognised.err
+    folders = [tmp_path / "data" / "trainA", tmp_path / "data" / "trainB"]
+    assert "5 images, all readable" in tandem("data", "check", *folders).err
+    same = tandem("data", "check", folders[0], folders[0])
+    assert same.status == 1
+    assert "Both domains are the same folder" in same.err
+    write_pairs(tmp_path / "pairs" / "train", 3)
+    assert "3 pairs, all readable" in tandem("data", "check", tmp_path / "pairs").err
+    forced = tandem("data", "check", tmp_path / "pairs", "--unpaired")
+    assert "train: unpaired, 3 images of A (left halves) and 3 of B (right halves)" in forced.err
+    assert "6 images, all readable" in forced.err
+
+
+@pytest.mark.parametrize("layout", ["side_by_side", "folders", "unpaired"])
 def test_the_demo_dataset(tmp_path: Path, layout: str) -> None:
     words = ["--size", "32", "--num-train", "3", "--num-val", "1", "--num-test", "1", "--layout", layout]
     first = tandem("data", "demo", tmp_path / "first", *words)

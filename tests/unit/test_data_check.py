@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.data.check import CheckReport, check_pairs
+from tandem.data.check import CheckReport, check_data
 from tandem.data.discover import PairedFolder, find_splits
 from tandem.errors import DataError
 
@@ -32,7 +32,7 @@ def make(root: Path, sizes: list[tuple[int, int]], split: str = "train") -> list
 
 def check(root: Path, **options: Any) -> CheckReport:
     settings: dict[str, Any] = {"channels_a": 3, "channels_b": 3} | options
-    return check_pairs(list(find_splits(root).values()), **settings)
+    return check_data(list(find_splits(root).values()), **settings)
 
 
 def test_sizes_and_statistics_against_numpy(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_only_the_first_twenty_are_listed(tmp_path: Path) -> None:
 
 def test_nothing_to_check() -> None:
     for folders in ([], [PairedFolder(Path(), "train", "side_by_side", ())]):
-        with pytest.raises(DataError, match="no pairs"):
-            check_pairs(folders, channels_a=3, channels_b=3)
+        with pytest.raises(DataError, match="no images"):
+            check_data(folders, channels_a=3, channels_b=3)
 
 
 def spoil(path: Path, *, same_time: bool) -> None:

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tandem.data.augment import EvalTransform, PairTransform
+from tandem.data.augment import EvalTransform, TrainTransform
 from tandem.data.datasets import PairedDataset, read_pair
 from tandem.data.discover import Pair, PairedFolder, find_splits
 from tandem.data.images import read_image, resize, to_tensor
 from tandem.errors import DataError
 
 WHOLE = EvalTransform((8, 10))
-CROP = PairTransform((12, 14), (8, 10), flip=True)
+CROP = TrainTransform((8, 10), flip=True, load_size=(12, 14))
 
 
 def make(root: Path, count: int, *, same: bool = False) -> PairedFolder:
@@ -30,7 +30,9 @@ def make(root: Path, count: int, *, same: bool = False) -> PairedFolder:
     return find_splits(root)["train"]
 
 
-def dataset(folder: PairedFolder, *, transform: PairTransform | EvalTransform = WHOLE, **options: Any) -> PairedDataset:
+def dataset(
+    folder: PairedFolder, *, transform: TrainTransform | EvalTransform = WHOLE, **options: Any
+) -> PairedDataset:
     settings: dict[str, Any] = {"direction": "AtoB", "channels_a": 3, "channels_b": 3, "seed": 0} | options
     return PairedDataset(folder, transform=transform, **settings)
 
@@ -99,7 +101,7 @@ def test_augmentation_follows_the_position(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transform", [CROP, WHOLE])
-def test_pair_at_is_the_whole_pair_in_order(tmp_path: Path, transform: PairTransform | EvalTransform) -> None:
+def test_pair_at_is_the_whole_pair_in_order(tmp_path: Path, transform: TrainTransform | EvalTransform) -> None:
     folder = make(tmp_path, 5)
     data = dataset(folder, transform=transform)
     for index, pair in enumerate(folder.pairs):
@@ -113,8 +115,8 @@ def test_pair_at_is_the_whole_pair_in_order(tmp_path: Path, transform: PairTrans
 def test_errors_at_run_time_name_the_file(tmp_path: Path) -> None:
     folder = make(tmp_path, 1)
     path = folder.pairs[0].path_a
-    with pytest.raises(DataError, match=rf"{path}: .*8 x 10 .*crop size 9 x 9"):
-        dataset(folder, transform=PairTransform(None, (9, 9), flip=False))[0]
+    with pytest.raises(DataError, match=rf"{path}: .*8 x 10 .*crop 9 x 9"):
+        dataset(folder, transform=TrainTransform((9, 9), flip=False))[0]
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=rf"{path}: .*truncated"):
         dataset(folder)[0]

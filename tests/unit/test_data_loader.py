@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tandem.data.augment import PairTransform
+from tandem.data.augment import TrainTransform
 from tandem.data.datasets import PairedDataset, Sample
 from tandem.data.discover import find_splits
 from tandem.data.loader import Batch, SampleSource, make_loader
@@ -28,12 +28,18 @@ def dataset(tmp_path: Path) -> PairedDataset:
         array = rng.integers(0, 256, (8, 20, 3), dtype=np.uint8)
         Image.fromarray(array).save(tmp_path / "train" / f"{index}.png")
     folder = find_splits(tmp_path)["train"]
-    crop = PairTransform((12, 14), (8, 10), flip=True)
+    crop = TrainTransform((8, 10), flip=True, load_size=(12, 14))
     return PairedDataset(folder, transform=crop, direction="BtoA", channels_a=1, channels_b=3, seed=5)
 
 
 class Threads:
     """Samples that tell how the process that made them is set up."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def files_at(self, position: int) -> list[str]:
+        return [str(position)]
 
     def __getitem__(self, position: int) -> Sample:
         value = torch.tensor([[[float(torch.get_num_threads())]]])

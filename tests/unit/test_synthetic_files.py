@@ -20,6 +20,7 @@ from tandem.data.synthetic import (
     split_index,
     write_dataset,
 )
+from tandem.data.unpaired import looks_unpaired
 from tandem.errors import ConfigError, DataError
 
 SMALL: dict[str, Any] = {"size": 24, "seed": 3, "num_train": 6, "num_val": 2, "num_test": 1}
@@ -53,6 +54,31 @@ def test_folders_layout_holds_the_same_pictures(dataset, tmp_path):
         halves = [np.asarray(Image.open(out / f"{split}{side}" / f"{stem}.png")) for side in "AB"]
         assert np.array_equal(np.hstack(halves), np.asarray(Image.open(dataset / split / f"{stem}.png")))
     assert not (out / "train").exists()
+
+
+def test_unpaired_layout_shows_no_object_twice(tmp_path):
+    out = write_dataset(tmp_path / "data", **SMALL, layout="unpaired")
+    info = load_dataset_info(out)
+    assert info.layout == "unpaired"
+    for split, count in (("train", 6), ("val", 2), ("test", 1)):
+        stems = {side: sorted(path.stem for path in (out / f"{split}{side}").iterdir()) for side in "AB"}
+        assert stems["A"] == [f"{n:05d}" for n in range(1, count + 1)]
+        assert stems["B"] == [f"{n:05d}" for n in range(count + 1, 2 * count + 1)]
+        for stem in stems["A"]:
+            pair = draw_pair(split_index(split, int(stem)), size=24, seed=3)
+            assert np.array_equal(np.asarray(Image.open(out / f"{split}A" / f"{stem}.png")), pair.a)
+        for stem in stems["B"]:  # the modes of the renderings stay known
+            rendering = np.asarray(Image.open(out / f"{split}B" / f"{stem}.png"))
+            assert classify_mode(rendering, info.mask(split, stem)) == info.entry(split, stem).mode
+    indices = [entry.index for entries in info.entries.values() for entry in entries.values()]
+    assert len(set(indices)) == len(indices) == 18
+    assert not looks_unpaired(write_dataset(tmp_path / "pairs", **SMALL, layout="folders"))
+    assert looks_unpaired(out)
+    (out / "trainB/00009.png").unlink()
+    before = contents(out)
+    assert contents(write_dataset(out, **SMALL, layout="unpaired")).keys() - before.keys() == {"trainB/00009.png"}
+    with pytest.raises(ConfigError, match="num_train is 100001, expected 0 to 100000"):
+        write_dataset(tmp_path / "new", num_train=100_001, layout="unpaired")
 
 
 def test_coverage_can_be_measured_from_the_folder_alone(dataset):

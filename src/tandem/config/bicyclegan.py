@@ -23,6 +23,7 @@ class BicycleGANConfig:
 
     method: ClassVar[str] = "bicyclegan"
     paired: ClassVar[bool] = True
+    """Whether the method trains on pairs, or on two domains."""
 
     latent_dim: int = option(8, "length of the latent code z", at_least=1, below=4097)
     generator_filters: int = option(64, "filters after the generator's first level (ngf)", at_least=1, below=4097)

@@ -9,6 +9,7 @@ from tandem.config.options import option, out_of_bounds
 from tandem.errors import ConfigError
 
 Direction = Literal["AtoB", "BtoA"]
+Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 PUBLISHED_LOAD_RATIO = 286 / 256
 MAX_SIDE = 4096
 
@@ -19,8 +20,12 @@ class DataConfig:
 
     direction: Direction = option("AtoB", "which image of a pair is the input")
     size: int | str = option(256, "side of the training images, or HEIGHTxWIDTH")
+    preprocess: Preprocess = option(
+        "resize_and_crop",
+        "how images come to size: resized or scaled to --load-size, cropped to --size; none keeps them",
+    )
     load_size: int | str | None = option(
-        None, "size to which images are resized before the random crop; by default 286/256 of --size"
+        None, "size to which images are resized, or width to which they are scaled; by default 286/256 of --size"
     )
     flip: bool = option(True, "mirror half of the pairs, both images alike")
     input_channels: int = option(3, "channels of the input images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
@@ -32,22 +37,55 @@ class DataConfig:
         return parse_size(self.size, "--size")
 
     @property
-    def resize_size(self) -> tuple[int, int]:
-        """Height and width to which images are resized before the crop."""
+    def crops(self) -> bool:
+        """Whether training images are cropped to `crop_size`; otherwise it is the least size."""
+        return self.preprocess in {"resize_and_crop", "crop", "scale_width_and_crop"}
+
+    @property
+    def resize_size(self) -> tuple[int, int] | None:
+        """Height and width to which images are resized before the crop; None where the mode does not do that."""
+        return self._load_size if self.preprocess == "resize_and_crop" else None
+
+    @property
+    def scaled_width(self) -> int | None:
+        """Width to which images are scaled with their aspect kept; None where the mode does not do that."""
+        return self._load_size[1] if self.preprocess in {"scale_width", "scale_width_and_crop"} else None
+
+    @property
+    def _load_size(self) -> tuple[int, int]:
         if self.load_size is not None:
             return parse_size(self.load_size, "--load-size")
+        ratio = PUBLISHED_LOAD_RATIO if self.crops else 1  # what is not cropped away need not be loaded
         height, width = self.crop_size
-        return round(height * PUBLISHED_LOAD_RATIO), round(width * PUBLISHED_LOAD_RATIO)
+        return round(height * ratio), round(width * ratio)
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
         yield from out_of_bounds(self)
-        crop, load = self.crop_size, self.resize_size
-        if load[0] < crop[0] or load[1] < crop[1]:
-            yield f"--load-size {self.load_size} is smaller than --size {self.size}, which is cropped from it"
+        crop, load = self.crop_size, self._load_size
         for name, sides in (("--size", crop), ("--load-size", load)):
             if not all(1 <= side <= MAX_SIDE for side in sides):
                 yield f"{name} must be from 1 to {MAX_SIDE} px, not {sides[0]}x{sides[1]}"
+        if self.load_size is None:
+            return
+        match self.preprocess:
+            case "crop" | "none":
+                yield (
+                    f"--load-size {self.load_size} has no effect with --preprocess {self.preprocess}: leave it out "
+                    "(--load-size null takes it out of a preset)"
+                )
+            case "scale_width" | "scale_width_and_crop" if not str(self.load_size).strip().isdigit():
+                yield (
+                    f"--load-size {self.load_size}: with --preprocess {self.preprocess} it is a width alone, e.g. "
+                    f"{load[1]}"
+                )
+            case "resize_and_crop" if load[0] < crop[0] or load[1] < crop[1]:
+                yield f"--load-size {self.load_size} is smaller than --size {self.size}, which is cropped from it"
+            case "scale_width" | "scale_width_and_crop" if load[1] < crop[1]:
+                yield (
+                    f"--load-size {self.load_size} is less than the width of --size {self.size}, "
+                    + ("which is cropped from it" if self.crops else "which the networks are laid out for")
+                )
 
 
 def parse_size(size: int | str, flag: str) -> tuple[int, int]:

@@ -1,74 +1,127 @@
-"""Resizing, cropping and flipping a pair, both images by the same draw.
+"""Resizing, cropping and flipping images, those of a pair by the same draw.
 
-As in the pix2pix and BicycleGAN papers (arXiv 1611.07004, 1711.11586): resize to 286, crop 256, flip. Sizes
-are ``(height, width)``. Images are arrays ``(H, W, C)`` of any integer type and any number of channels.
+The modes are those of the official pix2pix and CycleGAN code (arXiv 1611.07004, 1703.10593), by name:
+
+- ``resize_and_crop``: resize to the load size whatever the aspect, crop at random (published: 286, then 256);
+- ``crop``: crop at random at native size;
+- ``scale_width``: scale to a width, aspect kept;
+- ``scale_width_and_crop``: likewise, to a height not below that of the crop; then crop at random;
+- ``none``: native size.
+
+One difference: where nothing is cropped, sides are brought to the nearest multiple of what the generator takes
+(officially a multiple of 4 with ``none``, anything with ``scale_width``). Sizes are ``(height, width)``. Images are
+arrays ``(H, W, C)`` of any integer type and any number of channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tandem.data.check_report import SizeRange
 from tandem.data.images import resize
 from tandem.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
-class PairTransform:
-    """Resize both images of a pair, then crop and flip both at random in the same way.
+class TrainTransform:
+    """Bring images to size, then flip them at random; all images of one call by the same draw.
 
     Attributes:
-        load_size: Both are resized to this, bicubic; None keeps their size.
-        crop_size: The size that comes out.
+        size: The size of the crop; without one the least size that may come out.
         flip: Mirror left to right with probability one half.
+        load_size: Images are resized to this, bicubic, before the crop.
+        load_width: Images are scaled to this width instead, aspect kept. With neither they keep their size.
+        crop: Cut out `size` at random.
+        multiple: Without a crop, sides are brought to the nearest multiple of this.
 
     Raises:
-        ConfigError: A size is not positive, or the crop is larger than the load size.
+        ConfigError: A size is not positive, or the crop is larger than what it is cut from.
     """
 
-    load_size: tuple[int, int] | None
-    crop_size: tuple[int, int]
+    size: tuple[int, int]
     flip: bool
+    load_size: tuple[int, int] | None = None
+    load_width: int | None = None
+    crop: bool = True
+    multiple: int = 1
 
     def __post_init__(self) -> None:
-        if min(self.crop_size) < 1:
-            raise ConfigError(f"The crop size is {_text(self.crop_size)}; it must be at least 1 x 1.")
-        if self.load_size is not None and not _fits(self.crop_size, self.load_size):
+        if min(self.size) < 1:
+            raise ConfigError(f"The crop size is {_text(self.size)}; it must be at least 1 x 1.")
+        load = self.load_size or (self.size[0], self.load_width or self.size[1])
+        if self.crop and not _fits(self.size, load):
             raise ConfigError(
-                f"The crop size {_text(self.crop_size)} (height x width) is larger than the load size "
-                f"{_text(self.load_size)}: make the crop smaller or the load size larger."
+                f"The crop size {_text(self.size)} (height x width) is larger than the load size {_text(load)}: "
+                "make the crop smaller or the load size larger."
             )
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """The size that an image of `height` x `width` is resized to, before the crop."""
+        if self.load_size is not None:
+            return self.load_size
+        new_width = self.load_width or width
+        if self.crop:
+            new_height = new_width * height // width
+            return (height if self.load_width is None else max(new_height, self.size[0])), new_width
+        return _nearest(new_width * height / width, self.multiple), _nearest(new_width, self.multiple)
+
+    def output(self, height: int, width: int) -> tuple[int, int]:
+        """The size that comes out for an image of `height` x `width`."""
+        return self.size if self.crop else self.resized(height, width)
+
+    def gives_one_size(self, sizes: SizeRange) -> bool:
+        """Whether images of these sizes all come out in the same size."""
+        if self.crop or self.load_size is not None:
+            return True
+        if self.load_width is not None:
+            heights = {
+                _nearest(self.load_width / aspect, self.multiple) for aspect in (sizes.min_aspect, sizes.max_aspect)
+            }
+            return len(heights) == 1
+        smallest, largest = (sizes.min_height, sizes.min_width), (sizes.max_height, sizes.max_width)
+        return self.resized(*smallest) == self.resized(*largest)
 
     def check_fits(self, height: int, width: int) -> None:
-        """Check that images of a size can be cropped.
+        """Check that an image of a size can be used.
 
         Raises:
-            DataError: They are not resized, and smaller than the crop.
+            DataError: It is smaller than the crop, or comes out smaller than the networks are laid out for.
         """
-        if self.load_size is None and not _fits(self.crop_size, (height, width)):
+        resized = self.resized(height, width)
+        if _fits(self.size, resized):
+            return
+        if self.crop:
             raise DataError(
-                f"an image of {height} x {width} (height x width) is smaller than the crop size "
-                f"{_text(self.crop_size)}, and without a load size images are not resized: "
-                "set a load size or a smaller crop size"
+                f"its size {_text((height, width))} (height x width) is smaller than the crop {_text(self.size)}: "
+                "lower --size, or choose a --preprocess that resizes"
             )
+        raise DataError(
+            f"its size {_text((height, width))} (height x width) comes out as {_text(resized)}, smaller than the "
+            f"{_text(self.size)} that the networks are laid out for: lower --size"
+        )
 
-    def __call__(self, a: np.ndarray, b: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Transform ``(H, W, C_a)`` and ``(H, W, C_b)`` to the crop size by draws of `generator`."""
-        if self.load_size is not None:
-            a, b = resize(a, *self.load_size), resize(b, *self.load_size)
-        height, width = a.shape[:2]
+    def __call__(self, images: Sequence[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:
+        """Transform images ``(H, W, C)`` of one size by draws of `generator`.
+
+        Raises:
+            DataError: See `check_fits`.
+        """
+        height, width = images[0].shape[:2]
         self.check_fits(height, width)
-        crop_height, crop_width = self.crop_size
-        top = int(generator.integers(height - crop_height + 1))
-        left = int(generator.integers(width - crop_width + 1))
-        columns = slice(left, left + crop_width)
+        height, width = self.resized(height, width)
+        rows, columns = slice(None), slice(None)
+        if self.crop:
+            top = int(generator.integers(height - self.size[0] + 1))
+            left = int(generator.integers(width - self.size[1] + 1))
+            rows, columns = slice(top, top + self.size[0]), slice(left, left + self.size[1])
         step = -1 if self.flip and generator.random() < 0.5 else 1
-        a, b = (image[top : top + crop_height, columns][:, ::step] for image in (a, b))
-        return np.ascontiguousarray(a), np.ascontiguousarray(b)
+        return [np.ascontiguousarray(resize(image, height, width)[rows, columns][:, ::step]) for image in images]
 
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """Resize both images of a pair to one size, bicubic, without any draw."""
+    """Resize images to one size, bicubic, without any draw."""
 
     size: tuple[int, int]
 
@@ -76,9 +129,13 @@ class EvalTransform:
         if min(self.size) < 1:
             raise ConfigError(f"The size is {_text(self.size)}; it must be at least 1 x 1.")
 
-    def __call__(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Transform ``(H, W, C_a)`` and ``(H, W, C_b)`` to the size."""
-        return resize(a, *self.size), resize(b, *self.size)
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Transform images ``(H, W, C)`` to the size."""
+        return [resize(image, *self.size) for image in images]
+
+
+def _nearest(side: float, multiple: int) -> int:
+    return max(1, round(side / multiple)) * multiple
 
 
 def _fits(inner: tuple[int, int], outer: tuple[int, int]) -> bool:

@@ -1,12 +1,15 @@
-"""The pairs of a split as samples, numbered without end from the start of the run."""
+"""Pairs, or images of two domains, as samples that are numbered without end from the start of the run."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
-from tandem.data.augment import EvalTransform, PairTransform
+from tandem.data.augment import EvalTransform, TrainTransform
 from tandem.data.discover import Pair, PairedFolder
 from tandem.data.images import ImageReadError, convert_channels, read_native, to_tensor
+from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError
 from tandem.rng import numpy_generator
 
@@ -17,7 +20,7 @@ Direction = Literal["AtoB", "BtoA"]
 
 
 class Sample(TypedDict):
-    """One pair for the model: `a` its input, `b` its output, ``(C, H, W)``, float32, [-1, 1]."""
+    """What the model gets: `a` of its input's domain, `b` of its output's, ``(C, H, W)``, float32, [-1, 1]."""
 
     a: "torch.Tensor"
     b: "torch.Tensor"
@@ -40,21 +43,37 @@ def read_pair(pair: Pair, *, direction: Direction, channels_a: int, channels_b: 
     Raises:
         ImageReadError: A file is unreadable, the two differ in size, or a side-by-side file has an odd width.
     """
-    first = read_native(pair.path_a)
     if pair.path_b is None:
-        width = first.shape[1]
-        if width % 2:
-            reason = f"its width {width} is odd, so it is no A | B side by side: crop it or pair it anew"
-            raise ImageReadError(str(pair.path_a), reason)
-        first, second = first[:, : width // 2], first[:, width // 2 :]
+        first, second = _halves(pair.path_a)
     else:
-        second = read_native(pair.path_b)
+        first, second = read_native(pair.path_a), read_native(pair.path_b)
         if first.shape[:2] != second.shape[:2]:
             sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (first, second)]
             reason = f"is {sizes[0]} pixels, but its partner {pair.path_b} is {sizes[1]}: resize one of them"
             raise ImageReadError(str(pair.path_a), reason)
     a, b = (first, second) if direction == "AtoB" else (second, first)
     return convert_channels(a, channels_a), convert_channels(b, channels_b)
+
+
+def read_single(single: Single, *, channels: int) -> np.ndarray:
+    """Read one image of a domain: ``(H, W, channels)``, uint8.
+
+    Raises:
+        ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
+    """
+    if single.half is None:
+        return convert_channels(read_native(single.path), channels)
+    left, right = _halves(single.path)
+    return convert_channels(left if single.half == "left" else right, channels)
+
+
+def _halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    whole = read_native(path)
+    width = whole.shape[1]
+    if width % 2:
+        reason = f"its width {width} is odd, so it is no A | B side by side: crop it or pair it anew"
+        raise ImageReadError(str(path), reason)
+    return whole[:, : width // 2], whole[:, width // 2 :]
 
 
 class PairedDataset:
@@ -78,7 +97,7 @@ class PairedDataset:
         self,
         folder: PairedFolder,
         *,
-        transform: PairTransform | EvalTransform,
+        transform: TrainTransform | EvalTransform,
         direction: Direction,
         channels_a: int,
         channels_b: int,
@@ -91,8 +110,7 @@ class PairedDataset:
         self.channels_a = channels_a
         self.channels_b = channels_b
         self.seed = seed
-        self.shuffle = shuffle
-        self._order: tuple[int, np.ndarray] | None = None
+        self._order = _EpochOrder(seed, len(folder.pairs), shuffle=shuffle)
 
     def __len__(self) -> int:
         """The number of pairs."""
@@ -105,39 +123,129 @@ class PairedDataset:
             DataError: A file cannot be read or is too small for the crop.
         """
         pair = self.folder.pairs[self.index_at(position)]
-        a, b = self._read(pair)
-        match self.transform:
-            case PairTransform() as transform:
-                generator = numpy_generator(self.seed, "augment", position=position)
-                try:
-                    a, b = transform(a, b, generator)
-                except DataError as error:
-                    raise DataError(f"{pair.path_a}: {error}") from error
-            case EvalTransform() as transform:
-                a, b = transform(a, b)
+        draw = numpy_generator(self.seed, "augment", position=position)
+        a, b = _transformed(self.transform, self._read(pair), draw, pair.path_a)
         return Sample(a=to_tensor(a), b=to_tensor(b), name=pair.name, position=position)
 
     def index_at(self, position: int) -> int:
         """The index in `folder.pairs` of the sample at a position."""
-        epoch, offset = divmod(position, len(self))
-        if not self.shuffle:
-            return offset
-        if self._order is None or self._order[0] != epoch:
-            order = numpy_generator(self.seed, "order", position=epoch).permutation(len(self))
-            self._order = epoch, order
-        return int(self._order[1][offset])
+        return self._order.at(*divmod(position, len(self)))
+
+    def files_at(self, position: int) -> list[str]:
+        """The files that the sample at a position is read from."""
+        pair = self.folder.pairs[self.index_at(position)]
+        return [str(path) for path in (pair.path_a, pair.path_b) if path is not None]
 
     def pair_at(self, index: int) -> Sample:
         """Pair number `index` of the folder, resized to the size of the samples, without crop or flip.
 
         Its `position` is `index`.
         """
-        transform = self.transform
-        if isinstance(transform, PairTransform):
-            transform = EvalTransform(transform.crop_size)
         pair = self.folder.pairs[index]
-        a, b = transform(*self._read(pair))
+        a, b = EvalTransform(self.transform.size)(self._read(pair))
         return Sample(a=to_tensor(a), b=to_tensor(b), name=pair.name, position=index)
 
     def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         return read_pair(pair, direction=self.direction, channels_a=self.channels_a, channels_b=self.channels_b)
+
+
+class UnpairedDataset:
+    """Samples of two domains by their position in the run.
+
+    An epoch has as many positions as the larger domain has images. In each, the images of the model's input domain
+    come in an order drawn from (seed, epoch), again and again: all of them before one is repeated. The image of the
+    other domain is drawn from (seed, position), as in the CycleGAN paper (arXiv 1703.10593). Crops and flips are drawn
+    from (seed, position) for each domain by itself. So a sample depends on its position alone, whoever reads it.
+
+    Args:
+        folder: The split.
+        transform: What is done to each image.
+        direction: AtoB, or BtoA where the files' domain B is the model's input.
+        channels_a: Channels of the model's input, after `direction`.
+        channels_b: Channels of the model's output, after `direction`.
+        seed: The seed of the run.
+    """
+
+    def __init__(
+        self,
+        folder: UnpairedFolder,
+        *,
+        transform: TrainTransform | EvalTransform,
+        direction: Direction,
+        channels_a: int,
+        channels_b: int,
+        seed: int,
+    ) -> None:
+        self.folder = folder
+        self.transform = transform
+        self.channels_a = channels_a
+        self.channels_b = channels_b
+        self.seed = seed
+        self.a, self.b = (folder.a, folder.b) if direction == "AtoB" else (folder.b, folder.a)
+        self._order = _EpochOrder(seed, len(self.a))
+
+    def __len__(self) -> int:
+        """The number of samples in an epoch: the images of the larger domain."""
+        return max(len(self.a), len(self.b))
+
+    def __getitem__(self, position: int) -> Sample:
+        """The sample at a position in the run, from 0 without end.
+
+        Raises:
+            DataError: A file cannot be read or is too small for the crop.
+        """
+        a, b = self.singles_at(position)
+        images = []
+        for side, single, channels in (("a", a, self.channels_a), ("b", b, self.channels_b)):
+            draw = numpy_generator(self.seed, f"augment/{side}", position=position)
+            images += _transformed(self.transform, [read_single(single, channels=channels)], draw, single.path)
+        return _unpaired_sample(a, b, position, images)
+
+    def singles_at(self, position: int) -> tuple[Single, Single]:
+        """The images of the model's input and output domain at a position."""
+        epoch, offset = divmod(position, len(self))
+        draw = numpy_generator(self.seed, "unpaired", position=position)
+        return self.a[self._order.at(epoch, offset % len(self.a))], self.b[int(draw.integers(len(self.b)))]
+
+    def files_at(self, position: int) -> list[str]:
+        """The files that the sample at a position is read from."""
+        return [str(single.path) for single in self.singles_at(position)]
+
+    def pair_at(self, index: int) -> Sample:
+        """Images number `index` of ``len(self)`` evenly spaced ones of each domain, without crop or flip.
+
+        They have the size of the samples; their `position` is `index`.
+        """
+        a, b = (domain[index * len(domain) // len(self)] for domain in (self.a, self.b))
+        images = read_single(a, channels=self.channels_a), read_single(b, channels=self.channels_b)
+        return _unpaired_sample(a, b, index, EvalTransform(self.transform.size)(images))
+
+
+class _EpochOrder:
+    """A permutation of `count` indices for each epoch, drawn from (seed, epoch); the last one is kept."""
+
+    def __init__(self, seed: int, count: int, *, shuffle: bool = True) -> None:
+        self._seed, self._count, self._shuffle = seed, count, shuffle
+        self._kept: tuple[int, np.ndarray] | None = None
+
+    def at(self, epoch: int, offset: int) -> int:
+        if not self._shuffle:
+            return offset
+        if self._kept is None or self._kept[0] != epoch:
+            self._kept = epoch, numpy_generator(self._seed, "order", position=epoch).permutation(self._count)
+        return int(self._kept[1][offset])
+
+
+def _transformed(
+    transform: TrainTransform | EvalTransform, images: Sequence[np.ndarray], generator: np.random.Generator, path: Path
+) -> list[np.ndarray]:
+    if isinstance(transform, EvalTransform):
+        return transform(images)
+    try:
+        return transform(images, generator)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _unpaired_sample(a: Single, b: Single, position: int, images: Sequence[np.ndarray]) -> Sample:
+    return Sample(a=to_tensor(images[0]), b=to_tensor(images[1]), name=f"{a.name} | {b.name}", position=position)

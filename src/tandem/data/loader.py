@@ -23,10 +23,18 @@ class Batch(TypedDict):
 
 
 class SampleSource(Protocol):
-    """What a loader reads from: a sample for every position from 0, without end."""
+    """Training data: a sample for every position from 0, without end."""
+
+    def __len__(self) -> int:
+        """The number of positions in an epoch."""
+        ...
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position, raising `DataError` where a file cannot be read."""
+        ...
+
+    def files_at(self, position: int) -> list[str]:
+        """What the sample at a position is read from, for messages."""
         ...
 
 
@@ -158,11 +166,22 @@ def _collate(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
         if isinstance(sample, _Failure):
             return sample
         good.append(sample)
+    if len({(sample["a"].shape, sample["b"].shape) for sample in good}) > 1:
+        return _Failure(DataError(_differing_sizes(good)))
     return Batch(
         a=torch.stack([sample["a"] for sample in good]),
         b=torch.stack([sample["b"] for sample in good]),
         names=[sample["name"] for sample in good],
         positions=[sample["position"] for sample in good],
+    )
+
+
+def _differing_sizes(samples: Sequence[Sample]) -> str:
+    sizes = [[f"{sample[side].shape[1]} x {sample[side].shape[2]}" for side in ("a", "b")] for sample in samples]
+    given = ", ".join(f"{sample['name']} ({a}, {b})" for sample, (a, b) in zip(samples, sizes, strict=True))
+    return (
+        f"images of different sizes cannot share a batch (height x width of A, of B): {given}. Choose a "
+        "--preprocess that crops, or --batch-size 1 if the method allows it."
     )
 
 

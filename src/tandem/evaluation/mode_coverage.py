@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.data.datasets import Direction, read_pair
-from tandem.data.discover import find_splits
+from tandem.data.datasets import read_single
 from tandem.data.synthetic import Coverage, DemoInfo, classify_mode, coverage
+from tandem.data.unpaired import find_unpaired
 from tandem.inference.translator import Translator
 from tandem.rng import derive_seed
 
@@ -38,16 +38,16 @@ def measure_coverage(
 
     Every input gets codes of its own, so that all samples together are independent draws.
     """
-    direction: Direction = translator.manifest.preprocessing.direction
-    channels = translator.manifest.preprocessing.input_channels
-    pairs = find_splits(info.root)[split].pairs
-    modes = np.empty((len(pairs), num_samples), dtype=np.int64)
-    for index, pair in enumerate(pairs):
-        image, _ = read_pair(pair, direction=direction, channels_a=channels, channels_b=3)
+    preprocessing = translator.manifest.preprocessing
+    folder = find_unpaired(info.root)[split]  # reads any layout: the truth is not needed
+    inputs = folder.a if preprocessing.direction == "AtoB" else folder.b
+    modes = np.empty((len(inputs), num_samples), dtype=np.int64)
+    for index, single in enumerate(inputs):
+        image = read_single(single, channels=preprocessing.input_channels)
         z = translator.sample_z(num_samples, seed=derive_seed(seed, "coverage", position=index))
         outputs = translator(image, z=z, output="array")
-        mask = info.mask(split, pair.name)
+        mask = info.mask(split, single.name)
         modes[index] = [classify_mode(output, mask) for output in outputs]
         if on_progress is not None:
-            on_progress(index + 1, len(pairs))
+            on_progress(index + 1, len(inputs))
     return MeasuredCoverage(coverage(modes), modes)

@@ -196,7 +196,7 @@ class Trainer:
                 autocast=self.autocast,
             )
         except NonFiniteError as error:
-            files = ", ".join(self._files(batch))
+            files = ", ".join(file for p in batch["positions"] for file in self.inputs.train.files_at(p))
             raise NonFiniteError(
                 f"step {state.step + 1}, {error}. The update was not made. Files of the batch: {files}. "
                 f"{self._what_is_left()}"
@@ -205,11 +205,6 @@ class Trainer:
         state.meter.add(terms)
         if state.average is not None:
             state.average.update(images_seen=state.step * training.batch_size, batch_size=training.batch_size)
-
-    def _files(self, batch: Batch) -> list[str]:
-        train = self.inputs.train
-        pairs = [train.folder.pairs[train.index_at(position)] for position in batch["positions"]]
-        return [str(path) for pair in pairs for path in (pair.path_a, pair.path_b) if path is not None]
 
     def _what_is_left(self) -> str:
         return (

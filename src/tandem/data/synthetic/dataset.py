@@ -42,7 +42,9 @@ _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 @dataclass(frozen=True)
 class _Task:
-    files: tuple[Path, ...]
+    """An object to draw: side by side into one file, into two, or one of both where the other is None."""
+
+    files: tuple[Path | None, ...]
     index: int
     size: int
     seed: int
@@ -68,7 +70,9 @@ def write_dataset(
     """Write the demo dataset, or complete one that an interrupted call with the same parameters began.
 
     ``side_by_side`` writes ``out/train/00001.png`` with A on the left and B on the right, ``folders`` writes
-    ``out/trainA/00001.png`` and ``out/trainB/00001.png``; the same for ``val`` and ``test``.
+    ``out/trainA/00001.png`` and ``out/trainB/00001.png``; the same for ``val`` and ``test``. ``unpaired`` writes
+    drawings of the first half of the objects to ``trainA`` and renderings of the second half to ``trainB``, so that
+    nothing in one folder shows an object of the other: with 3 images in each, 00001 to 00003 and 00004 to 00006.
     ``out/demo.json`` holds the modes and the truth about every file; it is written last.
     The result does not depend on interruptions or on the number of workers.
 
@@ -76,10 +80,10 @@ def write_dataset(
         out: The folder; made if it does not exist.
         size: Side of the pictures in pixels.
         seed: Other seeds give other objects.
-        num_train: Pairs in the training split.
-        num_val: Pairs in the validation split.
-        num_test: Pairs in the test split.
-        layout: How pairs lie on disk.
+        num_train: Pairs in the training split; of unpaired data images in each of the two folders.
+        num_val: The same of the validation split.
+        num_test: The same of the test split.
+        layout: How pairs lie on disk; or unpaired.
         num_workers: Processes; with more than one, the calling script needs the usual ``if __name__`` guard.
         on_progress: Called with the number of pairs that are there and of all pairs.
 
@@ -103,11 +107,11 @@ def write_dataset(
     out = Path(out)
     _claim(out, parameters)
     tasks = [
-        _Task(_files(out, layout, split, number), split_index(split, number), size, seed)
+        _Task(_files(out, layout, split, number, counts[split]), split_index(split, number), size, seed)
         for split in SPLITS
-        for number in range(1, counts[split] + 1)
+        for number in range(1, _num_objects(counts[split], layout) + 1)
     ]
-    missing = [task for task in tasks if not all(_is_complete(file) for file in task.files)]
+    missing = [task for task in tasks if not all(_is_complete(file) for file in task.files if file)]
     done = len(tasks) - len(missing)
     if on_progress:
         on_progress(done, len(tasks))
@@ -123,12 +127,11 @@ def write_dataset(
 
 def _check(size: int, counts: dict[Split, int], layout: str, num_workers: int) -> None:
     problems = []
+    most = MAX_COUNT // 2 if layout == "unpaired" else MAX_COUNT
     if not MIN_SIZE <= size <= MAX_SIZE:
         problems.append(f"size is {size}, expected {MIN_SIZE} to {MAX_SIZE}")
     problems += [
-        f"num_{split} is {count}, expected 0 to {MAX_COUNT}"
-        for split, count in counts.items()
-        if not 0 <= count <= MAX_COUNT
+        f"num_{split} is {count}, expected 0 to {most}" for split, count in counts.items() if not 0 <= count <= most
     ]
     if not any(counts.values()):
         problems.append("there would be no pair at all: ask for at least one")
@@ -171,11 +174,18 @@ def _is_leftover(file: Path) -> bool:
     return file.name.startswith(".") and file.suffix == ".tmp" and (".png." in file.name or ".json." in file.name)
 
 
-def _files(out: Path, layout: Layout, split: Split, number: int) -> tuple[Path, ...]:
+def _num_objects(count: int, layout: Layout) -> int:
+    return 2 * count if layout == "unpaired" else count
+
+
+def _files(out: Path, layout: Layout, split: Split, number: int, count: int) -> tuple[Path | None, ...]:
     name = f"{number:05d}.png"
     if layout == "side_by_side":
         return (out / split / name,)
-    return (out / f"{split}A" / name, out / f"{split}B" / name)
+    a, b = out / f"{split}A" / name, out / f"{split}B" / name
+    if layout == "folders":
+        return a, b
+    return (a, None) if number <= count else (None, b)
 
 
 def _is_complete(file: Path) -> bool:
@@ -202,6 +212,8 @@ def _write(task: _Task) -> None:
     if len(task.files) == 1:
         pictures = [np.hstack(pictures)]
     for file, picture in zip(task.files, pictures, strict=True):
+        if file is None:
+            continue
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, format="PNG")
         atomic_write_bytes(file, buffer.getvalue())
@@ -211,7 +223,8 @@ def _describe(parameters: dict[str, Any], counts: dict[Split, int]) -> str:
     seed = parameters["seed"]
     files = {}
     for split, count in counts.items():
-        indices = {f"{number:05d}": split_index(split, number) for number in range(1, count + 1)}
+        objects = range(1, _num_objects(count, parameters["layout"]) + 1)
+        indices = {f"{number:05d}": split_index(split, number) for number in objects}
         files[split] = {
             stem: {"index": index, "mode": mode_of(index, seed=seed), "kind": kind_of(index, seed=seed)}
             for stem, index in indices.items()

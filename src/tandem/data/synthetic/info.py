@@ -13,7 +13,7 @@ from tandem.data.synthetic.drawing import GENERATOR_VERSION, KINDS, MAX_SIZE, MI
 from tandem.data.synthetic.modes import MODES, Mode
 from tandem.errors import DataError, listed
 
-Layout = Literal["side_by_side", "folders"]
+Layout = Literal["side_by_side", "folders", "unpaired"]
 Split = Literal["train", "val", "test"]
 
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -22,7 +22,7 @@ FORMAT = "tandem-demo"
 INFO_NAME = "demo.json"
 
 MAX_COUNT = 200_000
-"""Most images in one split."""
+"""Most objects in one split."""
 
 _MAX_BYTES = 128 * 2**20
 _STEM = re.compile(r"[0-9]{5,6}")
@@ -30,7 +30,10 @@ _STEM = re.compile(r"[0-9]{5,6}")
 
 @dataclass(frozen=True)
 class DemoEntry:
-    """The truth about one pair: its index, the mode of its rendering and the kind of its object."""
+    """The truth about one pair: its index, the mode of its rendering and the kind of its object.
+
+    Of unpaired data about one image: a drawing has the mode that its rendering would have.
+    """
 
     index: int
     mode: int
@@ -45,7 +48,7 @@ class DemoInfo:
         root: Its folder.
         size: Side of the pictures in pixels.
         seed: Of the generator.
-        layout: How pairs lie on disk.
+        layout: How pairs lie on disk; or unpaired.
         modes: The modes with their probabilities.
         entries: By split, then by file stem, e.g. ``entries["test"]["00001"]``.
     """

@@ -1,0 +1,105 @@
+"""Listing the images of folders, with words for what is wrong; see `tandem.data.discover` for datasets."""
+
+import difflib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.data.images import IMAGE_SUFFIXES
+from tandem.errors import DataError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a folder by their stem."""
+
+    folder: Path
+    images: dict[str, Path]
+    num_ignored: int
+    """Files that are neither hidden nor images."""
+
+
+def list_images(folder: Path, problems: list[str]) -> Listing:
+    """List the images of a folder by stem; append broken links, odd names and double stems to `problems`."""
+    images: dict[str, Path] = {}
+    num_ignored = 0
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        problems.append(f"{folder} cannot be listed: {error.strerror}")
+        return Listing(folder, {}, 0)
+    for path in entries:
+        if path.name.startswith(".") or path.is_dir():
+            continue
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            num_ignored += 1
+        elif not path.is_file():
+            problems.append(f"{path} is no file, or a link to a file that is not there")
+        elif not _is_unicode(path.name):
+            problems.append(f"{os.fsencode(path)!r} is not valid Unicode; rename it")
+        elif path.stem in images:
+            problems.append(f"{path} and {images[path.stem].name} have the same stem; rename or remove one")
+        else:
+            images[path.stem] = path
+    return Listing(folder, images, num_ignored)
+
+
+def require_folder(root: Path, layouts: str) -> None:
+    """Check that a dataset folder is there.
+
+    Args:
+        root: The folder.
+        layouts: What a dataset may look like, for the message.
+
+    Raises:
+        DataError: It is a file, or does not exist; a folder of a similar name is named.
+    """
+    if root.is_dir():
+        return
+    if root.exists():
+        raise DataError(f"{root} is a file; the dataset must be a folder.\n{layouts}")
+    parent = root.parent
+    siblings = [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
+    near = difflib.get_close_matches(root.name, siblings, n=1, cutoff=0.5)
+    hint = f" Did you mean {parent / near[0]}?" if near else ""
+    reason = "" if parent.is_dir() else f" Its parent folder {parent} does not exist either."
+    raise DataError(f"The dataset folder {root} does not exist.{hint}{reason}")
+
+
+def contents(folder: Path) -> str:
+    """Say in a few words what a folder holds, hidden entries aside."""
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        return f"nothing that can be listed ({error.strerror})"
+    folders = [f"{path.name}/" for path in entries if path.is_dir()]
+    suffixes = Counter(path.suffix.lower() or "no suffix" for path in entries if not path.is_dir())
+    files = [f"{count(number, 'file')} ({suffix})" for suffix, number in suffixes.most_common(3)]
+    more = ["…"] if len(folders) > 5 or len(suffixes) > 3 else []
+    return ", ".join([*folders[:5], *files, *more]) or "nothing"
+
+
+def in_natural_order(stems: Iterable[str]) -> list[str]:
+    """Sort as people do, '9' before '10'; equal keys ('1' and '01') fall back on the text."""
+
+    def key(stem: str) -> tuple[list[str | int], str]:
+        parts = re.split(r"([0-9]+)", stem.casefold())
+        return [int(part) if index % 2 else part for index, part in enumerate(parts)], stem
+
+    return sorted(stems, key=key)
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: "1 file", "2 files"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
