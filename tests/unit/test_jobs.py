@@ -1,5 +1,6 @@
 """From what the command line names to inputs with unique names."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tandem.checkpoint.manifest import Preprocessing
 from tandem.data.discover import Pair
 from tandem.errors import DataError
-from tandem.inference.jobs import Job, _named, find_jobs
+from tandem.inference.jobs import Job, _unique, find_jobs
+from tandem.inference.translator import Translator, load
 
-PREPROCESSING = Preprocessing(size=(8, 8), direction="AtoB", input_channels=3, output_channels=1)
+
+@pytest.fixture
+def translator(make_bundle: Callable[..., Path]) -> Translator:
+    return load(make_bundle(channels=(3, 1)), device="cpu")
 
 
 def picture(path: Path, *, width: int = 8, value: int = 0) -> Path:
@@ -51,14 +55,14 @@ def test_pairs_in_two_folders(tmp_path: Path) -> None:
     assert named(tmp_path) == [("x", Pair("x", a, b))]
 
 
-def test_files_as_pairs(tmp_path: Path) -> None:
+def test_files_as_pairs(tmp_path: Path, translator: Translator) -> None:
     path = picture(tmp_path / "x.png", value=10)
     job, whole = find_jobs([path], pairs=True)[0], find_jobs([path])[0]
-    image, truth = job.read(PREPROCESSING)
+    image, truth = job.read(translator)
     assert truth is not None
     assert (image.shape, truth.shape) == ((8, 4, 3), (8, 4, 1))
     assert (image[0, 0, 0], truth[0, 0, 0]) == (10, 245)
-    image, truth = whole.read(PREPROCESSING)
+    image, truth = whole.read(translator)
     assert image.shape == (8, 8, 3)
     assert truth is None
 
@@ -75,15 +79,13 @@ def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
 @given(st.lists(st.sampled_from(["x", "X", "x-2", "x-3", "X-2", "y", "x-2-2"]), max_size=12))
 def test_names_are_unique(names: list[str]) -> None:
     """Whatever comes together; who is alone with a name keeps it, and the order stays."""
-    sources = [(name, Path(str(index))) for index, name in enumerate(names)]
-    jobs = _named(sources)
-    assert [job.source for job in jobs] == [source for _, source in sources]
-    assert len({job.name.casefold() for job in jobs}) == len(jobs)
+    unique = _unique(names)
+    assert len({name.casefold() for name in unique}) == len(unique) == len(names)
     folded = [name.casefold() for name in names]
-    for job, name in zip(jobs, names, strict=True):
-        assert job.name.startswith(name)
-        if folded.index(name.casefold()) == jobs.index(job):
-            assert job.name == name
+    for index, (found, name) in enumerate(zip(unique, names, strict=True)):
+        assert found.startswith(name)
+        if folded.index(name.casefold()) == index:
+            assert found == name
 
 
 def test_a_description_changes_with_place_and_content(tmp_path: Path) -> None:

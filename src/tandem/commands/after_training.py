@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 
 from tandem.config.run import RunConfig
-from tandem.data.discover import find_splits
 from tandem.inference.gallery import sample_to_folder
-from tandem.inference.jobs import folder_jobs
+from tandem.inference.jobs import split_jobs
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import load
 from tandem.report.progress import TaskProgress
+from tandem.training.inputs import find_data
 
 HELD_OUT = ("test", "val")
 NUM_SAMPLES = 5
@@ -17,16 +17,18 @@ NUM_SAMPLES = 5
 log = logging.getLogger(__name__)
 
 
-def sample_held_out(config: RunConfig, data: Path, out: Path) -> None:
+def sample_held_out(config: RunConfig, data: Path, out: Path, data_b: Path | None = None) -> None:
     """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
-    splits = find_splits(data)
+    splits = find_data(data, data_b, paired=config.objective.paired)
     split = next((splits[name] for name in HELD_OUT if name in splits), None)
     if split is None:
         log.info("the dataset has neither a test nor a val split: nothing to sample")
         return
-    jobs = folder_jobs(split)
-    options = SamplingOptions(num_samples=NUM_SAMPLES, seed=config.training.seed, fit="resize")
+    translator = load(out, device=config.training.device)
+    jobs = split_jobs(split, translator.directions)
+    number = NUM_SAMPLES if translator.is_stochastic else None
+    cycle = len(translator.directions) == 2
+    options = SamplingOptions(num_samples=number, seed=config.training.seed, fit="resize", cycle=cycle)
     with TaskProgress(f"sampling {split.split}", len(jobs), "inputs") as progress:
-        translator = load(out, device=config.training.device)
         page = sample_to_folder(translator, jobs, out / "samples", options, on_progress=progress.callback)
     log.info("samples: %s", page)

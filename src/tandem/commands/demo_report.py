@@ -11,7 +11,7 @@ from tandem.data.discover import find_splits
 from tandem.data.synthetic import MODES, DemoInfo, load_dataset_info, mode_weights
 from tandem.evaluation.mode_coverage import MeasuredCoverage, measure_coverage
 from tandem.files import atomic_write_text
-from tandem.inference.jobs import Job, folder_jobs
+from tandem.inference.jobs import Job, split_jobs
 from tandem.inference.sampling import interpolate_spherical
 from tandem.inference.translator import Translator, load
 from tandem.report.animation import save_gif
@@ -33,7 +33,7 @@ def write_demo_page(out: Path, data: Path, *, seed: int, device: str) -> Path:
     """Sample both models of the demo in `out`, measure their coverage and write ``index.html``; returns its path."""
     info = load_dataset_info(data)
     models = {name: load(out / name, device=device) for name in ("bicyclegan", "baseline")}
-    jobs = folder_jobs(find_splits(data)[SPLIT])
+    jobs = split_jobs(find_splits(data)[SPLIT])
     with TaskProgress("measuring mode coverage", len(jobs) * len(models), "inputs") as progress:
         measured = {name: _measure(model, info, seed=seed, progress=progress) for name, model in models.items()}
     (out / "images").mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def _write_group(
     out: Path, job: Job, models: Mapping[str, Translator], *, references: list[Job], seed: int
 ) -> DemoGroup:
     model = models["bicyclegan"]
-    drawing, truth = job.read(model.manifest.preprocessing)
+    drawing, truth = job.read(model)
     assert truth is not None, "jobs of the demo dataset are pairs"
     samples = {name: one(drawing, NUM_SAMPLES, seed=seed, output="array") for name, one in models.items()}
     start, end = model.sample_z(2, seed=seed)
@@ -83,7 +83,7 @@ def _write_group(
     save_gif([_large(frame) for frame in way], out / "images" / f"{job.name}.gif", duration_ms=120, boomerang=True)
     styled = []
     for index, reference in enumerate(references[:NUM_REFERENCES], 1):
-        _, style = reference.read(model.manifest.preprocessing)
+        _, style = reference.read(model)
         assert style is not None, "jobs of the demo dataset are pairs"
         mu, _ = model.encode(style)
         output = model(drawing, z=mu, output="array")[0]

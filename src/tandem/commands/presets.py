@@ -3,11 +3,13 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tandem.commands.parser import make_parser, parse
+from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.options import flag
+from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
 
 INDENT = "    "
@@ -19,12 +21,14 @@ def main(arguments: Sequence[str]) -> int:
     parse(make_parser("presets", "List the presets and what they set."), arguments)
     width = shutil.get_terminal_size().columns
     for preset in PRESETS.values():
-        sys.stdout.write(f"{preset.name}: {preset.data} ({preset.source})\n{_wrapped(preset.options, width)}\n\n")
+        sys.stdout.write(f"{preset.name}: {preset.data} ({preset.source})\n{_wrapped(preset, width)}\n\n")
     sys.stdout.write("Options given beside --preset win over it.\n")
     return 0
 
 
-def _wrapped(options: Mapping[str, Any], width: int) -> str:
+def _wrapped(preset: Preset, width: int) -> str:
+    method = {} if preset.method == BicycleGANConfig.method else {"method": preset.method}
+    options = method | dict(preset.options)
     words = " ".join(_written(name, value).replace(" ", NO_BREAK) for name, value in options.items())
     lines = textwrap.wrap(
         words,

@@ -4,16 +4,19 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 
 from tandem.commands.parser import make_parser, parse
+from tandem.config.data import Direction
 from tandem.data.images import read_size
+from tandem.data.unpaired import looks_unpaired
 from tandem.errors import ConfigError
 from tandem.inference.gallery import sample_to_folder
 from tandem.inference.jobs import Job, find_jobs
 from tandem.inference.sampling import Mode, SamplingOptions
-from tandem.inference.translator import load
+from tandem.inference.translator import Translator, load
 from tandem.report.progress import TaskProgress
 
 MAX_Z_BYTES = 16 * 2**20
@@ -25,10 +28,18 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and sample."""
     parser = make_parser("sample", "Translate images into many outputs; writes pictures, grids and a page.")
     parser.add_argument("model", help="folder of a run (runs/NAME) or of its bundle (runs/NAME/model)")
-    parser.add_argument("inputs", nargs="+", help="image files, folders of images, or a dataset folder")
+    parser.add_argument("inputs", nargs="+", help="image files, folders of images, or dataset folders")
     parser.add_argument("--out", required=True, help="folder for everything that is written")
     parser.add_argument("--mode", type=Mode, default="random", help="where the codes come from")
-    parser.add_argument("--num-samples", type=int, default=10, help="samples of each input; frames of an interpolation")
+    parser.add_argument(
+        "--num-samples", type=int, help="samples of each input, frames of an interpolation; by default 10"
+    )
+    parser.add_argument(
+        "--direction",
+        type=Literal["AtoB", "BtoA", "both"],
+        help="the way, for models that go both ways; 'both' takes a dataset, or a folder of A and a folder of B",
+    )
+    parser.add_argument("--cycle", action="store_true", help="add the way back: input, translation, cycle")
     parser.add_argument("--seed", type=int, default=0, help="decides the codes: the same seed gives the same pixels")
     parser.add_argument("--reference", nargs="+", default=[], help="images whose style is taken, for --mode reference")
     parser.add_argument("--z", help="JSON file with codes (a list of lists), e.g. from samples.jsonl")
@@ -56,14 +67,29 @@ def main(arguments: Sequence[str]) -> int:
         references=[Path(path) for path in args.reference],
         z=None if args.z is None else _read_codes(Path(args.z)),
         image_format=args.format,
+        cycle=args.cycle,
     )
-    jobs = find_jobs([Path(path) for path in args.inputs], pairs=args.pairs, split=args.split)
-    _warn_of_pairs(jobs)
+    inputs = [Path(path) for path in args.inputs]
     translator = load(args.model, device=args.device)
+    directions = _directions(args.direction, translator, inputs)
+    jobs = find_jobs(inputs, pairs=args.pairs, split=args.split, directions=directions)
+    _warn_of_pairs(jobs)
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
         page = sample_to_folder(translator, jobs, Path(args.out), options, on_progress=progress.callback)
     log.info("page: %s", page)
     return 0
+
+
+def _directions(named: str | None, translator: Translator, inputs: Sequence[Path]) -> Sequence[Direction]:
+    """The ways to go: as named; by default both for a dataset of two domains where the model can, else its first."""
+    if named == "both" or (named is None and all(looks_unpaired(path) for path in inputs)):
+        if named == "both" and len(translator.directions) == 1:
+            raise ConfigError(f"--direction both: this model translates {translator.directions[0]} only.")
+        return translator.directions
+    if named is not None:
+        translator.abilities.generator(cast(Direction, named))
+        return (cast(Direction, named),)
+    return (translator.directions[0],)
 
 
 def _warn_of_pairs(jobs: Sequence[Job]) -> None:

@@ -1,4 +1,4 @@
-"""``tandem train DATA --out runs/NAME``: train, or continue, then sample the test split."""
+"""``tandem train DATA [DATA_B] --out runs/NAME``: train, or continue, then sample the test split."""
 
 import argparse
 import logging
@@ -17,7 +17,7 @@ from tandem.config.yaml import method_in_files, to_yaml
 from tandem.errors import ConfigError
 
 DESCRIPTION = (
-    "Train a model on a folder of image pairs, or continue the run in --out where it stopped. Options win over "
+    "Train a model on image pairs or on two domains, or continue the run in --out where it stopped. Options win over "
     "--config, --config over --preset, --preset over the defaults of the published method."
 )
 DEFAULT_METHOD = "bicyclegan"
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     files = [word for file in first.config for word in ("--config", file)]
     options = _parse([*files, *rest], first, method, defaults)
     print_config, data, out = options.pop("print_config"), options.pop("data"), options.pop("out")
+    data_b = options.pop("data_b")
     config = from_flat(options | {"method": method})
     if print_config:
         sys.stdout.write(to_yaml(config))
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options]."
         )
-    return _train(config, Path(data), Path(out))
+    return _train(config, Path(data), Path(out), None if data_b is None else Path(data_b))
 
 
 def _defaults(first: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -65,16 +66,16 @@ def _defaults(first: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return method, defaults | dict(preset.options) | dict(variant.options if variant else {})
 
 
-def _train(config: RunConfig, data: Path, out: Path) -> int:
+def _train(config: RunConfig, data: Path, out: Path, data_b: Path | None) -> int:
     from tandem.commands.after_training import sample_held_out  # noqa: PLC0415  (imports torch)
     from tandem.training.trainer import train  # noqa: PLC0415  (imports torch)
 
-    result = train(config, data, out)
+    result = train(config, data, out, data_b=data_b)
     if result.stopped_by is not None:
         return SIGNAL_STATUS + result.stopped_by
     if result.already_done:
         log.info("%s is finished already (%d steps); raise --steps or --epochs to go on", out, result.step)
-    sample_held_out(config, data, out)
+    sample_held_out(config, data, out, data_b)
     log.info("model: %s · page: %s", out / "model", out / "index.html")
     return 0
 
@@ -95,7 +96,8 @@ def _parse(
     arguments: Sequence[str], first: argparse.Namespace, method: str, defaults: dict[str, Any]
 ) -> dict[str, Any]:
     parser = make_parser("train", DESCRIPTION)
-    parser.add_argument("data", nargs="?", help="dataset folder")
+    parser.add_argument("data", nargs="?", help="dataset folder, or the folder of domain A")
+    parser.add_argument("data_b", nargs="?", help="the folder of domain B, for methods that train on unpaired images")
     parser.add_argument("--out", help="folder of the run, e.g. runs/shoes")
     parser.add_argument("--config", action="config", help="YAML file with options, e.g. one from --print-config")
     parser.add_argument("--preset", default=first.preset, help="defaults of a recipe; 'tandem presets' lists them")

@@ -45,6 +45,7 @@ def sample_to_folder(
         ConfigError: `out` is a file, or holds something that is not a sampling.
         DataError: An input cannot be read; finished ones stay.
     """
+    options = options.for_model(translator)
     _require_ours(out)
     settings = _settings(translator.manifest, options)
     done = _finished(out, settings)
@@ -56,16 +57,17 @@ def sample_to_folder(
         remove_leftovers(folder)
     with (out / RECORD_NAME).open("a", encoding="utf-8") as log:
         for index, job in enumerate(jobs):
-            source = job.describe()
-            if done.get(job.name, {}).get("source") != source:
-                done[job.name] = {"source": source} | _sample_one(translator, job, pictures, options)
+            source = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
+            if any(done.get(job.name, {}).get(key) != value for key, value in source.items()):
+                done[job.name] = source | _sample_one(translator, job, pictures, options)
                 log.write(json.dumps(done[job.name]) + "\n")
                 log.flush()
             if on_progress is not None:
                 on_progress(index + 1, len(jobs))
     groups = [_group(done[job.name]) for job in jobs]
     page = out / "index.html"
-    titles = {"random": "Random samples", "interpolate": "Interpolations", "encode": "Encoded and decoded"}
+    kind = "Translations" if not translator.is_stochastic else "Random samples"
+    titles = {"random": kind, "interpolate": "Interpolations", "encode": "Encoded and decoded"}
     provenance = {str(name): json.dumps(value) for name, value in settings.items()}
     title = titles.get(options.mode, "In the style of a reference")
     atomic_write_text(page, sample_page(title, groups, provenance=provenance))
@@ -83,8 +85,8 @@ def _require_ours(out: Path) -> None:
 
 
 def _sample_one(translator: Translator, job: Job, pictures: Path, options: SamplingOptions) -> dict[str, Any]:
-    image, truth = job.read(translator.manifest.preprocessing)
-    series = sample_input(translator, image, truth, options)
+    image, truth = job.read(translator)
+    series = sample_input(translator, image, truth, options, direction=job.direction)
     record: dict[str, Any] = {"name": job.name, "input": f"images/{job.name}_input.png"}
     save_image(_shown(image), pictures / f"{job.name}_input.png")
     if truth is not None:
@@ -158,6 +160,7 @@ def _settings(manifest: Manifest, options: SamplingOptions) -> dict[str, Any]:
         "fit": options.fit,
         "references": [describe_file(path) for path in options.references],
         "format": options.image_format,
+        "cycle": options.cycle,
     }
 
 

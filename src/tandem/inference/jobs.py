@@ -1,5 +1,6 @@
 """What to translate: from files, folders and datasets on the command line to named inputs."""
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,38 +8,48 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.checkpoint.manifest import Preprocessing
-from tandem.data.datasets import read_pair
+from tandem.config.data import Direction
+from tandem.data.datasets import read_pair, read_single
 from tandem.data.discover import SPLITS, Pair, PairedFolder, find_splits
 from tandem.data.images import IMAGE_SUFFIXES, read_image
-from tandem.errors import DataError, listed
+from tandem.data.unpaired import Single, UnpairedFolder, find_unpaired, looks_unpaired
+from tandem.errors import ConfigError, DataError, listed
+from tandem.inference.translator import Translator
+
+Source = Path | Pair | Single
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input: a file, or a pair of a dataset.
+    """One input: a file, a pair of a dataset, or an image of one of its domains.
 
     Attributes:
         name: Unique among the jobs; names of files start with it.
-        source: The file, or the pair.
+        source: The file, the pair or the image.
+        direction: The way of the translation; None for the model's own, or the first of its two.
     """
 
     name: str
-    source: Path | Pair
+    source: Source
+    direction: Direction | None = None
 
-    def read(self, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray | None]:
-        """The input and, of a pair, the truth: ``(H, W, C)`` uint8.
+    def read(self, translator: Translator) -> tuple[np.ndarray, np.ndarray | None]:
+        """The input and, of a pair, the truth: ``(H, W, C)`` uint8 with the channels that `translator` takes and gives.
 
         Raises:
             DataError: A file cannot be read.
+            ConfigError: The model does not translate in this direction.
         """
+        spec = translator.abilities.generator(self.direction).spec
         if isinstance(self.source, Path):
-            return read_image(self.source, channels=preprocessing.input_channels), None
+            return read_image(self.source, channels=spec.in_channels), None
+        if isinstance(self.source, Single):
+            return read_single(self.source, channels=spec.in_channels), None
         return read_pair(
             self.source,
-            direction=preprocessing.direction,
-            channels_a=preprocessing.input_channels,
-            channels_b=preprocessing.output_channels,
+            direction=self.direction or translator.directions[0],
+            channels_a=spec.in_channels,
+            channels_b=spec.out_channels,
         )
 
     def describe(self) -> str:
@@ -47,8 +58,14 @@ class Job:
         Raises:
             DataError: A file cannot be read.
         """
-        files = [self.source] if isinstance(self.source, Path) else [self.source.path_a, self.source.path_b]
-        return " | ".join(describe_file(path) for path in files if path is not None)
+        match self.source:
+            case Path() as file:
+                files = [file]
+            case Single() as single:
+                files = [single.path]
+            case Pair() as pair:
+                files = [pair.path_a] if pair.path_b is None else [pair.path_a, pair.path_b]
+        return " | ".join(describe_file(path) for path in files)
 
 
 def describe_file(path: Path) -> str:
@@ -65,62 +82,99 @@ def describe_file(path: Path) -> str:
     return f"{path.resolve()} sha256:{digest}"
 
 
-def find_jobs(inputs: Sequence[Path], *, pairs: bool = False, split: str | None = None) -> list[Job]:
+def find_jobs(
+    inputs: Sequence[Path], *, pairs: bool = False, split: str | None = None, directions: Sequence[Direction] = ()
+) -> list[Job]:
     """Find what the command line names.
 
     Args:
         inputs: Image files, folders of images, or dataset folders (with split folders).
         pairs: Image files are side-by-side pairs A | B.
         split: Which split of dataset folders; by default test, else val, else train.
+        directions: The ways to translate. None: the model's own way. Both: of a dataset both domains are translated,
+            or there are exactly two inputs, of which the first is A and the second is B.
 
     Raises:
         DataError: Something does not exist or holds no images; all of them are named.
+        ConfigError: Both ways, but one of the domains is missing.
     """
-    sources: list[tuple[str, Path | Pair]] = []
+    found: list[Job] = []
     problems: list[str] = []
-    for path in inputs:
+    for path, direction in _ways(inputs, directions):
         try:
-            sources += _sources(path, pairs=pairs, split=split)
+            sources = _sources(path, pairs=pairs, split=split, direction=direction)
+            found += [Job(name, source, direction) for name, source in sources]
         except DataError as error:
-            problems.append(str(error))
+            problems += [str(error)] if str(error) not in problems else []
     if problems:
         raise DataError("these inputs cannot be used:\n" + listed(problems))
-    return _named(sources)
+    return _named(found)
 
 
-def folder_jobs(folder: PairedFolder) -> list[Job]:
-    """All pairs of a split."""
-    return [Job(pair.name, pair) for pair in folder.pairs]
+def _ways(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple[Path, Direction | None]]:
+    """Which way each input goes."""
+    datasets = [path.is_dir() and not _images_in(path) for path in inputs]
+    if len(directions) < 2 or all(datasets):
+        ways: Sequence[Direction | None] = directions or (None,)
+        return [(path, way) for path in inputs for way in ways]
+    if any(datasets) or len(inputs) != 2:
+        raise ConfigError(
+            f"both directions need a dataset folder, or a folder of A and a folder of B, not {len(inputs)} inputs: "
+            "give --direction AtoB or BtoA for images of one domain."
+        )
+    return list(zip(inputs, directions, strict=True))
 
 
-def _named(sources: Sequence[tuple[str, Path | Pair]]) -> list[Job]:
-    """Jobs with unique names, also where upper and lower case are the same: the second ``x`` becomes ``x-2``."""
-    own = {name.casefold() for name, _ in sources}
-    taken: set[str] = set()
+def split_jobs(folder: PairedFolder | UnpairedFolder, directions: Sequence[Direction | None] = (None,)) -> list[Job]:
+    """All pairs of a split, or the images of the domains that `directions` start from (None stands for AtoB)."""
     jobs = []
-    for name, source in sources:
-        unique, number = name, 1
-        while unique.casefold() in taken or (number > 1 and unique.casefold() in own):
+    for way in directions:
+        if isinstance(folder, PairedFolder):
+            jobs += [Job(pair.name, pair, way) for pair in folder.pairs]
+        else:
+            jobs += [Job(one.name, one, way) for one in (folder.b if way == "BtoA" else folder.a)]
+    return _named(jobs)
+
+
+def _named(jobs: Sequence[Job]) -> list[Job]:
+    """The same jobs with unique names."""
+    names = _unique([job.name for job in jobs])
+    return [dataclasses.replace(job, name=name) for job, name in zip(jobs, names, strict=True)]
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Unique names, also where upper and lower case are the same: the second ``x`` becomes ``x-2``."""
+    own = {name.casefold() for name in names}
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate.casefold() in taken or (number > 1 and candidate.casefold() in own):
             number += 1
-            unique = f"{name}-{number}"
-        taken.add(unique.casefold())
-        jobs.append(Job(unique, source))
-    return jobs
+            candidate = f"{name}-{number}"
+        taken.add(candidate.casefold())
+        unique.append(candidate)
+    return unique
 
 
-def _sources(path: Path, *, pairs: bool, split: str | None) -> list[tuple[str, Path | Pair]]:
+def _sources(path: Path, *, pairs: bool, split: str | None, direction: Direction | None) -> list[tuple[str, Source]]:
     if path.is_file():
         return [(path.stem, _as_source(path, pairs=pairs))]
     if not path.is_dir():
         raise DataError(f"{path}: there is no such file or folder")
-    files = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    if files:
+    if files := _images_in(path):
         return [(file.stem, _as_source(file, pairs=pairs)) for file in files]
-    splits = find_splits(path)
+    splits = find_unpaired(path) if looks_unpaired(path) else find_splits(path)
     chosen = split or next(name for name in reversed(SPLITS) if name in splits)
     if chosen not in splits:
         raise DataError(f"{path} has no split '{chosen}', only {', '.join(splits)}")
-    return [(job.name, job.source) for job in folder_jobs(splits[chosen])]
+    return [(job.name, job.source) for job in split_jobs(splits[chosen], [direction])]
+
+
+def _images_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
 def _as_source(path: Path, *, pairs: bool) -> Path | Pair:

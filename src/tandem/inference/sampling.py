@@ -2,9 +2,11 @@
 
 Four modes. ``random``: codes from N(0, I). ``interpolate``: codes on the way between two random ones, linear and
 spherical. ``encode``: the posterior of the input's own truth, its mean first. ``reference``: the posterior mean of
-another image, whose style is transferred.
+another image, whose style is transferred. Models without a latent code have ``random`` alone: pix2pix draws its
+dropout, CycleGAN and CUT give one output, CycleGAN also the way back (``cycle``).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +14,15 @@ from typing import Literal
 
 import numpy as np
 
+from tandem.config.data import Direction
+from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.inputs import Fit
 from tandem.inference.translator import Translator
 from tandem.rng import numpy_generator
 
 Mode = Literal["random", "interpolate", "encode", "reference"]
+DEFAULT_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -26,34 +31,63 @@ class SamplingOptions:
 
     Attributes:
         mode: See the file's head.
-        num_samples: Samples of each input; frames of an interpolation.
-        seed: Decides the codes.
+        num_samples: Samples of each input; frames of an interpolation. None: 10, or 1 of models without noise.
+        seed: Decides the codes, or the dropout of models that sample with it.
         fit: How images are brought to a size that the network takes; see `Translator`.
         references: Images whose style is taken, for mode ``reference``: one sample each.
         z: Codes ``(M, latent_dim)`` instead of random ones, for mode ``random``.
         image_format: Suffix of single pictures.
+        cycle: Translate there and back again (CycleGAN), for mode ``random``.
     """
 
     mode: Mode = "random"
-    num_samples: int = 10
+    num_samples: int | None = None
     seed: int = 0
     fit: Fit = "pad"
     references: Sequence[Path] = ()
     z: np.ndarray | None = None
     image_format: Literal["png", "jpg", "webp"] = "png"
+    cycle: bool = False
 
     def __post_init__(self) -> None:
         problems = []
-        if self.num_samples < 1:
+        if self.num_samples is not None and self.num_samples < 1:
             problems.append(f"--num-samples must be at least 1, not {self.num_samples}")
-        if self.mode == "interpolate" and self.num_samples < 2:
+        if self.mode == "interpolate" and self.num_samples == 1:
             problems.append("--mode interpolate needs --num-samples of at least 2: its frames")
         if (self.mode == "reference") != bool(self.references):
             problems.append("--mode reference and --reference IMAGE need each other")
         if self.z is not None and self.mode != "random":
             problems.append("--z gives the codes itself: it goes with --mode random only")
+        if self.cycle and self.mode != "random":
+            problems.append(f"--cycle goes with --mode random only, not with {self.mode}")
         if problems:
             raise ConfigError("; ".join(problems) + ".")
+
+    def for_model(self, translator: Translator) -> "SamplingOptions":
+        """The same options with the number of samples decided.
+
+        Raises:
+            ConfigError: The model has no use for an option; all of them are named.
+        """
+        problems = []
+        method = translator.manifest.method
+        if not translator.latent_dim and (self.mode != "random" or self.z is not None):
+            given = "--z" if self.z is not None else f"--mode {self.mode}"
+            problems.append(f"{given} needs a latent code, and this model ({method}) has none")
+        elif self.mode in ("encode", "reference"):
+            translator.require_encoder()
+        if not translator.is_stochastic and (self.num_samples or 1) > 1:
+            problems.append(
+                f"--num-samples {self.num_samples}: this model ({method}) gives one output for an input, it has "
+                "neither a latent code nor dropout"
+            )
+        if self.cycle and len(translator.directions) == 1:
+            problems.append(f"--cycle needs a model that translates both ways; this one ({method}) goes one way only")
+        if problems:
+            raise ConfigError("; ".join(problems) + ".")
+        default = DEFAULT_SAMPLES if translator.is_stochastic else 1
+        return dataclasses.replace(self, num_samples=self.num_samples or default)
 
 
 @dataclass(frozen=True)
@@ -76,7 +110,12 @@ class Series:
 
 
 def sample_input(
-    translator: Translator, image: np.ndarray, truth: np.ndarray | None, options: SamplingOptions
+    translator: Translator,
+    image: np.ndarray,
+    truth: np.ndarray | None,
+    options: SamplingOptions,
+    *,
+    direction: Direction | None = None,
 ) -> list[Series]:
     """Sample one input.
 
@@ -85,21 +124,41 @@ def sample_input(
         image: The input, ``(H, W, C)`` uint8.
         truth: Its true output likewise, for mode ``encode``.
         options: How.
+        direction: The way of the translation; by default the model's own.
 
     Raises:
         DataError: Mode ``encode`` without a truth.
+        ConfigError: The model has no use for an option.
     """
+    options = options.for_model(translator)
+    if not translator.latent_dim:
+        return [_without_code(translator, image, options, direction)]
     series = []
     for name, captions, z in _codes(translator, truth, options):
-        images = translator(image, z=z, fit=options.fit, output="array")
+        images = translator(image, z=z, fit=options.fit, direction=direction, output="array")
         series.append(Series(name, captions, z, images, animated=options.mode == "interpolate"))
     return series
+
+
+def _without_code(
+    translator: Translator, image: np.ndarray, options: SamplingOptions, direction: Direction | None
+) -> Series:
+    if options.cycle:
+        there, back = translator.cycle(image, fit=options.fit, direction=direction, output="array")
+        channels = max(there.shape[2], back.shape[2])
+        images = np.stack([convert_channels(one, channels) for one in (there, back)])
+        return Series("cycle", ["translated", "and back"], np.empty((2, 0), np.float32), images)
+    number = options.num_samples or 1
+    images = translator(image, number, seed=options.seed, fit=options.fit, direction=direction, output="array")
+    name = "random" if translator.is_stochastic else "output"
+    captions = [f"sample {index + 1}" for index in range(number)] if translator.is_stochastic else ["output"]
+    return Series(name, captions, np.empty((number, 0), np.float32), images)
 
 
 def _codes(
     translator: Translator, truth: np.ndarray | None, options: SamplingOptions
 ) -> list[tuple[str, list[str], np.ndarray]]:
-    number = options.num_samples
+    number = options.num_samples or DEFAULT_SAMPLES
     match options.mode:
         case "random":
             z = translator.sample_z(number, seed=options.seed) if options.z is None else options.z

@@ -152,8 +152,7 @@ class Translator:
             DataError: An image cannot be read or used.
             BundleError: The model has no encoder.
         """
-        if not self.abilities.has_encoder:
-            raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
+        self.require_encoder()
         images = list(image) if is_batch(image) else [image]
         channels = self.manifest.preprocessing.output_channels
         encoded = [
@@ -162,6 +161,11 @@ class Translator:
         none = np.empty((0, self.latent_dim), np.float32)
         mu, logvar = (np.concatenate([none, *(pair[part] for pair in encoded)]) for part in (0, 1))
         return (mu, logvar) if is_batch(image) else (mu[0], logvar[0])
+
+    def require_encoder(self) -> None:
+        """Raise `BundleError` if the model cannot encode images."""
+        if not self.abilities.has_encoder:
+            raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
 
     def sample_z(self, num_samples: int, *, seed: int = 0) -> np.ndarray:
         """The codes of ``translator(image, num_samples, seed=seed)``: ``(num_samples, latent_dim)``, float32."""

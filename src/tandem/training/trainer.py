@@ -69,13 +69,14 @@ class TrainResult:
     already_done: bool
 
 
-def train(config: RunConfig, data_dir: Path | str, out: Path | str) -> TrainResult:
+def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: Path | str | None = None) -> TrainResult:
     """Train a model, or continue the training in `out` where it stopped.
 
     Args:
         config: All options.
-        data_dir: Dataset folder; see `tandem.data.discover`.
+        data_dir: Dataset folder, see `tandem.data.discover` and `tandem.data.unpaired`; or the folder of domain A.
         out: Folder of the run; made, or continued when it holds this run.
+        data_b: The folder of domain B, for methods that train on unpaired images.
 
     Raises:
         DataError: Something is wrong with the data; found before the first step.
@@ -86,7 +87,8 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str) -> TrainResu
     configure_backends(device, deterministic=config.training.deterministic)
     with RunFolder(Path(out)) as run:
         with TaskProgress("checking images", None, "pairs") as checking:
-            inputs = open_inputs(config, Path(data_dir), cache=run.cache, on_check=checking.callback)
+            second = None if data_b is None else Path(data_b)
+            inputs = open_inputs(config, Path(data_dir), second, cache=run.cache, on_check=checking.callback)
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
         return Trainer(config, inputs, run, device).run()
