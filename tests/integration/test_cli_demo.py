@@ -21,16 +21,15 @@ from support import (
     wait_for,
 )
 
-from tandem.commands.demo import BASELINE, BASELINE_STEPS, STEPS
+from tandem.commands.demo import BASELINE, BASELINE_STEPS, STEPS, demo_config
 from tandem.commands.demo_report import NUM_SHOWN, write_demo_page
-from tandem.config.presets import preset_options
-from tandem.config.run import from_flat
+from tandem.config.variants import VARIANTS
 from tandem.data.synthetic import MODES, write_dataset
 
 
 def assert_coverage_is_sane(path: Path) -> None:
     measured = json.loads(path.read_text())
-    assert set(measured) == {"bicyclegan", "baseline"}
+    assert set(measured) == {"bicyclegan", "pix2pix-noise"}
     for coverage in measured.values():
         assert 0 <= coverage["covered"] <= coverage["num_modes"] == len(MODES)
         assert coverage["num_samples"] == 16
@@ -42,15 +41,15 @@ def test_the_page_of_tiny_models(tmp_path: Path) -> None:
     """The page, its pictures and its numbers, of models that have learnt nothing yet."""
     data = write_dataset(tmp_path / "data", size=32, num_train=4, num_val=0, num_test=4)
     train(data, tmp_path / "bicyclegan", steps=2)
-    train(data, tmp_path / "baseline", steps=1, **BASELINE)
-    page = write_demo_page(tmp_path, data, seed=0, device="cpu")
+    train(data, tmp_path / BASELINE, steps=1, **VARIANTS[BASELINE].options)
+    page = write_demo_page(tmp_path, data, ["bicyclegan", BASELINE], seed=0, device="cpu")
     assert page == tmp_path / "index.html"
     assert_page_is_whole(page, least=4 * (2 + 8 + 1))
     assert tmp_path / "bicyclegan" / "index.html" in references_of(page)
     assert_coverage_is_sane(tmp_path / "coverage.json")
     text = page.read_text()
     assert "after 2 steps on 4 generated pairs" in text
-    assert "without a latent" in text
+    assert "pix2pix with noise (1 steps) shows" in text
     gifs = sorted((tmp_path / "images").glob("*.gif"))
     assert [gif.name for gif in gifs] == [f"0000{number}.gif" for number in (1, 2, 3, 4)]
     with Image.open(gifs[0]) as gif:
@@ -61,8 +60,8 @@ def test_the_page_of_tiny_models(tmp_path: Path) -> None:
 
 def test_the_demo_is_bounded_in_steps() -> None:
     """Both configurations are valid, and differ in what makes the baseline one only."""
-    common = preset_options("demo")
-    ours, theirs = from_flat(common | {"steps": STEPS}), from_flat(common | BASELINE | {"steps": BASELINE_STEPS})
+    ours = demo_config("bicyclegan", STEPS, seed=0, device="cpu")
+    theirs = demo_config(BASELINE, BASELINE_STEPS, seed=0, device="cpu")
     assert ours.total_steps(2000) == STEPS
     assert ours.data == theirs.data
     assert theirs.objective.has_encoded_branch is False
@@ -73,6 +72,7 @@ def test_the_demo_is_bounded_in_steps() -> None:
     [
         (["--steps", "0"], "--steps must be at least 1, not 0"),
         (["--device", "cuda:99"], "--device cuda:99: this machine does not have it"),
+        (["--compare", "cvae"], "--compare cvae: must be among cvae-gan, cvae-gan++"),
         (["--stpes", "3"], "there is no option --stpes. Did you mean --steps?"),
     ],
 )
@@ -99,7 +99,7 @@ def test_the_whole_demo(tmp_path: Path) -> None:
     assert finished.status == 0, finished.err
     assert f"open {out.resolve() / 'index.html'}" in finished.err
     assert state_of(out / "bicyclegan")[1]["step"] == 6
-    assert state_of(out / "baseline")[1]["step"] == 4
+    assert state_of(out / BASELINE)[1]["step"] == 4
     assert_page_is_whole(out / "index.html", least=NUM_SHOWN * 11)
     assert_coverage_is_sane(out / "coverage.json")
     before = (out / "coverage.json").read_bytes()

@@ -1,8 +1,8 @@
 """``tandem demo``: from nothing to a page that shows what a multimodal model does, measured.
 
-Draws the demo dataset, trains a small BicycleGAN on it and, as a baseline, the same generator without a working latent
-code (pix2pix with noise: adversarial loss and L1 to the truth, no encoder), samples both and counts which of the known
-modes appear. Every part continues where it was interrupted.
+Draws the demo dataset, trains a small BicycleGAN on it and others to compare it with (by default pix2pix with noise,
+the same generator without a working latent code), samples all of them and counts which of the known modes appear. Every
+part continues where it was interrupted.
 """
 
 import logging
@@ -12,19 +12,14 @@ from pathlib import Path
 from tandem.commands.parser import make_parser, parse
 from tandem.config.presets import preset_options
 from tandem.config.run import RunConfig, from_flat
+from tandem.config.variants import VARIANTS
+from tandem.errors import ConfigError, nearest
 
+OURS = "bicyclegan"
+BASELINE = "pix2pix-noise"
 STEPS = 2000
 BASELINE_STEPS = 500
 NUM_PAIRS = 2000
-BASELINE = {
-    "lambda_gan": 0.0,
-    "lambda_l1": 0.0,
-    "lambda_kl": 0.0,
-    "lambda_z": 0.0,
-    "latent_trains_encoder": False,
-    "lambda_l1_random": 10.0,
-}
-"""What turns BicycleGAN into pix2pix with noise: one fake from a random code, judged, and held against the truth."""
 SIGNAL_STATUS = 128
 
 log = logging.getLogger(__name__)
@@ -35,16 +30,31 @@ def main(arguments: Sequence[str]) -> int:
     parser = make_parser("demo", "Draw a dataset, train on it, sample and measure; writes OUT/index.html.")
     parser.add_argument("--out", default="runs/demo", help="folder for everything")
     parser.add_argument("--steps", type=int, default=STEPS, help="training steps of the BicycleGAN")
-    parser.add_argument("--baseline-steps", type=int, default=BASELINE_STEPS, help="training steps of the baseline")
+    parser.add_argument("--baseline-steps", type=int, default=BASELINE_STEPS, help="training steps of each other model")
+    parser.add_argument(
+        "--compare", default=BASELINE, help=f"other models, with commas between: {', '.join(_comparable())}"
+    )
     parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     args = parse(parser, arguments)
-    common = preset_options("demo") | {"seed": args.seed, "device": args.device}
-    runs = {
-        "bicyclegan": from_flat(common | _length(args.steps, common["batch_size"])),
-        "baseline": from_flat(common | _length(args.baseline_steps, common["batch_size"]) | BASELINE),
-    }
+    runs = {OURS: demo_config(OURS, args.steps, seed=args.seed, device=args.device)}
+    for name in filter(None, args.compare.split(",")):
+        if name not in _comparable():
+            known = _comparable()
+            raise ConfigError(f"--compare {name}: must be among {', '.join(known)}.{nearest(name, known)}")
+        runs[name] = demo_config(name, args.baseline_steps, seed=args.seed, device=args.device)
     return _run(Path(args.out), runs, seed=args.seed, device=args.device)
+
+
+def demo_config(name: str, steps: int, *, seed: int, device: str) -> RunConfig:
+    """The demo's preset for BicycleGAN or one of its ablations."""
+    common = preset_options("demo") | {"seed": seed, "device": device}
+    variant = dict(VARIANTS[name].options) if name != OURS else {}
+    return from_flat(common | _length(steps, common["batch_size"]) | variant)
+
+
+def _comparable() -> list[str]:
+    return [name for name, variant in VARIANTS.items() if variant.method == OURS]
 
 
 def _length(steps: int, batch_size: int) -> dict[str, object]:
@@ -75,6 +85,6 @@ def _run(out: Path, runs: dict[str, RunConfig], *, seed: int, device: str) -> in
         result = train(config, data, out / name)
         if result.stopped_by is not None:
             return SIGNAL_STATUS + result.stopped_by
-    page = write_demo_page(out, data, seed=seed, device=device)
+    page = write_demo_page(out, data, list(runs), seed=seed, device=device)
     log.info("\nThe demo is ready: open %s", page.resolve())
     return 0

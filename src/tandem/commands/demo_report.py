@@ -1,7 +1,8 @@
-"""The demo's page: samples of both models, and the measured mode coverage of each."""
+"""The demo's page: samples of the models, and the measured mode coverage of each."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tandem.report.grid import image_grid, save_image
 from tandem.report.progress import TaskProgress
 
 SPLIT = "test"
+TITLES = {"bicyclegan": "BicycleGAN", "pix2pix-noise": "pix2pix with noise"}
 NUM_SHOWN = 8
 NUM_SAMPLES = 12
 NUM_FRAMES = 12
@@ -28,11 +30,24 @@ COVERAGE_SAMPLES = 16
 SCALE = 2
 """Enlargement of pictures: 64 px are too small to see."""
 
+log = logging.getLogger(__name__)
 
-def write_demo_page(out: Path, data: Path, *, seed: int, device: str) -> Path:
-    """Sample both models of the demo in `out`, measure their coverage and write ``index.html``; returns its path."""
+
+def write_demo_page(out: Path, data: Path, names: Sequence[str], *, seed: int, device: str) -> Path:
+    """Sample the models of the demo, measure their coverage and write ``index.html``.
+
+    Args:
+        out: The demo's folder; each model is in the folder of its name.
+        data: The demo dataset.
+        names: The models; the first one is shown in full, the second one beside it.
+        seed: Decides the codes.
+        device: Where the models run.
+
+    Returns:
+        The page's path.
+    """
     info = load_dataset_info(data)
-    models = {name: load(out / name, device=device) for name in ("bicyclegan", "baseline")}
+    models = {name: load(out / name, device=device) for name in names}
     jobs = split_jobs(find_splits(data)[SPLIT])
     with TaskProgress("measuring mode coverage", len(jobs) * len(models), "inputs") as progress:
         measured = {name: _measure(model, info, seed=seed, progress=progress) for name, model in models.items()}
@@ -45,6 +60,8 @@ def write_demo_page(out: Path, data: Path, *, seed: int, device: str) -> Path:
     atomic_write_text(out / "coverage.json", _as_json(measured))
     page = out / "index.html"
     atomic_write_text(page, demo_page(_view(measured, groups, models)))
+    for name, one in measured.items():
+        log.info("%s (%d steps): %s", name, models[name].manifest.training["steps"], one.coverage.describe())
     return page
 
 
@@ -73,10 +90,11 @@ def _one_of_each_kind(info: DemoInfo, jobs: list[Job]) -> list[Job]:
 def _write_group(
     out: Path, job: Job, models: Mapping[str, Translator], *, references: list[Job], seed: int
 ) -> DemoGroup:
-    model = models["bicyclegan"]
+    model, *others = models.values()
     drawing, truth = job.read(model)
     assert truth is not None, "jobs of the demo dataset are pairs"
-    samples = {name: one(drawing, NUM_SAMPLES, seed=seed, output="array") for name, one in models.items()}
+    samples = model(drawing, NUM_SAMPLES, seed=seed, output="array")
+    baseline = others[0](drawing, NUM_SAMPLES, seed=seed, output="array") if others else []
     start, end = model.sample_z(2, seed=seed)
     way = model(drawing, z=interpolate_spherical(start, end, np.linspace(0, 1, NUM_FRAMES)), output="array")
     save_image(image_grid([list(way)], scale=SCALE), out / "images" / f"{job.name}_interpolation.png")
@@ -93,8 +111,8 @@ def _write_group(
         name=job.name,
         drawing=_save(out, f"{job.name}_drawing", drawing),
         truth=_save(out, f"{job.name}_truth", truth),
-        samples=[_save(out, f"{job.name}_sample_{i:02d}", s) for i, s in enumerate(samples["bicyclegan"], 1)],
-        baseline_samples=[_save(out, f"{job.name}_baseline_{i:02d}", s) for i, s in enumerate(samples["baseline"], 1)],
+        samples=[_save(out, f"{job.name}_sample_{i:02d}", s) for i, s in enumerate(samples, 1)],
+        baseline_samples=[_save(out, f"{job.name}_baseline_{i:02d}", s) for i, s in enumerate(baseline, 1)],
         strip=f"images/{job.name}_interpolation.png",
         animation=f"images/{job.name}.gif",
         styled=styled,
@@ -113,39 +131,48 @@ def _large(picture: np.ndarray) -> np.ndarray:
 def _view(
     measured: Mapping[str, MeasuredCoverage], groups: list[DemoGroup], models: Mapping[str, Translator]
 ) -> DemoView:
-    ours, theirs = (measured[name].coverage for name in ("bicyclegan", "baseline"))
-    names = [mode.name.split()[0] for mode in MODES]  # the colours
+    ours, *others = measured
+    coverage = measured[ours].coverage
     steps = {name: model.manifest.training["steps"] for name, model in models.items()}
-    num_pairs = models["bicyclegan"].manifest.training["num_pairs"]
-    shares = {"true": mode_weights(), "BicycleGAN": ours.frequencies, "without a latent": theirs.frequencies}
-    frequencies = {series: dict(zip(names, map(float, values), strict=True)) for series, values in shares.items()}
-    for series, missing in zip(frequencies, (0.0, ours.unassigned, theirs.unassigned), strict=True):
-        frequencies[series]["no mode"] = missing
+    num_pairs = models[ours].manifest.training["num_pairs"]
+    told = [
+        f"{TITLES.get(name, name)} ({steps[name]} steps) shows {measured[name].coverage.describe()}" for name in others
+    ]
     return DemoView(
         headline="One drawing, many plausible objects",
-        subtitle=f"A small BicycleGAN after {steps['bicyclegan']} steps on {num_pairs} generated pairs. The colour of "
+        subtitle=f"A small BicycleGAN after {steps[ours]} steps on {num_pairs} generated pairs. The colour of "
         "each training picture was drawn from eight known modes, independently of the drawing, so that diversity can "
         "be counted.",
-        summary=f"Measured on the test drawings: BicycleGAN shows {ours.describe()}. The same generator trained "
-        f"without a working latent (pix2pix with noise, {steps['baseline']} steps) shows {theirs.describe()}.",
+        summary=f"Measured on the test drawings: BicycleGAN shows {coverage.describe()}. {'. '.join(told)}.",
         figures=[
-            ("BicycleGAN", f"{ours.covered:.1f} of {ours.num_modes}", f"modes among {ours.num_samples} samples"),
-            ("Without a latent", f"{theirs.covered:.1f} of {theirs.num_modes}", "the same count"),
-            ("Ideal sampler", f"{ours.expected:.1f} of {ours.num_modes}", "closed form"),
+            *(
+                (TITLES.get(name, name), f"{one.coverage.covered:.1f} of {coverage.num_modes}", f"{steps[name]} steps")
+                for name, one in measured.items()
+            ),
+            ("Ideal sampler", f"{coverage.expected:.1f} of {coverage.num_modes}", "closed form"),
         ],
-        frequencies=frequencies,
+        frequencies=_frequencies(measured),
         groups=groups,
-        training_page="bicyclegan/index.html",
+        training_page=f"{ours}/index.html",
         next_steps=[
             ("Train on your own pairs", "tandem train DATA --out runs/mine --size 256"),
             (
                 "Use the model from Python",
-                'import tandem\n\ntranslator = tandem.load("runs/demo/bicyclegan")\n'
+                f'import tandem\n\ntranslator = tandem.load("runs/demo/{ours}")\n'
                 'images = translator("drawing.png", num_samples=5, seed=0)',
             ),
-            ("More samples", "tandem sample runs/demo/bicyclegan runs/demo/data --out samples --num-samples 10"),
+            ("More samples", f"tandem sample runs/demo/{ours} runs/demo/data --out samples --num-samples 10"),
         ],
     )
+
+
+def _frequencies(measured: Mapping[str, MeasuredCoverage]) -> dict[str, dict[str, float]]:
+    """Of the data and of each model the share of every mode, and of samples that show none."""
+    names = [mode.name.split()[0] for mode in MODES]  # the colours
+    shares: dict[str, Sequence[float]] = {"true": [*mode_weights(), 0.0]}
+    for name, one in measured.items():
+        shares[TITLES.get(name, name)] = [*one.coverage.frequencies, one.coverage.unassigned]
+    return {title: dict(zip([*names, "no mode"], map(float, values), strict=True)) for title, values in shares.items()}
 
 
 def _as_json(measured: Mapping[str, MeasuredCoverage]) -> str:

@@ -110,7 +110,7 @@ def _group(group: DemoGroup) -> str:
             pairs.append(figure(output, f"{name} in the style of reference {index}", "its style, this drawing"))
         parts.append(block("row", pairs))
     if group.baseline_samples:
-        title = "The same without a working latent"
+        title = "The first of the other models"
         parts.append(_samples(name, title, "baseline sample", group.baseline_samples))
     return section(name, "".join(parts))
 
