@@ -1,4 +1,4 @@
-"""``tandem data demo OUT`` and ``tandem data check DATA``."""
+"""``tandem data demo OUT`` and ``tandem data check DATA``; ``data download`` has a module of its own."""
 
 import logging
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from tandem.commands import data_download
 from tandem.commands.parser import make_parser, nearest, parse
 from tandem.data.check import check_pairs
 from tandem.data.discover import find_splits
@@ -15,12 +16,12 @@ from tandem.report.progress import TaskProgress
 
 log = logging.getLogger(__name__)
 
-USAGE = "usage: tandem data demo OUT [options] | tandem data check DATA [options] (--help says more)"
+USAGE = "usage: tandem data demo OUT | data check DATA | data download NAME [options] (--help says more)"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Dispatch to `demo` or `check`."""
-    actions = {"demo": _demo, "check": _check}
+    """Dispatch to `demo`, `check` or `download`."""
+    actions = {"demo": _demo, "check": _check, "download": data_download.main}
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(USAGE + "\n")
         return 0 if arguments else 2
