@@ -12,7 +12,7 @@ COMMANDS = {
     "train": ("tandem.commands.train", "train a model on a folder of image pairs, or continue a run"),
     "sample": ("tandem.commands.sample", "translate images: random, interpolated, encoded or in a reference's style"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
-    "data": ("tandem.commands.data", "draw the demo dataset, or check a dataset"),
+    "data": ("tandem.commands.data", "draw the demo dataset, check a dataset, or download a published one"),
     "demo": ("tandem.commands.demo", "draw, train, sample and measure the demo in one go"),
     "bench": ("tandem.commands.bench", "measure training step, memory and sampling on this machine"),
 }

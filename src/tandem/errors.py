@@ -20,6 +20,10 @@ class DataError(TandemError, ValueError):
     """Images that are missing, unreadable or do not fit together."""
 
 
+class DownloadError(TandemError):
+    """A file that a server does not hand out, or not as it was announced."""
+
+
 class CheckpointError(TandemError, ValueError):
     """A training state that cannot be read or does not belong to this run."""
 

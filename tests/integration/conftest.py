@@ -1,10 +1,13 @@
 """Data and finished runs that several integration tests only read."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from file_server import FileServer, packed
 from support import train
 
+from tandem.data.download.catalogue import CATALOGUE
 from tandem.data.synthetic import write_dataset
 
 STEPS = 10
@@ -30,3 +33,18 @@ def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("model") / "run"
     train(data, out, steps=30, learning_rate=0.02, snapshot_every=100, ema_halflife_images=0, latent_dim=3)
     return out
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
+    """An HTTP server on this machine, and a working folder that is empty."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    with FileServer().running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def facades() -> bytes:
+    """An archive with as many pairs as that of the façades."""
+    return packed(CATALOGUE["pix2pix/facades"])

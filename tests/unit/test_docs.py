@@ -13,10 +13,16 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 
 import tandem
+from tandem.checkpoint.bundle import save_bundle
+from tandem.checkpoint.manifest import Manifest, Preprocessing
 from tandem.cli import COMMANDS, main
+from tandem.config.architecture import ResNetSpec
 from tandem.config.options import flag
-from tandem.config.presets import PRESETS, Preset
+from tandem.config.preset_tables import Preset
+from tandem.config.presets import PRESETS
+from tandem.config.run import METHODS
 from tandem.data.synthetic import write_dataset
+from tandem.networks.build import build_network
 from tandem.training.trainer import MAY_CHANGE_ON_RESUME
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +32,7 @@ TEXTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 }
-COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + ["data demo", "data check"]
+COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + ["data demo", "data check", "data download"]
 README, GUIDE, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/guide.md", "docs/architecture.md"))
 
 
@@ -118,15 +124,30 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ArgumentParser, "parse_args", stop)
 
 
+def make_cyclegan(folder: Path) -> None:
+    spec = ResNetSpec(in_channels=3, out_channels=3, filters=2, blocks=1)
+    manifest = Manifest(
+        tandem_version="0",
+        method="cyclegan",
+        networks={"gen_ab": spec, "gen_ba": spec},
+        preprocessing=Preprocessing(size=(16, 16), direction="AtoB", input_channels=3, output_channels=3),
+    )
+    save_bundle(folder, manifest, {name: build_network(spec) for name in manifest.networks})
+
+
 @pytest.fixture
 def world(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the examples name."""
     make_bundle("runs/shoes/model")
-    (tmp_path / "drawings").mkdir()
-    for name in ("drawing", "other", "reference", "drawings/1"):
+    make_cyclegan(tmp_path / "runs" / "horses" / "model")
+    for folder in ("drawings", "horses", "zebras", "photos"):
+        (tmp_path / folder).mkdir()
+    pictures = ("drawing", "other", "reference", "drawings/1", "horse", "zebra", "horses/1", "zebras/2", "photos/3")
+    for name in pictures:
         Image.new("RGB", (16, 16), (200, 60, 10)).save(tmp_path / f"{name}.png")
     for name in ("DATA", "datasets/demo"):
         write_dataset(tmp_path / name, size=16, num_train=2, num_val=1, num_test=2)
+    write_dataset(tmp_path / "UNPAIRED", size=16, num_train=2, num_val=1, num_test=2, layout="unpaired")
     (tmp_path / "codes.json").write_text("[[0, 0], [1, -1]]")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -144,7 +165,7 @@ def test_commands_parse(name: str, arguments: tuple[str, ...], capsys: pytest.Ca
 @pytest.mark.parametrize("arguments", [arguments for _, arguments in COMMAND_LINES if arguments[0] == "train"])
 def test_training_options_fit_together(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--print-config"]) == 0
-    assert yaml.safe_load(capsys.readouterr().out)["method"] == "bicyclegan"
+    assert yaml.safe_load(capsys.readouterr().out)["method"] in METHODS
 
 
 @pytest.mark.usefixtures("world")
@@ -167,7 +188,8 @@ def options_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
 
 
 def test_options_exist_and_none_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    known = {name: options_of(name, capsys) for name in COMMAND_NAMES}
+    names = [*COMMAND_NAMES, *(f"train --method {method}" for method in METHODS)]
+    known = {name: options_of(name, capsys) for name in names}
     assert {"--lambda-kl", "--no-flip"} <= known["train"]
     assert known["sample"] >= {"--fit", "--help"}
     everything = set().union(*known.values(), {"--version"})
@@ -188,19 +210,26 @@ def test_make_targets_exist() -> None:
     assert named <= targets
 
 
-def preset_row(preset: Preset) -> str:
+def preset_cells(preset: Preset) -> list[str]:
+    """The row of a preset but for its length."""
+
     def spelled(name: str, value: Any) -> str:
         if isinstance(value, bool):
             return flag(name) if value else flag(f"no_{name}")
         return f"{flag(name)} {value}"
 
     sets = " ".join(spelled(name, value) for name, value in preset.options.items() if name != "size")
-    return f"| `{preset.name}` | {preset.source} | {preset.data} | {preset.options['size']} | `{sets}` |"
+    names = [f"`{preset.name}`", preset.method, preset.source, preset.data, str(preset.options["size"])]
+    return [*names, f"`{sets}`"]
 
 
 def test_table_of_presets_is_that_of_the_code() -> None:
-    rows = [line for line in section(README, "Presets").splitlines() if line.startswith("| `")]
-    assert rows == [preset_row(preset) for preset in PRESETS.values()]
+    rows = [line for line in TEXTS["docs/presets.md"].splitlines() if line.startswith("| `")]
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    assert [[*row[:5], row[6]] for row in cells] == [preset_cells(preset) for preset in PRESETS.values()]
+    lengths = {row[0].strip("`"): row[5] for row in cells}
+    assert lengths["horse2zebra"] == "200 epochs of 1,334 images, 266,800 steps"  # A has 1067 images, B 1334
+    assert lengths["facades"] == "400 epochs of 400 images, 80,000 steps"
 
 
 def test_what_may_change_on_resume_is_that_of_the_code() -> None:
@@ -265,6 +294,6 @@ def test_citation_and_changelog_name_this_version() -> None:
     assert citation["version"] == tandem.__version__
     assert citation["license"] in (ROOT / "LICENSE").read_text(encoding="utf-8")
     papers = {paper["url"].rpartition("/")[2]: len(paper["authors"]) for paper in citation["references"]}
-    assert papers == {"1711.11586": 7, "1611.07004": 4, "1703.10593": 4}
+    assert papers == {"1711.11586": 7, "1611.07004": 4, "1703.10593": 4, "2007.15651": 4, "1903.05628": 5}
     assert all(f"arxiv.org/abs/{paper}" in README for paper in papers)
     assert f"## [{tandem.__version__}]" in TEXTS["CHANGELOG.md"]

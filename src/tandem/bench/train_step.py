@@ -15,6 +15,7 @@ from tandem.bench.published import PublishedStep
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.objectives.build import build_objective
+from tandem.objectives.phase import Objective
 from tandem.training.device import image_layout, peak_memory_mb
 from tandem.training.optimizers import make_adam
 from tandem.training.step import train_step
@@ -32,7 +33,7 @@ def bench_config(*, size: int, batch_size: int, filters: int) -> RunConfig:
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
     """One step of `variant` as a function without arguments, with networks and images of its own."""
     objective = build_objective(config)
-    batch = _random_batch(config, device)
+    batch = _random_batch(config, objective, device)
     training = config.training
     lr, betas = training.learning_rate, (training.beta1, training.beta2)
     if variant == "published":
@@ -51,18 +52,15 @@ def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Call
     return lambda: train_step(objective, optimizers, laid_out)
 
 
-def _random_batch(config: RunConfig, device: torch.device) -> dict[str, Tensor]:
+def _random_batch(config: RunConfig, objective: Objective, device: torch.device) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     n, (h, w) = config.training.batch_size, config.data.crop_size
-    latent = (n // 2, config.objective.latent_dim)
-    batch = {
+    images = {
         "a": torch.rand(n, config.data.input_channels, h, w, generator=generator) * 2 - 1,
         "b": torch.rand(n, config.data.output_channels, h, w, generator=generator) * 2 - 1,
-        "eps": torch.randn(latent, generator=generator),
-        "z_random": torch.randn(latent, generator=generator),
-        "mix": torch.rand(n // 2, generator=generator),
     }
-    return {name: tensor.to(device) for name, tensor in batch.items()}
+    batch = images | objective.draw(config.training.seed, range(n))
+    return {name: tensor.to(device) if tensor.is_floating_point() else tensor for name, tensor in batch.items()}
 
 
 def main(arguments: list[str]) -> None:

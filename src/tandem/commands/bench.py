@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tandem.commands.parser import make_parser, parse
+from tandem.commands.presets import num_images
+from tandem.config.preset_tables import Preset
+from tandem.config.presets import find_preset, preset_options
+from tandem.config.run import from_flat
+from tandem.report.text import count, duration
 from tandem.version import __version__
 
 log = logging.getLogger(__name__)
@@ -23,10 +28,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--size", type=int, default=256, help="side of the images")
     parser.add_argument("--batch-size", type=int, default=2, help="pairs per step")
     parser.add_argument("--filters", type=int, default=64, help="width of all networks; 64 is the published one")
+    parser.add_argument("--preset", help="measure the training step of this preset instead, and say how long it takes")
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print JSON to standard output")
     args = parse(parser, arguments)
+    if args.preset is not None:
+        report = _measure_preset(find_preset(args.preset), rounds=args.rounds, device_name=args.device)
+        sys.stdout.write(json.dumps(report, indent=2) + "\n" if args.json else _preset_text(report))
+        return 0
     report = _measure(
         size=args.size, batch_size=args.batch_size, filters=args.filters, rounds=args.rounds, device_name=args.device
     )
@@ -73,6 +83,43 @@ def _measure(*, size: int, batch_size: int, filters: int, rounds: int, device_na
             name: timing.median / int(name.removeprefix("batch_")) for name, timing in sampled.items()
         },
     }
+
+
+def _measure_preset(preset: Preset, *, rounds: int, device_name: str) -> dict[str, Any]:
+    import torch  # noqa: PLC0415  (start-up time)
+
+    from tandem.bench.measure import time_in_turn  # noqa: PLC0415
+    from tandem.bench.train_step import make_step  # noqa: PLC0415
+    from tandem.networks.device import choose_device  # noqa: PLC0415
+    from tandem.report.progress import TaskProgress  # noqa: PLC0415
+
+    device = choose_device(device_name)
+    config = from_flat(preset_options(preset.name))
+    with TaskProgress("training step", None, "rounds") as progress:
+        steps = {preset.name: make_step("tandem", config, device)}
+        timed = time_in_turn(steps, rounds=rounds, warmup=2, device=device, on_round=progress.callback)
+    seconds = timed[preset.name].median
+    images = num_images(preset)
+    total = None if images is None or not preset.options.get("lr_decay_epochs") else config.total_steps(images)
+    return {
+        "tandem": __version__,
+        "torch": torch.__version__,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "preset": preset.name,
+        "rounds": rounds,
+        "train_step_seconds": seconds,
+        "steps": total,
+        "total_seconds": None if total is None else total * seconds,
+    }
+
+
+def _preset_text(report: dict[str, Any]) -> str:
+    where = f"{report['device']} ({report['threads']} threads), torch {report['torch']}"
+    line = f"{report['preset']}: {report['train_step_seconds']:.3f} s a step on {where}, median of {report['rounds']}"
+    if report["steps"] is None:
+        return line + "\n"
+    return f"{line}; the whole recipe, {count(report['steps'])} steps: {duration(report['total_seconds'])}\n"
 
 
 def _text(report: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""``tandem presets``: what there is and what each one sets."""
+"""``tandem presets``: what there is, what it is for, how long it takes, and what each one sets."""
 
 import shutil
 import sys
@@ -10,7 +10,10 @@ from tandem.commands.parser import make_parser, parse
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
-from tandem.config.presets import PRESETS
+from tandem.config.presets import PRESETS, preset_options
+from tandem.config.run import from_flat
+from tandem.data.download.catalogue import find
+from tandem.report.text import count
 
 INDENT = "    "
 NO_BREAK = "\0"
@@ -18,12 +21,51 @@ NO_BREAK = "\0"
 
 def main(arguments: Sequence[str]) -> int:
     """Print every preset with its options, as they are written on the command line."""
-    parse(make_parser("presets", "List the presets and what they set."), arguments)
+    parser = make_parser("presets", "List the presets: paper, data, size, length, expected time, and what they set.")
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/presets.md")
+    args = parse(parser, arguments)
+    if args.markdown:
+        sys.stdout.write(markdown())
+        return 0
     width = shutil.get_terminal_size().columns
     for preset in PRESETS.values():
-        sys.stdout.write(f"{preset.name}: {preset.data} ({preset.source})\n{_wrapped(preset, width)}\n\n")
-    sys.stdout.write("Options given beside --preset win over it.\n")
+        sys.stdout.write(f"{preset.name}: {preset.data} ({preset.source}); {length(preset)}\n")
+        sys.stdout.write(f"{_wrapped(preset, width)}\n\n")
+    sys.stdout.write(
+        "Options given beside --preset win over it. 'tandem bench --preset NAME' says how long one takes here.\n"
+    )
     return 0
+
+
+def markdown() -> str:
+    """The presets as a Markdown table."""
+    lines = ["| Preset | Method | From | Data | Size | Length | Sets |", "|---|---|---|---|---|---|---|"]
+    for preset in PRESETS.values():
+        sets = " ".join(_written(name, value) for name, value in preset.options.items() if name != "size")
+        cells = [f"`{preset.name}`", preset.method, preset.source, preset.data, str(preset.options["size"])]
+        lines.append(f"| {' | '.join([*cells, length(preset), f'`{sets}`'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def length(preset: Preset) -> str:
+    """Epochs, and where the number of images is known steps; for the published data, not for whatever is trained on."""
+    config = from_flat(preset_options(preset.name))
+    images = num_images(preset)
+    epochs = config.training.lr_constant_epochs + config.training.lr_decay_epochs
+    if not epochs:
+        return "as long as --steps says"
+    if images is None:
+        return f"{epochs} epochs"
+    return f"{epochs} epochs of {count(images)} images, {count(config.total_steps(images))} steps"
+
+
+def num_images(preset: Preset) -> int | None:
+    """Images of an epoch of the published data; None where there is none or its number is not known."""
+    if preset.dataset is None:
+        return None
+    folders = find(preset.dataset).folders
+    known = [number for name, number in folders.items() if name.startswith("train") and number is not None]
+    return max(known, default=None)
 
 
 def _wrapped(preset: Preset, width: int) -> str:

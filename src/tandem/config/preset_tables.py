@@ -121,7 +121,7 @@ def _tensorflow_bicyclegan() -> Iterator[Preset]:
                 "kl_reduction": "mean",
                 "lambda_kl": 0.01 / 8,
             }
-            source = f"the TensorFlow BicycleGAN, --task {task} --image_size {size}"
+            source = f"the TensorFlow BicycleGAN, task {task}, image_size {size}"
             options |= _schedule(8, 2) | ({"direction": direction} if direction != "AtoB" else {})
             yield _preset(f"tf-{task}-{size}", "bicyclegan", source, options, data=data, dataset=dataset)
 

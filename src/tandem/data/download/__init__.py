@@ -1,0 +1,1 @@
+"""Published datasets: what there is, getting the archive, checking and unpacking it."""
