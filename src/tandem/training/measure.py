@@ -89,7 +89,7 @@ def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
     record: dict[str, object] = {"cycle_a": cycle_a, "cycle_b": cycle_b}
     record |= {f"change_{name}": change for name, change in zip("ab", changes, strict=True) if change is not None}
     verdict = f"There and back, A comes out {cycle_a:.3f} from where it started and B {cycle_b:.3f} (mean of 2)."
-    columns = {"A": a, "A → B": fake_b, "A → B → A": rec_a, "B": b, "B → A": fake_a, "B → A → B": rec_b}
+    columns = {"A": a, "A to B": fake_b, "back to A": rec_a, "B": b, "B to A": fake_a, "back to B": rec_b}
     return Measurement(
         record | _verdict(verdict, changes),
         columns,
@@ -102,13 +102,13 @@ def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> Measurement:
     fake_b = _one_by_one(generator, a)
     change = _change(fake_b, a)
     record: dict[str, object] = {} if change is None else {"change_a": change}
-    columns = {"A": a, "A → B": fake_b}
+    columns = {"A": a, "A to B": fake_b}
     verdict = "There are no pairs and no way back, so no number says how good the translation is: look at it."
     score = None
     if a.shape[1] == b.shape[1]:
         kept = _one_by_one(generator, b)
         record["identity_b"] = _distance(kept, b)
-        columns |= {"B": b, "B → B": kept}
+        columns |= {"B": b, "B to B": kept}
     caption = "Each row is an image of A with its translation, then an image of B and what the generator makes of it."
     return Measurement(record | _verdict(verdict, [change]), columns, caption, score)
 
