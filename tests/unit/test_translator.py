@@ -54,6 +54,31 @@ def test_equals_the_network(make_bundle: MakeBundle) -> None:
 
 
 @pytest.mark.parametrize("fit", ["pad", "resize"])
+@pytest.mark.parametrize("channels", [(3, 3), (1, 3), (4, 2)])
+def test_frames_together_are_the_images_one_by_one(
+    make_bundle: MakeBundle, fit: Any, channels: tuple[int, int]
+) -> None:
+    """Each frame with its own code, at its own size, whatever channels they have."""
+    translator = load(make_bundle(channels=channels), device="cpu")
+    frames = np.stack([picture(13, 22, seed=seed) for seed in range(4)])
+    z = translator.sample_z(4, seed=1)
+    together = translator.translate_frames(frames, z, fit=fit)
+    assert together.shape == (4, 13, 22, channels[1])
+    alone = [translator(frame, z=code, fit=fit, output="array")[0] for frame, code in zip(frames, z, strict=True)]
+    assert np.abs(together.astype(int) - np.stack(alone)).max() <= 1
+    single = translator.translate_frames(frames[2:3], z[2:3], fit=fit)
+    assert np.array_equal(single[0], alone[2])
+
+
+def test_a_model_without_a_code(make_bundle: MakeBundle) -> None:
+    translator = load(make_bundle(with_encoder=False, generator={"latent_dim": 0, "injection": "none"}), device="cpu")
+    image = picture(16, 16)
+    one, other = translator(image, 2, output="array")
+    assert np.array_equal(one, other)
+    assert np.array_equal(translator.translate_frames(image[None], np.empty((1, 0), np.float32))[0], one)
+
+
+@pytest.mark.parametrize("fit", ["pad", "resize"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 3), (8, 8), (16, 16), (17, 40), (33, 9), (64, 1)])
 def test_any_size_comes_back(translator: Translator, fit: Any, height: int, width: int) -> None:
     assert translator(picture(height, width), 2, fit=fit, output="array").shape == (2, height, width, 3)

@@ -38,7 +38,8 @@ class TorchEngine:
         import torch  # noqa: PLC0415
 
         with torch.inference_mode():
-            image = self._networks["generator"](self._to_device(a), self._to_device(z))
+            code = self._to_device(z) if z.shape[1] else None
+            image = self._networks["generator"](self._to_device(a), code)
             return image.float().cpu().numpy()
 
     def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -96,6 +96,26 @@ class Translator:
             results.append(_as_output(fitted.restore(self._generate(fitted, one_codes)), output))
         return results if is_batch(image) else results[0]
 
+    def translate_frames(self, frames: np.ndarray, z: np.ndarray, *, fit: Fit = "pad") -> np.ndarray:
+        """Translate several frames of one size together, each into one output with a code of its own.
+
+        They run through the generator at once, so memory grows with them, and the last bits of an output may depend on
+        the other frames (see `max_batch`).
+
+        Args:
+            frames: ``(N, H, W, C)``, uint8, C from 1 to 4.
+            z: ``(N, latent_dim)``, float32.
+            fit: As for a call.
+
+        Returns:
+            ``(N, H, W, output channels)``, uint8.
+        """
+        channels = self.manifest.preprocessing.input_channels
+        fitted = [self._fit(to_input(frame, channels=channels), fit) for frame in frames]
+        outputs = self._engine.generate(np.stack([one.values for one in fitted]), z)
+        restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
+        return from_floats(np.concatenate(restored))
+
     def encode(self, image: Any) -> tuple[np.ndarray, np.ndarray]:
         """Encode an image of the output domain: the latent code of its style.
 
