@@ -1,4 +1,4 @@
-"""``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs."""
+"""``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs, or a clip into one file."""
 
 import json
 import logging
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.commands.parser import make_parser, parse
+from tandem.commands.sample_video import add_clip_options, find_clip, refuse_clip_options, sample_clip
 from tandem.data.images import read_size
 from tandem.errors import ConfigError
 from tandem.inference.gallery import sample_to_folder
@@ -25,8 +26,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and sample."""
     parser = make_parser("sample", "Translate images into many outputs; writes pictures, grids and a page.")
     parser.add_argument("model", help="folder of a run (runs/NAME) or of its bundle (runs/NAME/model)")
-    parser.add_argument("inputs", nargs="+", help="image files, folders of images, or a dataset folder")
-    parser.add_argument("--out", required=True, help="folder for everything that is written")
+    parser.add_argument("inputs", nargs="+", help="image files, folders of images, a dataset folder, or one clip")
+    parser.add_argument("--out", required=True, help="folder for everything that is written; of a clip, the file")
     parser.add_argument("--mode", type=Mode, default="random", help="where the codes come from")
     parser.add_argument("--num-samples", type=int, default=10, help="samples of each input; frames of an interpolation")
     parser.add_argument("--seed", type=int, default=0, help="decides the codes: the same seed gives the same pixels")
@@ -47,7 +48,11 @@ def main(arguments: Sequence[str]) -> int:
         help="format of single pictures",
     )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_clip_options(parser)
     args = parse(parser, arguments)
+    if (clip := find_clip(args.inputs)) is not None:
+        return sample_clip(parser, args, clip, None if args.z is None else _read_codes(Path(args.z)))
+    refuse_clip_options(args)
     options = SamplingOptions(
         mode=args.mode,
         num_samples=args.num_samples,
