@@ -194,6 +194,10 @@ def test_a_walk(model: Path, tmp_path: Path) -> None:
     z = translator.sample_z(2, seed=7)
     for index, code in ((0, z[0]), (5, z[1])):
         assert np.array_equal(shown[index][:, :, :3], as_gif(translator(still[0], z=code, output="array")[0]))
+    late = [730 + 100 * index for index in range(20)]
+    write_video(tmp_path / "late.mkv", still, times=late, time_base=Fraction(1, 1000), **LOSSLESS)
+    sample_clip(model, tmp_path / "late.mkv", tmp_path / "late.gif", *words)
+    assert all(map(np.array_equal, see_gif(tmp_path / "late.gif")[0], shown))
     codes = tmp_path / "z.json"
     codes.write_text(json.dumps(z.tolist()))
     sample_clip(model, clip, tmp_path / "again.gif", "--walk", "1", "--z", codes)

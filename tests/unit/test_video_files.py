@@ -93,6 +93,27 @@ def test_colours_survive(tmp_path: Path, size: tuple[int, int]) -> None:
         assert np.abs(frame.pixels.mean(axis=(0, 1)) - colour).max() < 4
 
 
+@pytest.mark.parametrize(("height", "red", "blue"), [(480, 0.299, 0.114), (720, 0.2126, 0.0722)])
+def test_colours_of_files_that_do_not_say_their_matrix(tmp_path: Path, height: int, red: float, blue: float) -> None:
+    """BT.601 below 720 lines, BT.709 from there on; Y, Cb and Cr by their definition, limited range."""
+    r, g, b = colour = np.array([200, 60, 30]) / 255
+    luma = red * r + (1 - red - blue) * g + blue * b
+    values = (16 + 219 * luma, 128 + 112 * (b - luma) / (1 - blue), 128 + 112 * (r - luma) / (1 - red))
+    planes = np.concatenate(
+        [
+            np.full(size, round(value), np.uint8)
+            for value, size in zip(values, (height * 32, *[height * 8] * 2), strict=True)
+        ]
+    ).reshape(height * 3 // 2, 32)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        video = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.options = 32, height, {"crf": "0"}
+        container.mux(video.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        container.mux(video.encode(None))
+    (frame,) = frames_of(tmp_path / "a.mkv")
+    assert np.abs(frame.pixels.mean(axis=(0, 1)) - 255 * colour).max() <= 2
+
+
 def test_compression_is_slight(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     smooth = rng.integers(0, 256, (6, 8, 3)).repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)
@@ -226,6 +247,18 @@ def test_too_large_frames(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mkv", [np.zeros((4336, 8192, 3), np.uint8)], codec="mjpeg", pixel_format="yuvj420p")
     with pytest.raises(DataError, match=f"too large: clips are read up to {MAX_FRAME_PIXELS} pixels a frame"):
         frames_of(tmp_path / "a.mkv")
+
+
+def test_cut_off_where_no_size_is_announced(tmp_path: Path) -> None:
+    """An MP4 whose data reach "to the end of the file" (size 0): the frame that is cut is noticed."""
+    path = write_video(tmp_path / "a.mp4", moving_frames(40), options={"movflags": "+faststart"})
+    data = path.read_bytes()
+    at = data.index(b"mdat") - 4
+    path.write_bytes(data[:at] + bytes(4) + data[at + 4 :])
+    assert len(frames_of(path)) == 40
+    path.write_bytes(path.read_bytes()[: -len(data) // 5])
+    with pytest.raises(DataError, match=r"damaged or cut off after \d+ frames"):
+        frames_of(path)
 
 
 def test_damage_in_the_middle(tmp_path: Path) -> None:
