@@ -10,7 +10,11 @@ from tandem.version import __version__
 
 COMMANDS = {
     "train": ("tandem.commands.train", "train a model on a folder of image pairs, or continue a run"),
-    "sample": ("tandem.commands.sample", "translate images: random, interpolated, encoded or in a reference's style"),
+    "sample": (
+        "tandem.commands.sample",
+        "translate images (random, interpolated, encoded, in a given style) or a clip",
+    ),
+    "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
     "data": ("tandem.commands.data", "draw the demo dataset, check a dataset, or download a published one"),
     "demo": ("tandem.commands.demo", "draw, train, sample and measure the demo in one go"),

@@ -1,5 +1,6 @@
 """Writing files so that a reader, or a crash, never sees half of one."""
 
+import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,12 @@ def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that a killed writer left in `folder`."""
     for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove the temporary files that killed writers of `path` left beside it, in a folder that is not ours alone."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 

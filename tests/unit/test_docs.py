@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 
 import tandem
+from clips import moving_frames, write_gif, write_video
 from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest, Preprocessing
 from tandem.cli import COMMANDS, main
@@ -149,6 +150,8 @@ def world(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.
         write_dataset(tmp_path / name, size=16, num_train=2, num_val=1, num_test=2)
     write_dataset(tmp_path / "UNPAIRED", size=16, num_train=2, num_val=1, num_test=2, layout="unpaired")
     (tmp_path / "codes.json").write_text("[[0, 0], [1, -1]]")
+    write_video(tmp_path / "clip.mp4", moving_frames(3))
+    write_gif(tmp_path / "anim.gif", [Image.fromarray(frame) for frame in moving_frames(3)], 100)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -174,7 +177,8 @@ def test_sampling_and_checking_work_as_shown(arguments: tuple[str, ...]) -> None
     device = ["--device", "cpu"] if arguments[0] == "sample" and "--device" not in arguments else []
     assert main([*arguments, *device]) == 0
     if arguments[0] == "sample":
-        assert (Path(arguments[arguments.index("--out") + 1]) / "index.html").is_file()
+        out = Path(arguments[arguments.index("--out") + 1])
+        assert (out if out.suffix in {".mp4", ".mkv", ".gif"} else out / "index.html").is_file()
 
 
 def options_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:

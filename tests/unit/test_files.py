@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.files import atomic_replace, atomic_write_bytes, atomic_write_text, remove_leftovers
+from tandem.files import atomic_replace, atomic_write_bytes, atomic_write_text, remove_leftovers, remove_leftovers_of
 
 
 def names(folder: Path) -> list[str]:
@@ -71,3 +71,15 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
 def test_removing_leftovers_of_no_folder_does_nothing(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "nothing")
     assert names(tmp_path) == []
+
+
+def test_leftovers_of_one_file(tmp_path: Path) -> None:
+    """Of names with the signs of patterns too; everything else in the folder is somebody else's."""
+    theirs = [".y.mp4.7.tmp", ".x.mp4", "x.mp4.7.tmp", ".xx.mp4.7.tmp", ".[x].mp4.1.tmp"]
+    for name in [*theirs, "x.mp4", ".x.mp4.7.tmp", ".x.mp4.1234.tmp"]:
+        (tmp_path / name).touch()
+    remove_leftovers_of(tmp_path / "x.mp4")
+    assert names(tmp_path) == sorted([*theirs, "x.mp4"])
+    remove_leftovers_of(tmp_path / "[x].mp4")
+    assert names(tmp_path) == sorted([*theirs[:-1], "x.mp4"])
+    remove_leftovers_of(tmp_path / "none" / "x.mp4")

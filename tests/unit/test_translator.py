@@ -1,5 +1,6 @@
 """The Python interface to a model: sizes, codes, batches, kinds of images, errors."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,48 @@ def test_equals_the_network(make_bundle: MakeBundle) -> None:
     assert np.abs(array.astype(int) - rounded).max() <= 1
     pictures = load(folder, device="cpu")(image, z=z)
     assert all(np.array_equal(np.asarray(one), other) for one, other in zip(pictures, array, strict=True))
+
+
+@pytest.mark.parametrize("fit", ["pad", "resize"])
+@pytest.mark.parametrize("channels", [(3, 3), (1, 3), (4, 2)])
+def test_frames_together_are_the_images_one_by_one(
+    make_bundle: MakeBundle, fit: Any, channels: tuple[int, int]
+) -> None:
+    """Each frame with its own code, at its own size, whatever channels they have."""
+    translator = load(make_bundle(channels=channels), device="cpu")
+    frames = np.stack([picture(13, 22, seed=seed) for seed in range(4)])
+    z = translator.sample_z(4, seed=1)
+    together = translator.translate_frames(frames, z, fit=fit)
+    assert together.shape == (4, 13, 22, channels[1])
+    alone = [translator(frame, z=code, fit=fit, output="array")[0] for frame, code in zip(frames, z, strict=True)]
+    assert np.abs(together.astype(int) - np.stack(alone)).max() <= 1
+    single = translator.translate_frames(frames[2:3], z[2:3], fit=fit)
+    assert np.array_equal(single[0], alone[2])
+
+
+def test_a_model_without_a_code(make_bundle: MakeBundle) -> None:
+    translator = load(make_bundle(with_encoder=False, generator={"latent_dim": 0, "injection": "none"}), device="cpu")
+    image = picture(16, 16)
+    (one,) = translator(image, output="array")
+    assert np.array_equal(translator.translate_frames(image[None], np.empty((1, 0), np.float32))[0], one)
+    with pytest.raises(ConfigError, match="gives one output for an input"):
+        translator(image, 2)
+
+
+def test_frames_share_one_dropout(make_bundle: MakeBundle) -> None:
+    """With dropout as noise equal frames have equal outputs, however many go together; another seed, others."""
+    options = {"latent_dim": 0, "injection": "none", "depth": 6, "dropout": True}
+    folder = make_bundle(with_encoder=False, generator=options, size=(64, 64))
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(manifest | {"samples_with_noise": True}))
+    translator = load(folder, device="cpu")
+    frames, none = np.stack([picture(64, 64)] * 3), np.empty((3, 0), np.float32)
+    outputs = translator.translate_frames(frames, none, seed=1)
+    assert np.array_equal(outputs[0], outputs[1])
+    assert np.array_equal(outputs[0], translator.translate_frames(frames[:1], none[:1], seed=1)[0])
+    assert not np.array_equal(outputs, translator.translate_frames(frames, none, seed=2))
+    first, second = translator(frames[0], 2, output="array")
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("fit", ["pad", "resize"])

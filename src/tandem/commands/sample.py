@@ -1,4 +1,4 @@
-"""``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs."""
+"""``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs, or a clip into one file."""
 
 import json
 import logging
@@ -9,6 +9,7 @@ from typing import Literal, cast
 import numpy as np
 
 from tandem.commands.parser import make_parser, parse
+from tandem.commands.sample_video import add_clip_options, find_clip, refuse_clip_options, sample_clip
 from tandem.config.data import Direction
 from tandem.data.images import read_size
 from tandem.data.unpaired import looks_unpaired
@@ -28,8 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and sample."""
     parser = make_parser("sample", "Translate images into many outputs; writes pictures, grids and a page.")
     parser.add_argument("model", help="folder of a run (runs/NAME) or of its bundle (runs/NAME/model)")
-    parser.add_argument("inputs", nargs="+", help="image files, folders of images, or dataset folders")
-    parser.add_argument("--out", required=True, help="folder for everything that is written")
+    parser.add_argument("inputs", nargs="+", help="image files, folders of images, dataset folders, or one clip")
+    parser.add_argument("--out", required=True, help="folder for everything that is written; of a clip, the file")
     parser.add_argument("--mode", type=Mode, default="random", help="where the codes come from")
     parser.add_argument(
         "--num-samples", type=int, help="samples of each input, frames of an interpolation; by default 10"
@@ -58,7 +59,11 @@ def main(arguments: Sequence[str]) -> int:
         help="format of single pictures",
     )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_clip_options(parser)
     args = parse(parser, arguments)
+    if (clip := find_clip(args.inputs)) is not None:
+        return sample_clip(parser, args, clip, None if args.z is None else _read_codes(Path(args.z)))
+    refuse_clip_options(args)
     options = SamplingOptions(
         mode=args.mode,
         num_samples=args.num_samples,

@@ -136,6 +136,46 @@ class Translator:
         made, again = (_as_output(fitted.restore(values), output)[0] for values in (fake, returned))
         return made, again
 
+    def translate_frames(
+        self,
+        frames: np.ndarray,
+        z: np.ndarray,
+        *,
+        seed: int = 0,
+        fit: Fit = "pad",
+        direction: Direction | None = None,
+    ) -> np.ndarray:
+        """Translate several frames of one size, each into one output with a code of its own.
+
+        They run through the generator at once, so memory grows with them, and the last bits of an output may depend on
+        the other frames (see `max_batch`). Models that sample with dropout take them one by one, all with one mask.
+
+        Args:
+            frames: ``(N, H, W, C)``, uint8, C from 1 to 4.
+            z: ``(N, latent_dim)``, float32.
+            seed: Decides the dropout.
+            fit: As for a call.
+            direction: As for a call.
+
+        Returns:
+            ``(N, H, W, output channels)``, uint8.
+        """
+        generator = self.abilities.generator(direction)
+        fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit) for frame in frames]
+        noise = derive_seed(seed, "dropout") if self.abilities.has_dropout_noise else None
+        together = 1 if self.manifest.samples_with_noise else len(frames)
+        outputs = [
+            self._engine.generate(
+                generator.name,
+                np.stack([one.values for one in fitted[start : start + together]]),
+                z[start : start + together],
+                noise,
+            )
+            for start in range(0, len(frames), together)
+        ]
+        restored = [one.restore(output[None]) for one, output in zip(fitted, np.concatenate(outputs), strict=True)]
+        return from_floats(np.concatenate(restored))
+
     def encode(self, image: Any) -> tuple[np.ndarray, np.ndarray]:
         """Encode an image of the output domain: the latent code of its style.
 

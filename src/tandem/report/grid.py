@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,32 @@ _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 _SMALLEST_TITLE = 9  # px; below that the letters are no longer readable
 _TITLE_COLOUR = {"light": (40, 40, 38), "dark": (225, 224, 220)}
+
+
+@dataclass(frozen=True)
+class GridLayout:
+    """Where the cells of a grid are, in pixels.
+
+    Attributes:
+        left: Room for the titles of the rows.
+        top: Room for the titles of the columns.
+        padding: Between the cells and around them.
+        cell_width: Of every cell.
+        cell_height: Likewise.
+    """
+
+    left: int
+    top: int
+    padding: int
+    cell_width: int
+    cell_height: int
+
+    def corner(self, row: int, column: int) -> tuple[int, int]:
+        """Upper left corner of a cell: x and y."""
+        return (
+            self.left + self.padding + column * (self.cell_width + self.padding),
+            self.top + self.padding + row * (self.cell_height + self.padding),
+        )
 
 
 def to_image(picture: Picture) -> Image.Image:
@@ -60,9 +87,7 @@ def image_grid(
     """Join rows of pictures into one RGB picture.
 
     Every cell has the size of the largest picture; smaller ones stand in the middle of theirs, rounded to the
-    upper left. The top left corner of cell (row r, column c) is at
-    `(left + padding + c·(cell_width + padding), top + padding + r·(cell_height + padding))`, where left and
-    top are the room that the titles take: 0 without titles.
+    upper left. Where the cells are is said by `grid_layout`.
 
     Args:
         rows: Pictures as in `to_image`; `None` leaves a cell empty, short rows are filled up with such cells.
@@ -77,10 +102,7 @@ def image_grid(
         ConfigError: a number of titles that does not fit, or an option out of range.
     """
     images = [[None if cell is None else to_image(cell) for cell in row] for row in rows]
-    present = [image for row in images for image in row if image is not None]
-    if not present:
-        raise DataError("A grid needs at least one picture, but every cell is empty.")
-    num_columns = max(len(row) for row in images)
+    num_columns = max((len(row) for row in images), default=0)
     _check_titles("column", column_titles, num_columns)
     _check_titles("row", row_titles, len(images))
     if scale < 1 or padding < 0 or not 0 <= background <= 255:
@@ -88,53 +110,84 @@ def image_grid(
             f"scale must be at least 1, padding at least 0 and background 0 to 255, not {scale}, {padding} "
             f"and {background}."
         )
-    cell_width = scale * max(image.width for image in present)
-    cell_height = scale * max(image.height for image in present)
-
-    size = min(20, max(11, cell_width // 9))
-    left = _row_title_width(row_titles, size) if row_titles else 0
-    top = size + 8 if column_titles else 0
-    canvas = Image.new(
-        "RGB",
-        (
-            left + padding + num_columns * (cell_width + padding),
-            top + padding + len(images) * (cell_height + padding),
-        ),
-        (background,) * 3,
-    )
+    layout = grid_layout(images, column_titles=column_titles, row_titles=row_titles, padding=padding, scale=scale)
+    canvas = Image.new("RGB", layout.corner(len(images), num_columns), (background,) * 3)
     for r, row in enumerate(images):
         for c, image in enumerate(row):
             if image is not None:
                 drawn = flatten(image, background)
                 if scale > 1:
                     drawn = drawn.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-                x = left + padding + c * (cell_width + padding) + (cell_width - drawn.width) // 2
-                y = top + padding + r * (cell_height + padding) + (cell_height - drawn.height) // 2
-                canvas.paste(drawn, (x, y))
-
-    draw = ImageDraw.Draw(canvas)
-    colour = _TITLE_COLOUR["light" if background >= 128 else "dark"]
-    for c, title in enumerate(column_titles or ()):
-        x = left + padding + c * (cell_width + padding) + cell_width / 2
-        fitted, font = _fit(title, cell_width, size)
-        draw.text((x, top / 2 + padding / 2), fitted, fill=colour, font=font, anchor="mm")
-    for r, title in enumerate(row_titles or ()):
-        y = top + padding + r * (cell_height + padding) + cell_height / 2
-        fitted, font = _fit(title, left - size, size)
-        draw.text((left - size / 2, y), fitted, fill=colour, font=font, anchor="rm")
+                x, y = layout.corner(r, c)
+                canvas.paste(
+                    drawn, (x + (layout.cell_width - drawn.width) // 2, y + (layout.cell_height - drawn.height) // 2)
+                )
+    _draw_titles(canvas, layout, column_titles, row_titles, background)
     return canvas
 
 
-def save_image(image: Picture, path: Path, *, quality: int = 92) -> None:
+def grid_layout(
+    rows: Sequence[Sequence[Picture | None]],
+    *,
+    column_titles: Sequence[str] | None = None,
+    row_titles: Sequence[str] | None = None,
+    padding: int = 2,
+    scale: int = 1,
+) -> GridLayout:
+    """Where `image_grid` puts the cells when it is given the same.
+
+    Raises:
+        DataError: no picture at all, or something that is not a picture.
+    """
+    present = [to_image(cell) for row in rows for cell in row if cell is not None]
+    if not present:
+        raise DataError("A grid needs at least one picture, but every cell is empty.")
+    cell_width = scale * max(image.width for image in present)
+    size = _title_size(cell_width)
+    return GridLayout(
+        left=_row_title_width(row_titles, size) if row_titles else 0,
+        top=size + 8 if column_titles else 0,
+        padding=padding,
+        cell_width=cell_width,
+        cell_height=scale * max(image.height for image in present),
+    )
+
+
+def _title_size(cell_width: int) -> int:
+    return min(20, max(11, cell_width // 9))
+
+
+def _draw_titles(
+    canvas: Image.Image,
+    layout: GridLayout,
+    column_titles: Sequence[str] | None,
+    row_titles: Sequence[str] | None,
+    background: int,
+) -> None:
+    size = _title_size(layout.cell_width)
+    draw = ImageDraw.Draw(canvas)
+    colour = _TITLE_COLOUR["light" if background >= 128 else "dark"]
+    for c, title in enumerate(column_titles or ()):
+        x = layout.corner(0, c)[0] + layout.cell_width / 2
+        fitted, font = _fit(title, layout.cell_width, size)
+        draw.text((x, layout.top / 2 + layout.padding / 2), fitted, fill=colour, font=font, anchor="mm")
+    for r, title in enumerate(row_titles or ()):
+        y = layout.corner(r, 0)[1] + layout.cell_height / 2
+        fitted, font = _fit(title, layout.left - size, size)
+        draw.text((layout.left - size / 2, y), fitted, fill=colour, font=font, anchor="rm")
+
+
+def save_image(image: Picture, path: Path, *, quality: int = 92, comment: str = "") -> None:
     """Write a picture atomically, in the format that the suffix of `path` names.
 
     Args:
         image: As in `to_image`.
         path: Ends in .png, .jpg, .jpeg or .webp. JPEG knows no transparency: it is flattened on white.
         quality: 1 to 100, for JPEG and WebP; PNG is always exact.
+        comment: Text that is stored in a JPEG beside the picture.
 
     Raises:
-        ConfigError: another suffix, or a quality out of range.
+        ConfigError: another suffix, a quality out of range, or a comment for another format.
         DataError: a picture that the format cannot hold (more than 8 bits in JPEG or WebP, or too large).
     """
     name = _FORMATS.get(path.suffix.lower())
@@ -142,6 +195,8 @@ def save_image(image: Picture, path: Path, *, quality: int = 92) -> None:
         raise ConfigError(f"Cannot write '{path.name}': a picture's name must end in one of {', '.join(_FORMATS)}.")
     if not 1 <= quality <= 100:
         raise ConfigError(f"The picture quality must be 1 to 100, not {quality}.")
+    if comment and name != "JPEG":
+        raise ConfigError(f"Cannot write '{path.name}' with a comment: only JPEG files get one.")
     picture = to_image(image)
     limit = _LARGEST_SIDE.get(name)
     if limit is not None and max(picture.size) > limit:
@@ -156,7 +211,7 @@ def save_image(image: Picture, path: Path, *, quality: int = 92) -> None:
         raise DataError(f"{name} holds 8 bits a channel, but the picture has mode {picture.mode}; write a .png.")
     elif name == "JPEG":
         # Full colour resolution: halved, thin coloured lines would fray.
-        flatten(picture, 255).save(buffer, name, quality=quality, subsampling=0)
+        flatten(picture, 255).save(buffer, name, quality=quality, subsampling=0, comment=comment)
     else:
         picture.save(buffer, name, quality=quality)
     atomic_write_bytes(path, buffer.getvalue())

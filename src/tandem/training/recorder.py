@@ -13,7 +13,8 @@ import numpy as np
 
 from tandem.errors import MissingExtraError
 from tandem.files import atomic_write_text
-from tandem.report.grid import image_grid, save_image
+from tandem.report.gallery import note_of, picture_path, picture_steps
+from tandem.report.grid import grid_layout, image_grid, save_image
 from tandem.report.training_page import Record, RunView, Snapshot, read_metrics, write_training_page
 from tandem.training.run_folder import RunFolder
 
@@ -59,16 +60,19 @@ class Recorder:
 
     def picture(self, step: int, rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> None:
         """Save the samples for the fixed inputs, one row an input, arrays ``(H, W, C)`` uint8."""
-        grid = image_grid(rows, column_titles=titles, scale=max(1, 96 // rows[0][0].shape[0]))
-        save_image(grid, self.run.gallery / f"step-{step:08d}.jpg")
+        scale = max(1, 96 // rows[0][0].shape[0])
+        grid = image_grid(rows, column_titles=titles, scale=scale)
+        note = note_of(rows, titles, grid_layout(rows, column_titles=titles, scale=scale))
+        save_image(grid, picture_path(self.run.gallery, step), comment=note.as_text())
         if self._board is not None:
             self._board.add_image("samples", np.asarray(grid.convert("RGB")), step, dataformats="HWC")
             self._board.flush()
 
     def snapshots(self, step: int, batch_size: int) -> list[Snapshot]:
         """The pictures up to `step`, oldest first."""
-        steps = sorted(int(path.stem.removeprefix("step-")) for path in self.run.gallery.glob("step-*.jpg"))
-        return [Snapshot(s, s * batch_size, f"gallery/step-{s:08d}.jpg") for s in steps if s <= step]
+        folder = self.run.gallery
+        steps = [s for s in picture_steps(folder) if s <= step]
+        return [Snapshot(s, s * batch_size, f"{folder.name}/{picture_path(folder, s).name}") for s in steps]
 
     def page(self, view: RunView) -> None:
         """Renew the page."""

@@ -1,0 +1,217 @@
+"""Reading videos with PyAV (FFmpeg), frame by frame.
+
+Only the containers of `VIDEO_SUFFIXES` are opened, and only the file itself: playlists and formats that name other
+files or addresses are refused. Frames become 8-bit RGB; BT.709 is assumed from 720 lines on where a file does not say
+which colours it means, BT.601 below. Rotation that the file asks for is carried out.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from tandem.errors import DataError, MissingExtraError
+from tandem.inference.video.clip import MAX_FRAME_PIXELS, ClipInfo, Frame, Sound, check_frame_size
+from tandem.inference.video.whole import check_whole
+
+if TYPE_CHECKING:
+    import av
+    import av.container
+    import av.stream
+
+_OPTIONS = {
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
+    "protocol_whitelist": "file",
+    "max_pixels": str(MAX_FRAME_PIXELS),
+}
+_UNSPECIFIED = 2  # FFmpeg's number of a colour space that is not known
+_HD_LINES = 720
+
+
+def require_av() -> None:
+    """Refuse to go on without PyAV.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import av  # noqa: F401, PLC0415  (optional)
+    except ImportError as error:
+        raise MissingExtraError("av", "video", "reading and writing videos") from error
+
+
+class VideoClip:
+    """A video; see `tandem.inference.video.clip.Clip`.
+
+    Raises:
+        DataError: It is no video, cut off, has no picture, or frames that are too large.
+        MissingExtraError: PyAV is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        require_av()
+        check_whole(path)
+        self._path = path
+        self.info = _probe(path)
+        self._container = open_container(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container.close()
+
+    @property
+    def sound_streams(self) -> list["av.AudioStream"]:
+        """The sound tracks, as templates for those of a copy."""
+        return [stream for stream in self._container.streams.audio if _context(stream) is not None]
+
+    def parts(self) -> Iterator[Frame | Sound]:
+        """See `Clip`."""
+        video = self._container.streams.video[0]
+        video.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
+        video.thread_type = "AUTO"
+        timing = _Timing(self.info)
+        with _reading(self._path):
+            for packet in self._container.demux(video, *self.sound_streams):
+                if packet.is_corrupt:
+                    raise DataError(f"{self._path}: damaged or cut off after {timing.count} frames")
+                if packet.stream is video:
+                    for decoded in packet.decode():
+                        yield self._frame(decoded, timing)  # pyright: ignore[reportArgumentType]  (a video's frames)
+                elif packet.dts is not None:
+                    yield Sound(packet)
+
+    def _frame(self, decoded: "av.VideoFrame", timing: "_Timing") -> Frame:
+        pixels = _upright_pixels(decoded)
+        height, width = pixels.shape[:2]
+        if (width, height) != (self.info.width, self.info.height):
+            raise DataError(
+                f"{self._path}: its frames change their size, from {self.info.width} x {self.info.height} to {width} x "
+                f"{height} px after {timing.count} frames. Cut it there, or bring it to one size first."
+            )
+        return timing.placed(pixels, decoded.pts, decoded.duration)
+
+
+class _Timing:
+    """Rising time stamps: the file's own ones; where one is missing, the frame rate's.
+
+    A single one that does not rise is put right behind the one before it.
+    """
+
+    def __init__(self, info: ClipInfo) -> None:
+        self._path = info.path
+        self._ticks = max(1, round(1 / (info.frame_rate * info.time_base))) if info.frame_rate else 0
+        self._last: int | None = None
+        self._stalled = False
+        self.count = 0
+
+    def placed(self, pixels: np.ndarray, pts: int | None, duration: int | None) -> Frame:
+        stalls = pts is not None and self._last is not None and pts <= self._last
+        if (stalls and self._stalled) or (pts is None and not self._ticks):
+            raise DataError(
+                f"{self._path}: its frames have no rising time stamps (after {self.count} frames) and no usable rate, "
+                "so its length is not known. Convert it first."
+            )
+        self._stalled = stalls
+        last = self._last
+        if pts is None or stalls:
+            pts = 0 if last is None else last + (1 if stalls else self._ticks)
+        if not duration or duration < 0:
+            duration = self._ticks or (1 if last is None else pts - last)
+        self._last = pts
+        self.count += 1
+        return Frame(pixels, pts, duration)
+
+
+def _probe(path: Path) -> ClipInfo:
+    """What the file says, and the size of its first frame upright."""
+    with open_container(path) as container, _reading(path):
+        videos = container.streams.video
+        if not videos:
+            raise DataError(f"{path}: holds no picture track, only {_kinds(container) or 'nothing'}")
+        video = videos[0]
+        context = _context(video)
+        if context is None:
+            raise DataError(f"{path}: its picture is coded in a way that cannot be read here")
+        if not context.width * context.height:
+            raise DataError(
+                f"{path}: damaged, or its frames are too large: clips are read up to {MAX_FRAME_PIXELS} pixels a frame"
+            )
+        check_frame_size(path, context.width, context.height)
+        if video.time_base is None:
+            raise DataError(f"{path}: its picture track has no time base")
+        context.options = {"max_pixels": _OPTIONS["max_pixels"]}
+        first = next(container.decode(video), None)
+        if first is None:
+            raise DataError(f"{path}: holds no frames")
+        sounds = [stream for stream in container.streams.audio if _context(stream) is not None]
+        rate = video.average_rate or video.guessed_rate
+        aspect = video.sample_aspect_ratio or Fraction(1)
+        height, width = _upright_pixels(first).shape[:2]
+        info = ClipInfo(
+            path=path,
+            width=width,
+            height=height,
+            time_base=video.time_base,
+            frame_rate=rate if rate and rate > 0 else None,
+            pixel_aspect=1 / aspect if first.rotation % 180 and aspect else aspect,
+            sounds=tuple(stream.codec_context.codec.canonical_name for stream in sounds),
+            others=tuple(
+                s.type for s in container.streams if s is not video and (s.type != "audio" or not _context(s))
+            ),
+        )
+        return replace(info, num_frames=video.frames or _estimated_frames(container, info))
+
+
+def _estimated_frames(container: "av.container.InputContainer", info: ClipInfo) -> int | None:
+    if not container.duration or not info.frame_rate:
+        return None
+    return max(1, round(Fraction(container.duration, 1_000_000) * info.frame_rate))
+
+
+def open_container(path: Path) -> "av.container.InputContainer":
+    """Open a video for reading.
+
+    Raises:
+        DataError: It is none.
+    """
+    import av  # noqa: PLC0415  (optional)
+
+    with _reading(path):
+        return av.open(str(path.resolve()), options=_OPTIONS, metadata_errors="replace")
+
+
+def _upright_pixels(decoded: "av.VideoFrame") -> np.ndarray:
+    hd = decoded.colorspace == _UNSPECIFIED and decoded.height >= _HD_LINES
+    rgb = decoded.reformat(format="rgb24", src_colorspace="ITU709" if hd else None)
+    return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), decoded.rotation // 90))
+
+
+def _context(stream: "av.stream.Stream") -> Any:
+    """What decodes a track; None, other than the types say, where FFmpeg does not know how it is coded."""
+    return stream.codec_context
+
+
+def _kinds(container: "av.container.InputContainer") -> str:
+    return ", ".join(sorted({stream.type for stream in container.streams}))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what FFmpeg says into a `DataError`."""
+    import av  # noqa: PLC0415  (optional)
+
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise DataError(
+            f"{path}: damaged, or no video that can be read ({error.strerror}). Videos are mp4, mov, mkv, webm and avi."
+        ) from error

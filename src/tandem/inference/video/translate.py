@@ -1,0 +1,182 @@
+"""Translating a clip: frames are read, translated some at a time, and written; only these are in memory."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from tandem.config.data import Direction
+from tandem.data.images import convert_channels
+from tandem.errors import ConfigError, DataError
+from tandem.inference.inputs import Fit
+from tandem.inference.translator import Translator
+from tandem.inference.video.clip import VIDEO_SUFFIXES, Clip, ClipWriter, Frame
+from tandem.inference.video.flicker import FlickerMeter, FlickerReport
+from tandem.inference.video.gif import GifClip, GifWriter, scan_gif
+from tandem.inference.video.reading import VideoClip
+from tandem.inference.video.walk import ClipCodes
+from tandem.inference.video.writing import VideoWriter
+
+_Key = tuple[np.ndarray, np.ndarray]  # pixels and code: what an output follows from
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file is translated as a clip: a video, or a GIF of more than one frame.
+
+    Raises:
+        DataError: A GIF is damaged.
+    """
+    if not path.is_file():
+        return False
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (suffix == ".gif" and scan_gif(path).num_frames > 1)
+
+
+def open_clip(path: Path, *, target_suffix: str) -> GifClip | VideoClip:
+    """Open a clip for reading; a GIF's short frames are kept for another GIF only.
+
+    Raises:
+        DataError: It cannot be read.
+        MissingExtraError: It is a video, and PyAV is not installed.
+    """
+    if path.suffix.lower() == ".gif":
+        return GifClip(path, as_shown=target_suffix != ".gif")
+    return VideoClip(path)
+
+
+def open_writer(path: Path, suffix: str, clip: GifClip | VideoClip) -> GifWriter | VideoWriter:
+    """Open a clip for writing, of the size and timing of another one.
+
+    Args:
+        path: The file, any name.
+        suffix: The suffix that it will have.
+        clip: The source.
+
+    Raises:
+        DataError: The format cannot hold such a clip.
+        MissingExtraError: It is a video, and PyAV is not installed.
+    """
+    if suffix == ".gif":
+        return GifWriter(path, clip.info)
+    return VideoWriter(path, suffix, clip.info, clip.sound_streams if isinstance(clip, VideoClip) else ())
+
+
+class ClipTranslator:
+    """Translates the frames of one clip in their order.
+
+    A frame that equals the one before it, with the same code, is not translated again: what stands still stands still,
+    to the bit.
+
+    Args:
+        translator: The model.
+        codes: The code of every moment.
+        seed: Decides the dropout of models that sample with it, one mask for all frames.
+        fit: See `Translator`.
+        direction: See `Translator`.
+        batch_size: Frames that run through the generator at once.
+
+    Raises:
+        ConfigError: The codes are not those of this model, or the batch is empty.
+    """
+
+    def __init__(
+        self,
+        translator: Translator,
+        codes: ClipCodes,
+        *,
+        seed: int = 0,
+        fit: Fit = "pad",
+        direction: Direction | None = None,
+        batch_size: int = 1,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"--batch-size must be at least 1, not {batch_size}.")
+        if codes.z.shape[1] != translator.latent_dim:
+            raise ConfigError(
+                f"the codes have {codes.z.shape[1]} numbers, but this model's have {translator.latent_dim}."
+            )
+        self._translator, self._codes, self._batch_size = translator, codes, batch_size
+        self._seed = seed
+        self._fit: Fit = fit
+        self._direction: Direction | None = direction
+        self._start: int | None = None
+        self._last: _Key | None = None
+        self._output = np.empty(0, np.uint8)
+
+    def run(
+        self, clip: Clip, writer: ClipWriter, *, on_progress: Callable[[int, int | None], None] | None = None
+    ) -> FlickerReport:
+        """Read a clip to its end and write its translation.
+
+        Args:
+            clip: The source.
+            writer: The target.
+            on_progress: Called with the frames done and, if known, those in all.
+
+        Returns:
+            How much it flickers.
+
+        Raises:
+            DataError: The clip is damaged or has no frames, or the target cannot hold it.
+        """
+        meter = FlickerMeter()
+        waiting: list[Frame] = []
+        done = 0
+
+        def finish() -> None:
+            nonlocal done
+            for frame, output in zip(waiting, self._translated(waiting, clip.info.time_base), strict=True):
+                meter.add(frame.pixels, output)
+                writer.add(Frame(_with_transparency(output, frame.pixels), frame.time, frame.duration))
+            done += len(waiting)
+            waiting.clear()
+            if on_progress is not None:
+                total = clip.info.num_frames
+                on_progress(done, None if total is None else max(total, done))
+
+        for part in clip.parts():
+            if not isinstance(part, Frame):
+                writer.add_sound(part)
+                continue
+            waiting.append(part)
+            if len(waiting) == self._batch_size:
+                finish()
+        if waiting:
+            finish()
+        if not done:
+            raise DataError(f"{clip.info.path}: holds no frames")
+        return meter.report()
+
+    def _translated(self, frames: list[Frame], time_base: Fraction) -> list[np.ndarray]:
+        if self._start is None:
+            self._start = frames[0].time
+        z = np.stack([self._codes.at((frame.time - self._start) * time_base) for frame in frames])
+        keys = [(frame.pixels, code) for frame, code in zip(frames, z, strict=True)]
+        fresh = {i for i, pair in enumerate(zip([self._last, *keys], keys, strict=False)) if not _same(*pair)}
+        made: Iterator[np.ndarray] = iter(())
+        if fresh:
+            chosen = sorted(fresh)
+            pixels = np.stack([frames[index].pixels for index in chosen])
+            translated = self._translator.translate_frames(
+                pixels, z[chosen], seed=self._seed, fit=self._fit, direction=self._direction
+            )
+            made = iter(translated)
+        outputs = []
+        for index in range(len(frames)):
+            self._output = next(made) if index in fresh else self._output
+            outputs.append(self._output)
+        self._last = keys[-1]
+        return outputs
+
+
+def _same(one: _Key | None, other: _Key) -> bool:
+    return one is not None and all(map(np.array_equal, one, other))
+
+
+def _with_transparency(output: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """The output as RGB or RGBA; where it has no alpha of its own, that of a transparent source."""
+    if output.shape[2] in {2, 4}:
+        return convert_channels(output, 4)
+    colour = convert_channels(output, 3)
+    return np.concatenate([colour, source[:, :, 3:]], axis=2) if source.shape[2] == 4 else colour

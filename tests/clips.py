@@ -1,0 +1,134 @@
+"""Clips for tests: made with PyAV and Pillow, and read back frame by frame and packet by packet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image, ImageSequence
+
+SOUND_RATE = 48_000
+
+
+def moving_frames(count: int, *, height: int = 48, width: int = 64) -> list[np.ndarray]:
+    """A bright block that moves over a coloured ground, each ``(H, W, 3)`` uint8."""
+    frames = []
+    for index in range(count):
+        frame = np.full((height, width, 3), (40, 90, 160), np.uint8)
+        left = 3 * index % (width - 16)
+        frame[8:24, left : left + 16] = (240, 200, 30)
+        frames.append(frame)
+    return frames
+
+
+def write_video(
+    path: Path,
+    frames: Sequence[np.ndarray],
+    *,
+    rate: Fraction | int = 10,
+    times: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    sounds: Sequence[str] = (),
+    codec_options: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write a video; `times` in ticks of `time_base`, by default one frame after the other at `rate`."""
+    time_base = time_base or 1 / Fraction(rate)
+    with av.open(str(path), "w", options=options or {}) as container:
+        video = container.add_stream(codec, rate=rate)
+        video.height, video.width = frames[0].shape[:2]
+        video.pix_fmt = pixel_format
+        video.options = codec_options or {}
+        video.codec_context.time_base = time_base
+        tracks = [container.add_stream(sound, rate=SOUND_RATE) for sound in sounds]
+        for track in tracks:
+            track.layout = "stereo"
+        for index, array in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(array, format="rgb24")
+            picture.pts, picture.time_base = times[index] if times else index, time_base
+            container.mux(video.encode(picture))
+        container.mux(video.encode(None))
+        for number, track in enumerate(tracks):
+            _write_sound(container, track, seconds=float(len(frames) / Fraction(rate)), hertz=330 * (number + 1))
+    return path
+
+
+def _write_sound(container: Any, track: Any, *, seconds: float, hertz: float) -> None:
+    wave = np.sin(2 * np.pi * hertz * np.arange(int(SOUND_RATE * seconds)) / SOUND_RATE).astype(np.float32)
+    resampler = av.AudioResampler(track.format.name, "stereo", SOUND_RATE, frame_size=track.frame_size or 1024)
+    whole = av.AudioFrame.from_ndarray(np.stack([wave, wave]), "fltp", "stereo")
+    whole.sample_rate, whole.pts, whole.time_base = SOUND_RATE, 0, Fraction(1, SOUND_RATE)
+    for piece in [*resampler.resample(whole), *resampler.resample(None)]:
+        container.mux(track.encode(piece))
+    container.mux(track.encode(None))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is in a video: pictures ``(H, W, 3)``, their times and durations in seconds, packets of each sound track."""
+
+    pixels: list[np.ndarray]
+    times: list[Fraction]
+    durations: list[Fraction]
+    sounds: list[list[bytes]]
+    sound_times: list[list[Fraction]]
+    codecs: list[str]
+    rate: Fraction | None
+    pixel_format: str | None
+    aspect: Fraction | None
+    rotation: int
+
+
+def see(path: Path) -> Seen:
+    """Decode a whole video."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        decoded = list(container.decode(video))
+        rate, pixel_format, aspect = video.average_rate, video.pix_fmt, video.sample_aspect_ratio
+    sounds: list[list[bytes]] = []
+    sound_times: list[list[Fraction]] = []
+    with av.open(str(path)) as container:
+        tracks = container.streams.audio
+        for _ in tracks:
+            sounds.append([])
+            sound_times.append([])
+        for packet in container.demux(*tracks) if tracks else ():
+            if packet.dts is not None:
+                number = [track.index for track in tracks].index(packet.stream.index)
+                sounds[number].append(bytes(packet))
+                sound_times[number].append(packet.pts * packet.time_base)
+        codecs = [track.codec_context.codec.canonical_name for track in tracks]
+    return Seen(
+        pixels=[frame.to_ndarray(format="rgb24") for frame in decoded],
+        times=[frame.pts * frame.time_base for frame in decoded],
+        durations=[frame.duration * frame.time_base for frame in decoded],
+        sounds=sounds,
+        sound_times=sound_times,
+        codecs=codecs,
+        rate=rate,
+        pixel_format=pixel_format,
+        aspect=aspect,
+        rotation=decoded[0].rotation,
+    )
+
+
+def write_gif(path: Path, frames: Sequence[Image.Image], durations: int | Sequence[int], **options: Any) -> Path:
+    """Write a GIF with Pillow; neighbours must differ, for it joins equal ones."""
+    frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=durations, optimize=False, **options)
+    return path
+
+
+def see_gif(path: Path) -> tuple[list[np.ndarray], list[int], int | None]:
+    """Frames as shown ``(H, W, 4)``, durations in ms, loop count."""
+    with Image.open(path) as image:
+        loop = image.info.get("loop")
+        frames, durations = [], []
+        for frame in ImageSequence.Iterator(image):
+            frames.append(np.array(frame.convert("RGBA")))
+            durations.append(frame.info.get("duration", 0))
+    return frames, durations, loop
