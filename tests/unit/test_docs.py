@@ -26,7 +26,7 @@ TEXTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 }
-COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + ["data demo", "data check"]
+COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + ["data demo", "data check", "data pack"]
 README, GUIDE, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/guide.md", "docs/architecture.md"))
 
 

@@ -4,12 +4,14 @@ import logging
 from pathlib import Path
 
 from tandem.config.run import RunConfig
-from tandem.data.discover import find_splits
+from tandem.data.discover import PairedFolder
 from tandem.inference.gallery import sample_to_folder
 from tandem.inference.jobs import folder_jobs
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import load
 from tandem.report.progress import TaskProgress
+from tandem.training.inputs import find_data
+from tandem.training.run_folder import RunFolder
 
 HELD_OUT = ("test", "val")
 NUM_SAMPLES = 5
@@ -17,13 +19,15 @@ NUM_SAMPLES = 5
 log = logging.getLogger(__name__)
 
 
-def sample_held_out(config: RunConfig, data: Path, out: Path) -> None:
+def sample_held_out(config: RunConfig, data: Path | str, out: Path) -> None:
     """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
-    splits = find_splits(data)
+    cache, cache_bytes = RunFolder(out).cache, config.data.cache_bytes
+    splits = find_data(data, paired=config.objective.paired, cache=cache, cache_bytes=cache_bytes)
     split = next((splits[name] for name in HELD_OUT if name in splits), None)
     if split is None:
         log.info("the dataset has neither a test nor a val split: nothing to sample")
         return
+    assert isinstance(split, PairedFolder)
     jobs = folder_jobs(split)
     options = SamplingOptions(num_samples=NUM_SAMPLES, seed=config.training.seed, fit="resize")
     with TaskProgress(f"sampling {split.split}", len(jobs), "inputs") as progress:

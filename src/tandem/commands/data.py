@@ -1,4 +1,4 @@
-"""``tandem data demo OUT`` and ``tandem data check DATA``."""
+"""``tandem data demo OUT``; ``data check`` and ``data pack`` have modules of their own."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tandem.commands import data_check
+from tandem.commands import data_check, data_pack
 from tandem.commands.parser import make_parser, nearest, parse
 from tandem.data.synthetic import write_dataset
 from tandem.errors import ConfigError
@@ -14,12 +14,12 @@ from tandem.report.progress import TaskProgress
 
 log = logging.getLogger(__name__)
 
-USAGE = "usage: tandem data demo OUT [options] | tandem data check DATA [DATA_B] [options] (--help says more)"
+USAGE = "usage: tandem data demo OUT | data check DATA [DATA_B] | data pack DATA OUT [options] (--help says more)"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Dispatch to `demo` or `check`."""
-    actions = {"demo": _demo, "check": data_check.main}
+    """Dispatch to `demo`, `check` or `pack`."""
+    actions = {"demo": _demo, "check": data_check.main, "pack": data_pack.main}
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(USAGE + "\n")
         return 0 if arguments else 2

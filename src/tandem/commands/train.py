@@ -13,6 +13,7 @@ from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import METHODS, RunConfig, from_flat
 from tandem.config.training import TrainingConfig
 from tandem.config.yaml import to_yaml
+from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError
 
 DESCRIPTION = (
@@ -43,10 +44,10 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options]."
         )
-    return _train(config, Path(data), Path(out))
+    return _train(config, as_location(data), Path(out))
 
 
-def _train(config: RunConfig, data: Path, out: Path) -> int:
+def _train(config: RunConfig, data: Path | str, out: Path) -> int:
     from tandem.commands.after_training import sample_held_out  # noqa: PLC0415  (imports torch)
     from tandem.training.trainer import train  # noqa: PLC0415  (imports torch)
 
@@ -74,7 +75,7 @@ def _early(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 def _parse(arguments: Sequence[str], first: argparse.Namespace, preset: dict[str, Any]) -> dict[str, Any]:
     parser = make_parser("train", DESCRIPTION)
-    parser.add_argument("data", nargs="?", help="dataset folder")
+    parser.add_argument("data", nargs="?", help="dataset folder, or folder or URL of record files")
     parser.add_argument("--out", help="folder of the run, e.g. runs/shoes")
     parser.add_argument("--config", action="config", help="YAML file with options, e.g. one from --print-config")
     parser.add_argument("--preset", default=first.preset, help=f"defaults of a recipe: {', '.join(PRESETS)}")
