@@ -33,7 +33,8 @@ TEXTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 }
-COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + ["data demo", "data check", "data download"]
+DATA_COMMANDS = [f"data {name}" for name in ("demo", "check", "download", "pack")]
+COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + DATA_COMMANDS
 README, GUIDE, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/guide.md", "docs/architecture.md"))
 
 

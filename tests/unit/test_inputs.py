@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +21,8 @@ from tandem.data.images import read_image, resize, to_tensor
 from tandem.data.loader import make_loader
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
-from tandem.training.inputs import Inputs, _require_enough, open_inputs
+from tandem.training.checks import require_sense
+from tandem.training.inputs import Inputs, open_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,14 @@ class UnpairedConfig(BicycleGANConfig):
     """A method that trains on two domains."""
 
     paired: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneConfig(UnpairedConfig):
+    """One that takes a batch of one, as CycleGAN does."""
+
+    def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
+        return (problem for problem in super().problems(data, batch_size) if "batch" not in problem)
 
 
 def config(*, paired: bool = False, batch_size: int = 2, seed: int = 0, **data: Any) -> RunConfig:
@@ -137,8 +147,9 @@ def test_too_small_folders(tmp_path: Path) -> None:
     images(tmp_path / "data" / "trainB", [(32, 32)], seed=2)
     message = refused(tmp_path, config())
     assert "is too small: its split 'train' has 1 image of B, fewer than --batch-size 2. Add images." in message
+    single = RunConfig(objective=OneConfig(), training=TrainingConfig(batch_size=1))
     with pytest.raises(DataError, match="1 image of B, fewer than the 2 that make a domain"):
-        _require_enough(find_unpaired(tmp_path / "data")["train"], 1)
+        require_sense(single, tmp_path, find_unpaired(tmp_path / "data")["train"])
     message = refused(tmp_path, config(batch_size=4))
     assert "3 images of A and 1 image of B, fewer than --batch-size 4. Add images, or lower --batch-size." in message
 

@@ -10,6 +10,7 @@ from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import load
 from tandem.report.progress import TaskProgress
 from tandem.training.inputs import find_data
+from tandem.training.run_folder import RunFolder
 
 HELD_OUT = ("test", "val")
 NUM_SAMPLES = 5
@@ -17,9 +18,10 @@ NUM_SAMPLES = 5
 log = logging.getLogger(__name__)
 
 
-def sample_held_out(config: RunConfig, data: Path, out: Path, data_b: Path | None = None) -> None:
+def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path | None = None) -> None:
     """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
-    splits = find_data(data, data_b, paired=config.objective.paired)
+    cache, cache_bytes = RunFolder(out).cache, config.data.cache_bytes
+    splits = find_data(data, data_b, paired=config.objective.paired, cache=cache, cache_bytes=cache_bytes)
     split = next((splits[name] for name in HELD_OUT if name in splits), None)
     if split is None:
         log.info("the dataset has neither a test nor a val split: nothing to sample")

@@ -1,4 +1,4 @@
-"""``tandem data demo OUT`` and ``tandem data check DATA``; ``data download`` has a module of its own."""
+"""``tandem data demo OUT``; ``data check``, ``data download`` and ``data pack`` have modules of their own."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from tandem.commands import data_check, data_download
+from tandem.commands import data_check, data_download, data_pack
 from tandem.commands.parser import make_parser, parse
 from tandem.data.synthetic import write_dataset
 from tandem.errors import ConfigError, nearest
@@ -14,12 +14,12 @@ from tandem.report.progress import TaskProgress
 
 log = logging.getLogger(__name__)
 
-USAGE = "usage: tandem data demo OUT | check DATA [DATA_B] | download NAME [options] (--help says more)"
+USAGE = "usage: tandem data demo OUT | check DATA [DATA_B] | download NAME | pack DATA OUT [options] (--help says more)"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Dispatch to `demo`, `check` or `download`."""
-    actions = {"demo": _demo, "check": data_check.main, "download": data_download.main}
+    """Dispatch to `demo`, `check`, `download` or `pack`."""
+    actions = {"demo": _demo, "check": data_check.main, "download": data_download.main, "pack": data_pack.main}
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(USAGE + "\n")
         return 0 if arguments else 2

@@ -1,13 +1,17 @@
 """``tandem data check DATA [DATA_B]``: read every image of a dataset, of pairs or of two domains."""
 
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tandem.commands.parser import make_parser, parse
-from tandem.data.check import Folder, check_data
+from tandem.config.data import DataConfig
+from tandem.data.check import CheckReport, Folder, check_data
 from tandem.data.discover import find_splits
+from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
 from tandem.data.unpaired import UnpairedFolder, find_unpaired, looks_unpaired
+from tandem.errors import DataError
 from tandem.report.progress import TaskProgress
 
 log = logging.getLogger(__name__)
@@ -16,22 +20,22 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str]) -> int:
     """Check a dataset and say what is there."""
     parser = make_parser("data check", "Read every image of a dataset and say what is there, or what is wrong.")
-    parser.add_argument("data", help="dataset folder, or the folder of domain A")
+    parser.add_argument("data", help="dataset folder, or the folder of domain A; or record files, a folder or URL")
     parser.add_argument("data_b", nargs="?", help="folder of domain B, for unpaired data in any two folders")
     parser.add_argument("--unpaired", action="store_true", help="take A and B as two domains even where names match")
     parser.add_argument("--input-channels", type=int, default=3, help="channels of the input images")
     parser.add_argument("--output-channels", type=int, default=3, help="channels of the output images")
     args = parse(parser, arguments)
-    splits = _find(Path(args.data), None if args.data_b is None else Path(args.data_b), unpaired=args.unpaired)
-    for folder in splits.values():
-        log.info("%s", folder.describe())
-    with TaskProgress("checking", None, "images") as progress:
-        report = check_data(
-            list(splits.values()),
-            channels_a=args.input_channels,
-            channels_b=args.output_channels,
-            on_progress=progress.callback,
-        )
+    data, data_b = as_location(args.data), None if args.data_b is None else Path(args.data_b)
+    channels = (args.input_channels, args.output_channels)
+    with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
+        if is_shards(data) and data_b is None:
+            splits = _find_shards(data, Path(cache), unpaired=args.unpaired)
+        else:
+            splits = find(Path(data), data_b, unpaired=args.unpaired)
+        for folder in splits.values():
+            log.info("%s", folder.describe())
+        report = look(list(splits.values()), channels=channels)
     log.info(
         "%s, all readable; widths %d to %d px, heights %d to %d px; mean distance of two B images %.3f (of 2)",
         _total(splits, report.num_pairs),
@@ -44,13 +48,35 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _find(data: Path, data_b: Path | None, *, unpaired: bool) -> Mapping[str, Folder]:
+def look(folders: Sequence[Folder], *, channels: tuple[int, int]) -> CheckReport:
+    """Read every image, with a progress bar."""
+    with TaskProgress("checking", None, "images") as progress:
+        return check_data(folders, channels_a=channels[0], channels_b=channels[1], on_progress=progress.callback)
+
+
+def find(data: Path, data_b: Path | None, *, unpaired: bool) -> Mapping[str, Folder]:
+    """Find the splits of folders of images, and say where they look unpaired."""
     if unpaired or data_b is not None:
         return find_unpaired(data, data_b)
     if looks_unpaired(data):
         log.info("unpaired data: the names in the folders of A and B differ")
         return find_unpaired(data)
     return find_splits(data)
+
+
+def _find_shards(data: Path | str, cache: Path, *, unpaired: bool) -> Mapping[str, Folder]:
+    options = CacheOptions(cache, DataConfig().cache_bytes)
+    if is_url(data):
+        with TaskProgress("fetching", None, "bytes") as progress:
+            shards = read_shards(data, options, progress.callback)
+    else:
+        shards = read_shards(data)
+    if shards.streamed:
+        raise DataError(
+            f"{data} holds more than the {options.max_bytes / 1e9:g} GB that are fetched for a check: it was checked "
+            "when it was packed, and every shard is held against its hash when it is fetched."
+        )
+    return open_shards(shards, paired=not unpaired and all(shard.domain == "ab" for shard in shards.shards))
 
 
 def _total(splits: Mapping[str, Folder], num_pairs: int) -> str:

@@ -14,6 +14,7 @@ from tandem.config.run import METHODS, RunConfig, from_flat, resolve_method
 from tandem.config.training import TrainingConfig
 from tandem.config.variants import VARIANTS
 from tandem.config.yaml import method_in_files, to_yaml
+from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError
 
 DESCRIPTION = (
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options]."
         )
-    return _train(config, Path(data), Path(out), None if data_b is None else Path(data_b))
+    return _train(config, as_location(data), Path(out), None if data_b is None else Path(data_b))
 
 
 def _defaults(first: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -66,7 +67,7 @@ def _defaults(first: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return method, defaults | dict(preset.options) | dict(variant.options if variant else {})
 
 
-def _train(config: RunConfig, data: Path, out: Path, data_b: Path | None) -> int:
+def _train(config: RunConfig, data: Path | str, out: Path, data_b: Path | None) -> int:
     from tandem.commands.after_training import sample_held_out  # noqa: PLC0415  (imports torch)
     from tandem.training.trainer import train  # noqa: PLC0415  (imports torch)
 
@@ -96,8 +97,8 @@ def _parse(
     arguments: Sequence[str], first: argparse.Namespace, method: str, defaults: dict[str, Any]
 ) -> dict[str, Any]:
     parser = make_parser("train", DESCRIPTION)
-    parser.add_argument("data", nargs="?", help="dataset folder, or the folder of domain A")
-    parser.add_argument("data_b", nargs="?", help="the folder of domain B, for methods that train on unpaired images")
+    parser.add_argument("data", nargs="?", help="dataset folder, folder or URL of record files, or folder of domain A")
+    parser.add_argument("data_b", nargs="?", help="folder of domain B, for methods that train on unpaired images")
     parser.add_argument("--out", help="folder of the run, e.g. runs/shoes")
     parser.add_argument("--config", action="config", help="YAML file with options, e.g. one from --print-config")
     parser.add_argument("--preset", default=first.preset, help="defaults of a recipe; 'tandem presets' lists them")

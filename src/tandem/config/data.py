@@ -12,6 +12,7 @@ Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 PUBLISHED_LOAD_RATIO = 286 / 256
 MAX_SIDE = 4096
+DEFAULT_CACHE_GB = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,13 @@ class DataConfig:
         None, "size to which images are resized, or width to which they are scaled; by default 286/256 of --size"
     )
     flip: bool = option(True, "mirror half of the pairs, both images alike")
+    shuffle: Literal["all", "shards"] = option(
+        "all",
+        "order of an epoch: over all images, or, of record files, shard by shard, for data larger than --cache-gb",
+    )
+    cache_gb: float | None = option(
+        None, f"disk space (10**9 bytes) for record files from a URL; by default {DEFAULT_CACHE_GB:g}", above=0
+    )
     input_channels: int = option(3, "channels of the input images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
     output_channels: int = option(3, "channels of the output images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
 
@@ -35,6 +43,11 @@ class DataConfig:
     def crop_size(self) -> tuple[int, int]:
         """Height and width of the training images."""
         return parse_size(self.size, "--size")
+
+    @property
+    def cache_bytes(self) -> int:
+        """Disk space for record files from a URL."""
+        return round((self.cache_gb or DEFAULT_CACHE_GB) * 1e9)
 
     @property
     def crops(self) -> bool:

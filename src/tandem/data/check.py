@@ -20,6 +20,7 @@ from tandem.data.check_report import ChannelStatistics, CheckReport, SizeRange, 
 from tandem.data.datasets import Direction, read_pair, read_single
 from tandem.data.discover import Pair, PairedFolder
 from tandem.data.images import ImageReadError, half_range, resize
+from tandem.data.shards.member import ImageFile, Member
 from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
@@ -77,12 +78,14 @@ class _Reader:
         try:
             images = self._read(job)
         except ImageReadError as error:
-            return f"{_relative(job.folder, Path(error.file))}: {error.reason}"
+            return f"{_relative(job.folder, error.file)}: {error.reason}"
+        except DataError as error:  # of a shard
+            return str(error)
         if self.transform is not None and job.folder.split == "train":
             try:
                 self.transform.check_fits(*next(iter(images.values())).shape[:2])
             except DataError as error:
-                return f"{_relative(job.folder, _paths(job.item)[0])}: {error}"
+                return f"{_relative(job.folder, str(_files(job.item)[0]))}: {error}"
         return {side: self._measure(job, side, image) for side, image in images.items()}
 
     def _read(self, job: _Job) -> dict[str, np.ndarray]:
@@ -259,28 +262,31 @@ def _sizes(images: Sequence[_Measured]) -> SizeRange:
     return SizeRange(min(widths), max(widths), min(heights), max(heights), min(aspects), max(aspects))
 
 
-def _paths(item: Pair | Single) -> list[Path]:
+def _files(item: Pair | Single) -> list[ImageFile]:
     if isinstance(item, Single):
         return [item.path]
-    return [path for path in (item.path_a, item.path_b) if path is not None]
+    return [file for file in (item.path_a, item.path_b) if file is not None]
 
 
-def _relative(folder: Folder, path: Path) -> str:
-    return str(path.relative_to(folder.root) if path.is_relative_to(folder.root) else path)
+def _relative(folder: Folder, file: str) -> str:
+    path = Path(file)
+    return str(path.relative_to(folder.root) if path.is_relative_to(folder.root) else file)
 
 
 def _cache_key(jobs: Sequence[_Job], settings: list[object]) -> str:
     """Hash the names, sizes and times of all files, with everything else that the report depends on."""
     digest = hashlib.blake2b(json.dumps([FORMAT_VERSION, *settings]).encode(), digest_size=32)
     for job in jobs:
-        stamps = [[_relative(job.folder, path), *_stamp(path)] for path in _paths(job.item)]
+        stamps = [[_relative(job.folder, str(file)), *_stamp(file)] for file in _files(job.item)]
         digest.update(json.dumps([job.folder.split, job.sides, job.item.name, stamps]).encode())
     return digest.hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(file: ImageFile) -> tuple[int, ...]:
+    if isinstance(file, Member):
+        return file.stamp()
     try:
-        status = path.stat()
+        status = file.stat()
     except OSError:  # reading it will say what is wrong
         return -1, -1
     return status.st_size, status.st_mtime_ns

@@ -1,7 +1,6 @@
 """Pairs, or images of two domains, as samples that are numbered without end from the start of the run."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
@@ -9,6 +8,8 @@ import numpy as np
 from tandem.data.augment import EvalTransform, TrainTransform
 from tandem.data.discover import Pair, PairedFolder
 from tandem.data.images import ImageReadError, convert_channels, read_native, to_tensor
+from tandem.data.order import GlobalOrder, Order
+from tandem.data.shards.member import ImageFile
 from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError
 from tandem.rng import numpy_generator
@@ -67,7 +68,7 @@ def read_single(single: Single, *, channels: int) -> np.ndarray:
     return convert_channels(left if single.half == "left" else right, channels)
 
 
-def _halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _halves(path: ImageFile) -> tuple[np.ndarray, np.ndarray]:
     whole = read_native(path)
     width = whole.shape[1]
     if width % 2:
@@ -90,7 +91,7 @@ class PairedDataset:
         channels_a: Channels of the model's input, after `direction`.
         channels_b: Channels of the model's output, after `direction`.
         seed: The seed of the run.
-        shuffle: False keeps the order of the folder in every epoch.
+        order: In which the pairs come; by default shuffled anew in each epoch.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class PairedDataset:
         channels_a: int,
         channels_b: int,
         seed: int,
-        shuffle: bool = True,
+        order: Order | None = None,
     ) -> None:
         self.folder = folder
         self.transform = transform
@@ -110,7 +111,7 @@ class PairedDataset:
         self.channels_a = channels_a
         self.channels_b = channels_b
         self.seed = seed
-        self._order = _EpochOrder(seed, len(folder.pairs), shuffle=shuffle)
+        self._order = order or GlobalOrder(seed, len(folder.pairs))
 
     def __len__(self) -> int:
         """The number of pairs."""
@@ -129,7 +130,7 @@ class PairedDataset:
 
     def index_at(self, position: int) -> int:
         """The index in `folder.pairs` of the sample at a position."""
-        return self._order.at(*divmod(position, len(self)))
+        return self._order.index(*divmod(position, len(self)))
 
     def files_at(self, position: int) -> list[str]:
         """The files that the sample at a position is read from."""
@@ -164,6 +165,7 @@ class UnpairedDataset:
         channels_a: Channels of the model's input, after `direction`.
         channels_b: Channels of the model's output, after `direction`.
         seed: The seed of the run.
+        orders: In which the images of the two domains of the model come; by default shuffled anew in each epoch.
     """
 
     def __init__(
@@ -175,6 +177,7 @@ class UnpairedDataset:
         channels_a: int,
         channels_b: int,
         seed: int,
+        orders: tuple[Order, Order] | None = None,
     ) -> None:
         self.folder = folder
         self.transform = transform
@@ -182,7 +185,7 @@ class UnpairedDataset:
         self.channels_b = channels_b
         self.seed = seed
         self.a, self.b = (folder.a, folder.b) if direction == "AtoB" else (folder.b, folder.a)
-        self._order = _EpochOrder(seed, len(self.a))
+        self._orders = orders or (GlobalOrder(seed, len(self.a)), GlobalOrder(seed, len(self.b)))
 
     def __len__(self) -> int:
         """The number of samples in an epoch: the images of the larger domain."""
@@ -205,7 +208,9 @@ class UnpairedDataset:
         """The images of the model's input and output domain at a position."""
         epoch, offset = divmod(position, len(self))
         draw = numpy_generator(self.seed, "unpaired", position=position)
-        return self.a[self._order.at(epoch, offset % len(self.a))], self.b[int(draw.integers(len(self.b)))]
+        order_a, order_b = self._orders
+        index_b = order_b.draw(epoch, offset / len(self), draw)
+        return self.a[order_a.index(epoch, offset % len(self.a))], self.b[index_b]
 
     def files_at(self, position: int) -> list[str]:
         """The files that the sample at a position is read from."""
@@ -221,23 +226,11 @@ class UnpairedDataset:
         return _unpaired_sample(a, b, index, EvalTransform(self.transform.size)(images))
 
 
-class _EpochOrder:
-    """A permutation of `count` indices for each epoch, drawn from (seed, epoch); the last one is kept."""
-
-    def __init__(self, seed: int, count: int, *, shuffle: bool = True) -> None:
-        self._seed, self._count, self._shuffle = seed, count, shuffle
-        self._kept: tuple[int, np.ndarray] | None = None
-
-    def at(self, epoch: int, offset: int) -> int:
-        if not self._shuffle:
-            return offset
-        if self._kept is None or self._kept[0] != epoch:
-            self._kept = epoch, numpy_generator(self._seed, "order", position=epoch).permutation(self._count)
-        return int(self._kept[1][offset])
-
-
 def _transformed(
-    transform: TrainTransform | EvalTransform, images: Sequence[np.ndarray], generator: np.random.Generator, path: Path
+    transform: TrainTransform | EvalTransform,
+    images: Sequence[np.ndarray],
+    generator: np.random.Generator,
+    path: ImageFile,
 ) -> list[np.ndarray]:
     if isinstance(transform, EvalTransform):
         return transform(images)

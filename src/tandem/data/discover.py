@@ -9,11 +9,14 @@ Accepted layouts, for each of the splits train, val and test:
 A folder that holds side-by-side files itself, or folders A and B, is taken as the split 'train'.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tandem.data.listing import Listing, contents, count, in_natural_order, list_images, require_folder
+from tandem.data.shards.index import SplitFacts
+from tandem.data.shards.member import ImageFile
 from tandem.errors import DataError, listed
 
 SPLITS = ("train", "val", "test")
@@ -36,30 +39,46 @@ class Pair:
     """
 
     name: str
-    path_a: Path
-    path_b: Path | None
+    path_a: ImageFile
+    path_b: ImageFile | None
 
 
 @dataclass(frozen=True)
 class PairedFolder:
-    """The pairs of one split, in natural order of their names."""
+    """The pairs of one split, in natural order of their names.
+
+    Attributes:
+        root: The dataset.
+        split: Which split.
+        layout: How the pairs lie on the disk.
+        pairs: At least one.
+        num_ignored: Files that are neither hidden nor images.
+        shards: Where the pairs lie, if in record files.
+        facts: What is known without reading, where not all of it can be read before training.
+    """
 
     root: Path
     split: str
     layout: Layout
-    pairs: tuple[Pair, ...]
+    pairs: Sequence[Pair]
     num_ignored: int = 0
-    """Files that are neither hidden nor images."""
+    shards: str | None = None
+    facts: SplitFacts | None = None
 
     def describe(self) -> str:
         """One line that says what was found, and where."""
+        pairs = count(len(self.pairs), "pair")
+        if self.shards is not None:
+            return f"{self.split}: {pairs} in {self.shards}"
         first = self.pairs[0]
+        assert isinstance(first.path_a, Path)
         if first.path_b is None:
             where = f"side by side (A left | B right) in {first.path_a.parent}"
         else:
+            assert isinstance(first.path_b, Path)
             where = f"A in {first.path_a.parent} | B in {first.path_b.parent}"
         remarks = remarks_on(self.root, self.split, first.path_a.parent, self.num_ignored)
-        return f"{self.split}: {count(len(self.pairs), 'pair')}, {where}{remarks}"
+        return f"{self.split}: {pairs}, {where}{remarks}"
 
 
 def remarks_on(root: Path, split: str, folder_a: Path, num_ignored: int) -> str:

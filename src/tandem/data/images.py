@@ -24,29 +24,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from tandem.data.stored import StoredFile
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import torch
 
-ImageSource = Path | bytes | BinaryIO
+ImageSource = Path | bytes | BinaryIO | StoredFile
 ResizeMethod = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 MAX_PIXELS = 100_000_000
 """Images with more pixels are refused before they are decoded."""
 
 _NETPBM_SUFFIXES = frozenset({".pbm", ".pgm", ".pnm", ".ppm"})
-IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
-    ".bmp",
-    ".gif",
-    ".jp2",
-    ".jpeg",
-    ".jpg",
-    ".png",
-    ".tif",
-    ".tiff",
-    ".webp",
-}
+IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Lower-case suffixes of the files that count as images."""
 
 # Pillow's other decoders are left out on purpose: some run external programs (EPS) and few are hardened.
@@ -209,8 +200,9 @@ def half_range(dtype: npt.DTypeLike) -> float:
 
 @contextmanager
 def _opened(source: ImageSource) -> Iterator[tuple[Image.Image, str]]:
-    name = str(source if isinstance(source, Path) else getattr(source, "name", "image data"))
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    name = str(source if isinstance(source, Path | StoredFile) else getattr(source, "name", "image data"))
+    data = source.read_bytes() if isinstance(source, StoredFile) else source
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
     with _decoding(name), Image.open(stream, formats=_FORMATS) as image:
         _check_size(image, name)
         yield image, name

@@ -8,12 +8,15 @@ Accepted are any two folders, or for each of the splits train, val and test:
 The domains may differ in their numbers of images and in sizes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tandem.data.discover import Layout, Place, locate_splits, refuse_dataset, remarks_on
 from tandem.data.listing import Listing, count, in_natural_order, require_folder
+from tandem.data.shards.index import SplitFacts
+from tandem.data.shards.member import ImageFile
 from tandem.errors import DataError, listed
 
 Half = Literal["left", "right"]
@@ -35,26 +38,32 @@ class Single:
     """
 
     name: str
-    path: Path
+    path: ImageFile
     half: Half | None = None
 
 
 @dataclass(frozen=True)
 class UnpairedFolder:
-    """The two domains of one split, each in natural order of its names."""
+    """The two domains of one split, each in natural order of its names; the rest is as in `PairedFolder`."""
 
     root: Path
     split: str
     layout: Layout
-    a: tuple[Single, ...]
-    b: tuple[Single, ...]
+    a: Sequence[Single]
+    b: Sequence[Single]
     num_ignored: int = 0
-    """Files that are neither hidden nor images."""
+    shards: str | None = None
+    facts: SplitFacts | None = None
 
     def describe(self) -> str:
         """One line that says what was found, and where."""
-        folder_a, folder_b = self.a[0].path.parent, self.b[0].path.parent
         images = f"{self.split}: unpaired, {count(len(self.a), 'image')} of A"
+        if self.shards is not None:
+            return f"{images} and {len(self.b)} of B in {self.shards}"
+        path_a, path_b = self.a[0].path, self.b[0].path
+        assert isinstance(path_a, Path)
+        assert isinstance(path_b, Path)
+        folder_a, folder_b = path_a.parent, path_b.parent
         remarks = remarks_on(self.root, self.split, folder_a, self.num_ignored)
         if self.layout == "side_by_side":
             return f"{images} (left halves) and {len(self.b)} of B (right halves) in {folder_a}{remarks}"

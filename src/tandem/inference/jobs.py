@@ -12,6 +12,7 @@ from tandem.config.data import Direction
 from tandem.data.datasets import read_pair, read_single
 from tandem.data.discover import SPLITS, Pair, PairedFolder, find_splits
 from tandem.data.images import IMAGE_SUFFIXES, read_image
+from tandem.data.shards.member import ImageFile, Member
 from tandem.data.unpaired import Single, UnpairedFolder, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
@@ -68,12 +69,14 @@ class Job:
         return " | ".join(describe_file(path) for path in files)
 
 
-def describe_file(path: Path) -> str:
-    """The full path and the SHA-256 of the content.
+def describe_file(path: ImageFile) -> str:
+    """The full path, or the place in a shard, and the SHA-256 of the content.
 
     Raises:
         DataError: It cannot be read.
     """
+    if isinstance(path, Member):
+        return f"{path} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

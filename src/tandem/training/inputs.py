@@ -1,7 +1,7 @@
 """The data of a run: splits, the check before training, datasets, fixed previews."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,18 +9,23 @@ import torch
 from torch import Tensor
 
 from tandem import rng
+from tandem.config.data import DEFAULT_CACHE_GB
 from tandem.config.run import RunConfig
-from tandem.data.augment import TrainTransform
-from tandem.data.check import CheckReport, Folder, check_data
+from tandem.data.check import CheckReport, Folder
 from tandem.data.datasets import PairedDataset, UnpairedDataset
-from tandem.data.discover import PairedFolder, find_splits
-from tandem.data.listing import count
-from tandem.data.unpaired import find_unpaired
+from tandem.data.discover import Pair, PairedFolder, find_splits
+from tandem.data.order import GlobalOrder, Order, ShardOrder
+from tandem.data.shards.items import ShardItems
+from tandem.data.shards.member import size_of
+from tandem.data.shards.open import CacheOptions, is_shards, is_url, open_shards, read_shards
+from tandem.data.unpaired import Single, find_unpaired
 from tandem.errors import ConfigError, DataError
+from tandem.report.progress import TaskProgress
+from tandem.training.checks import check_splits, make_transform, require_one_size, require_sense
 
+DEFAULT_CACHE_BYTES = round(DEFAULT_CACHE_GB * 1e9)
 PREVIEW_ORDER = ("val", "test", "train")
 MAX_HEALTH_INPUTS = 16
-MIN_DOMAIN = 2
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Inputs:
 
 def open_inputs(
     config: RunConfig,
-    data_dir: Path,
+    data: Path | str,
     data_b: Path | None = None,
     *,
     cache: Path,
@@ -57,29 +62,22 @@ def open_inputs(
 
     Args:
         config: All options.
-        data_dir: The dataset, or the folder of domain A.
+        data: The dataset, or the folder of domain A; or the folder or URL of record files.
         data_b: The folder of domain B.
-        cache: A folder that remembers the check.
+        cache: A folder that remembers the check, and holds record files from a URL.
         on_check: Called with (done, all) while images are checked.
 
     Raises:
         DataError: Anything is wrong with the data; all problems are named.
         ConfigError: The options do not go with the data.
     """
-    splits = find_data(data_dir, data_b, paired=config.objective.paired)
+    splits = find_data(data, data_b, paired=config.objective.paired, cache=cache, cache_bytes=config.data.cache_bytes)
     if "train" not in splits:
-        raise DataError(f"{data_dir} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
-    _require_enough(splits["train"], config.training.batch_size)
-    report = check_data(
-        list(splits.values()),
-        channels_a=config.data.input_channels,
-        channels_b=config.data.output_channels,
-        direction=config.data.direction,
-        transform=make_transform(config),
-        cache=cache,
-        on_progress=on_check,
-    )
-    _require_one_size(config, report)
+        raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
+    require_sense(config, data, splits["train"])
+    transform = make_transform(config)
+    report = check_splits(config, splits, transform, cache=cache, on_check=on_check)
+    require_one_size(config, transform, report)
     train = make_dataset(config, splits["train"])
     preview_split = next(splits[name] for name in PREVIEW_ORDER if name in splits)
     fixed = make_dataset(config, preview_split)
@@ -100,30 +98,59 @@ def open_inputs(
             range(config.training.num_preview_samples),
             (config.objective.latent_dim,),
         ),
-        fingerprint=_fingerprint(splits["train"]),
+        fingerprint=fingerprint_of(splits["train"]),
     )
 
 
-def find_data(data_dir: Path, data_b: Path | None = None, *, paired: bool) -> Mapping[str, Folder]:
-    """Find the splits of pairs, or of two domains.
+def find_data(
+    data: Path | str,
+    data_b: Path | None = None,
+    *,
+    paired: bool,
+    cache: Path | None = None,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+    on_fetch: Callable[[int, int], None] | None = None,
+) -> Mapping[str, Folder]:
+    """Find the splits of pairs or of two domains, in folders or in record files.
+
+    Args:
+        data: A folder, or the URL of record files.
+        data_b: The folder of domain B.
+        paired: Whether pairs are wanted.
+        cache: A folder for record files from a URL.
+        cache_bytes: Most that is kept there.
+        on_fetch: Called with the bytes that are there and those of all shards, while they are fetched.
 
     Raises:
-        DataError: Anything is wrong with the folders; all problems are named.
-        ConfigError: A second folder where the method trains on pairs.
+        DataError: Anything is wrong with the folders or shards; all problems are named.
+        ConfigError: A second folder where the method trains on pairs, or beside record files.
     """
-    if not paired:
-        return find_unpaired(data_dir, data_b)
-    if data_b is not None:
+    if data_b is not None and (paired or is_shards(data) or is_shards(data_b)):
         raise ConfigError(
-            f"a second folder, {data_b}, is for methods that train on unpaired data; pairs are one dataset: put "
-            "the two folders into it as trainA and trainB, with the same names."
+            f"a second folder, {data_b}, is for methods that train on unpaired data in two folders of images; pairs "
+            "are one dataset: put the two folders into it as trainA and trainB, with the same names."
         )
-    return find_splits(data_dir)
+    if is_shards(data):
+        options = None if cache is None else CacheOptions(cache / "shards", cache_bytes)
+        return open_shards(read_shards(data, options, on_fetch), paired=paired)
+    return find_splits(Path(data)) if paired else find_unpaired(Path(data), data_b)
+
+
+def fetch_data(config: RunConfig, data: Path | str, *, cache: Path) -> None:
+    """Fetch record files from a URL, with a progress bar, where all of them fit into the cache; else do nothing.
+
+    Raises:
+        DataError: They cannot be fetched.
+    """
+    if is_url(data):
+        with TaskProgress("fetching", None, "bytes") as progress:
+            options = CacheOptions(cache / "shards", config.data.cache_bytes)
+            read_shards(data, options, progress.callback)
 
 
 def make_dataset(config: RunConfig, folder: Folder) -> PairedDataset | UnpairedDataset:
     """The samples of one split, augmented as the options say."""
-    data, transform = config.data, make_transform(config)
+    data, transform, seed = config.data, make_transform(config), config.training.seed
     if isinstance(folder, PairedFolder):
         return PairedDataset(
             folder,
@@ -131,65 +158,35 @@ def make_dataset(config: RunConfig, folder: Folder) -> PairedDataset | UnpairedD
             direction=data.direction,
             channels_a=data.input_channels,
             channels_b=data.output_channels,
-            seed=config.training.seed,
+            seed=seed,
+            order=_order(config, folder.pairs),
         )
+    domains = (folder.a, folder.b) if data.direction == "AtoB" else (folder.b, folder.a)
     return UnpairedDataset(
         folder,
         transform=transform,
         direction=data.direction,
         channels_a=data.input_channels,
         channels_b=data.output_channels,
-        seed=config.training.seed,
+        seed=seed,
+        orders=(_order(config, domains[0], "/a"), _order(config, domains[1], "/b")),
     )
 
 
-def make_transform(config: RunConfig) -> TrainTransform:
-    """What training does to images."""
-    data = config.data
-    return TrainTransform(
-        data.crop_size,
-        data.flip,
-        load_size=data.resize_size,
-        load_width=data.scaled_width,
-        crop=data.crops,
-        multiple=config.objective.size_multiple(data),
-    )
+def _order(config: RunConfig, items: Sequence[Pair] | Sequence[Single], stream: str = "") -> Order:
+    if config.data.shuffle == "shards" and isinstance(items, ShardItems):
+        return ShardOrder(config.training.seed, items.counts, stream=stream)
+    return GlobalOrder(config.training.seed, len(items))
 
 
-def _require_enough(folder: Folder, batch_size: int) -> None:
-    """Refuse a domain that is one image, or does not fill a batch; a single pair can be learnt by heart."""
-    if isinstance(folder, PairedFolder):
-        return
-    least = max(MIN_DOMAIN, batch_size)
-    few = [f"{count(len(x), 'image')} of {side}" for side, x in (("A", folder.a), ("B", folder.b)) if len(x) < least]
-    if few:
-        why = f"--batch-size {batch_size}" if least == batch_size else f"the {MIN_DOMAIN} that make a domain"
-        raise DataError(
-            f"{folder.root} is too small: its split '{folder.split}' has {' and '.join(few)}, fewer than {why}. "
-            f"Add images{', or lower --batch-size' if least > MIN_DOMAIN else ''}."
-        )
-
-
-def _require_one_size(config: RunConfig, report: CheckReport) -> None:
-    """Refuse batches of images that come out in different sizes."""
-    transform = make_transform(config)
-    if transform.crop or config.training.batch_size == 1:
-        return
-    for side, sizes in (("input", report.sizes_a), ("output", report.sizes_b)):
-        if not transform.gives_one_size(sizes):
-            raise ConfigError(
-                f"--preprocess {config.data.preprocess} keeps the sizes of images, but those of the {side} differ: "
-                f"widths from {sizes.min_width} to {sizes.max_width} px, heights from {sizes.min_height} to "
-                f"{sizes.max_height} px. They cannot share a batch: choose a --preprocess that crops, or "
-                "--batch-size 1 if the method allows it."
-            )
-
-
-def _fingerprint(folder: Folder) -> str:
+def fingerprint_of(folder: Folder) -> str:
+    """Hash the names, the order and the sizes in bytes of a split's files."""
+    if folder.facts is not None:
+        return folder.facts.fingerprint
     if isinstance(folder, PairedFolder):
         images = [(pair.name, [pair.path_a, *([pair.path_b] if pair.path_b else [])]) for pair in folder.pairs]
     else:
         domains = (("a", folder.a), ("b", folder.b))
         images = [(f"{side}/{single.name}", [single.path]) for side, domain in domains for single in domain]
-    lines = [f"{name}\t{[path.stat().st_size for path in paths]}" for name, paths in images]
+    lines = [f"{name}\t{[size_of(path) for path in paths]}" for name, paths in images]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -12,6 +12,7 @@ from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, differences, from_flat, to_flat
 from tandem.config.yaml import to_yaml
 from tandem.data.loader import Batch, make_loader
+from tandem.data.shards.open import as_location
 from tandem.errors import CheckpointError, NonFiniteError
 from tandem.networks.device import choose_device
 from tandem.objectives.build import build_objective
@@ -24,7 +25,7 @@ from tandem.training.device import (
 )
 from tandem.training.ema import MovingAverage
 from tandem.training.export import export_model
-from tandem.training.inputs import Inputs, open_inputs
+from tandem.training.inputs import Inputs, fetch_data, open_inputs
 from tandem.training.observer import Observer
 from tandem.training.optimizers import learning_rate_factor, make_adam
 from tandem.training.run_folder import RunFolder
@@ -38,6 +39,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "epochs",
+        "cache_gb",
         "device",
         "deterministic",
         "num_workers",
@@ -74,7 +76,8 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
 
     Args:
         config: All options.
-        data_dir: Dataset folder, see `tandem.data.discover` and `tandem.data.unpaired`; or the folder of domain A.
+        data_dir: Dataset folder, see `tandem.data.discover` and `tandem.data.unpaired`; folder or URL of record files;
+            or the folder of domain A.
         out: Folder of the run; made, or continued when it holds this run.
         data_b: The folder of domain B, for methods that train on unpaired images.
 
@@ -85,10 +88,12 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
     """
     device = choose_device(config.training.device)
     configure_backends(device, deterministic=config.training.deterministic)
+    data = as_location(data_dir)
     with RunFolder(Path(out)) as run:
+        fetch_data(config, data, cache=run.cache)
         with TaskProgress("checking images", None, "pairs") as checking:
             second = None if data_b is None else Path(data_b)
-            inputs = open_inputs(config, Path(data_dir), second, cache=run.cache, on_check=checking.callback)
+            inputs = open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
         return Trainer(config, inputs, run, device).run()

@@ -1,0 +1,161 @@
+"""The samples of shards as sequences of pairs or of single images, found by reading a shard's headers when needed."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, TypeVar, overload
+
+import numpy as np
+
+from tandem.data.discover import Pair
+from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.shards.index import Domain, Shard
+from tandem.data.shards.member import Member
+from tandem.data.shards.store import ShardStore
+from tandem.data.shards.tar import scan
+from tandem.data.unpaired import Single
+from tandem.errors import DataError, listed
+
+Item = TypeVar("Item", Pair, Single)
+
+_ESCAPES = {"%2E": ".", "%25": "%"}
+
+
+class ShardItems(Sequence[Item], Generic[Item]):
+    """The pairs, or the images of one domain, of some shards in their order; made by `pairs_of` and `singles_of`.
+
+    Args:
+        store: Gives the shards.
+        shards: With the numbers of their samples.
+        side: Of pairs which image is an item: "ab" both, or one.
+        keep: How many shards' lists are kept in memory; None keeps all.
+    """
+
+    def __init__(self, store: ShardStore, shards: Sequence[Shard], side: Domain, *, keep: int | None) -> None:
+        self.store, self.shards, self._side, self._keep = store, tuple(shards), side, keep
+        self.counts = [shard.count for shard in shards]
+        self._ends = np.cumsum(self.counts)
+        self._lists: OrderedDict[int, list[Item]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        """One item or some.
+
+        Raises:
+            DataError: Their shard cannot be had, or is damaged.
+        """
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        return self._list(number)[index - int(self._ends[number]) + self.counts[number]]
+
+    def __iter__(self) -> Iterator[Item]:
+        for number in range(len(self.shards)):
+            yield from self._list(number)
+
+    def _list(self, number: int) -> list[Item]:
+        if number in self._lists:
+            self._lists.move_to_end(number)
+            return self._lists[number]
+        shard = self.shards[number]
+        domain, items = list_samples(self.store, shard)
+        if (domain, len(items)) != (shard.domain, shard.count):
+            raise DataError(
+                f"{self.store.where}/{shard.name} holds {len(items)} samples of {domain}, but its index says "
+                f"{shard.count} of {shard.domain}: the file and the index do not belong together"
+            )
+        self._lists[number] = [self._picked(item) for item in items]  # pyright: ignore[reportArgumentType]
+        while self._keep is not None and len(self._lists) > self._keep:
+            self._lists.popitem(last=False)
+        return self._lists[number]
+
+    def _picked(self, item: Pair | Single) -> Pair | Single:
+        if self._side == "ab" or isinstance(item, Single):
+            return item
+        if item.path_b is None:
+            return Single(item.name, item.path_a, "left" if self._side == "a" else "right")
+        return Single(item.name, item.path_a if self._side == "a" else item.path_b)
+
+
+def pairs_of(store: ShardStore, shards: Sequence[Shard], *, keep: int | None = None) -> ShardItems[Pair]:
+    """The pairs of shards that hold pairs."""
+    return ShardItems[Pair](store, shards, "ab", keep=keep)
+
+
+def singles_of(
+    store: ShardStore, shards: Sequence[Shard], side: Domain, *, keep: int | None = None
+) -> ShardItems[Single]:
+    """The images of one domain, from shards of that domain or of pairs."""
+    return ShardItems[Single](store, shards, side, keep=keep)
+
+
+def survey(store: ShardStore, shard: Shard) -> tuple[Domain, int]:
+    """What a shard holds, and how many; `shard` gives its name and size.
+
+    Raises:
+        DataError: See `list_samples`.
+    """
+    domain, items = list_samples(store, shard)
+    return domain, len(items)
+
+
+def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | list[Single]]:
+    """List the samples of a shard in their order, by its headers; members that are no images are passed over.
+
+    Returns:
+        What they are: pairs, or images of one domain; and the samples.
+
+    Raises:
+        DataError: It is damaged, or holds no samples, halves of pairs, or a key twice.
+    """
+    parts: dict[str, dict[str, Member]] = {}
+    problems: list[str] = []
+    for found in scan(store.path(shard)):
+        split = split_name(found.name)
+        if split is None:
+            continue
+        key, part = split
+        group = parts.setdefault(key, {})
+        if part in group:
+            problems.append(f"{found.name}: there is another {part} of '{key}'")
+        group[part] = Member(store, shard, found.name, found.offset, found.size)
+    kinds = {tuple(sorted(group)) for group in parts.values()}
+    if not kinds:
+        problems.append("there are no members called KEY.a.png, KEY.b.png or KEY.ab.png (or another image's ending)")
+    domain: Domain = "a" if kinds == {("a",)} else "b" if kinds == {("b",)} else "ab"
+    if domain == "ab":
+        wrong = {key: group for key, group in parts.items() if tuple(sorted(group)) not in {("ab",), ("a", "b")}}
+        problems += [
+            f"'{key}' has {' and '.join(group)} alone; a pair is a and b, or ab" for key, group in wrong.items()
+        ]
+    if problems:
+        raise DataError(f"{store.where}/{shard.name} cannot be used:\n{listed(problems)}")
+    if domain == "ab":
+        return domain, [_pair(key, group) for key, group in parts.items()]
+    return domain, [Single(key, group[domain]) for key, group in parts.items()]
+
+
+def _pair(key: str, group: Mapping[str, Member]) -> Pair:
+    return Pair(key, group["ab"], None) if "ab" in group else Pair(key, group["a"], group["b"])
+
+
+def split_name(name: str) -> tuple[str, Domain] | None:
+    """The key and the part of a member's name, ``1.a.png`` → ``1``, ``a``; None if it is no image of a sample."""
+    key, _, rest = name.partition(".")
+    part, _, suffix = rest.lower().partition(".")
+    if not key or f".{suffix}" not in IMAGE_SUFFIXES:
+        return None
+    for escaped, plain in _ESCAPES.items():
+        key = key.replace(escaped, plain)
+    return (key, part) if part in {"a", "b", "ab"} else None  # type: ignore[return-value]
+
+
+def member_name(key: str, part: Domain, suffix: str) -> str:
+    """The inverse of `split_name`; in the convention a key ends at the first dot, so that its own dots are escaped."""
+    return f"{key.replace('%', '%25').replace('.', '%2E')}.{part}{suffix}"

@@ -1,0 +1,213 @@
+"""From a folder or URL of record files to the splits of a dataset."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tandem.data.discover import PairedFolder, locate_splits
+from tandem.data.listing import count, in_natural_order
+from tandem.data.shards.fetch import FetchOptions, fetch_bytes
+from tandem.data.shards.index import (
+    FORMAT,
+    INDEX_NAME,
+    MAX_INDEX_BYTES,
+    PARTIAL_NAME,
+    Domain,
+    Shard,
+    Split,
+    SplitFacts,
+    parse_index,
+)
+from tandem.data.shards.items import ShardItems, pairs_of, singles_of, survey
+from tandem.data.shards.store import CachedStore, FolderStore, ShardStore, fetch_all
+from tandem.data.unpaired import UnpairedFolder
+from tandem.errors import ConfigError, DataError, listed
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+KEPT_LISTS = 64
+"""Shards whose headers are remembered where not all of the data is on the disk."""
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """Where shards from a URL go.
+
+    Attributes:
+        folder: On the disk; each URL gets a folder in it.
+        max_bytes: Most that is kept of one URL.
+        fetch: Time-outs and tries.
+    """
+
+    folder: Path
+    max_bytes: int
+    fetch: FetchOptions = field(default_factory=FetchOptions)
+
+
+@dataclass(frozen=True)
+class ShardedData:
+    """Record files whose index has been read.
+
+    Attributes:
+        store: Gives the shards.
+        shards: In the order of their samples.
+        facts: Of each split, from the index; empty without one.
+        streamed: Not all of it is on the disk at a time.
+    """
+
+    store: ShardStore
+    shards: Sequence[Shard]
+    facts: dict[str, SplitFacts]
+    streamed: bool
+
+
+def is_url(location: str | Path) -> bool:
+    """Whether a location is a URL and no path."""
+    return isinstance(location, str) and _URL.match(location) is not None
+
+
+def as_location(location: str | Path) -> str | Path:
+    """A URL as it is, anything else as a path."""
+    return location if is_url(location) else Path(location)
+
+
+def is_shards(location: str | Path) -> bool:
+    """Whether a location holds record files: any URL, or a folder with their index or with tar files and no images."""
+    if is_url(location):
+        return True
+    root = Path(location)
+    if not root.is_dir():
+        return False
+    index = root / INDEX_NAME
+    if index.is_file() and index.stat().st_size <= MAX_INDEX_BYTES and f'"{FORMAT}"'.encode() in index.read_bytes():
+        return True
+    return any(root.glob("*.tar")) and not locate_splits(root, [])
+
+
+def read_shards(
+    location: str | Path, cache: CacheOptions | None = None, on_fetch: Callable[[int, int], None] | None = None
+) -> ShardedData:
+    """Read the index of record files; from a URL fetch all of them where they fit into the cache.
+
+    Args:
+        location: A folder, or a URL that fsspec knows.
+        cache: For URLs.
+        on_fetch: Called with the bytes that are there and those of all shards, while they are fetched.
+
+    Raises:
+        DataError: There are none, they cannot be fetched, or are damaged.
+        ConfigError: The cache is too small.
+    """
+    if not is_url(location):
+        root = Path(location)
+        index_path = root / INDEX_NAME
+        store = FolderStore(root)
+        if (root / PARTIAL_NAME).is_file():
+            raise DataError(f"{root} is packed in part only: run the same 'tandem data pack' again to complete it.")
+        if not index_path.is_file():
+            return ShardedData(store, _without_index(store), {}, streamed=False)
+        index = parse_index(index_path.read_bytes(), str(index_path))
+        return ShardedData(store, index.shards, dict(index.splits), streamed=False)
+    assert cache is not None
+    url = str(location).removesuffix(INDEX_NAME).rstrip("/")
+    if "?" in url or "#" in url:
+        raise ConfigError(f"{location}: the URL of record files is that of their folder, without ? or #.")
+    address = f"{url}/{INDEX_NAME}"
+    index = parse_index(fetch_bytes(address, MAX_INDEX_BYTES, cache.fetch), address)
+    folder = cache.folder / hashlib.sha256(url.encode()).hexdigest()[:16]
+    remote = CachedStore(url, folder, cache.max_bytes, cache.fetch)
+    if sum(shard.size for shard in index.shards) > cache.max_bytes:
+        return ShardedData(remote, index.shards, dict(index.splits), streamed=True)
+    fetch_all(remote, index.shards, on_fetch)
+    return ShardedData(FolderStore(folder), index.shards, dict(index.splits), streamed=False)
+
+
+def open_shards(data: ShardedData, *, paired: bool) -> dict[str, PairedFolder] | dict[str, UnpairedFolder]:
+    """The splits of record files, of train, val and test, as pairs or as two domains.
+
+    Raises:
+        DataError: They hold domains where pairs are asked for, or are damaged; where all of it is on the disk the
+            headers of all shards are read.
+    """
+    splits: list[Split] = [split for split in SPLITS if any(shard.split == split for shard in data.shards)]
+    if paired:
+        return {split: _paired(data, split) for split in splits}
+    return {split: _unpaired(data, split) for split in splits}
+
+
+def _paired(data: ShardedData, split: Split) -> PairedFolder:
+    shards = [shard for shard in data.shards if shard.split == split]
+    if any(shard.domain != "ab" for shard in shards):
+        raise DataError(
+            f"{data.store.where} holds unpaired data, and the method trains on pairs: pack pairs, or choose a method "
+            "for unpaired data."
+        )
+    pairs = pairs_of(data.store, shards, keep=_keep(data))
+    if not data.streamed:
+        _refuse_doubles(pairs, split)
+    root, where = Path(data.store.where), _where(data, shards)
+    return PairedFolder(root, split, "folders", pairs, shards=where, facts=_facts(data, split))
+
+
+def _unpaired(data: ShardedData, split: Split) -> UnpairedFolder:
+    domains = []
+    side: Domain
+    for side in ("a", "b"):
+        shards = [shard for shard in data.shards if shard.split == split and shard.domain in {side, "ab"}]
+        if not shards:
+            raise DataError(f"{data.store.where} has no shards of domain {side.upper()} in its split '{split}'.")
+        domains.append(singles_of(data.store, shards, side, keep=_keep(data)))
+        if not data.streamed:
+            _refuse_doubles(domains[-1], split)
+    where = _where(data, list(dict.fromkeys([*domains[0].shards, *domains[1].shards])))
+    root = Path(data.store.where)
+    return UnpairedFolder(root, split, "folders", *domains, shards=where, facts=_facts(data, split))
+
+
+def _keep(data: ShardedData) -> int | None:
+    return KEPT_LISTS if data.streamed else None
+
+
+def _facts(data: ShardedData, split: Split) -> SplitFacts | None:
+    return data.facts[split] if data.streamed else None
+
+
+def _where(data: ShardedData, shards: Sequence[Shard]) -> str:
+    size = sum(shard.size for shard in shards) / 1e6
+    return f"{count(len(shards), 'shard')} ({size:,.1f} MB) of {data.store.where}"
+
+
+def _refuse_doubles(items: ShardItems, split: Split) -> None:
+    """Read the headers of all shards; names are those of outputs, so they must be unique."""
+    names: dict[str, int] = {}
+    for item in items:
+        names[item.name] = names.get(item.name, 0) + 1
+    doubles = [name for name, number in names.items() if number > 1]
+    if doubles:
+        raise DataError(
+            f"{items.store.where}: in the shards of split '{split}' these keys occur more than once:\n{listed(doubles)}"
+        )
+
+
+def _without_index(store: FolderStore) -> list[Shard]:
+    """Make up the index of a folder of tar files from their names and headers."""
+    paths = {path.stem: path for path in store.root.glob("*.tar") if not path.name.startswith(".")}
+    shards = []
+    problems: list[str] = []
+    for stem in in_natural_order(paths):
+        path = paths[stem]
+        match = re.match(r"(train|val|test)(?![a-z0-9])", stem, re.IGNORECASE)
+        split: Split = match[1].lower() if match else "train"  # type: ignore[assignment]
+        size = path.stat().st_size
+        try:
+            domain, number = survey(store, Shard(path.name, split, "ab", 1, size, ""))
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        shards.append(Shard(path.name, split, domain, number, size, ""))
+    if problems:
+        raise DataError(f"{len(problems)} of {len(paths)} shards cannot be used:\n{listed(problems)}")
+    return shards

@@ -1,0 +1,282 @@
+"""Writing a dataset as record files; interrupted at any moment, and continued by the same call.
+
+Which file goes into which shard follows from the sizes of the files alone, and the headers hold no times or owners: the
+same dataset gives the same bytes. While the work goes on, ``index.partial.json`` says what it is going to be and which
+shards are done; ``index.json`` comes last.
+"""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from tandem.config.parse import parse_dataclass
+from tandem.data.check import Folder
+from tandem.data.discover import PairedFolder
+from tandem.data.shards.index import (
+    FORMAT,
+    INDEX_NAME,
+    MAX_INDEX_BYTES,
+    PARTIAL_NAME,
+    VERSION,
+    Domain,
+    Shard,
+    ShardIndex,
+    ShardLayout,
+    SplitFacts,
+    parse_index,
+)
+from tandem.data.shards.items import member_name
+from tandem.data.unpaired import Single
+from tandem.errors import ConfigError, DataError, listed
+from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
+
+_BLOCK = 512
+_END = 2 * _BLOCK
+
+
+@dataclass(frozen=True)
+class _File:
+    """A member to be: its name in the shard, the file, and how large it is."""
+
+    name: str
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A shard to be: its name and its samples."""
+
+    name: str
+    split: str
+    domain: Domain
+    samples: tuple[tuple[_File, ...], ...]
+
+
+@dataclass(frozen=True)
+class _Partial:
+    """What ``index.partial.json`` holds: a hash of the plan, and the shards that are done."""
+
+    format: str
+    plan: str
+    shards: tuple[Shard, ...]
+
+
+def pack(
+    folders: Mapping[str, Folder],
+    facts: Mapping[str, SplitFacts],
+    out: Path,
+    *,
+    shard_bytes: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ShardIndex:
+    """Write the splits of a dataset into tar shards, or complete what an interrupted call began.
+
+    Args:
+        folders: Splits of one kind and layout, whose files have been checked.
+        facts: Of each split.
+        out: The folder; made if it does not exist.
+        shard_bytes: A shard is closed before it exceeds this; a sample that is larger gets one of its own.
+        on_progress: Called with the samples that are written, and all.
+
+    Returns:
+        What ``index.json`` holds.
+
+    Raises:
+        DataError: `out` holds something else, or a file has changed since it was checked.
+        ConfigError: The splits have different layouts.
+    """
+    layout = _layout(folders)
+    plans = [plan for folder in folders.values() for plan in _plan(folder, shard_bytes)]
+    digest = _digest(plans, layout)
+    done = _claim(out, plans, digest, facts)
+    total = sum(len(plan.samples) for plan in plans)
+    written = sum(shard.count for shard in done.values())
+    for plan in plans:
+        if on_progress is not None:
+            on_progress(written, total)
+        if plan.name in done:
+            continue
+        base = written
+
+        def report(count: int, base: int = base) -> None:
+            if on_progress is not None:
+                on_progress(base + count, total)
+
+        done[plan.name] = _write(out / plan.name, plan, report)
+        written += len(plan.samples)
+        shards = tuple(done[p.name] for p in plans if p.name in done)
+        atomic_write_text(out / PARTIAL_NAME, json.dumps(asdict(_Partial(FORMAT, digest, shards))) + "\n")
+    if on_progress is not None:
+        on_progress(written, total)
+    index = ShardIndex(FORMAT, VERSION, layout, tuple(done[plan.name] for plan in plans), dict(facts))
+    atomic_write_text(out / INDEX_NAME, index.as_json())
+    (out / PARTIAL_NAME).unlink(missing_ok=True)
+    return index
+
+
+def _layout(folders: Mapping[str, Folder]) -> ShardLayout:
+    layouts: set[ShardLayout] = {
+        folder.layout if isinstance(folder, PairedFolder) else "unpaired" for folder in folders.values()
+    }
+    if len(layouts) != 1:
+        raise ConfigError(
+            f"the splits have different layouts ({', '.join(sorted(layouts))}): pack them into folders of their own "
+            "with --split."
+        )
+    (layout,) = layouts
+    if any(folder.layout == "side_by_side" for folder in folders.values()) and layout == "unpaired":
+        raise ConfigError("side-by-side files are packed as pairs (methods for unpaired data take their halves).")
+    return layout
+
+
+def _plan(folder: Folder, shard_bytes: int) -> Iterator[_Plan]:
+    if isinstance(folder, PairedFolder):
+        parts: tuple[Domain, Domain] = ("ab", "b") if folder.layout == "side_by_side" else ("a", "b")
+        samples = [
+            tuple(_file(p.name, part, path) for part, path in zip(parts, (p.path_a, p.path_b), strict=True) if path)
+            for p in folder.pairs
+        ]
+        yield from _cut(folder.split, "ab", folder.split, samples, shard_bytes)
+        return
+    domains: dict[Domain, Sequence[Single]] = {"a": folder.a, "b": folder.b}
+    for side, domain in domains.items():
+        singles = [(_file(single.name, side, single.path),) for single in domain]
+        yield from _cut(folder.split, side, f"{folder.split}-{side}", singles, shard_bytes)
+
+
+def _file(name: str, part: Domain, path: object) -> _File:
+    assert isinstance(path, Path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    return _File(member_name(name, part, path.suffix), path, size)
+
+
+def _cut(
+    split: str, domain: Domain, prefix: str, samples: Sequence[tuple[_File, ...]], shard_bytes: int
+) -> Iterator[_Plan]:
+    """Deal out samples to shards in their order."""
+    shards: list[list[tuple[_File, ...]]] = []
+    filled = 0
+    for sample in samples:
+        size = sum(_taken(file) for file in sample)
+        if not shards or filled + size > shard_bytes:
+            shards.append([])
+            filled = _END
+        shards[-1].append(sample)
+        filled += size
+    for number, members in enumerate(shards):
+        yield _Plan(f"{prefix}-{number:05d}.tar", split, domain, tuple(members))
+
+
+def _taken(file: _File) -> int:
+    return len(_header(file)) + -(-file.size // _BLOCK) * _BLOCK
+
+
+def _header(file: _File) -> bytes:
+    """The header of a member: plain where the name allows it, with pax where it does not; no time, no owner."""
+    info = tarfile.TarInfo(file.name)
+    info.size, info.mode, info.mtime = file.size, 0o644, 0
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _digest(plans: Sequence[_Plan], layout: ShardLayout) -> str:
+    digest = hashlib.sha256(layout.encode())
+    for plan in plans:
+        members = [[file.name, file.size, file.path.stat().st_mtime_ns] for sample in plan.samples for file in sample]
+        digest.update(json.dumps([plan.name, members]).encode())
+    return digest.hexdigest()
+
+
+def _claim(out: Path, plans: Sequence[_Plan], digest: str, facts: Mapping[str, SplitFacts]) -> dict[str, Shard]:
+    """Make sure that the folder is ours and meant for this; return the shards that are done."""
+    if not out.exists():
+        out.mkdir(parents=True)
+    remove_leftovers(out)
+    partial, complete = out / PARTIAL_NAME, out / INDEX_NAME
+    names = {plan.name: plan for plan in plans}
+    if complete.exists():
+        index = parse_index(complete.read_bytes(), str(complete))
+        shards = index.shards
+        same = {shard.name: shard.count for shard in shards} == {plan.name: len(plan.samples) for plan in plans}
+        if not same or dict(index.splits) != dict(facts):
+            raise DataError(
+                f"{out} holds another packed dataset, of other files or with other options: choose another folder, or "
+                "remove it."
+            )
+    elif partial.exists():
+        shards = _read_partial(partial, digest)
+    else:
+        others = sorted(path.name for path in out.iterdir())
+        if others:
+            raise DataError(f"{out} is not empty:\n{listed(others)}\nChoose a new or an empty folder.")
+        atomic_write_text(partial, json.dumps(asdict(_Partial(FORMAT, digest, ()))) + "\n")
+        shards = ()
+    return {shard.name: shard for shard in shards if shard.name in names and _is_whole(out / shard.name, shard)}
+
+
+def _read_partial(path: Path, digest: str) -> tuple[Shard, ...]:
+    try:
+        if path.stat().st_size > MAX_INDEX_BYTES:
+            raise ValueError("it is too large")
+        partial = parse_dataclass(_Partial, json.loads(path.read_text("utf-8")), path.name)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({error}): remove the folder and pack anew.") from error
+    if partial.plan != digest:
+        raise DataError(
+            f"{path.parent} holds the beginning of another pack, of other files or with other options: choose another "
+            "folder, or remove it."
+        )
+    return partial.shards
+
+
+def _is_whole(path: Path, shard: Shard) -> bool:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
+    except OSError:
+        return False
+
+
+def _write(path: Path, plan: _Plan, report: Callable[[int], None]) -> Shard:
+    digest = hashlib.sha256()
+
+    def fill(temporary: Path) -> None:
+        with temporary.open("wb") as out:
+            for number, sample in enumerate(plan.samples):
+                for file in sample:
+                    _append(out, digest.update, file)
+                report(number + 1)
+            _put(out, digest.update, bytes(_END))
+
+    atomic_replace(path, fill)
+    return Shard(
+        path.name,
+        plan.split,  # type: ignore[arg-type]
+        plan.domain,
+        len(plan.samples),
+        path.stat().st_size,
+        digest.hexdigest(),
+    )
+
+
+def _append(out: BinaryIO, update: Callable[[bytes], None], file: _File) -> None:
+    try:
+        data = file.path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file.path}: {error.strerror}") from error
+    if len(data) != file.size:
+        raise DataError(f"{file.path} has changed while the dataset was packed: start again with another folder.")
+    _put(out, update, _header(file))
+    _put(out, update, data + bytes(-len(data) % _BLOCK))
+
+
+def _put(out: BinaryIO, update: Callable[[bytes], None], data: bytes) -> None:
+    out.write(data)
+    update(data)

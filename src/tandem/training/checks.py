@@ -1,0 +1,161 @@
+"""What is checked before the first step: that data and options go together, and that every image can be used."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tandem.config.run import RunConfig
+from tandem.data.augment import TrainTransform
+from tandem.data.check import CheckReport, Folder, check_data
+from tandem.data.discover import PairedFolder
+from tandem.data.listing import count
+from tandem.data.order import WINDOW_SHARDS
+from tandem.data.shards.items import ShardItems
+from tandem.data.shards.open import is_url
+from tandem.errors import ConfigError, DataError
+
+MIN_DOMAIN = 2
+STREAMED_SAMPLE = 500
+"""Images of each side that are looked at where the data does not fit on the disk."""
+
+
+def make_transform(config: RunConfig) -> TrainTransform:
+    """What training does to images."""
+    data = config.data
+    return TrainTransform(
+        data.crop_size,
+        data.flip,
+        load_size=data.resize_size,
+        load_width=data.scaled_width,
+        crop=data.crops,
+        multiple=config.objective.size_multiple(data),
+    )
+
+
+def require_sense(config: RunConfig, location: Path | str, train: Folder) -> None:
+    """Refuse options without effect, a cache that is too small, and domains that are too small.
+
+    Raises:
+        ConfigError: The options do not go with the data.
+        DataError: A domain is one image, or does not fill a batch; a single pair can be learnt by heart.
+    """
+    data = config.data
+    if data.shuffle == "shards" and train.shards is None:
+        raise ConfigError(f"--shuffle shards is for record files; {location} is a folder of images: leave it out.")
+    if data.cache_gb is not None and not is_url(location):
+        raise ConfigError(f"--cache-gb is for record files from a URL; {location} is on the disk: leave it out.")
+    if train.facts is not None:
+        _require_cache(config, train)
+    if isinstance(train, PairedFolder):
+        return
+    batch_size = config.training.batch_size
+    least = max(MIN_DOMAIN, batch_size)
+    few = [f"{count(len(x), 'image')} of {side}" for side, x in (("A", train.a), ("B", train.b)) if len(x) < least]
+    if few:
+        why = f"--batch-size {batch_size}" if least == batch_size else f"the {MIN_DOMAIN} that make a domain"
+        raise DataError(
+            f"{train.root} is too small: its split '{train.split}' has {' and '.join(few)}, fewer than {why}. "
+            f"Add images{', or lower --batch-size' if least > MIN_DOMAIN else ''}."
+        )
+
+
+def _require_cache(config: RunConfig, train: Folder) -> None:
+    """Refuse to stream in an order, or through a cache, that would fetch the same shards again and again."""
+    given = f"{config.data.cache_bytes / 1e9:g} GB of --cache-gb"
+    if config.data.shuffle == "all":
+        raise ConfigError(
+            f"{train.describe()} do not fit into the {given}: raise it, or use --shuffle shards, which reads them one "
+            "after the other."
+        )
+    domains = [train.pairs] if isinstance(train, PairedFolder) else [train.a, train.b]
+    largest = [max(shard.size for shard in domain.shards) for domain in domains if isinstance(domain, ShardItems)]
+    needed = 2 * WINDOW_SHARDS * sum(largest)
+    if needed > config.data.cache_bytes:
+        raise ConfigError(
+            f"the {given} are too little to read these shards in turn: at least {needed / 1e9:.3g} GB are needed, "
+            f"{2 * WINDOW_SHARDS} shards of each domain. Raise it, or pack with a smaller --shard-size."
+        )
+
+
+def require_one_size(config: RunConfig, transform: TrainTransform, report: CheckReport) -> None:
+    """Refuse batches of images that come out in different sizes.
+
+    Raises:
+        ConfigError: The images differ, and the batch is larger than one.
+    """
+    if transform.crop or config.training.batch_size == 1:
+        return
+    for side, sizes in (("input", report.sizes_a), ("output", report.sizes_b)):
+        if not transform.gives_one_size(sizes):
+            raise ConfigError(
+                f"--preprocess {config.data.preprocess} keeps the sizes of images, but those of the {side} differ: "
+                f"widths from {sizes.min_width} to {sizes.max_width} px, heights from {sizes.min_height} to "
+                f"{sizes.max_height} px. They cannot share a batch: choose a --preprocess that crops, or "
+                "--batch-size 1 if the method allows it."
+            )
+
+
+def check_splits(
+    config: RunConfig,
+    splits: Mapping[str, Folder],
+    transform: TrainTransform,
+    *,
+    cache: Path | None,
+    on_check: Callable[[int, int], None] | None,
+) -> CheckReport:
+    """Check all images; where the data is larger than the disk, the first shard of each split, and the index.
+
+    Raises:
+        DataError: See `check_data`.
+    """
+    streamed = any(folder.facts is not None for folder in splits.values())
+    report = check_data(
+        [_beginning(folder) for folder in splits.values()] if streamed else list(splits.values()),
+        channels_a=config.data.input_channels,
+        channels_b=config.data.output_channels,
+        direction=config.data.direction,
+        transform=transform,
+        cache=cache,
+        on_progress=on_check,
+    )
+    return _with_facts(config, splits, transform, report) if streamed else report
+
+
+def _beginning(folder: Folder) -> Folder:
+    def first(items: ShardItems) -> list:
+        return list(items[: min(items.counts[0], STREAMED_SAMPLE)])
+
+    if isinstance(folder, PairedFolder):
+        assert isinstance(folder.pairs, ShardItems)
+        return replace(folder, pairs=first(folder.pairs))
+    assert isinstance(folder.a, ShardItems)
+    assert isinstance(folder.b, ShardItems)
+    return replace(folder, a=first(folder.a), b=first(folder.b))
+
+
+def _with_facts(
+    config: RunConfig, splits: Mapping[str, Folder], transform: TrainTransform, report: CheckReport
+) -> CheckReport:
+    """Complete the report on the first shards by what the index says of all of them."""
+    facts = splits["train"].facts
+    assert facts is not None
+    known = [sizes for folder in splits.values() if (f := folder.facts) for sizes in (f.sizes_a, f.sizes_b)]
+    sizes_a, sizes_b = facts.sizes_a, facts.sizes_b
+    if config.data.direction == "BtoA":
+        sizes_a, sizes_b = sizes_b, sizes_a
+    for sizes in (sizes_a, sizes_b) if transform.load_width is None else ():
+        try:
+            transform.check_fits(sizes.min_height, sizes.min_width)
+        except DataError as error:
+            raise DataError(f"{splits['train'].describe()}: of the smallest image {error}") from error
+    counts = [len(f.pairs) if isinstance(f, PairedFolder) else max(len(f.a), len(f.b)) for f in splits.values()]
+    return replace(
+        report,
+        num_pairs=sum(counts),
+        min_width=min(sizes.min_width for sizes in known),
+        max_width=max(sizes.max_width for sizes in known),
+        min_height=min(sizes.min_height for sizes in known),
+        max_height=max(sizes.max_height for sizes in known),
+        sizes_a=sizes_a,
+        sizes_b=sizes_b,
+    )

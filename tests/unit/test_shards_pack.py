@@ -1,0 +1,368 @@
+"""Packing and reading back: the bytes of the files, other clients of the format, interruption, damage."""
+
+import hashlib
+import json
+import shutil
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import webdataset
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tandem.data.check import Folder, check_data
+from tandem.data.datasets import read_pair, read_single
+from tandem.data.discover import PairedFolder, find_splits
+from tandem.data.shards.index import SplitFacts
+from tandem.data.shards.items import member_name, pairs_of, split_name
+from tandem.data.shards.open import is_shards, is_url, open_shards, read_shards
+from tandem.data.shards.pack import pack
+from tandem.data.unpaired import UnpairedFolder, find_unpaired
+from tandem.errors import ConfigError, DataError
+from tandem.training.inputs import fingerprint_of
+
+LAYOUTS = ["side_by_side", "folders", "unpaired"]
+
+
+def image(path: Path, width: int, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (8, width, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def make(root: Path, layout: str, count: int = 5) -> Mapping[str, Folder]:
+    for split, number in (("train", count), ("test", 2)):
+        for index in range(number):
+            if layout == "side_by_side":
+                image(root / split / f"{index}.v{index % 2}.jpg", 16, index)
+                continue
+            shift = 100 if layout == "unpaired" else 0
+            image(root / f"{split}A" / f"{index}.PNG", 8, index)
+            image(root / f"{split}B" / f"{index + shift}.bmp", 8, index + 50)
+    return find_unpaired(root) if layout == "unpaired" else find_splits(root)
+
+
+def facts_of(folders: Mapping[str, Folder]) -> dict[str, SplitFacts]:
+    facts = {}
+    for split, folder in folders.items():
+        report = check_data([folder], channels_a=3, channels_b=3)
+        facts[split] = SplitFacts(fingerprint_of(folder), report.sizes_a, report.sizes_b)
+    return facts
+
+
+def packed(folders: Mapping[str, Folder], out: Path, **options: Any) -> Path:
+    pack(folders, facts_of(folders), out, **({"shard_bytes": 5000} | options))
+    return out
+
+
+def opened(root: Path, *, paired: bool = True) -> Mapping[str, Any]:
+    return open_shards(read_shards(root), paired=paired)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir()}
+
+
+def files_of(folder: Folder) -> list[tuple[str, bytes]]:
+    if isinstance(folder, UnpairedFolder):
+        return [(s.name, s.path.read_bytes()) for s in (*folder.a, *folder.b)]
+    return [(p.name, path.read_bytes()) for p in folder.pairs for path in (p.path_a, p.path_b) if path is not None]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_order_and_bytes_are_those_of_the_folder(tmp_path: Path, layout: str) -> None:
+    folders = make(tmp_path / "data", layout)
+    out = packed(folders, tmp_path / "out")
+    assert len(list(out.glob("train*.tar"))) > 2
+    shards = opened(out, paired=layout != "unpaired")
+    assert list(shards) == ["train", "test"]
+    for split, folder in folders.items():
+        assert files_of(shards[split]) == files_of(folder)
+        assert fingerprint_of(shards[split]) == fingerprint_of(folder)
+        if isinstance(folder, PairedFolder):
+            for one, other in zip(folder.pairs, shards[split].pairs, strict=True):
+                x, y = (read_pair(pair, direction="BtoA", channels_a=1, channels_b=3) for pair in (one, other))
+                assert all(np.array_equal(mine, theirs) for mine, theirs in zip(x, y, strict=True))
+    description = shards["train"].describe()
+    assert f"of {out}" in description
+    assert ("unpaired, 5 images of A and 5 of B" if layout == "unpaired" else "train: 5 pairs in") in description
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_webdataset_reads_the_same(tmp_path: Path, layout: str) -> None:
+    """The package of the convention as a second, independent reader."""
+    folders = make(tmp_path / "data", layout)
+    out = packed(folders, tmp_path / "out")
+    urls = [str(path) for path in sorted(out.glob("train*.tar"))]
+    samples = list(webdataset.WebDataset(urls, shardshuffle=False, empty_check=False))
+    found = []
+    for sample in samples:
+        keys = [key for key in sample if not key.startswith("__")]
+        name = sample["__key__"].rpartition("/")[2].replace("%2E", ".")
+        found += [(name, sample[key]) for key in sorted(keys)]
+    assert found == files_of(folders["train"])
+    suffixes = {"side_by_side": {"ab.jpg"}, "folders": {"a.png", "b.bmp"}, "unpaired": {"a.png", "b.bmp"}}[layout]
+    assert {key for sample in samples for key in sample if not key.startswith("__")} == suffixes
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_shards_of_webdataset_are_read_without_an_index(tmp_path: Path, layout: str) -> None:
+    folders = make(tmp_path / "data", layout)
+    (tmp_path / "out").mkdir()
+    for split, folder in folders.items():
+        if isinstance(folder, PairedFolder):
+            parts = ("ab",) if layout == "side_by_side" else ("a", "b")
+            samples = {split: [(p.name, dict(zip(parts, (p.path_a, p.path_b), strict=False))) for p in folder.pairs]}
+        else:
+            samples = {f"{split}-{side}": [(s.name, {side: s.path}) for s in getattr(folder, side)] for side in "ab"}
+        for prefix, group in samples.items():
+            for number, half in enumerate((group[:2], group[2:])):
+                with webdataset.TarWriter(str(tmp_path / "out" / f"{prefix}-{number}.tar")) as writer:
+                    for key, files in half:
+                        sample = {f"{part}{path.suffix.lower()}": path.read_bytes() for part, path in files.items()}
+                        writer.write({"__key__": key.replace(".", "%2E"), "note.txt": b"is passed over", **sample})
+    for empty in (tmp_path / "out").glob("test*-1.tar"):
+        empty.unlink()
+    shards = opened(tmp_path / "out", paired=layout != "unpaired")
+    for split, folder in folders.items():
+        assert files_of(shards[split]) == files_of(folder)
+
+
+def test_pairs_serve_as_domains_and_not_the_other_way_round(tmp_path: Path) -> None:
+    for layout in ("side_by_side", "folders"):
+        folders = make(tmp_path / layout, layout)
+        domains = find_unpaired(tmp_path / layout)["train"]
+        shards = opened(packed(folders, tmp_path / f"{layout}.out"), paired=False)["train"]
+        for mine, theirs in ((shards.a, domains.a), (shards.b, domains.b)):
+            assert [single.name for single in mine] == [single.name for single in theirs]
+            for x, y in zip(mine, theirs, strict=True):
+                assert np.array_equal(read_single(x, channels=3), read_single(y, channels=3))
+    out = packed(make(tmp_path / "unpaired", "unpaired"), tmp_path / "unpaired.out")
+    with pytest.raises(DataError, match="holds unpaired data, and the method trains on pairs"):
+        opened(out)
+
+
+@pytest.mark.parametrize("keep", [None, 1])
+def test_any_sample_can_be_asked_for(tmp_path: Path, keep: int | None) -> None:
+    folders = make(tmp_path / "data", "side_by_side", count=11)
+    out = packed(folders, tmp_path / "out", shard_bytes=7000)
+    data = read_shards(out)
+    shards = [shard for shard in data.shards if shard.split == "train"]
+    assert len(shards) > 2
+    assert max(shard.count for shard in shards) > 2
+    pairs = pairs_of(data.store, shards, keep=keep)
+    names = [pair.name for pair in folders["train"].pairs]  # pyright: ignore[reportAttributeAccessIssue]
+    assert [pair.name for pair in pairs] == names
+    for index in (3, 10, 0, 7, -1, 5, 5, -11):
+        assert pairs[index].name == names[index]
+    assert [pair.name for pair in pairs[2:9:3]] == names[2:9:3]
+    for index in (11, -12):
+        with pytest.raises(IndexError):
+            pairs[index]
+
+
+@given(key=st.text(st.sampled_from("ab.%2E5é"), min_size=1), part=st.sampled_from(["a", "b", "ab"]))
+def test_keys_with_dots_survive(key: str, part: Any) -> None:
+    name = member_name(key, part, ".jpeg")
+    assert split_name(name) == (key, part)
+    assert name.index(".") == len(name) - len(f".{part}.jpeg")
+
+
+def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
+    first = packed(make(tmp_path / "one", "folders"), tmp_path / "first")
+    shutil.copytree(tmp_path / "one", tmp_path / "two", copy_function=shutil.copy)  # with other times
+    second = packed(find_splits(tmp_path / "two"), tmp_path / "second")
+    assert contents(first) == contents(second)
+    index = json.loads((first / "index.json").read_text())
+    for shard in index["shards"]:
+        content = (first / shard["name"]).read_bytes()
+        assert (shard["size"], shard["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        with tarfile.open(first / shard["name"]) as tar:
+            assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in tar} == {(0, 0, 0, "", 0o644)}
+
+
+def test_shards_have_the_size_that_was_asked_for(tmp_path: Path) -> None:
+    folders = make(tmp_path / "data", "folders", count=30)
+    for shard_bytes in (1, 3000, 10_000, 10**6):
+        out = packed(folders, tmp_path / str(shard_bytes), shard_bytes=shard_bytes)
+        index = json.loads((out / "index.json").read_text())
+        sizes = [shard["size"] for shard in index["shards"] if shard["split"] == "train"]
+        assert all(size <= shard_bytes for size in sizes) or all(s["count"] == 1 for s in index["shards"])
+        assert sum(shard["count"] for shard in index["shards"]) == 32
+        if shard_bytes == 10_000:
+            assert min(sizes[:-1]) > 7000  # full but for less than one sample
+
+
+def test_interrupted_packing_is_continued(tmp_path: Path) -> None:
+    folders = make(tmp_path / "data", "side_by_side", count=8)
+    whole, out = packed(folders, tmp_path / "whole"), tmp_path / "out"
+
+    def stop(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        packed(folders, out, on_progress=stop)
+    assert not (out / "index.json").exists()
+    assert not list(out.glob(".*"))
+    with pytest.raises(DataError, match="is packed in part only: run the same 'tandem data pack' again"):
+        opened(out)
+    kept = (out / "train-00000.tar").stat().st_mtime_ns
+    (out / "train-00001.tar").write_bytes(b"damaged")
+    (out / ".train-00002.tar.99.tmp").write_bytes(b"half")
+    with pytest.raises(DataError, match="the beginning of another pack"):
+        packed(folders, out, shard_bytes=6000)
+    seen: list[tuple[int, int]] = []
+    packed(folders, out, on_progress=lambda done, total: seen.append((done, total)))
+    assert contents(out) == contents(whole)
+    assert (out / "train-00000.tar").stat().st_mtime_ns == kept
+    assert 0 < seen[0][0] < 10
+    assert seen[-1] == (10, 10)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.tar")}
+    (out / "test-00000.tar").unlink()
+    packed(folders, out)  # completes what was lost and leaves the rest alone
+    assert contents(out) == contents(whole)
+    assert {p: t for p, t in before.items() if p.stat().st_mtime_ns != t}.keys() <= {out / "test-00000.tar"}
+
+
+def test_what_packing_refuses(tmp_path: Path) -> None:
+    folders = make(tmp_path / "data", "folders")
+    out = packed(folders, tmp_path / "out")
+    image(tmp_path / "data" / "trainA" / "0.PNG", 8, 77)  # another content, and so another size
+    Image.new("RGB", (8, 8)).save(tmp_path / "data" / "trainA" / "0.PNG")
+    with pytest.raises(DataError, match="holds another packed dataset, of other files or with other options"):
+        packed(find_splits(tmp_path / "data"), out)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").touch()
+    with pytest.raises(DataError, match=r"is not empty:\n  - letter\.txt"):
+        packed(folders, tmp_path / "mine")
+    image(tmp_path / "mixed" / "train" / "1.png", 16, 0)
+    for side in "AB":
+        image(tmp_path / "mixed" / f"test{side}" / "1.png", 8, 0)
+    with pytest.raises(ConfigError, match="the splits have different layouts"):
+        packed(find_splits(tmp_path / "mixed"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    shutil.rmtree(tmp_path / "data" / "trainB")
+    with pytest.raises(DataError, match="No such file"):
+        pack(folders, {}, tmp_path / "gone", shard_bytes=5000)
+    assert not (tmp_path / "gone").exists()
+
+
+def damage_size(out: Path) -> str:
+    path = out / "train-00001.tar"
+    path.write_bytes(path.read_bytes()[:-700])
+    return "train-00001.tar has 2372 bytes, but its index says 3072: it is cut off or another file"
+
+
+def damage_count(out: Path) -> str:
+    shutil.copy(out / "train-00000.tar", out / "train-00002.tar")
+    text = (out / "index.json").read_text()
+    sizes = [json.loads(text)["shards"][i]["size"] for i in (0, 2)]
+    (out / "index.json").write_text(text.replace(f'"size": {sizes[1]}', f'"size": {sizes[0]}'))
+    return "occur more than once" if sizes[0] == sizes[1] else "samples of ab, but its index says"
+
+
+def damage_missing(out: Path) -> str:
+    (out / "train-00001.tar").unlink()
+    return "No such file or directory, but the index names it"
+
+
+def damage_image(out: Path) -> str:
+    path = out / "train-00000.tar"
+    content = bytearray(path.read_bytes())
+    content[520:560] = bytes(40)
+    path.write_bytes(content)
+    return "train-00000.tar:0.a.PNG: not an image"
+
+
+@pytest.mark.parametrize("damage", [damage_size, damage_count, damage_missing, damage_image])
+def test_shards_that_do_not_fit_their_index(tmp_path: Path, damage: Callable[[Path], str]) -> None:
+    out = packed(make(tmp_path / "data", "folders"), tmp_path / "out", shard_bytes=4096)
+    says = damage(out)
+    with pytest.raises(DataError) as caught:
+        check_data(list(opened(out).values()), channels_a=3, channels_b=3)
+    assert says in str(caught.value)
+
+
+def edit(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda index: index["shards"][0].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (edit(name="../evil.tar"), "'../evil.tar' is no name of a shard"),
+        (edit(name="/etc/passwd"), "is no name of a shard"),
+        (edit(name="train-00001.tar"), "two of one name"),
+        (edit(sha256="x"), "sha256 is no SHA-256"),
+        (edit(count=0), "0 samples"),
+        (edit(size=10**15), "cannot be"),
+        (edit(size=-1), "cannot be"),
+        (edit(domain="a"), "domain a does not go with layout folders"),
+        (edit(split="tset"), "split must be one of train, val, test"),
+        (edit(extra=1), "unknown entries: extra"),
+        (lambda index: index.update(version=2), "it has version 2, this is version 1"),
+        (lambda index: index.update(format="x"), 'expected "format"'),
+        (lambda index: index.update(shards=[]), "there are no shards"),
+        (lambda index: index["splits"].pop("test"), "splits and shards do not go together"),
+        (lambda index: index["splits"]["train"].update(fingerprint=1), "fingerprint must be str"),
+    ],
+)
+def test_a_hostile_index(tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
+    out = packed(make(tmp_path / "data", "folders"), tmp_path / "out")
+    index = json.loads((out / "index.json").read_text())
+    change(index)
+    (out / "index.json").write_text(json.dumps(index))
+    with pytest.raises(DataError) as caught:
+        read_shards(out)
+    assert "index.json is no index of record files that can be used" in str(caught.value)
+    assert message in str(caught.value)
+
+
+def tar(path: Path, *names: str) -> None:
+    with webdataset.TarWriter(str(path)) as writer:
+        for name in names:
+            key, _, rest = name.partition(".")
+            writer.write({"__key__": key, rest: b"x"})
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("1.a.png", "2.a.png", "2.b.png"), "'1' has a alone; a pair is a and b, or ab"),
+        (("1.a.png", "1.a.jpg"), "there is another a of '1'"),
+        (("1.ab.png", "2.a.png", "2.b.png", "3.ab.png", "3.a.png"), "'3' has ab and a alone"),
+        (("1.txt", "2.jpg"), "there are no members called KEY.a.png"),
+    ],
+)
+def test_shards_without_samples(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    tar(tmp_path / "x.tar", *names)
+    with pytest.raises(DataError) as caught:
+        read_shards(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_key_in_two_shards(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        tar(tmp_path / f"{name}.tar", "1.ab.png", f"{name}.ab.png")
+    with pytest.raises(DataError, match=r"these keys occur more than once:\n  - 1"):
+        opened(tmp_path)
+
+
+def test_what_counts_as_record_files(tmp_path: Path) -> None:
+    assert not is_shards(tmp_path)
+    image(tmp_path / "data" / "train" / "1.png", 16, 0)
+    (tmp_path / "data" / "download.tar").touch()
+    assert not is_shards(tmp_path / "data")  # images win over an archive that lies beside them
+    tar(tmp_path / "x.tar", "1.ab.png")
+    assert is_shards(tmp_path)
+    assert is_url("https://host/data")
+    assert is_url("s3://bucket/data")
+    assert not is_url(tmp_path)
+    assert not is_url("C:/data")
