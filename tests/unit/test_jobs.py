@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tandem.cli import main
 from tandem.data.discover import Pair
 from tandem.errors import DataError
-from tandem.inference.jobs import Job, _unique, find_jobs
+from tandem.inference.jobs import Job, _unique, find_jobs, has_two_domains
 from tandem.inference.translator import Translator, load
 
 
@@ -65,6 +66,30 @@ def test_files_as_pairs(tmp_path: Path, translator: Translator) -> None:
     image, truth = whole.read(translator)
     assert image.shape == (8, 8, 3)
     assert truth is None
+
+
+def test_record_files_are_datasets_too(tmp_path: Path, translator: Translator) -> None:
+    for name, value in (("x", 10), ("y", 20)):
+        picture(tmp_path / "pairs" / "test" / f"{name}.png", value=value)
+    assert main(["data", "pack", str(tmp_path / "pairs"), str(tmp_path / "packed")]) == 0
+    jobs = find_jobs([tmp_path / "packed"])
+    assert [job.name for job in jobs] == ["x", "y"]
+    for job, value in zip(jobs, (10, 20), strict=True):
+        image, truth = job.read(translator)
+        assert truth is not None
+        assert (image[0, 0, 0], truth[0, 0, 0]) == (value, 255 - value)
+    assert not has_two_domains(tmp_path / "packed")
+
+
+def test_record_files_of_two_domains_go_both_ways(tmp_path: Path) -> None:
+    for folder, names in {"testA": "ab", "testB": "cde"}.items():
+        for name in names:
+            picture(tmp_path / "two" / folder / f"{name}.png")
+    assert main(["data", "pack", str(tmp_path / "two"), str(tmp_path / "packed")]) == 0
+    assert has_two_domains(tmp_path / "two")
+    assert has_two_domains(tmp_path / "packed")
+    found = [(job.name, job.direction) for job in find_jobs([tmp_path / "packed"], directions=("AtoB", "BtoA"))]
+    assert found == [("a", "AtoB"), ("b", "AtoB"), ("c", "BtoA"), ("d", "BtoA"), ("e", "BtoA")]
 
 
 def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ from tandem.commands.parser import make_parser, parse
 from tandem.commands.sample_video import add_clip_options, find_clip, refuse_clip_options, sample_clip
 from tandem.config.data import Direction
 from tandem.data.images import read_size
-from tandem.data.unpaired import looks_unpaired
 from tandem.errors import ConfigError
 from tandem.inference.gallery import sample_to_folder
-from tandem.inference.jobs import Job, find_jobs
+from tandem.inference.jobs import Job, find_jobs, has_two_domains
 from tandem.inference.sampling import Mode, SamplingOptions
 from tandem.inference.translator import Translator, load
 from tandem.report.progress import TaskProgress
@@ -87,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _directions(named: str | None, translator: Translator, inputs: Sequence[Path]) -> Sequence[Direction]:
     """The ways to go: as named; by default both for a dataset of two domains where the model can, else its first."""
-    if named == "both" or (named is None and all(looks_unpaired(path) for path in inputs)):
+    if named == "both" or (named is None and all(has_two_domains(path) for path in inputs)):
         if named == "both" and len(translator.directions) == 1:
             raise ConfigError(f"--direction both: this model translates {translator.directions[0]} only.")
         return translator.directions

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tandem.data.datasets import read_pair, read_single
 from tandem.data.discover import SPLITS, Pair, PairedFolder, find_splits
 from tandem.data.images import IMAGE_SUFFIXES, read_image
 from tandem.data.shards.member import ImageFile, Member
+from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.unpaired import Single, UnpairedFolder, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
@@ -91,7 +92,7 @@ def find_jobs(
     """Find what the command line names.
 
     Args:
-        inputs: Image files, folders of images, or dataset folders (with split folders).
+        inputs: Image files, folders of images, or datasets (with split folders, or of record files).
         pairs: Image files are side-by-side pairs A | B.
         split: Which split of dataset folders; by default test, else val, else train.
         directions: The ways to translate. None: the model's own way. Both: of a dataset both domains are translated,
@@ -167,11 +168,24 @@ def _sources(path: Path, *, pairs: bool, split: str | None, direction: Direction
         raise DataError(f"{path}: there is no such file or folder")
     if files := _images_in(path):
         return [(file.stem, _as_source(file, pairs=pairs)) for file in files]
-    splits = find_unpaired(path) if looks_unpaired(path) else find_splits(path)
+    splits = _splits(path)
     chosen = split or next(name for name in reversed(SPLITS) if name in splits)
     if chosen not in splits:
         raise DataError(f"{path} has no split '{chosen}', only {', '.join(splits)}")
     return [(job.name, job.source) for job in split_jobs(splits[chosen], [direction])]
+
+
+def has_two_domains(path: Path) -> bool:
+    """Whether a dataset, of folders or of record files, holds two domains and no pairs."""
+    if not is_shards(path):
+        return looks_unpaired(path)
+    return all(shard.domain != "ab" for shard in read_shards(path).shards)
+
+
+def _splits(path: Path) -> Mapping[str, PairedFolder | UnpairedFolder]:
+    if is_shards(path):
+        return open_shards(read_shards(path), paired=not has_two_domains(path))
+    return find_unpaired(path) if looks_unpaired(path) else find_splits(path)
 
 
 def _images_in(folder: Path) -> list[Path]:
