@@ -42,8 +42,9 @@ types: setup  ## check types
 bench: setup  ## measure training step, memory and sampling on this machine
 	$(BIN)/tandem bench
 
-reference: setup  ## hold the training step against the reference numbers in tests/fixtures
+reference: setup  ## hold the training step and the metrics against the reference numbers in tests/fixtures
 	$(BIN)/python tools/check_reference.py tests/fixtures/reference/*/
+	$(BIN)/python tools/check_metrics.py tests/fixtures/metrics --only resize paired sets features
 
 docs: setup  ## remake the pictures of the README from runs/demo
 	$(BIN)/python tools/readme_pictures.py

@@ -32,6 +32,10 @@ class BundleError(TandemError, ValueError):
     """A model bundle that is damaged, hostile or of another format."""
 
 
+class WeightsError(TandemError, ValueError):
+    """Weights of a network that a metric looks through: missing, damaged, hostile, or not the published ones."""
+
+
 class NonFiniteError(TandemError, ArithmeticError):
     """A loss or gradient that is not finite; raised before the update that would have spread it."""
 

@@ -1,0 +1,99 @@
+"""Precision and recall, density and coverage: is each generated image near real ones, and each real one reached?
+
+Papers: *Improved Precision and Recall Metric for Assessing Generative Models* (1904.06991) and *Reliable Fidelity and
+Diversity Metrics for Generative Models* (2002.09797). Around every image is a ball that reaches to the k-th nearest
+other image of its own set.
+
+- precision: the share of generated images inside some real ball; recall: the reverse.
+- density: in how many real balls a generated image is on average, over k; above 1 where the real images are dense.
+- coverage: the share of real images whose ball holds a generated one.
+
+Distances are float64 and compared with ``<``, as the code of the second paper does; images that coincide with their
+k nearest neighbours have an empty ball.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tandem.errors import ConfigError
+from tandem.evaluation.kernel import check_feature_sets
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class PRDC:
+    """The four numbers; see the module.
+
+    Attributes:
+        precision: In [0, 1].
+        recall: In [0, 1].
+        density: 0 or more.
+        coverage: In [0, 1].
+        k: Which neighbour the balls reach to.
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    k: int
+
+
+def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device | str = "cpu") -> PRDC:
+    """Precision, recall, density and coverage.
+
+    Args:
+        real: Features ``(N, D)``.
+        fake: Features ``(M, D)``.
+        k: Which neighbour the balls reach to: 5 for density and coverage as published, 3 for precision and recall.
+        device: Where to compute (float64, so not MPS).
+
+    Raises:
+        DataError: The features do not fit together.
+        ConfigError: A set has not more than k images.
+    """
+    check_feature_sets(real, fake)
+    if not 1 <= k < min(len(real), len(fake)):
+        raise ConfigError(
+            f"k is {k}, but every image needs k others of its own set: give 1 to {min(len(real), len(fake)) - 1}."
+        )
+    x, y = (torch.as_tensor(rows).to(device, torch.float64) for rows in (real, fake))
+    # Distances do not depend on the origin; near it their squares lose less to rounding.
+    centre = x.mean(0)
+    x, y = x - centre, y - centre
+    real_radii, fake_radii = _squared_radii(x, k), _squared_radii(y, k)
+    balls = torch.zeros(len(y), dtype=torch.int64, device=x.device)
+    reached, covered = 0, 0
+    for rows, distances in _squared_distances(x, y):
+        inside = distances < real_radii[rows, None]
+        balls += inside.sum(0)
+        covered += int(inside.any(1).sum())
+        reached += int((distances < fake_radii).any(1).sum())
+    return PRDC(
+        precision=float((balls > 0).double().mean()),
+        recall=reached / len(x),
+        density=float(balls.double().mean()) / k,
+        coverage=covered / len(x),
+        k=k,
+    )
+
+
+def _squared_radii(points: Tensor, k: int) -> Tensor:
+    radii = []
+    for rows, distances in _squared_distances(points, points):
+        distances.diagonal(rows.start).fill_(torch.inf)  # not its own neighbour
+        radii.append(distances.kthvalue(k, dim=1).values)
+    return torch.cat(radii)
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    norms = y.square().sum(1)
+    for start in range(0, len(x), _BLOCK):
+        block = x[start : start + _BLOCK]
+        squares = block.square().sum(1, keepdim=True) + norms - 2 * block @ y.T
+        yield slice(start, start + len(block)), squares.clamp_(min=0)
