@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,11 @@ def serving(root: Path) -> Iterator[ShardServer]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if body:
-                self.wfile.write(content[: state.cut_after.pop(0)] if state.cut_after else content)
+                cut = state.cut_after.pop(0) if state.cut_after else total
+                self.wfile.write(content[:cut])
+                self.wfile.flush()
+                if cut < len(content):
+                    time.sleep(0.3)  # the client drops what it has not read when the connection breaks
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

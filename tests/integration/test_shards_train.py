@@ -158,7 +158,7 @@ def stalled(server: ShardServer) -> str:
 def test_a_bad_server_is_an_error_before_training(
     server: ShardServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil
 ) -> None:
-    patience(monkeypatch)
+    patience(monkeypatch, stall_seconds=0.5 if spoil is stalled else 10)
     says = spoil(server)
     refused = tandem("train", server.url, "--out", tmp_path / "run", *tiny(steps=2))
     assert refused.status == 1
@@ -170,7 +170,7 @@ def test_a_bad_server_is_an_error_before_training(
     train(server.url, tmp_path / "run", steps=1)  # type: ignore[arg-type]
 
 
-def patience(monkeypatch: pytest.MonkeyPatch, stall_seconds: float = 0.5) -> None:
+def patience(monkeypatch: pytest.MonkeyPatch, stall_seconds: float) -> None:
     original = training_inputs.CacheOptions
     options = FetchOptions(stall_seconds=stall_seconds, max_tries=2, backoff_seconds=0.01)
     monkeypatch.setattr(training_inputs, "CacheOptions", lambda folder, most: original(folder, most, options))

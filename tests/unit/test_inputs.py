@@ -16,9 +16,12 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.config.run import RunConfig
 from tandem.config.training import TrainingConfig
+from tandem.data.check_report import SizeRange
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.images import read_image, resize, to_tensor
 from tandem.data.loader import make_loader
+from tandem.data.shards.index import SplitFacts
+from tandem.data.shards.pack import pack
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.training.checks import require_sense
@@ -218,3 +221,28 @@ def test_a_changed_option_checks_anew_and_a_seed_does_not(tmp_path: Path) -> Non
     assert len(list((tmp_path / "cache").iterdir())) == 1
     opened(tmp_path, config(preprocess="crop"))
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_domains_in_shards_give_the_samples_of_the_folder(tmp_path: Path, direction: str) -> None:
+    images(tmp_path / "data" / "trainA", [(40, 32)] * 5, seed=1)
+    images(tmp_path / "data" / "trainB", [(36, 36)] * 9, seed=2)
+    facts = SplitFacts("", *[SizeRange(32, 36, 36, 40, 0.8, 1.0)] * 2)
+    pack(find_unpaired(tmp_path / "data"), {"train": facts}, tmp_path / "packed", shard_bytes=9000)
+    assert len(list((tmp_path / "packed").glob("train-b-*.tar"))) > 3
+    folder = opened(tmp_path, config(direction=direction))
+    shards = opened(tmp_path, config(direction=direction), tmp_path / "packed")
+    assert shards.fingerprint == folder.fingerprint
+    assert torch.equal(shards.previews[2], folder.previews[2])
+    for position in (0, 3, 17, 40):
+        one, other = folder.train[position], shards.train[position]
+        assert one["name"] == other["name"]
+        assert torch.equal(one["a"], other["a"])
+        assert torch.equal(one["b"], other["b"])
+        assert all(".tar:" in file for file in shards.train.files_at(position))
+    turned = opened(tmp_path, config(direction=direction, shuffle="shards"), tmp_path / "packed")
+    names = [turned.train[position]["name"].split(" | ") for position in range(9)]
+    num_inputs = 5 if direction == "AtoB" else 9
+    assert len({a for a, _ in names[:num_inputs]}) == num_inputs
+    assert names != [folder.train[position]["name"].split(" | ") for position in range(9)]
+    assert "--shuffle shards is for record files" in refused(tmp_path, config(shuffle="shards"))

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,65 +12,19 @@ import pytest
 import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
+from packing import contents, files_of, image, make, opened, packed, tar
 from PIL import Image
 
-from tandem.data.check import Folder, check_data
 from tandem.data.datasets import read_pair, read_single
 from tandem.data.discover import PairedFolder, find_splits
-from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.items import member_name, pairs_of, split_name
-from tandem.data.shards.open import is_shards, is_url, open_shards, read_shards
+from tandem.data.shards.open import is_shards, is_url, read_shards
 from tandem.data.shards.pack import pack
-from tandem.data.unpaired import UnpairedFolder, find_unpaired
+from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.training.inputs import fingerprint_of
 
 LAYOUTS = ["side_by_side", "folders", "unpaired"]
-
-
-def image(path: Path, width: int, seed: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (8, width, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-
-
-def make(root: Path, layout: str, count: int = 5) -> Mapping[str, Folder]:
-    for split, number in (("train", count), ("test", 2)):
-        for index in range(number):
-            if layout == "side_by_side":
-                image(root / split / f"{index}.v{index % 2}.jpg", 16, index)
-                continue
-            shift = 100 if layout == "unpaired" else 0
-            image(root / f"{split}A" / f"{index}.PNG", 8, index)
-            image(root / f"{split}B" / f"{index + shift}.bmp", 8, index + 50)
-    return find_unpaired(root) if layout == "unpaired" else find_splits(root)
-
-
-def facts_of(folders: Mapping[str, Folder]) -> dict[str, SplitFacts]:
-    facts = {}
-    for split, folder in folders.items():
-        report = check_data([folder], channels_a=3, channels_b=3)
-        facts[split] = SplitFacts(fingerprint_of(folder), report.sizes_a, report.sizes_b)
-    return facts
-
-
-def packed(folders: Mapping[str, Folder], out: Path, **options: Any) -> Path:
-    pack(folders, facts_of(folders), out, **({"shard_bytes": 5000} | options))
-    return out
-
-
-def opened(root: Path, *, paired: bool = True) -> Mapping[str, Any]:
-    return open_shards(read_shards(root), paired=paired)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in root.iterdir()}
-
-
-def files_of(folder: Folder) -> list[tuple[str, bytes]]:
-    if isinstance(folder, UnpairedFolder):
-        return [(s.name, s.path.read_bytes()) for s in (*folder.a, *folder.b)]
-    return [(p.name, path.read_bytes()) for p in folder.pairs for path in (p.path_a, p.path_b) if path is not None]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -252,107 +205,6 @@ def test_what_packing_refuses(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         pack(folders, {}, tmp_path / "gone", shard_bytes=5000)
     assert not (tmp_path / "gone").exists()
-
-
-def damage_size(out: Path) -> str:
-    path = out / "train-00001.tar"
-    path.write_bytes(path.read_bytes()[:-700])
-    return "train-00001.tar has 2372 bytes, but its index says 3072: it is cut off or another file"
-
-
-def damage_count(out: Path) -> str:
-    shutil.copy(out / "train-00000.tar", out / "train-00002.tar")
-    text = (out / "index.json").read_text()
-    sizes = [json.loads(text)["shards"][i]["size"] for i in (0, 2)]
-    (out / "index.json").write_text(text.replace(f'"size": {sizes[1]}', f'"size": {sizes[0]}'))
-    return "occur more than once" if sizes[0] == sizes[1] else "samples of ab, but its index says"
-
-
-def damage_missing(out: Path) -> str:
-    (out / "train-00001.tar").unlink()
-    return "No such file or directory, but the index names it"
-
-
-def damage_image(out: Path) -> str:
-    path = out / "train-00000.tar"
-    content = bytearray(path.read_bytes())
-    content[520:560] = bytes(40)
-    path.write_bytes(content)
-    return "train-00000.tar:0.a.PNG: not an image"
-
-
-@pytest.mark.parametrize("damage", [damage_size, damage_count, damage_missing, damage_image])
-def test_shards_that_do_not_fit_their_index(tmp_path: Path, damage: Callable[[Path], str]) -> None:
-    out = packed(make(tmp_path / "data", "folders"), tmp_path / "out", shard_bytes=4096)
-    says = damage(out)
-    with pytest.raises(DataError) as caught:
-        check_data(list(opened(out).values()), channels_a=3, channels_b=3)
-    assert says in str(caught.value)
-
-
-def edit(**changes: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda index: index["shards"][0].update(changes)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (edit(name="../evil.tar"), "'../evil.tar' is no name of a shard"),
-        (edit(name="/etc/passwd"), "is no name of a shard"),
-        (edit(name="train-00001.tar"), "two of one name"),
-        (edit(sha256="x"), "sha256 is no SHA-256"),
-        (edit(count=0), "0 samples"),
-        (edit(size=10**15), "cannot be"),
-        (edit(size=-1), "cannot be"),
-        (edit(domain="a"), "domain a does not go with layout folders"),
-        (edit(split="tset"), "split must be one of train, val, test"),
-        (edit(extra=1), "unknown entries: extra"),
-        (lambda index: index.update(version=2), "it has version 2, this is version 1"),
-        (lambda index: index.update(format="x"), 'expected "format"'),
-        (lambda index: index.update(shards=[]), "there are no shards"),
-        (lambda index: index["splits"].pop("test"), "splits and shards do not go together"),
-        (lambda index: index["splits"]["train"].update(fingerprint=1), "fingerprint must be str"),
-    ],
-)
-def test_a_hostile_index(tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str) -> None:
-    out = packed(make(tmp_path / "data", "folders"), tmp_path / "out")
-    index = json.loads((out / "index.json").read_text())
-    change(index)
-    (out / "index.json").write_text(json.dumps(index))
-    with pytest.raises(DataError) as caught:
-        read_shards(out)
-    assert "index.json is no index of record files that can be used" in str(caught.value)
-    assert message in str(caught.value)
-
-
-def tar(path: Path, *names: str) -> None:
-    with webdataset.TarWriter(str(path)) as writer:
-        for name in names:
-            key, _, rest = name.partition(".")
-            writer.write({"__key__": key, rest: b"x"})
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (("1.a.png", "2.a.png", "2.b.png"), "'1' has a alone; a pair is a and b, or ab"),
-        (("1.a.png", "1.a.jpg"), "there is another a of '1'"),
-        (("1.ab.png", "2.a.png", "2.b.png", "3.ab.png", "3.a.png"), "'3' has ab and a alone"),
-        (("1.txt", "2.jpg"), "there are no members called KEY.a.png"),
-    ],
-)
-def test_shards_without_samples(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
-    tar(tmp_path / "x.tar", *names)
-    with pytest.raises(DataError) as caught:
-        read_shards(tmp_path)
-    assert message in str(caught.value)
-
-
-def test_a_key_in_two_shards(tmp_path: Path) -> None:
-    for name in ("x", "y"):
-        tar(tmp_path / f"{name}.tar", "1.ab.png", f"{name}.ab.png")
-    with pytest.raises(DataError, match=r"these keys occur more than once:\n  - 1"):
-        opened(tmp_path)
 
 
 def test_what_counts_as_record_files(tmp_path: Path) -> None:

@@ -148,9 +148,11 @@ def _patiently(url: str, offset: int, size: int | None, stall_seconds: float) ->
             return True
         return False
 
+    filesystem, path = _file_system(url)  # out of the clock's sight: importing takes time
+
     def read() -> None:
         try:
-            for chunk in _read(url, offset, size):
+            for chunk in _read(filesystem, path, offset, size):
                 if not put(chunk):
                     return
             put(None)
@@ -174,12 +176,20 @@ def _patiently(url: str, offset: int, size: int | None, stall_seconds: float) ->
         given_up.set()
 
 
-def _read(url: str, offset: int, size: int | None) -> Iterator[bytes]:
+def _file_system(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs  # noqa: PLC0415  (takes long to import)
 
-    filesystem, path = url_to_fs(url, skip_instance_cache=True, **_protocol_options(url))
+    try:
+        return url_to_fs(url, skip_instance_cache=True, **_protocol_options(url))
+    except MissingExtraError:
+        raise
+    except (ImportError, ValueError, OSError) as error:
+        raise _meaning(error) from error
+
+
+def _read(filesystem: Any, path: str, offset: int, size: int | None) -> Iterator[bytes]:
     options: dict[str, Any] = {}
-    if _is_http(url):
+    if _is_http(path):
         # From the beginning one answer as a stream; from the middle as ranges, which need the size.
         options = {"size": size, "block_size": 8 * CHUNK if offset else 0, "cache_type": "readahead"}
     with filesystem.open(path, "rb", **options) as file:
