@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from tandem.checkpoint.bundle import load_bundle, save_bundle
@@ -72,6 +73,23 @@ def test_both_ways_have_channels_of_their_own(two: Path) -> None:
         translator(colour, z=np.zeros(2))
     with pytest.raises(BundleError, match="no encoder"):
         translator.encode(grey)
+
+
+def test_a_cycle_is_both_networks_one_after_the_other(two: Path) -> None:
+    """The way back starts from the translation as it left the network, padding included, not from rounded pixels."""
+    _, networks = load_bundle(two)
+    values = np.random.default_rng(0).uniform(-1, 1, (3, 8, 12)).astype(np.float32)
+    translator = load(two, device="cpu")
+    for height in (8, 6):
+        there, back = translator.cycle(torch.from_numpy(values[:, :height]), output="tensor")
+        padded = np.pad(values[:, :height], ((0, 0), (0, 8 - height), (0, 0)), mode="symmetric")
+        expected = networks["gen_ab"](torch.from_numpy(padded)[None])
+        torch.testing.assert_close(there, expected[0, :, :height], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(back, networks["gen_ba"](expected)[0, :, :height], rtol=1e-5, atol=1e-6)
+    grey = torch.from_numpy(values[:1])
+    there, back = translator.cycle(grey, direction="BtoA", output="tensor")
+    torch.testing.assert_close(there, networks["gen_ba"](grey[None])[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(back, networks["gen_ab"](there[None])[0], rtol=1e-5, atol=1e-6)
 
 
 def test_one_way_is_one_way(tmp_path: Path) -> None:
