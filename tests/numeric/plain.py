@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.objectives.bicyclegan import BicycleGAN
+from tandem.objectives.phase import Objective
 from tandem.training.optimizers import make_adam
 from tandem.training.step import train_step
 
@@ -179,7 +180,7 @@ def tiny_batch(config: BicycleGANConfig, *, batch_size: int = 2, size: int = 64,
 class TandemStep:
     """`train_step` with its Adam; called with a batch it returns the losses and the gradients that Adam used."""
 
-    def __init__(self, objective: BicycleGAN) -> None:
+    def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.gradients: Gradients = {}
         self.optimizers = {

@@ -4,53 +4,12 @@ import itertools
 
 import pytest
 import torch
-from published_networks import published_network
-from torch import Tensor, nn
+from torch import Tensor
+from twins import assert_twins_agree, image
 
-from tandem.checkpoint.official import official_key_map
-from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
-from tandem.networks.build import build_network
+from tandem.config.architecture import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
 
 NORMS = ("instance", "instance_affine", "batch", "none")
-
-
-def twins(spec: NetworkSpec) -> tuple[nn.Module, nn.Module, dict[str, str]]:
-    """Ours with random weights, the published form with the same ones, both in float64, and the keys' map."""
-    torch.manual_seed(0)
-    ours, theirs = build_network(spec).double(), published_network(spec).double()
-    with torch.no_grad():
-        for parameter in ours.parameters():
-            parameter.add_(torch.randn_like(parameter) / max(1, parameter[0].numel()) ** 0.5)
-    keys = official_key_map(spec, list(ours.state_dict()))
-    theirs.load_state_dict({keys[key]: value.clone() for key, value in ours.state_dict().items()}, strict=True)
-    return ours, theirs, keys
-
-
-def assert_twins_agree(spec: NetworkSpec, *inputs: Tensor | None) -> None:
-    """Outputs, gradients of all weights and of the inputs, and buffers."""
-    ours, theirs, keys = twins(spec)
-    gradients = []
-    for network in (ours, theirs):
-        given = [None if x is None else x.clone().requires_grad_(True) for x in inputs]
-        outputs = network(*given)
-        outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-        total = torch.stack([(o * torch.linspace(-1, 2, o.numel()).view_as(o)).sum() for o in outputs]).sum()
-        total.backward()
-        named = {key: parameter.grad for key, parameter in network.named_parameters()}
-        gradients.append((outputs, named, [x.grad for x in given if x is not None]))
-    (our_out, our_grads, our_inputs), (their_out, their_grads, their_inputs) = gradients
-    for x, y in zip([*our_out, *our_inputs], [*their_out, *their_inputs], strict=True):
-        torch.testing.assert_close(x, y, rtol=1e-10, atol=1e-10)
-    for key, gradient in our_grads.items():
-        assert gradient is not None, f"{key} has no gradient"
-        torch.testing.assert_close(gradient, their_grads[keys[key]], rtol=1e-8, atol=1e-9)
-    for key, value in ours.named_buffers():
-        torch.testing.assert_close(value, dict(theirs.named_buffers())[keys[key]], rtol=1e-10, atol=1e-12)
-
-
-def image(n: int, channels: int, height: int, width: int) -> Tensor:
-    generator = torch.Generator().manual_seed(height * 1000 + width)
-    return 2 * torch.rand((n, channels, height, width), generator=generator, dtype=torch.float64) - 1
 
 
 def code(n: int, dimensions: int) -> Tensor:

@@ -73,6 +73,12 @@ def test_differences_name_what_changed() -> None:
     assert differences(before, after) == ["lambda_kl: was 0.01, is 0.5", "steps: was 10, is 20"]
     assert differences(before, after, ignore=frozenset({"steps"})) == ["lambda_kl: was 0.01, is 0.5"]
     assert differences(before, before) == []
+    other = from_flat({"method": "cut", "seed": 3})
+    assert differences(from_flat({"method": "cyclegan"}), other) == [
+        "method: was cyclegan, is cut",
+        "initialisation: was normal, is xavier",
+        "seed: was 0, is 3",
+    ]
 
 
 def test_presets_are_those_of_the_published_recipes() -> None:

@@ -119,10 +119,12 @@ def from_flat(flat: Mapping[str, Any]) -> RunConfig:
 
 
 def differences(before: RunConfig, after: RunConfig, *, ignore: frozenset[str] = frozenset()) -> list[str]:
-    """Say of each option that differs what it was and what it is, leaving out the names in `ignore`."""
+    """Say of each option that differs what it was and what it is, leaving out the names in `ignore`.
+
+    Of two methods the options that only one of them has say nothing beside the methods' names, and are left out.
+    """
     old, new = to_flat(before), to_flat(after)
+    common = sorted(old.keys() & new.keys(), key=lambda name: (name != "method", name))
     return [
-        f"{name}: was {old.get(name)}, is {new.get(name)}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name) and name not in ignore
+        f"{name}: was {old[name]}, is {new[name]}" for name in common if old[name] != new[name] and name not in ignore
     ]

@@ -19,13 +19,29 @@ def make_norm(norm: Norm, channels: int) -> nn.Module | None:
     """
     match norm:
         case "instance":
-            return nn.InstanceNorm2d(channels, affine=False, track_running_stats=False)
+            return InstanceNorm(channels, affine=False, track_running_stats=False)
         case "instance_affine":
-            return nn.InstanceNorm2d(channels, affine=True, track_running_stats=False)
+            return InstanceNorm(channels, affine=True, track_running_stats=False)
         case "batch":
             return nn.BatchNorm2d(channels)
         case "none":
             return None
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm whose gradient is right for a single image in every memory layout.
+
+    PyTorch computes it as a batch norm between two views. For one image the second view hides from the batch norm's
+    backward on the CPU (2.13) that a gradient is channels-last, so that it reads the values in the wrong order.
+    Gathered features (PatchNCE) have such gradients.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to the same shape, float."""
+        output = super().forward(input)
+        if len(input) == 1 and output.requires_grad:
+            output.register_hook(lambda gradient: gradient.contiguous())
+        return output
 
 
 def make_activation(activation: Activation) -> nn.Module:

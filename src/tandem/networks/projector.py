@@ -37,6 +37,7 @@ class PatchProjector(nn.Module):
         for head, feature, places in zip(self.heads, features, positions, strict=True):
             flat = feature.flatten(2).transpose(1, 2)
             vectors = full_precision(head(torch.take_along_dim(flat, places[:, :, None], 1)))
-            length = vectors.square().sum(2, keepdim=True).sqrt()
+            # Not the root of a sum of squares, whose slope at a vector of zeros is infinite.
+            length = torch.linalg.vector_norm(vectors, dim=2, keepdim=True)
             projected.append(vectors / (length + NORM_EPSILON))
         return projected

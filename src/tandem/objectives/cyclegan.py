@@ -87,18 +87,17 @@ class CycleGAN:
         """Translate both ways, there and back."""
         a, b = batch["a"], batch["b"]
         gen_ab, gen_ba = self.networks["gen_ab"], self.networks["gen_ba"]
-        fake_b, idt_b = self._translate(gen_ab, a, b)
-        fake_a, idt_a = self._translate(gen_ba, b, a)
-        return Fakes(b=fake_b, a=fake_a, rec_a=gen_ba(fake_b), rec_b=gen_ab(fake_a), idt_a=idt_a, idt_b=idt_b)
-
-    def _translate(self, generator: nn.Module, image: Tensor, other: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Translate images of one domain and, for the identity term, those of the domain that it makes."""
-        if not self._identity:
-            return generator(image), None
-        if self._share and image.shape == other.shape:
-            both = generator(torch.cat([image, other]))
-            return both[: len(image)], both[len(image) :]
-        return generator(image), generator(other)
+        if self._identity and self._share and a.shape == b.shape:
+            fake_b, idt_b = gen_ab(torch.cat([a, b])).chunk(2)
+            fake_a, idt_a = gen_ba(torch.cat([b, a])).chunk(2)
+            return Fakes(b=fake_b, a=fake_a, rec_a=gen_ba(fake_b), rec_b=gen_ab(fake_a), idt_a=idt_a, idt_b=idt_b)
+        # In the published order, because batch norm's running statistics follow it.
+        fake_b = gen_ab(a)
+        rec_a = gen_ba(fake_b)
+        fake_a = gen_ba(b)
+        rec_b = gen_ab(fake_a)
+        idt_b, idt_a = (gen_ab(b), gen_ba(a)) if self._identity else (None, None)
+        return Fakes(b=fake_b, a=fake_a, rec_a=rec_a, rec_b=rec_b, idt_a=idt_a, idt_b=idt_b)
 
     def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
         """The weighted terms of both generators."""

@@ -53,7 +53,7 @@ class Observer:
         seeds = [rng.derive_seed(config.training.seed, "preview_noise", position=index) for index in range(number)]
         self._sampling = Sampling(
             z=inputs.z.to(device),
-            seeds=seeds if state.objective.samples_with_noise else None,
+            seeds=seeds if state.objective.samples_with_noise and config.objective.dropout else None,
             real_spread=inputs.report.spread_b,
         )
         self._caption = ""

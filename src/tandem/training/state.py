@@ -91,7 +91,7 @@ class TrainingState:
         problems += [
             f"  - tensors of the unknown kind {group}" for group in groups.keys() - expected.keys() - {"meter", "pool"}
         ]
-        problems += _pool_misfits(self.objective.pools, groups["pool"])
+        problems += _pool_misfits(self.objective.pools, groups["pool"], stepped=int(metadata["step"]) > 0)
         if problems:
             raise CheckpointError("the checkpoint does not fit this run:\n" + "\n".join(problems[:20]))
         self.objective.networks.load_state_dict(groups["network"])
@@ -118,11 +118,13 @@ def _misfits(group: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor])
     return problems
 
 
-def _pool_misfits(pools: Mapping[str, ImagePool], given: Mapping[str, Tensor]) -> list[str]:
+def _pool_misfits(pools: Mapping[str, ImagePool], given: Mapping[str, Tensor], *, stepped: bool) -> list[str]:
     known = {f"{name}/images" for name in pools}
     problems = [f"  - pool {name} is not part of this model" for name in given if name not in known]
     for name, pool in pools.items():
         images = given.get(f"{name}/images")
+        if images is None and stepped and pool.size:
+            problems.append(f"  - pool {name} is missing")
         if images is not None and (images.ndim != 4 or not 0 < len(images) <= pool.size):
             problems.append(f"  - pool {name} has the shape {tuple(images.shape)}, this run keeps {pool.size} images")
     return problems
