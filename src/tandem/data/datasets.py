@@ -137,12 +137,12 @@ class PairedDataset:
         pair = self.folder.pairs[self.index_at(position)]
         return [str(path) for path in (pair.path_a, pair.path_b) if path is not None]
 
-    def pair_at(self, index: int) -> Sample:
-        """Pair number `index` of the folder, resized to the size of the samples, without crop or flip.
+    def pair_at(self, index: int, number: int | None = None) -> Sample:
+        """Pair `index` of `number` evenly spaced ones (by default of all), of the size of the samples, not flipped.
 
-        Its `position` is `index`.
+        It is resized without a crop; its `position` is `index`.
         """
-        pair = self.folder.pairs[index]
+        pair = self.folder.pairs[index * len(self) // (number or len(self))]
         a, b = EvalTransform(self.transform.size)(self._read(pair))
         return Sample(a=to_tensor(a), b=to_tensor(b), name=pair.name, position=index)
 
@@ -216,12 +216,12 @@ class UnpairedDataset:
         """The files that the sample at a position is read from."""
         return [str(single.path) for single in self.singles_at(position)]
 
-    def pair_at(self, index: int) -> Sample:
-        """Images number `index` of ``len(self)`` evenly spaced ones of each domain, without crop or flip.
+    def pair_at(self, index: int, number: int | None = None) -> Sample:
+        """Images `index` of `number` evenly spaced ones of each domain (by default ``len(self)``), not flipped.
 
-        They have the size of the samples; their `position` is `index`.
+        They are resized to the size of the samples without a crop; their `position` is `index`.
         """
-        a, b = (domain[index * len(domain) // len(self)] for domain in (self.a, self.b))
+        a, b = (domain[index * len(domain) // (number or len(self))] for domain in (self.a, self.b))
         images = read_single(a, channels=self.channels_a), read_single(b, channels=self.channels_b)
         return _unpaired_sample(a, b, index, EvalTransform(self.transform.size)(images))
 

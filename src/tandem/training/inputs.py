@@ -82,7 +82,7 @@ def open_inputs(
     preview_split = next(splits[name] for name in PREVIEW_ORDER if name in splits)
     fixed = make_dataset(config, preview_split)
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))
-    pairs = [fixed.pair_at(index * len(fixed) // number) for index in range(number)]
+    pairs = [fixed.pair_at(index, number) for index in range(number)]
     return Inputs(
         splits=splits,
         report=report,
