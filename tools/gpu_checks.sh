@@ -21,5 +21,8 @@ part python3 tools/check_reference.py tests/fixtures/reference/*/
 for batch in 2 16; do
   part python3 -m tandem bench --device cuda --batch-size "$batch" --rounds 20
 done
+for preset in pix2pix-facades horse2zebra fastcut-horse2zebra; do
+  part python3 -m tandem bench --device cuda --preset "$preset" --rounds 20
+done
 part python3 -m tandem demo --device cuda --out "$out/demo"
 exit $status
