@@ -122,6 +122,17 @@ def test_the_method_chooses_what_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_pairs_that_look_like_two_domains_are_refused_with_the_methods_for_these(tmp_path: Path) -> None:
+    images(tmp_path / "data" / "trainA", [(32, 32)] * 3, seed=1)
+    images(tmp_path / "data" / "trainB", [(32, 32)] * 3, seed=2)
+    message = refused(tmp_path, config(paired=True))
+    assert "without a file of the same stem" in message
+    assert "--method cyclegan, cut or fastcut" in message
+    for index in range(2):  # now most have a partner, so one is missing
+        (tmp_path / "data" / "trainB" / f"2-{index}.png").rename(tmp_path / "data" / "trainB" / f"1-{index}.png")
+    assert "--method" not in refused(tmp_path, config(paired=True))
+
+
 def test_any_two_folders(tmp_path: Path) -> None:
     a, b = tmp_path / "summer", tmp_path / "winter"
     images(a, [(32, 32)] * 2, seed=1)

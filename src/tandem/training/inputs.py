@@ -18,7 +18,7 @@ from tandem.data.order import GlobalOrder, Order, ShardOrder
 from tandem.data.shards.items import ShardItems
 from tandem.data.shards.member import size_of
 from tandem.data.shards.open import CacheOptions, is_shards, is_url, open_shards, read_shards
-from tandem.data.unpaired import Single, find_unpaired
+from tandem.data.unpaired import Single, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
 from tandem.training.checks import check_splits, make_transform, require_one_size, require_sense
@@ -133,7 +133,17 @@ def find_data(
     if is_shards(data):
         options = None if cache is None else CacheOptions(cache / "shards", cache_bytes)
         return open_shards(read_shards(data, options, on_fetch), paired=paired)
-    return find_splits(Path(data)) if paired else find_unpaired(Path(data), data_b)
+    if not paired:
+        return find_unpaired(Path(data), data_b)
+    try:
+        return find_splits(Path(data))
+    except DataError as error:
+        if not looks_unpaired(Path(data)):
+            raise
+        raise DataError(
+            f"{error}\nIf these are two domains whose images do not belong together, choose a method for unpaired data: "
+            "--method cyclegan, cut or fastcut."
+        ) from error
 
 
 def fetch_data(config: RunConfig, data: Path | str, *, cache: Path) -> None:

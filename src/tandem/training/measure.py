@@ -88,7 +88,7 @@ def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
     changes = [_change(fake_b, a), _change(fake_a, b)]
     record: dict[str, object] = {"cycle_a": cycle_a, "cycle_b": cycle_b}
     record |= {f"change_{name}": change for name, change in zip("ab", changes, strict=True) if change is not None}
-    verdict = f"There and back, A comes out {cycle_a:.3f} from where it started and B {cycle_b:.3f} (mean of 2)."
+    verdict = f"There and back, A comes out {cycle_a:.3f} from where it started and B {cycle_b:.3f} (L1, at most 2)."
     columns = {"A": a, "A to B": fake_b, "back to A": rec_a, "B": b, "B to A": fake_a, "back to B": rec_b}
     return Measurement(
         record | _verdict(verdict, changes),
