@@ -56,9 +56,9 @@ def test_both_ways_by_hand() -> None:
     assert found.score == pytest.approx((cycle_a + cycle_b) / 2, rel=1e-5)
     assert record["level"] == "info"
     assert f"A comes out {cycle_a:.3f} from where it started and B {cycle_b:.3f}" in str(record["verdict"])
-    assert list(found.columns) == ["A", "A → B", "A → B → A", "B", "B → A", "B → A → B"]
-    torch.testing.assert_close(found.columns["A → B → A"], flat(0.225, -0.075))
-    torch.testing.assert_close(found.columns["B → A → B"], flat(0.55, 0.25))
+    assert list(found.columns) == ["A", "A to B", "back to A", "B", "B to A", "back to B"]
+    torch.testing.assert_close(found.columns["back to A"], flat(0.225, -0.075))
+    torch.testing.assert_close(found.columns["back to B"], flat(0.55, 0.25))
 
 
 def test_a_translation_that_changes_nothing_is_said() -> None:
@@ -83,7 +83,7 @@ def test_one_way_by_hand() -> None:
     assert record["change_a"] == pytest.approx((abs(0.2 - 0.2) + abs(-0.1 + 0.4)) / 2, rel=1e-5)
     assert record["identity_b"] == pytest.approx((abs(0.4 - 0.6) + abs(0.1)) / 2, rel=1e-5)
     assert found.score is None
-    assert list(found.columns) == ["A", "A → B", "B", "B → B"]
+    assert list(found.columns) == ["A", "A to B", "B", "B to B"]
     assert "no pairs and no way back" in str(record["verdict"])
 
 

@@ -141,8 +141,8 @@ def find_data(
         if not looks_unpaired(Path(data)):
             raise
         raise DataError(
-            f"{error}\nIf these are two domains whose images do not belong together, choose a method for unpaired data: "
-            "--method cyclegan, cut or fastcut."
+            f"{error}\nIf these are two domains whose images do not belong together, choose a method for unpaired "
+            "data: --method cyclegan, cut or fastcut."
         ) from error
 
 
