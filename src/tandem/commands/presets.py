@@ -13,10 +13,23 @@ from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import from_flat
 from tandem.data.download.catalogue import find
-from tandem.report.text import count
+from tandem.report.text import count, duration
 
 INDENT = "    "
 NO_BREAK = "\0"
+
+CPU_SECONDS = {
+    ("bicyclegan", 128, 64): 0.25,
+    ("bicyclegan", 256, 64): 0.79,
+    ("pix2pix", 256, 64): 0.68,
+    ("cyclegan", 256, 64): 12.0,
+    ("cyclegan", 256, 32): 3.7,
+    ("cut", 256, 64): 10.7,
+    ("fastcut", 256, 64): 5.5,
+}
+"""Seconds of a training step per image of its batch on two CPU cores, by method or variant, size and width.
+
+Measured with ``tandem bench --preset``; see docs/experiments.md."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +61,7 @@ def markdown() -> str:
 
 
 def length(preset: Preset) -> str:
-    """Epochs, and where the number of images is known steps; for the published data, not for whatever is trained on."""
+    """Epochs, and where the number of images is known steps and time; for the published data, not for other data."""
     config = from_flat(preset_options(preset.name))
     images = num_images(preset)
     epochs = config.training.lr_constant_epochs + config.training.lr_decay_epochs
@@ -56,7 +69,10 @@ def length(preset: Preset) -> str:
         return "as long as --steps says"
     if images is None:
         return f"{epochs} epochs"
-    return f"{epochs} epochs of {count(images)} images, {count(config.total_steps(images))} steps"
+    steps = config.total_steps(images)
+    seconds = CPU_SECONDS[preset.method, config.data.crop_size[0], config.objective.generator_filters]
+    time = duration(steps * config.training.batch_size * seconds)
+    return f"{epochs} epochs of {count(images)} images, {count(steps)} steps, about {time} on two CPU cores"
 
 
 def num_images(preset: Preset) -> int | None:
