@@ -1,0 +1,196 @@
+"""What there is to measure: a model on a split of a dataset, or two folders of images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tandem.config.data import Direction
+from tandem.data.discover import PairedFolder
+from tandem.data.images import read_size
+from tandem.data.synthetic import DemoInfo, load_dataset_info
+from tandem.data.synthetic.info import INFO_NAME
+from tandem.data.unpaired import Single, UnpairedFolder
+from tandem.errors import DataError
+from tandem.evaluation.cache import hash_of
+from tandem.evaluation.options import EvaluationOptions
+from tandem.evaluation.sources import (
+    Case,
+    FileCase,
+    FileHashes,
+    ModelCase,
+    SampledModel,
+    file_cases,
+    folder_images,
+    output_of,
+)
+from tandem.inference.jobs import choose_split, split_jobs
+from tandem.inference.translator import Translator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What is measured, and what can be.
+
+    Attributes:
+        cases: The generated images.
+        reals: The real ones.
+        train: Images that the model may have seen.
+        hashes: Of all files.
+        num_samples: Samples of each case.
+        size: Height and width of the first generated image.
+        no_truth: Why samples cannot be compared with a truth; empty if they can.
+        model: The model; None for folders.
+        demo: What is known of the demo data, and the split.
+        subject: What is measured, for the report.
+        data: Against what, for the report.
+        are_resized: Whether outputs were brought to another size than that of the network's output.
+    """
+
+    cases: Sequence[Case]
+    reals: Sequence[FileCase]
+    train: Sequence[FileCase]
+    hashes: FileHashes
+    num_samples: int
+    size: tuple[int, int]
+    no_truth: str
+    model: SampledModel | None
+    demo: tuple[DemoInfo, str] | None
+    subject: dict[str, Any]
+    data: dict[str, Any]
+    are_resized: bool = False
+
+    def content_hash(self) -> str:
+        """Of the content of all real images and inputs; reads every file."""
+        return hash_of(*(case.key(1) for case in (*self.reals, *self.cases)))
+
+
+def model_situation(
+    translator: Translator,
+    model_path: Path,
+    data: Path,
+    options: EvaluationOptions,
+    *,
+    split: str | None = None,
+    direction: Direction | None = None,
+) -> Situation:
+    """A model on a split of a dataset.
+
+    Args:
+        translator: The model.
+        model_path: Where it was loaded from.
+        data: The dataset.
+        options: How it is sampled.
+        split: By default test, else val, else train.
+        direction: For models that go both ways; by default the first.
+
+    Raises:
+        DataError: There is no such dataset or split.
+        ConfigError: The model does not translate in this direction.
+    """
+    spec = translator.abilities.generator(direction).spec
+    way = direction or translator.directions[0]
+    folder = choose_split(data, split)
+    hashes = FileHashes()
+    model = SampledModel(translator, way, options.seed, options.fit)
+    fingerprint = model.fingerprint
+    cases = [
+        ModelCase(job.name, job, position, model, fingerprint, hashes)
+        for position, job in enumerate(split_jobs(folder, [way]))
+    ]
+    reals = file_cases(_outputs(folder, way), hashes, channels=spec.out_channels)
+    first = cases[0].load().input
+    manifest = translator.manifest
+    assert manifest.weights is not None
+    paired = isinstance(folder, PairedFolder)
+    return Situation(
+        cases=cases,
+        reals=reals,
+        train=_train_images(data, folder, way, spec.out_channels, hashes),
+        hashes=hashes,
+        num_samples=options.num_samples if translator.is_stochastic else 1,
+        size=(first.shape[0], first.shape[1]),
+        no_truth="" if paired else "the data is unpaired, so that outputs have no truth",
+        model=model,
+        demo=_demo_info(data, folder.split),
+        subject={
+            "kind": "model",
+            "path": str(model_path),
+            "method": manifest.method,
+            "weights_sha256": manifest.weights.sha256,
+            "direction": way,
+            "trained_with": manifest.tandem_version,
+            "steps": manifest.training.get("steps"),
+        },
+        data={
+            "path": str(data),
+            "split": folder.split,
+            "layout": folder.layout,
+            "paired": paired,
+            "num_inputs": len(cases),
+            "num_real": len(reals),
+        },
+        are_resized=options.fit == "resize",
+    )
+
+
+def folder_situation(real: Path, generated: Path) -> Situation:
+    """Two folders of images; if they have the same names, each image is compared with its namesake as well.
+
+    Args:
+        real: The reference.
+        generated: What is measured.
+
+    Raises:
+        DataError: A folder cannot be used.
+    """
+    hashes = FileHashes()
+    singles, fakes = folder_images(real), folder_images(generated)
+    names = {one.name for one in singles}
+    no_truth = ""
+    if names != {one.name for one in fakes}:
+        no_truth = "the folders hold different names, so that it is not known which image is the truth of which"
+    elif any(_size(a) != _size(b) for a, b in zip(singles, fakes, strict=True)):
+        no_truth = "images of the same name have different sizes"
+    height_width = _size(fakes[0])[::-1]
+    return Situation(
+        cases=file_cases(fakes, hashes, truths=None if no_truth else singles),
+        reals=file_cases(singles, hashes),
+        train=[],
+        hashes=hashes,
+        num_samples=1,
+        size=(height_width[0], height_width[1]),
+        no_truth=no_truth,
+        model=None,
+        demo=None,
+        subject={"kind": "images", "path": str(generated)},
+        data={"path": str(real), "num_inputs": len(fakes), "num_real": len(singles), "paired": not no_truth},
+    )
+
+
+def _size(image: Single) -> tuple[int, int]:
+    assert isinstance(image.path, Path)
+    return read_size(image.path)
+
+
+def _outputs(folder: PairedFolder | UnpairedFolder, way: Direction) -> list[Single]:
+    """The images that the model's outputs should look like."""
+    if isinstance(folder, PairedFolder):
+        return [output_of(pair, way) for pair in folder.pairs]
+    return list(folder.b if way == "AtoB" else folder.a)
+
+
+def _train_images(
+    data: Path, folder: PairedFolder | UnpairedFolder, way: Direction, channels: int, hashes: FileHashes
+) -> list[FileCase]:
+    if folder.split == "train":
+        return []
+    try:
+        train = choose_split(data, "train")
+    except DataError:
+        return []
+    return file_cases(_outputs(train, way), hashes, channels=channels)
+
+
+def _demo_info(data: Path, split: str) -> tuple[DemoInfo, str] | None:
+    return (load_dataset_info(data), split) if (data / INFO_NAME).is_file() else None
