@@ -87,8 +87,7 @@ def evaluate(
             "python": platform.python_version(),
         },
         subject=situation.subject,
-        data=situation.data
-        | {"content_sha256": situation.content_hash(), "names": [case.name for case in situation.cases]},
+        data=situation.data | situation.hashes_of_content() | {"names": [case.name for case in situation.cases]},
         settings=_settings(options, situation, device),
         results=tuple(results),
         left_out=tuple(left_out),

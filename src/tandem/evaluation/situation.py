@@ -15,12 +15,12 @@ from tandem.errors import DataError
 from tandem.evaluation.cache import hash_of
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.sources import (
-    Case,
     FileCase,
     FileHashes,
     ModelCase,
     SampledModel,
     file_cases,
+    files_of,
     folder_images,
     output_of,
 )
@@ -47,7 +47,7 @@ class Situation:
         are_resized: Whether outputs were brought to another size than that of the network's output.
     """
 
-    cases: Sequence[Case]
+    cases: Sequence[ModelCase] | Sequence[FileCase]
     reals: Sequence[FileCase]
     train: Sequence[FileCase]
     hashes: FileHashes
@@ -60,9 +60,17 @@ class Situation:
     data: dict[str, Any]
     are_resized: bool = False
 
-    def content_hash(self) -> str:
-        """Of the content of all real images and inputs; reads every file."""
-        return hash_of(*(case.key(1) for case in (*self.reals, *self.cases)))
+    def hashes_of_content(self) -> dict[str, str]:
+        """Of the content of all real images, and of all inputs or generated images; reads every file."""
+        inputs = [
+            self.hashes(file)
+            for case in self.cases
+            for file in (files_of(case.job.source) if isinstance(case, ModelCase) else [case.image.path])
+        ]
+        return {
+            "real_sha256": hash_of(*(case.key(1) for case in self.reals)),
+            "inputs_sha256": hash_of(*inputs),
+        }
 
 
 def model_situation(
