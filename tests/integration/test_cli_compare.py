@@ -124,3 +124,10 @@ def test_segmentation_score(make_bundle: Callable[..., Path], tmp_path: Path) ->
     assert found["class-accuracy"] == pytest.approx(np.mean(accuracies))
     ious = [hit.sum() / one.sum() for hit, one in zip(hits, either, strict=True)]
     assert found["mean-iou"] == pytest.approx(np.mean(ious))
+    (tmp_path / "palette.json").write_text("[[255, 0, 0]]")
+    finished = tandem(
+        *("evaluate", bundle, tmp_path / "data", "--metrics", "segmentation", "--palette", tmp_path / "palette.json"),
+        *("--segmenter", write_identity(tmp_path), "--out", tmp_path / "other", "--device", "cpu"),
+    )
+    assert (finished.status, "which is not in the palette" in finished.err) == (1, True)
+    assert not (tmp_path / "other" / "report.json").exists()

@@ -202,7 +202,9 @@ class _Bars:
         if what != self._name:
             self._close((None, None, None))
             self._name = what
-            self._bar = TaskProgress(f"evaluating {what}", total, "metrics" if what == "metrics" else "images")
+            self._bar = TaskProgress(
+                f"evaluating {what}", total, {"metrics": "metrics", "real pairs": "pairs"}.get(what, "images")
+            )
             self._bar.__enter__()
         assert self._bar is not None
         self._bar.callback(done, total)

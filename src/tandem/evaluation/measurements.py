@@ -207,7 +207,7 @@ class Confusions:
             truth = labels_from_colours(convert_channels(one.input, 3), self._palette, max_distance=self._max_distance)
             found = self._segmenter(as_rgb(one.samples(1)), size=(truth.shape[0], truth.shape[1]))[0]
             matrix = ConfusionMatrix(len(self._palette))
-            matrix.add(truth, found.clip(0, len(self._palette) - 1))
+            matrix.add(truth, found)
             rows.append(matrix.counts)
         return rows
 

@@ -1,22 +1,21 @@
 """Which metrics can be computed here, what they need to measure, and how their rows become results."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
-from tandem.data.images import convert_channels, resize
 from tandem.errors import ConfigError, MissingExtraError, TandemError, WeightsError
 from tandem.evaluation import measurements as rows_of
 from tandem.evaluation import summaries
-from tandem.evaluation.diversity import protocol_inputs
+from tandem.evaluation.diversity import protocol_inputs, random_pairs
 from tandem.evaluation.features import FeatureExtractor
-from tandem.evaluation.lpips import LPIPS, MIN_SIDE
+from tandem.evaluation.lpips import MIN_SIDE
 from tandem.evaluation.measurements import Measurement
 from tandem.evaluation.options import METRICS, EvaluationOptions, MetricName
 from tandem.evaluation.paired import MS_SSIM_MIN_SIDE
 from tandem.evaluation.situation import Situation
+from tandem.evaluation.sources import RealPair
 from tandem.evaluation.tools import Tools
 from tandem.report.scores import LeftOut, Measured
 
@@ -27,6 +26,21 @@ _SSIM_MIN_SIDE = 11
 
 
 @dataclass(frozen=True)
+class Found:
+    """What was measured, by the spec of the measurement.
+
+    Attributes:
+        cases: On the generated images.
+        reals: On the real ones.
+        pairs: On random pairs of real ones.
+    """
+
+    cases: Rows
+    reals: Rows
+    pairs: Rows
+
+
+@dataclass(frozen=True)
 class Planned:
     """A metric that will be computed.
 
@@ -34,14 +48,16 @@ class Planned:
         metric: Its name.
         on_cases: What is measured on the generated images.
         on_reals: What is measured on the real ones.
-        summarise: From the rows of both, by spec, to the result.
+        summarise: From the rows of all to the result.
+        on_pairs: What is measured on random pairs of real images.
         only: Which cases are needed; None for all.
     """
 
     metric: MetricName
-    summarise: Callable[[Rows, Rows], Measured]
+    summarise: Callable[[Found], Measured]
     on_cases: tuple[Measurement, ...] = ()
     on_reals: tuple[Measurement, ...] = ()
+    on_pairs: tuple[Measurement, ...] = ()
     only: frozenset[int] | None = None
 
 
@@ -110,8 +126,8 @@ class _Planner:
         rows = rows_of.Features(extractor)
         spec = extractor.spec
 
-        def summarise(cases: Rows, reals: Rows) -> Measured:
-            real, fake = reals[rows.spec], cases[rows.spec]
+        def summarise(found: Found) -> Measured:
+            real, fake = found.reals[rows.spec], found.cases[rows.spec]
             if metric == "kid":
                 return summaries.kid_result(real, fake, spec, self._seed)
             if metric == "prdc":
@@ -124,7 +140,9 @@ class _Planner:
         self._need_truth()
         self._need_side({"ssim": _SSIM_MIN_SIDE, "ms-ssim": MS_SSIM_MIN_SIDE}.get(metric, 1))
         rows = rows_of.PairedDistances(metric, self._count)
-        return Planned(metric, lambda cases, _: summaries.paired_result(metric, cases[rows.spec], self._seed), (rows,))
+        return Planned(
+            metric, lambda found: summaries.paired_result(metric, found.cases[rows.spec], self._seed), (rows,)
+        )
 
     def _lpips(self, metric: MetricName) -> Planned:
         self._need_truth()
@@ -135,7 +153,7 @@ class _Planner:
         rows = rows_of.LpipsToTruth(distance, self._count)
         return Planned(
             metric,
-            lambda cases, _: summaries.lpips_result(metric, cases[rows.spec], distance.spec, self._seed),
+            lambda found: summaries.lpips_result(metric, found.cases[rows.spec], distance.spec, self._seed),
             (rows,),
         )
 
@@ -146,29 +164,21 @@ class _Planner:
         rows = rows_of.LpipsDiversity(distance, self._count)
         chosen = protocol_inputs(len(self._situation.cases), seed=self._seed)
 
-        def summarise(cases: Rows, _: Rows) -> Measured:
-            scale = None if len(self._situation.reals) < 3 else self._real_pairs(distance)
-            return summaries.diversity_result(cases[rows.spec], scale, distance.spec, self._seed)
+        scale = rows_of.LpipsDiversity(distance, 2)
+        pairs = real_pair_numbers(self._situation, self._options)
 
-        return Planned("lpips-diversity", summarise, (rows,), only=frozenset(chosen.tolist()))
+        def summarise(found: Found) -> Measured:
+            real = found.pairs[scale.spec][:, 0] if len(pairs) > 1 else None
+            return summaries.diversity_result(found.cases[rows.spec], real, pairs, distance.spec, self._seed)
+
+        return Planned("lpips-diversity", summarise, (rows,), on_pairs=(scale,), only=frozenset(chosen.tolist()))
 
     def _l1_diversity(self) -> Planned:
         self._need_samples(2)
         rows = rows_of.L1Diversity(self._count)
         return Planned(
-            "l1-diversity", lambda cases, _: summaries.l1_diversity_result(cases[rows.spec], self._seed), (rows,)
+            "l1-diversity", lambda found: summaries.l1_diversity_result(found.cases[rows.spec], self._seed), (rows,)
         )
-
-    def _real_pairs(self, distance: LPIPS):
-        height, width = self._situation.size
-        reals = self._situation.reals
-
-        def read(index: int) -> Tensor:
-            image = convert_channels(reals[index].load().samples(1)[0], 3)
-            same = image.shape[:2] == (height, width)
-            return rows_of.to_batch((image if same else resize(image, height, width))[None])[0]
-
-        return summaries.real_pairs(distance, read, len(reals), self._seed)
 
     def _bijection(self) -> Planned:
         model = self._situation.model
@@ -177,9 +187,9 @@ class _Planner:
         codes = rows_of.RecoveredCodes(self._count)
         again = None if self._situation.no_truth else rows_of.Reconstruction()
 
-        def summarise(cases: Rows, _: Rows) -> Measured:
+        def summarise(found: Found) -> Measured:
             return summaries.bijection_result(
-                cases[codes.spec], None if again is None else cases[again.spec], self._seed
+                found.cases[codes.spec], None if again is None else found.cases[again.spec], self._seed
             )
 
         return Planned("bijection", summarise, (codes,) if again is None else (codes, again))
@@ -192,7 +202,7 @@ class _Planner:
         if model is not None and model.direction != "AtoB":
             raise ConfigError("it needs a model that translates drawings (A) into renderings (B)")
         rows = rows_of.Modes(*demo, self._count)
-        return Planned("mode-coverage", lambda cases, _: summaries.coverage_result(cases[rows.spec]), (rows,))
+        return Planned("mode-coverage", lambda found: summaries.coverage_result(found.cases[rows.spec]), (rows,))
 
     def _segmentation(self) -> Planned:
         if self._situation.model is None:
@@ -203,7 +213,7 @@ class _Planner:
         rows = rows_of.Confusions(segmenter, palette, self._options.palette_distance)
         return Planned(
             "segmentation",
-            lambda cases, _: summaries.segmentation_result(cases[rows.spec], segmenter.source),
+            lambda found: summaries.segmentation_result(found.cases[rows.spec], segmenter.source),
             (rows,),
         )
 
@@ -230,14 +240,21 @@ class _Planner:
             raise ConfigError(f"it needs at least {least} images on both sides, not {fewest}")
 
 
-def all_measurements(
-    planned: Sequence[Planned],
-) -> tuple[list[Measurement], list[Measurement], dict[str, frozenset[int]]]:
-    """What has to be measured on the generated and on the real images, each once, and which cases it is limited to."""
-    on_cases = {one.spec: one for metric in planned for one in metric.on_cases}
-    on_reals = {one.spec: one for metric in planned for one in metric.on_reals}
-    only = {one.spec: metric.only for metric in planned if metric.only is not None for one in metric.on_cases}
-    return list(on_cases.values()), list(on_reals.values()), only
+def real_pair_numbers(situation: Situation, options: EvaluationOptions) -> np.ndarray:
+    """Which real images are the random pairs, ``(P, 2)``; none of fewer than two images."""
+    count = len(situation.reals)
+    return random_pairs(count, seed=options.seed) if count > 1 else np.zeros((0, 2), np.int64)
+
+
+def real_pairs(situation: Situation, options: EvaluationOptions) -> list[RealPair]:
+    """Random pairs of real images, brought to the size of the generated ones."""
+    reals = situation.reals
+    return [RealPair(reals[i], reals[j], situation.size) for i, j in real_pair_numbers(situation, options)]
+
+
+def distinct(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Each measurement once, though several metrics want it."""
+    return list({one.spec: one for one in measurements}.values())
 
 
 def _named(error: TandemError, metric: str) -> TandemError:

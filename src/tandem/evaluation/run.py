@@ -14,7 +14,7 @@ from tandem.evaluation.cautions import cautions, near_duplicate_caution
 from tandem.evaluation.gather import gather
 from tandem.evaluation.measurements import Thumbnails
 from tandem.evaluation.options import EvaluationOptions
-from tandem.evaluation.plan import Planned, all_measurements, plan
+from tandem.evaluation.plan import Found, Planned, distinct, plan, real_pairs
 from tandem.evaluation.ranking import rank_inputs
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.tools import Tools
@@ -61,7 +61,11 @@ def evaluate(
         DataError: An image cannot be read or compared.
     """
     planned, left_out = plan(situation, options, lambda download: Tools(options, device=device, may_download=download))
-    on_cases, on_reals, only = all_measurements(planned)
+    on_cases, on_reals, on_pairs = (
+        distinct(one for metric in planned for one in wanted(metric))
+        for wanted in (lambda m: m.on_cases, lambda m: m.on_reals, lambda m: m.on_pairs)
+    )
+    only = {one.spec: metric.only for metric in planned if metric.only is not None for one in metric.on_cases}
 
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: None if on_progress is None else on_progress(what, done, total)
@@ -71,9 +75,11 @@ def evaluate(
     reals = gather(situation.reals, [*on_reals, *thumbnails], on_progress=told("real images"), **common)
     seen = gather(situation.train, thumbnails, on_progress=told("training images"), **common)
     rows = gather(situation.cases, on_cases, only=only, on_progress=told("generated images"), **common)
+    pairs = real_pairs(situation, options) if on_pairs else []
+    found = Found(rows, reals, gather(pairs, on_pairs, on_progress=told("real pairs"), **common))
     results = []
     for number, metric in enumerate(planned):
-        results.append(metric.summarise(rows, reals))
+        results.append(metric.summarise(found))
         told("metrics")(number + 1, len(planned))
     warnings = cautions(situation)
     if thumbnails:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.data import Direction
-from tandem.data.discover import PairedFolder
+from tandem.data.discover import Pair, PairedFolder
 from tandem.data.images import read_size
+from tandem.data.listing import in_natural_order, list_images
 from tandem.data.synthetic import DemoInfo, load_dataset_info
 from tandem.data.synthetic.info import INFO_NAME
 from tandem.data.unpaired import Single, UnpairedFolder
-from tandem.errors import DataError
+from tandem.errors import DataError, listed
 from tandem.evaluation.cache import hash_of
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.sources import (
@@ -19,10 +20,7 @@ from tandem.evaluation.sources import (
     FileHashes,
     ModelCase,
     SampledModel,
-    file_cases,
     files_of,
-    folder_images,
-    output_of,
 )
 from tandem.inference.jobs import choose_split, split_jobs
 from tandem.inference.translator import Translator
@@ -174,6 +172,39 @@ def folder_situation(real: Path, generated: Path) -> Situation:
         subject={"kind": "images", "path": str(generated)},
         data={"path": str(real), "num_inputs": len(fakes), "num_real": len(singles), "paired": not no_truth},
     )
+
+
+def output_of(pair: Pair, direction: Direction) -> Single:
+    """The output of a pair as an image by itself."""
+    if pair.path_b is None:
+        return Single(pair.name, pair.path_a, "right" if direction == "AtoB" else "left")
+    return Single(pair.name, pair.path_b if direction == "AtoB" else pair.path_a)
+
+
+def folder_images(folder: Path) -> list[Single]:
+    """The images of a folder, in natural order of their names.
+
+    Raises:
+        DataError: It does not exist, has no images, or names that cannot be used.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder of images.")
+    problems: list[str] = []
+    images = list_images(folder, problems).images
+    if problems:
+        raise DataError(f"{folder} cannot be used:\n{listed(problems)}")
+    if not images:
+        raise DataError(f"{folder} holds no images; they must lie in the folder itself, not in folders below it.")
+    return [Single(stem, images[stem]) for stem in in_natural_order(images)]
+
+
+def file_cases(
+    images: Sequence[Single], hashes: FileHashes, *, channels: int = 3, truths: Sequence[Single] | None = None
+) -> list[FileCase]:
+    """Cases of images, with the truth of each where there are truths."""
+    if truths is None:
+        return [FileCase(one.name, one, hashes, channels) for one in images]
+    return [FileCase(one.name, one, hashes, channels, truth) for one, truth in zip(images, truths, strict=True)]
 
 
 def _size(image: Single) -> tuple[int, int]:

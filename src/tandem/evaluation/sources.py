@@ -4,7 +4,7 @@ Every case has a key, a hash of the content of its files and of all that is done
 by it. Images are uint8, as they would be saved: published numbers are those of saved images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,10 +15,9 @@ from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
 from tandem.data.datasets import read_single
 from tandem.data.discover import Pair
-from tandem.data.listing import in_natural_order, list_images
+from tandem.data.images import resize
 from tandem.data.shards.member import ImageFile
 from tandem.data.unpaired import Single
-from tandem.errors import DataError, listed
 from tandem.evaluation.cache import hash_of
 from tandem.inference.inputs import Fit
 from tandem.inference.jobs import Job, describe_file
@@ -144,6 +143,38 @@ class FileCase:
 
 
 @dataclass(frozen=True)
+class RealPair:
+    """Two real images, as two samples, whose distance is the scale of diversity.
+
+    Attributes:
+        first: One image.
+        second: Another one.
+        size: Height and width to which both are brought.
+    """
+
+    first: FileCase
+    second: FileCase
+    size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """See `Case`."""
+        return f"{self.first.name}, {self.second.name}"
+
+    def key(self, num_samples: int) -> str:
+        """See `Case`."""
+        return hash_of("pair", str(self.size), self.first.key(num_samples), self.second.key(num_samples))
+
+    def load(self) -> Loaded:
+        """See `Case`."""
+        return Loaded(self, self._generate, read=lambda: (None, None))
+
+    def _generate(self, count: int) -> np.ndarray:
+        images = [one.load().samples(1)[0] for one in (self.first, self.second)]
+        return np.stack([one if one.shape[:2] == self.size else resize(one, *self.size) for one in images])[:count]
+
+
+@dataclass(frozen=True)
 class SampledModel:
     """A model and how it is sampled.
 
@@ -227,39 +258,6 @@ def files_of(source: Path | Pair | Single) -> list[ImageFile]:
     if isinstance(source, Single):
         return [source.path]
     return [source.path_a] if source.path_b is None else [source.path_a, source.path_b]
-
-
-def output_of(pair: Pair, direction: Direction) -> Single:
-    """The output of a pair as an image by itself."""
-    if pair.path_b is None:
-        return Single(pair.name, pair.path_a, "right" if direction == "AtoB" else "left")
-    return Single(pair.name, pair.path_b if direction == "AtoB" else pair.path_a)
-
-
-def folder_images(folder: Path) -> list[Single]:
-    """The images of a folder, in natural order of their names.
-
-    Raises:
-        DataError: It does not exist, has no images, or names that cannot be used.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder of images.")
-    problems: list[str] = []
-    images = list_images(folder, problems).images
-    if problems:
-        raise DataError(f"{folder} cannot be used:\n{listed(problems)}")
-    if not images:
-        raise DataError(f"{folder} holds no images; they must lie in the folder itself, not in folders below it.")
-    return [Single(stem, images[stem]) for stem in in_natural_order(images)]
-
-
-def file_cases(
-    images: Sequence[Single], hashes: FileHashes, *, channels: int = 3, truths: Sequence[Single] | None = None
-) -> list[FileCase]:
-    """Cases of images, with the truth of each where there are truths."""
-    if truths is None:
-        return [FileCase(one.name, one, hashes, channels) for one in images]
-    return [FileCase(one.name, one, hashes, channels, truth) for one, truth in zip(images, truths, strict=True)]
 
 
 def _stable_text(manifest: Manifest) -> str:

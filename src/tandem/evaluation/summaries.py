@@ -1,28 +1,24 @@
 """From rows to results: numbers with their uncertainty, what they depend on, and where they mislead."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from tandem.data.synthetic import coverage
 from tandem.evaluation.bijection import UNINFORMED_ERROR, latent_errors
-from tandem.evaluation.diversity import BestOfN, diversity_of, random_pairs, real_pair_diversity
-from tandem.evaluation.estimates import Estimate, mean_estimate
+from tandem.evaluation.diversity import BestOfN, diversity_of
+from tandem.evaluation.estimates import Estimate, mean_estimate, pairs_estimate
 from tandem.evaluation.features import FeatureSpec
 from tandem.evaluation.frechet import frechet_warnings
 from tandem.evaluation.frechet_bias import frechet_bootstrap, frechet_infinity
 from tandem.evaluation.kernel import kid
-from tandem.evaluation.lpips import LPIPS, LPIPSSpec
+from tandem.evaluation.lpips import LPIPSSpec
 from tandem.evaluation.networks.weights import WeightsSource
 from tandem.evaluation.prdc import prdc
 from tandem.evaluation.segmentation import ConfusionMatrix
 from tandem.report.scores import Better, Measured, Score
-
-RealPairs = tuple[Estimate, np.ndarray]
-"""LPIPS between random pairs of real images: the mean, and each one."""
 
 _PRDC_K = 5
 _CHEAP = 512
@@ -133,13 +129,14 @@ def lpips_result(metric: str, rows: np.ndarray, spec: LPIPSSpec, seed: int) -> M
 
 
 def diversity_result(
-    rows: np.ndarray, scale: tuple[Estimate, np.ndarray] | None, spec: LPIPSSpec, seed: int
+    rows: np.ndarray, real: np.ndarray | None, pairs: np.ndarray, spec: LPIPSSpec, seed: int
 ) -> Measured:
-    """BicycleGAN's diversity, with that of random pairs of real images beside it."""
+    """BicycleGAN's diversity, with the distances `real` of random `pairs` of real images beside it."""
     found = diversity_of(rows, spec, seed=seed)
     scores = [score_of("lpips-diversity", found.estimate, "higher")]
-    if scale is not None:
-        scores.append(score_of("lpips-real-pairs", scale[0], "neither", "random pairs of real images: the scale"))
+    if real is not None:
+        note = "random pairs of real images: the scale"
+        scores.append(score_of("lpips-real-pairs", pairs_estimate(real, pairs), "neither", note))
     warnings = _unpublished(spec)
     if spec.version != "v0.0":
         warnings += (f"diversity with LPIPS {spec.version}: published diversity is v0.0; the two must not be mixed.",)
@@ -147,7 +144,7 @@ def diversity_result(
         "inputs": rows.shape[0],
         "samples": rows.shape[1] + 1,
         "differs_from_protocol_in": list(found.deviations),
-        "real_pairs": 0 if scale is None else len(scale[1]),
+        "real_pairs": 0 if real is None else len(pairs),
         "seed": seed,
     }
     return Measured(
@@ -157,11 +154,6 @@ def diversity_result(
         depends_on=depends,
         warnings=warnings,
     )
-
-
-def real_pairs(distance: LPIPS, read: Callable[[int], Tensor], count: int, seed: int) -> RealPairs:
-    """LPIPS between random pairs of `count` real images."""
-    return real_pair_diversity(distance, read, random_pairs(count, seed=seed))
 
 
 def l1_diversity_result(rows: np.ndarray, seed: int) -> Measured:
