@@ -104,6 +104,9 @@ def test_a_second_time_everything_is_known(words: list[str | Path], tmp_path: Pa
     with counted() as counts:
         assert tandem(*words, *shared, "--seed", "1", "--out", tmp_path / "c").status == 0
     assert counts["features"] == NUM_TEST
+    with counted() as counts:
+        assert tandem(*words, *shared, "--num-samples", "3", "--out", tmp_path / "d").status == 0
+    assert counts["features"] == 0  # they are those of the first sample
 
 
 def test_other_content_under_the_same_name_is_measured(words: list[str | Path], tmp_path: Path) -> None:

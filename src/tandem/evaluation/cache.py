@@ -19,6 +19,7 @@ from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
 FLUSH_SECONDS = 5.0
 """Least time between two files: a killed process loses what it measured in this time."""
 
+_FIRST_ROWS = 256
 _DAMAGES = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 log = logging.getLogger(__name__)
@@ -45,27 +46,44 @@ class RowCache:
     ) -> None:
         self._spec = spec
         self._folder = None if root is None else root / hash_of(spec)[:32]
-        self._rows: dict[str, np.ndarray] = {}
+        self._places: dict[str, int] = {}
+        self._pool: np.ndarray | None = None
         self._new: list[str] = []
         self._clock, self._flushed = clock, clock()
         if self._folder is not None and self._folder.is_dir():
             remove_leftovers(self._folder)
             for file in sorted(self._folder.glob("*.npz")):
                 self._read(file)
-        self.num_known = len(self._rows)
+        self.num_known = len(self._places)
 
-    def get(self, key: str) -> np.ndarray | None:
-        """The row of a content, if it is known."""
-        return self._rows.get(key)
+    def __contains__(self, key: str) -> bool:
+        """Whether the row of a content is known."""
+        return key in self._places
+
+    def rows(self, keys: Sequence[str]) -> np.ndarray:
+        """The rows of contents that are known, ``(N, …)``; at least one."""
+        assert self._pool is not None
+        return self._pool[[self._places[key] for key in keys]]
 
     def put(self, keys: Sequence[str], rows: Sequence[np.ndarray]) -> None:
         """Take rows in, all of one shape and type, and write them if the last writing was some time ago."""
         for key, row in zip(keys, rows, strict=True):
-            if key not in self._rows:
+            if key not in self:
+                self._append(key, row)
                 self._new.append(key)
-                self._rows[key] = row
         if self._clock() - self._flushed >= FLUSH_SECONDS:
             self.flush()
+
+    def _append(self, key: str, row: np.ndarray) -> None:
+        # One large array: small ones between the buffers of a network split the heap, which then grows with each batch.
+        if self._pool is None:
+            self._pool = np.empty((_FIRST_ROWS, *row.shape), row.dtype)
+        if row.shape != self._pool.shape[1:] or row.dtype != self._pool.dtype:
+            raise ValueError(f"a row of {row.shape} {row.dtype} among those of {self._pool.shape[1:]}")
+        if len(self._places) == len(self._pool):
+            self._pool = np.concatenate([self._pool, np.empty_like(self._pool)])
+        self._pool[len(self._places)] = row
+        self._places[key] = len(self._places)
 
     def flush(self) -> None:
         """Write what is new."""
@@ -76,7 +94,7 @@ class RowCache:
         described = self._folder / "spec.json"
         if not described.is_file():
             atomic_write_text(described, self._spec + "\n")
-        rows = np.stack([self._rows[key] for key in new])
+        rows = self.rows(new)
 
         def write(temporary: Path) -> None:
             with temporary.open("wb") as file:
@@ -90,11 +108,12 @@ class RowCache:
                 keys, rows = arrays["keys"].tolist(), arrays["rows"]
             if len(keys) != len(rows) or not all(isinstance(key, str) for key in keys):
                 raise ValueError("keys and rows do not belong together")
+            for key, row in zip(keys, rows, strict=True):
+                if key not in self:
+                    self._append(key, row)
         except _DAMAGES as error:
             log.warning("%s is damaged and will be computed anew: %s", file, error)
             file.unlink(missing_ok=True)
-            return
-        self._rows.update(zip(keys, rows, strict=True))
 
 
 def hash_of(*parts: str) -> str:

@@ -40,10 +40,13 @@ def gather(
     Raises:
         DataError: A case cannot be read or measured; what was measured before is in the cache.
     """
-    caches = {one.spec: RowCache(cache, one.spec) for one in measurements}
+    # Rows of other numbers of samples have other shapes.
+    caches = {
+        one.spec: RowCache(cache, f'{{"num_samples": {one.num_samples}, "of": {one.spec}}}') for one in measurements
+    }
     # The first to ask for samples asks for the most, so that none is generated twice.
     ordered = sorted(measurements, key=lambda one: -one.num_samples)
-    rows: dict[str, list[np.ndarray]] = {one.spec: [] for one in measurements}
+    measured: dict[str, list[str]] = {one.spec: [] for one in measurements}
     if on_progress is not None and cases:
         on_progress(0, len(cases))
     try:
@@ -56,15 +59,13 @@ def gather(
                 if not kept:
                     continue
                 keys = [batch[i].key(one.num_samples) for i in kept]
-                found = [caches[one.spec].get(key) for key in keys]
-                known = [row for row in found if row is not None]
-                if len(known) < len(keys):
-                    known = one([loaded[i] for i in kept])
-                    caches[one.spec].put(keys, known)
-                rows[one.spec] += known
+                known = caches[one.spec]
+                if not all(key in known for key in keys):
+                    known.put(keys, one([loaded[i] for i in kept]))
+                measured[one.spec] += keys
             if on_progress is not None:
                 on_progress(start + len(batch), len(cases))
     finally:
         for one in caches.values():
             one.flush()
-    return {spec: np.stack(known) for spec, known in rows.items() if known}
+    return {spec: caches[spec].rows(keys) for spec, keys in measured.items() if keys}
