@@ -14,6 +14,8 @@ COMMANDS = {
         "tandem.commands.sample",
         "translate images (random, interpolated, encoded, in a given style) or a clip",
     ),
+    "evaluate": ("tandem.commands.evaluate", "measure a model, or a folder of images, against real images"),
+    "compare": ("tandem.commands.compare", "put several evaluations side by side"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
     "data": ("tandem.commands.data", "draw the demo dataset, check a dataset, or download a published one"),

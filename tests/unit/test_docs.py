@@ -233,7 +233,8 @@ def test_table_of_presets_is_that_of_the_code() -> None:
     cells = [row.strip("| ").split(" | ") for row in rows]
     assert [[*row[:5], row[6]] for row in cells] == [preset_cells(preset) for preset in PRESETS.values()]
     lengths = {row[0].strip("`"): row[5] for row in cells}
-    assert lengths["horse2zebra"] == "200 epochs of 1,334 images, 266,800 steps, about 37 d 1 h on two CPU cores"  # A has 1067 images, B 1334
+    # A has 1067 images, B 1334
+    assert lengths["horse2zebra"] == "200 epochs of 1,334 images, 266,800 steps, about 37 d 1 h on two CPU cores"
     assert lengths["facades"] == "400 epochs of 400 images, 80,000 steps, about 1 d 11 h on two CPU cores"
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from model_files import write_identity, write_onnx, write_torchscript
 from torch import nn
 
+from model_files import write_identity, write_onnx, write_torchscript
 from tandem.errors import DataError, WeightsError
 from tandem.evaluation.features import InputSpec, check_comparable, external_extractor
 from tandem.evaluation.networks.external import load_external

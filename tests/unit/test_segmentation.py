@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from model_files import write_identity, write_torchscript
 
+from model_files import write_identity, write_torchscript
 from tandem.errors import ConfigError, DataError
 from tandem.evaluation.features import InputSpec
 from tandem.evaluation.segmentation import IGNORED, ConfusionMatrix, Segmenter, labels_from_colours

@@ -75,7 +75,9 @@ def kid(
         - 2 * _mean_kernel(x, y, counts[0], counts[1], without_diagonal=False)
     )
     point, *resampled = values.cpu().tolist()
-    return percentile_estimate(point, np.array(resampled), count=min(len(x), len(y)), confidence=confidence)
+    # Of a handful of images a resample may hold a single one, again and again: no pair is left then, and no distance.
+    drawn = np.array([value for value in resampled if np.isfinite(value)])
+    return percentile_estimate(point, drawn, count=min(len(x), len(y)), confidence=confidence)
 
 
 def kid_subsets(

@@ -168,11 +168,20 @@ def _sources(path: Path, *, pairs: bool, split: str | None, direction: Direction
         raise DataError(f"{path}: there is no such file or folder")
     if files := _images_in(path):
         return [(file.stem, _as_source(file, pairs=pairs)) for file in files]
+    return [(job.name, job.source) for job in split_jobs(choose_split(path, split), [direction])]
+
+
+def choose_split(path: Path, split: str | None = None) -> PairedFolder | UnpairedFolder:
+    """One split of a dataset, of folders or of record files; by default test, else val, else train.
+
+    Raises:
+        DataError: There is no dataset or no such split.
+    """
     splits = _splits(path)
     chosen = split or next(name for name in reversed(SPLITS) if name in splits)
     if chosen not in splits:
         raise DataError(f"{path} has no split '{chosen}', only {', '.join(splits)}")
-    return [(job.name, job.source) for job in split_jobs(splits[chosen], [direction])]
+    return splits[chosen]
 
 
 def has_two_domains(path: Path) -> bool:

@@ -1,0 +1,215 @@
+"""``tandem evaluate MODEL DATA`` and ``tandem evaluate --images REAL GENERATED``: metrics, with what they depend on."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from tandem.commands.parser import make_parser, parse
+from tandem.config.data import Direction
+from tandem.errors import ConfigError
+from tandem.report.evaluation_page import uncertainty
+from tandem.report.progress import TaskProgress
+from tandem.report.scores import EvaluationReport
+from tandem.report.text import number
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from tandem.evaluation.options import EvaluationOptions
+    from tandem.evaluation.situation import Situation
+
+MAX_PALETTE_BYTES = 2**20
+_RANGE = Literal["signed", "unit", "bytes", "imagenet"]
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the options, measure, write the report and print the table."""
+    args = parse(_parser(), arguments)
+    options = _options(args)
+    out = _out(args)
+    from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415  (imports torch)
+    from tandem.evaluation.run import evaluate  # noqa: PLC0415
+    from tandem.networks.device import choose_device  # noqa: PLC0415
+
+    device = choose_device(args.device)
+    situation = _situation(args, options)
+    cache = Path(args.cache) if args.cache else out / "cache"
+    with _Bars() as bars:
+        evaluation = evaluate(situation, options, device=device, cache=cache, on_progress=bars.callback)
+    page = write_evaluation(evaluation, situation, out)
+    for line in table_lines(evaluation.report):
+        log.info("%s", line)
+    log.info("page: %s", page)
+    return 0
+
+
+def table_lines(report: EvaluationReport) -> list[str]:
+    """The report as lines for a terminal."""
+    rows = [(score.name, number(score.value), uncertainty(score), score.note) for score in report.scores]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    lines = []
+    for name, value, interval, note in rows:
+        line = f"{name:<{widths[0]}}  {value:>{widths[1]}}  {interval:<{widths[2]}}  {note}"
+        lines.append(line.rstrip())
+    lines += [f"left out: {one.metric} ({one.reason})" for one in report.left_out]
+    return lines + [f"attention: {text}" for text in report.all_warnings]
+
+
+def _parser() -> "ArgumentParser":
+    parser = make_parser("evaluate", "Measure a model on a dataset, or a folder of images against another one.")
+    parser.add_argument("model", nargs="?", help="folder of a run (runs/NAME) or of its bundle (runs/NAME/model)")
+    parser.add_argument("data", nargs="?", help="dataset with split folders, or record files")
+    parser.add_argument("--images", nargs=2, help="two folders of images instead: the real ones, the generated ones")
+    parser.add_argument("--out", type=str, help="folder for the report; by default MODEL/evaluation, or evaluation")
+    parser.add_argument("--cache", type=str, help="folder of what was measured before; by default cache in --out")
+    parser.add_argument("--split", type=str, help="split of the dataset; by default test, else val, else train")
+    parser.add_argument("--direction", type=Literal["AtoB", "BtoA"], help="the way, for models that go both ways")
+    parser.add_argument("--metrics", type=str, help="names separated by commas; by default all that can be computed")
+    parser.add_argument("--num-samples", type=int, default=10, help="samples of each input")
+    parser.add_argument("--seed", type=int, default=0, help="decides the samples: the same seed gives the same report")
+    parser.add_argument("--fit", type=Literal["pad", "resize"], default="pad", help="as for tandem sample")
+    parser.add_argument("--batch-size", type=int, default=16, help="images that are held at once")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    networks = parser.add_argument_group("networks of the metrics")
+    networks.add_argument(
+        "--resizer",
+        type=Literal["clean", "torch-fidelity", "pytorch-fid"],
+        default="clean",
+        help="how images get the size of the feature network; part of the metric",
+    )
+    networks.add_argument("--inception", type=str, help="file of the FID weights, or a folder that holds it")
+    networks.add_argument("--features", type=str, help="feature network: MobileNet in .npz, .onnx, or TorchScript")
+    networks.add_argument("--features-size", type=int, help="side of its input; any size unless given")
+    networks.add_argument("--features-range", type=_RANGE, default="signed", help="the values it takes")
+    networks.add_argument(
+        "--lpips-network", type=Literal["alex", "vgg", "squeeze"], default="alex", help="backbone of LPIPS"
+    )
+    networks.add_argument(
+        "--lpips-version", type=Literal["v0.0", "v0.1"], help="by default v0.1, and v0.0 for diversity, as published"
+    )
+    networks.add_argument("--lpips-backbone", type=str, help="its weights, a file or a folder that holds them")
+    networks.add_argument("--lpips-heads", type=str, help="the heads of LPIPS, likewise")
+    networks.add_argument("--segmenter", type=str, help="segmentation model: .onnx, or TorchScript")
+    networks.add_argument("--segmenter-size", type=int, help="side of its input; any size unless given")
+    networks.add_argument("--segmenter-range", type=_RANGE, default="signed", help="the values it takes")
+    networks.add_argument("--palette", type=str, help="JSON file with the colour [r, g, b] of each class")
+    networks.add_argument(
+        "--palette-distance", type=float, default=0.0, help="how far a label's colour may be off; JPEG needs some 60"
+    )
+    networks.add_argument(
+        "--trust-torchscript", action="store_true", help="run TorchScript files, which are programs, as your own"
+    )
+    return parser
+
+
+def _options(args: "Namespace") -> "EvaluationOptions":
+    _check_subject(args)
+    from tandem.evaluation.options import EvaluationOptions, parse_metrics  # noqa: PLC0415  (imports torch)
+
+    def path(name: str) -> Path | None:
+        text = getattr(args, name)
+        return None if text is None else Path(text)
+
+    return EvaluationOptions(
+        metrics=None if args.metrics is None else parse_metrics(args.metrics),
+        num_samples=args.num_samples,
+        seed=args.seed,
+        fit=args.fit,
+        batch_size=args.batch_size,
+        resizer=args.resizer,
+        inception=path("inception"),
+        features=path("features"),
+        features_size=args.features_size,
+        features_range=args.features_range,
+        lpips_network=args.lpips_network,
+        lpips_version=args.lpips_version,
+        lpips_backbone=path("lpips_backbone"),
+        lpips_heads=path("lpips_heads"),
+        segmenter=path("segmenter"),
+        segmenter_size=args.segmenter_size,
+        segmenter_range=args.segmenter_range,
+        palette=None if args.palette is None else _read_palette(Path(args.palette)),
+        palette_distance=args.palette_distance,
+        trust_torchscript=args.trust_torchscript,
+    )
+
+
+def _check_subject(args: "Namespace") -> None:
+    if args.images is not None:
+        given = {"MODEL": args.model, "DATA": args.data, "--split": args.split, "--direction": args.direction}
+        if extra := [name for name, value in given.items() if value is not None]:
+            raise ConfigError(f"--images compares two folders; {', '.join(extra)} has no effect with it.")
+    elif args.model is None or args.data is None:
+        raise ConfigError("give MODEL and DATA, or --images with two folders ('tandem evaluate --help' says more).")
+
+
+def _out(args: "Namespace") -> Path:
+    out = Path(args.out) if args.out else Path("evaluation") if args.images else Path(args.model) / "evaluation"
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: give a folder.")
+    return out
+
+
+def _situation(args: "Namespace", options: "EvaluationOptions") -> "Situation":
+    from tandem.evaluation.situation import folder_situation, model_situation  # noqa: PLC0415  (imports torch)
+    from tandem.inference.translator import load  # noqa: PLC0415
+
+    if args.images is not None:
+        return folder_situation(Path(args.images[0]), Path(args.images[1]))
+    translator = load(args.model, device=args.device)
+    return model_situation(
+        translator,
+        Path(args.model),
+        Path(args.data),
+        options,
+        split=args.split,
+        direction=cast(Direction | None, args.direction),
+    )
+
+
+def _read_palette(path: Path) -> tuple[tuple[int, int, int], ...]:
+    try:
+        if path.stat().st_size > MAX_PALETTE_BYTES:
+            raise ConfigError(f"--palette {path} is larger than {MAX_PALETTE_BYTES} bytes.")
+        values = json.loads(path.read_text(encoding="utf-8"))
+        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in values)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"--palette {path} is no JSON list of colours [r, g, b]: {error}.") from error
+    if not colours or not all(0 <= part <= 255 for colour in colours for part in colour):
+        raise ConfigError(f"--palette {path} must hold at least one colour, with numbers from 0 to 255.")
+    return colours
+
+
+class _Bars:
+    """A progress bar for each part of the work, one after the other."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._bar: TaskProgress | None = None
+
+    def __enter__(self) -> "_Bars":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close(error)
+
+    def callback(self, what: str, done: int, total: int) -> None:
+        """Take note that `done` of `total` units of a part are done."""
+        if what != self._name:
+            self._close((None, None, None))
+            self._name = what
+            self._bar = TaskProgress(
+                f"evaluating {what}", total, {"metrics": "metrics", "real pairs": "pairs"}.get(what, "images")
+            )
+            self._bar.__enter__()
+        assert self._bar is not None
+        self._bar.callback(done, total)
+
+    def _close(self, error: Sequence[object]) -> None:
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.__exit__(*error)  # type: ignore[arg-type]

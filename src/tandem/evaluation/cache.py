@@ -1,0 +1,121 @@
+"""Rows that were measured before, by the content that they were measured on: an evaluation goes on where it stopped.
+
+A cache folder holds a folder for each measurement (named by a hash of everything it depends on) with files of rows and
+their keys. Several processes and evaluations may share it. Nothing in it is needed: a damaged file is measured anew.
+"""
+
+import hashlib
+import logging
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
+
+FLUSH_SECONDS = 5.0
+"""Least time between two files: a killed process loses what it measured in this time."""
+
+_FIRST_ROWS = 256
+_DAMAGES = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+log = logging.getLogger(__name__)
+
+
+class RowCache:
+    """The rows of one measurement.
+
+    Args:
+        root: The cache folder; `None` keeps rows in memory only.
+        spec: Everything that a row depends on beside the content.
+        clock: Seconds that never go back.
+
+    Attributes:
+        num_known: Rows that were there before.
+    """
+
+    def __init__(
+        self,
+        root: Path | None,
+        spec: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._folder = None if root is None else root / hash_of(spec)[:32]
+        self._places: dict[str, int] = {}
+        self._pool: np.ndarray | None = None
+        self._new: list[str] = []
+        self._clock, self._flushed = clock, clock()
+        if self._folder is not None and self._folder.is_dir():
+            remove_leftovers(self._folder)
+            for file in sorted(self._folder.glob("*.npz")):
+                self._read(file)
+        self.num_known = len(self._places)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the row of a content is known."""
+        return key in self._places
+
+    def rows(self, keys: Sequence[str]) -> np.ndarray:
+        """The rows of contents that are known, ``(N, …)``; at least one."""
+        assert self._pool is not None
+        return self._pool[[self._places[key] for key in keys]]
+
+    def put(self, keys: Sequence[str], rows: Sequence[np.ndarray]) -> None:
+        """Take rows in, all of one shape and type, and write them if the last writing was some time ago."""
+        for key, row in zip(keys, rows, strict=True):
+            if key not in self:
+                self._append(key, row)
+                self._new.append(key)
+        if self._clock() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def _append(self, key: str, row: np.ndarray) -> None:
+        # One large array: small ones between the buffers of a network split the heap, which then grows with each batch.
+        if self._pool is None:
+            self._pool = np.empty((_FIRST_ROWS, *row.shape), row.dtype)
+        if row.shape != self._pool.shape[1:] or row.dtype != self._pool.dtype:
+            raise ValueError(f"a row of {row.shape} {row.dtype} among those of {self._pool.shape[1:]}")
+        if len(self._places) == len(self._pool):
+            self._pool = np.concatenate([self._pool, np.empty_like(self._pool)])
+        self._pool[len(self._places)] = row
+        self._places[key] = len(self._places)
+
+    def flush(self) -> None:
+        """Write what is new."""
+        self._flushed = self._clock()
+        new, self._new = self._new, []
+        if self._folder is None or not new:
+            return
+        described = self._folder / "spec.json"
+        if not described.is_file():
+            atomic_write_text(described, self._spec + "\n")
+        rows = self.rows(new)
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez(file, keys=np.array(new), rows=rows)
+
+        atomic_replace(self._folder / f"{hash_of(*new)[:32]}.npz", write)
+
+    def _read(self, file: Path) -> None:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                keys, rows = arrays["keys"].tolist(), arrays["rows"]
+            if len(keys) != len(rows) or not all(isinstance(key, str) for key in keys):
+                raise ValueError("keys and rows do not belong together")
+            for key, row in zip(keys, rows, strict=True):
+                if key not in self:
+                    self._append(key, row)
+        except _DAMAGES as error:
+            log.warning("%s is damaged and will be computed anew: %s", file, error)
+            file.unlink(missing_ok=True)
+
+
+def hash_of(*parts: str) -> str:
+    """SHA-256 of texts, as hexadecimal digits."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

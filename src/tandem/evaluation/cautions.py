@@ -1,0 +1,97 @@
+"""Where numbers mislead for reasons that lie in the images: copies of training images, JPEG, other sizes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tandem.data.images import read_size
+from tandem.errors import DataError
+from tandem.evaluation.situation import Situation
+from tandem.evaluation.sources import FileCase
+
+NEAR = 2.0
+"""Mean absolute difference of two thumbnails (0 to 255) below which images count as near duplicates.
+
+Of apple2orange's oranges three test images are this near to training images (0 to 1.2) and the others 9 or more apart;
+photographs of façades or shoes are 12 or more apart, and drawings of the demo dataset, mostly white, 3.7 or more."""
+
+_JPEG = frozenset({".jpg", ".jpeg"})
+_BLOCK = 256
+
+
+def cautions(situation: Situation) -> list[str]:
+    """What can be said without looking at the pixels; reads the files once for their hashes."""
+    found = []
+    reals, hashes = situation.reals, situation.hashes
+    jpeg = sum(Path(_name(case)).suffix.lower() in _JPEG for case in reals)
+    if jpeg:
+        found.append(
+            f"{jpeg} of {len(reals)} real images are JPEG: their artefacts count as content, and generated images "
+            "without them are further away than they should be."
+        )
+    if situation.are_resized:
+        found.append("inputs were resized to the training size and outputs back (--fit resize), which blurs them.")
+    train = {hashes(case.image.path) for case in situation.train}
+    same = sum(hashes(case.image.path) in train for case in reals) if train else 0
+    if same:
+        found.append(
+            f"{same} of {len(reals)} real images are files of the training split too: the model has seen them, and "
+            "numbers are better than on new images."
+        )
+    if situation.model is None:
+        found += _folder_cautions(situation)
+    return found
+
+
+def _folder_cautions(situation: Situation) -> list[str]:
+    found = []
+    known = {situation.hashes(case.image.path) for case in situation.reals}
+    fakes = [case for case in situation.cases if isinstance(case, FileCase)]
+    same = sum(situation.hashes(case.image.path) in known for case in fakes)
+    if same:
+        found.append(
+            f"{same} of {len(fakes)} images are the same files in both folders: images are compared with themselves."
+        )
+    sizes = [{size for case in cases if (size := _size(case))} for cases in (situation.reals, fakes)]
+    if sizes[0] != sizes[1] or len(sizes[0]) > 1:
+        found.append(
+            "the images have different sizes: whatever brought them, or now brings them, to one size is part of every "
+            "number."
+        )
+    return found
+
+
+def near_duplicates(reals: np.ndarray, train: np.ndarray) -> int:
+    """How many of the thumbnails ``(N, D)`` are nearly equal to one of ``(M, D)``, uint8."""
+    count = 0
+    others = train.astype(np.int16)
+    for row in reals.astype(np.int16):
+        nearest = min(
+            float(np.abs(others[start : start + _BLOCK] - row).mean(axis=1).min())
+            for start in range(0, len(others), _BLOCK)
+        )
+        count += nearest < NEAR
+    return count
+
+
+def near_duplicate_caution(reals: np.ndarray, train: np.ndarray) -> list[str]:
+    """A warning if test images look like training images."""
+    count = near_duplicates(reals, train)
+    if not count:
+        return []
+    return [
+        f"{count} of {len(reals)} real images look like an image of the training split (16 px thumbnails differ by "
+        f"less than {NEAR:g} of 255): are they frames of one film, or copies?"
+    ]
+
+
+def _name(case: FileCase) -> str:
+    path = case.image.path
+    return str(path) if isinstance(path, Path) else path.name
+
+
+def _size(case: FileCase) -> tuple[int, int] | None:
+    try:
+        return read_size(case.image.path) if isinstance(case.image.path, Path) else None
+    except DataError:
+        return None

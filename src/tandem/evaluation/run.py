@@ -1,0 +1,140 @@
+"""Evaluating: measure what the planned metrics need, summarise, and say where the numbers mislead."""
+
+import dataclasses
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tandem.evaluation.cautions import cautions, near_duplicate_caution
+from tandem.evaluation.gather import gather
+from tandem.evaluation.measurements import Thumbnails
+from tandem.evaluation.options import EvaluationOptions
+from tandem.evaluation.plan import Found, Planned, distinct, plan, real_pairs
+from tandem.evaluation.ranking import rank_inputs
+from tandem.evaluation.situation import Situation
+from tandem.evaluation.tools import Tools
+from tandem.report.scores import EvaluationReport
+from tandem.version import __version__
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many images are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome.
+
+    Attributes:
+        report: The numbers.
+        ranking: For each way of ordering the inputs, which come first.
+    """
+
+    report: EvaluationReport
+    ranking: Mapping[str, tuple[int, ...]]
+
+
+def evaluate(
+    situation: Situation,
+    options: EvaluationOptions,
+    *,
+    device: torch.device,
+    cache: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """Compute metrics.
+
+    Args:
+        situation: What is measured.
+        options: How.
+        device: Where the networks of the metrics run.
+        cache: The folder of rows that are known already; an interrupted evaluation goes on from there.
+        on_progress: See `Progress`.
+
+    Raises:
+        ConfigError: A metric that was asked for cannot be computed.
+        WeightsError: Weights of a metric that was asked for are missing.
+        DataError: An image cannot be read or compared.
+    """
+    planned, left_out = plan(situation, options, lambda download: Tools(options, device=device, may_download=download))
+    on_cases, on_reals, on_pairs = (
+        distinct(one for metric in planned for one in wanted(metric))
+        for wanted in (lambda m: m.on_cases, lambda m: m.on_reals, lambda m: m.on_pairs)
+    )
+    only = {one.spec: metric.only for metric in planned if metric.only is not None for one in metric.on_cases}
+
+    def told(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: None if on_progress is None else on_progress(what, done, total)
+
+    common: dict[str, Any] = {"cache": cache, "batch_size": options.batch_size}
+    thumbnails = [Thumbnails()] if situation.train else []
+    reals = gather(situation.reals, [*on_reals, *thumbnails], on_progress=told("real images"), **common)
+    seen = gather(situation.train, thumbnails, on_progress=told("training images"), **common)
+    rows = gather(situation.cases, on_cases, only=only, on_progress=told("generated images"), **common)
+    pairs = real_pairs(situation, options) if on_pairs else []
+    found = Found(rows, reals, gather(pairs, on_pairs, on_progress=told("real pairs"), **common))
+    results = []
+    for number, metric in enumerate(planned):
+        results.append(metric.summarise(found))
+        told("metrics")(number + 1, len(planned))
+    warnings = cautions(situation)
+    if thumbnails:
+        warnings += near_duplicate_caution(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
+    per_input = _per_input(planned, rows, only)
+    report = EvaluationReport(
+        versions={
+            "tandem": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        subject=situation.subject,
+        data=situation.data | situation.hashes_of_content() | {"names": [case.name for case in situation.cases]},
+        settings=_settings(options, situation, device),
+        results=tuple(results),
+        left_out=tuple(left_out),
+        warnings=tuple(warnings),
+        per_input={name: [None if np.isnan(v) else float(v) for v in values] for name, values in per_input.items()},
+    )
+    return Evaluation(report, rank_inputs(per_input))
+
+
+_PER_INPUT = {
+    "l1": np.mean,
+    "psnr": np.mean,
+    "ssim": np.mean,
+    "ms-ssim": np.mean,
+    "lpips": np.mean,
+    "best-of-n": np.min,
+    "lpips-diversity": np.mean,
+    "l1-diversity": np.mean,
+}
+
+
+def _per_input(
+    planned: Sequence[Planned], rows: Mapping[str, np.ndarray], only: Mapping[str, frozenset[int]]
+) -> dict[str, np.ndarray]:
+    """One number of each input, NaN where it was not measured or is not finite."""
+    found = {}
+    total = max(len(one) for one in rows.values())
+    for metric in planned:
+        if metric.metric not in _PER_INPUT:
+            continue
+        spec = metric.on_cases[0].spec
+        values = np.full(total, np.nan)
+        places = sorted(only[spec]) if spec in only else list(range(total))
+        values[places] = _PER_INPUT[metric.metric](rows[spec], axis=1)
+        values[~np.isfinite(values)] = np.nan
+        found[metric.metric] = values
+    return found
+
+
+def _settings(options: EvaluationOptions, situation: Situation, device: torch.device) -> dict[str, Any]:
+    """Options that numbers depend on; networks and their hashes are said by each metric."""
+    kept = ("seed", "fit", "batch_size", "resizer", "palette", "palette_distance")
+    values = {name: value for name, value in dataclasses.asdict(options).items() if name in kept}
+    return values | {"num_samples": situation.num_samples, "device": device.type}

@@ -1,0 +1,266 @@
+"""What is measured, as images that are read or generated one at a time: files, outputs of a dataset, samples.
+
+Every case has a key, a hash of the content of its files and of all that is done with them; rows in the cache are found
+by it. Images are uint8, as they would be saved: published numbers are those of saved images.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tandem.checkpoint.manifest import Manifest
+from tandem.config.data import Direction
+from tandem.data.datasets import read_single
+from tandem.data.discover import Pair
+from tandem.data.images import resize
+from tandem.data.shards.member import ImageFile
+from tandem.data.unpaired import Single
+from tandem.evaluation.cache import hash_of
+from tandem.inference.inputs import Fit
+from tandem.inference.jobs import Job, describe_file
+from tandem.inference.translator import Translator
+from tandem.rng import derive_seed
+
+
+class FileHashes:
+    """SHA-256 of the content of files, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def __call__(self, file: ImageFile) -> str:
+        """The hash, as hexadecimal digits.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        name = str(file)
+        if name not in self._known:
+            self._known[name] = describe_file(file).rpartition("sha256:")[2]
+        return self._known[name]
+
+
+class Loaded:
+    """The images of a case while it is measured; each is read or generated when it is first asked for.
+
+    Args:
+        case: The case.
+        generate: Gives its first samples.
+        read: Gives input and truth, where it has them.
+    """
+
+    def __init__(
+        self,
+        case: "Case",
+        generate: Callable[[int], np.ndarray],
+        *,
+        read: Callable[[], tuple[np.ndarray | None, np.ndarray | None]],
+    ) -> None:
+        self.case = case
+        self._generate, self._read = generate, read
+        self._samples: np.ndarray | None = None
+        self._given: tuple[np.ndarray | None, np.ndarray | None] | None = None
+
+    def samples(self, count: int) -> np.ndarray:
+        """The first samples, ``(count, H, W, C)``, uint8."""
+        if self._samples is None or len(self._samples) < count:
+            self._samples = self._generate(count)
+        return self._samples[:count]
+
+    @property
+    def input(self) -> np.ndarray:
+        """What the samples were made of, ``(H, W, C)``, uint8."""
+        image = self._both()[0]
+        assert image is not None
+        return image
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The output that belongs to the input, ``(H, W, C)``, uint8."""
+        image = self._both()[1]
+        assert image is not None
+        return image
+
+    def _both(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        if self._given is None:
+            self._given = self._read()
+        return self._given
+
+
+class Case(Protocol):
+    """A real image, or an input with its samples."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the cases."""
+        ...
+
+    def key(self, num_samples: int) -> str:
+        """Identifies the content of everything that is measured with this many samples."""
+        ...
+
+    def load(self) -> Loaded:
+        """Its images, not read yet."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileCase:
+    """An image file, or half of one: its one sample is itself. With a truth, another file, it can be compared.
+
+    Attributes:
+        name: Unique among the cases.
+        image: The image.
+        hashes: Of the files.
+        channels: As what it is read.
+        truth: What it should look like.
+    """
+
+    name: str
+    image: Single
+    hashes: FileHashes = field(repr=False)
+    channels: int = 3
+    truth: Single | None = None
+
+    def key(self, num_samples: int) -> str:
+        """See `Case`."""
+        del num_samples  # always one
+        singles = [self.image] if self.truth is None else [self.image, self.truth]
+        return hash_of("file", str(self.channels), *(f"{one.half}:{self.hashes(one.path)}" for one in singles))
+
+    def load(self) -> Loaded:
+        """See `Case`."""
+        return Loaded(self, self._generate, read=self._read)
+
+    def _generate(self, count: int) -> np.ndarray:
+        return np.repeat(read_single(self.image, channels=self.channels)[None], count, axis=0)
+
+    def _read(self) -> tuple[None, np.ndarray | None]:
+        return None, None if self.truth is None else read_single(self.truth, channels=self.channels)
+
+
+@dataclass(frozen=True)
+class RealPair:
+    """Two real images, as two samples, whose distance is the scale of diversity.
+
+    Attributes:
+        first: One image.
+        second: Another one.
+        size: Height and width to which both are brought.
+    """
+
+    first: FileCase
+    second: FileCase
+    size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """See `Case`."""
+        return f"{self.first.name}, {self.second.name}"
+
+    def key(self, num_samples: int) -> str:
+        """See `Case`."""
+        return hash_of("pair", str(self.size), self.first.key(num_samples), self.second.key(num_samples))
+
+    def load(self) -> Loaded:
+        """See `Case`."""
+        return Loaded(self, self._generate, read=lambda: (None, None))
+
+    def _generate(self, count: int) -> np.ndarray:
+        images = [one.load().samples(1)[0] for one in (self.first, self.second)]
+        return np.stack([one if one.shape[:2] == self.size else resize(one, *self.size) for one in images])[:count]
+
+
+@dataclass(frozen=True)
+class SampledModel:
+    """A model and how it is sampled.
+
+    Attributes:
+        translator: The model.
+        direction: The way of the translation.
+        seed: Of the evaluation; every input gets codes of its own, so that all samples are independent.
+        fit: How inputs get a size that the network takes.
+    """
+
+    translator: Translator
+    direction: Direction
+    seed: int = 0
+    fit: Fit = "pad"
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the weights and everything else that the samples depend on beside the input."""
+        return hash_of(_stable_text(self.translator.manifest), self.direction, self.fit)
+
+    def seed_of(self, position: int) -> int:
+        """The seed of the samples of an input."""
+        return derive_seed(self.seed, "evaluate", position=position)
+
+
+@dataclass(frozen=True)
+class ModelCase:
+    """An input of a model, with its samples.
+
+    Attributes:
+        name: Unique among the cases.
+        job: The input, and its truth if there is one.
+        position: Its number in the split, which decides its codes.
+        model: The model.
+        fingerprint: That of the model.
+        hashes: Of the files.
+    """
+
+    name: str
+    job: Job
+    position: int
+    model: SampledModel = field(repr=False)
+    fingerprint: str = field(repr=False)
+    hashes: FileHashes = field(repr=False)
+
+    @property
+    def seed(self) -> int:
+        """Of its samples."""
+        return self.model.seed_of(self.position)
+
+    def key(self, num_samples: int) -> str:
+        """See `Case`."""
+        files = [self.hashes(file) for file in files_of(self.job.source)]
+        half = self.job.source.half if isinstance(self.job.source, Single) else None
+        return hash_of("model", self.fingerprint, str(self.seed), str(num_samples), str(half), *files)
+
+    def load(self) -> Loaded:
+        """See `Case`."""
+        translator = self.model.translator
+        loaded: Loaded
+
+        def generate(count: int) -> np.ndarray:
+            number = count if translator.is_stochastic else None
+            return translator(
+                loaded.input,
+                number,
+                seed=self.seed,
+                fit=self.model.fit,
+                direction=self.model.direction,
+                output="array",
+            )
+
+        loaded = Loaded(self, generate, read=lambda: self.job.read(translator))
+        return loaded
+
+
+def files_of(source: Path | Pair | Single) -> list[ImageFile]:
+    """The files behind an input."""
+    if isinstance(source, Path):
+        return [source]
+    if isinstance(source, Single):
+        return [source.path]
+    return [source.path_a] if source.path_b is None else [source.path_a, source.path_b]
+
+
+def _stable_text(manifest: Manifest) -> str:
+    assert manifest.weights is not None
+    kept = (manifest.preprocessing, manifest.samples_with_noise, dict(manifest.networks))
+    return f"{manifest.weights.sha256} {kept}"

@@ -1,0 +1,96 @@
+"""Several evaluations side by side: a page, and a table in Markdown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tandem.report.charts import bar_chart
+from tandem.report.evaluation_page import uncertainty
+from tandem.report.page import block, notice, page, section, table
+from tandem.report.scores import Better, Score
+from tandem.report.text import number
+
+_WORDS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
+
+
+@dataclass(frozen=True)
+class ComparedScore:
+    """One number of all evaluations.
+
+    Attributes:
+        name: The number.
+        better: Which way is better.
+        scores: By the name of the evaluation; those that did not compute it are missing.
+        differs_in: What the numbers depend on and do not share: they must not be compared then.
+    """
+
+    name: str
+    better: Better
+    scores: Mapping[str, Score]
+    differs_in: tuple[str, ...]
+
+    @property
+    def best(self) -> str | None:
+        """The evaluation with the best number, if the numbers can be compared and one is the best."""
+        if self.better == "neither" or self.differs_in or len(self.scores) < 2:
+            return None
+        values = {name: score.value for name, score in self.scores.items()}
+        best = min(values.values()) if self.better == "lower" else max(values.values())
+        winners = [name for name, value in values.items() if value == best]
+        return winners[0] if len(winners) == 1 else None
+
+
+def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:
+    """Return the HTML of the page.
+
+    Args:
+        names: Of the evaluations, in the order of the columns.
+        compared: The numbers.
+    """
+    parts = [notice(text, "warning") for text in comparison_warnings(compared)]
+    rows = [(one.name, *(_cell(one, name, marks=("★ ", "")) for name in names), _WORDS[one.better]) for one in compared]
+    parts.append(section("Numbers", table(("Number", *names, ""), rows), lead="★ marks the best value of a row."))
+    charts = [
+        bar_chart({name: score.value for name, score in one.scores.items()}, title=one.name, y_label=_WORDS[one.better])
+        for one in compared
+        if len(one.scores) > 1 and not one.differs_in
+    ]
+    parts.append(section("Side by side", block("charts", charts)))
+    return page("Comparison", "".join(parts), subtitle=f"{len(names)} evaluations.")
+
+
+def comparison_markdown(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:
+    """Return the table and the warnings in Markdown."""
+    lines = [
+        "| | " + " | ".join(map(_plain, names)) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    for one in compared:
+        arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[one.better]
+        cells = [_cell(one, name, marks=("**", "**")) for name in names]
+        lines.append(f"| {one.name}{arrow} | " + " | ".join(cells) + " |")
+    warnings = comparison_warnings(compared)
+    return "\n".join(lines + ([""] if warnings else []) + [f"- {_plain(text)}" for text in warnings]) + "\n"
+
+
+def comparison_warnings(compared: Sequence[ComparedScore]) -> list[str]:
+    """Which numbers must not be compared, and why."""
+    return [
+        f"{one.name} must not be compared: the evaluations differ in {', '.join(one.differs_in)}."
+        for one in compared
+        if one.differs_in
+    ]
+
+
+def _cell(one: ComparedScore, name: str, *, marks: tuple[str, str]) -> str:
+    score = one.scores.get(name)
+    if score is None:
+        return "–"
+    interval = uncertainty(score)
+    text = number(score.value)
+    if name == one.best:
+        text = text.join(marks)
+    return text + (f" ({interval})" if interval else "")
+
+
+def _plain(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
