@@ -14,16 +14,13 @@ from PIL import Image
 
 import tandem
 from clips import moving_frames, write_gif, write_video
-from tandem.checkpoint.bundle import save_bundle
-from tandem.checkpoint.manifest import Manifest, Preprocessing
+from cyclegan_bundle import make_cyclegan
 from tandem.cli import COMMANDS, main
-from tandem.config.architecture import ResNetSpec
 from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
 from tandem.data.synthetic import write_dataset
-from tandem.networks.build import build_network
 from tandem.training.trainer import MAY_CHANGE_ON_RESUME
 
 ROOT = Path(__file__).parents[2]
@@ -124,17 +121,6 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AcceptedError
 
     monkeypatch.setattr(ArgumentParser, "parse_args", stop)
-
-
-def make_cyclegan(folder: Path) -> None:
-    spec = ResNetSpec(in_channels=3, out_channels=3, filters=2, blocks=1)
-    manifest = Manifest(
-        tandem_version="0",
-        method="cyclegan",
-        networks={"gen_ab": spec, "gen_ba": spec},
-        preprocessing=Preprocessing(size=(16, 16), direction="AtoB", input_channels=3, output_channels=3),
-    )
-    save_bundle(folder, manifest, {name: build_network(spec) for name in manifest.networks})
 
 
 @pytest.fixture

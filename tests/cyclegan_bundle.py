@@ -1,0 +1,20 @@
+"""A tiny CycleGAN bundle with random weights."""
+
+from pathlib import Path
+
+from tandem.checkpoint.bundle import save_bundle
+from tandem.checkpoint.manifest import Manifest, Preprocessing
+from tandem.config.architecture import ResNetSpec
+from tandem.networks.build import build_network
+
+
+def make_cyclegan(folder: Path) -> None:
+    """Write it to `folder`."""
+    spec = ResNetSpec(in_channels=3, out_channels=3, filters=2, blocks=1)
+    manifest = Manifest(
+        tandem_version="0",
+        method="cyclegan",
+        networks={"gen_ab": spec, "gen_ba": spec},
+        preprocessing=Preprocessing(size=(16, 16), direction="AtoB", input_channels=3, output_channels=3),
+    )
+    save_bundle(folder, manifest, {name: build_network(spec) for name in manifest.networks})
