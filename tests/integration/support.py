@@ -150,6 +150,8 @@ def fork(*arguments: str | Path, before: Callable[[], None] = lambda: None) -> i
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
+            # A shell that starts the tests in the background has them ignore Ctrl-C.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             before()
             status = main([str(argument) for argument in arguments])
     finally:

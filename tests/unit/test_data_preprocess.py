@@ -91,12 +91,20 @@ def test_flips_happen_without_a_crop() -> None:
     assert seen == {image.tobytes(), image[:, ::-1].tobytes()}
 
 
+def test_wide_images_are_stretched_to_the_training_height() -> None:
+    """As in the official code: max(width / aspect, crop height); tall ones keep their aspect."""
+    transform = TrainTransform(size=(32, 32), flip=False, load_width=32, crop=False, multiple=8)
+    assert transform.resized(10, 20) == (32, 32)
+    assert transform.resized(60, 30) == (64, 32)
+    assert not transform.gives_one_size(SizeRange(10, 20, 30, 30, 0.5, 2.0))
+    assert transform.gives_one_size(SizeRange(10, 20, 30, 30, 1.0, 2.0))
+
+
 @pytest.mark.parametrize(
     ("mode", "size", "message"),
     [
         ("crop", (31, 90), "31 x 90 (height x width) is smaller than the crop 32 x 32: lower --size, or choose"),
         ("none", (90, 22), "comes out as 88 x 24, smaller than the 32 x 32 that the networks are laid out for"),
-        ("scale_width", (10, 20), "comes out as 16 x 32, smaller than the 32 x 32"),
     ],
 )
 def test_images_that_are_too_small(mode: str, size: tuple[int, int], message: str) -> None:

@@ -4,8 +4,8 @@ The modes are those of the official pix2pix and CycleGAN code (arXiv 1611.07004,
 
 - ``resize_and_crop``: resize to the load size whatever the aspect, crop at random (published: 286, then 256);
 - ``crop``: crop at random at native size;
-- ``scale_width``: scale to a width, aspect kept;
-- ``scale_width_and_crop``: likewise, to a height not below that of the crop; then crop at random;
+- ``scale_width``: scale to a width, aspect kept, but to a height not below the training size;
+- ``scale_width_and_crop``: likewise, then crop at random;
 - ``none``: native size.
 
 One difference: where nothing is cropped, sides are brought to the nearest multiple of what the generator takes
@@ -60,11 +60,16 @@ class TrainTransform:
         """The size that an image of `height` x `width` is resized to, before the crop."""
         if self.load_size is not None:
             return self.load_size
-        new_width = self.load_width or width
+        if self.load_width is None:
+            return (height, width) if self.crop else (_nearest(height, self.multiple), _nearest(width, self.multiple))
         if self.crop:
-            new_height = new_width * height // width
-            return (height if self.load_width is None else max(new_height, self.size[0])), new_width
-        return _nearest(new_width * height / width, self.multiple), _nearest(new_width, self.multiple)
+            return max(self.load_width * height // width, self.size[0]), self.load_width
+        return self._scaled_height(width / height), _nearest(self.load_width, self.multiple)
+
+    def _scaled_height(self, aspect: float) -> int:
+        """The height of an image of an aspect (width / height) that is scaled to a width and not cropped."""
+        assert self.load_width is not None
+        return _nearest(max(self.load_width / aspect, self.size[0]), self.multiple)
 
     def output(self, height: int, width: int) -> tuple[int, int]:
         """The size that comes out for an image of `height` x `width`."""
@@ -75,10 +80,7 @@ class TrainTransform:
         if self.crop or self.load_size is not None:
             return True
         if self.load_width is not None:
-            heights = {
-                _nearest(self.load_width / aspect, self.multiple) for aspect in (sizes.min_aspect, sizes.max_aspect)
-            }
-            return len(heights) == 1
+            return self._scaled_height(sizes.min_aspect) == self._scaled_height(sizes.max_aspect)
         smallest, largest = (sizes.min_height, sizes.min_width), (sizes.max_height, sizes.max_width)
         return self.resized(*smallest) == self.resized(*largest)
 
