@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tandem.version import __version__
 
 COMMANDS = {
-    "train": ("tandem.commands.train", "train a model on a folder of image pairs, or continue a run"),
+    "train": ("tandem.commands.train", "train a model on image pairs or on two domains, or continue a run"),
     "sample": (
         "tandem.commands.sample",
         "translate images (random, interpolated, encoded, in a given style) or a clip",
@@ -18,7 +18,7 @@ COMMANDS = {
     "compare": ("tandem.commands.compare", "put several evaluations side by side"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
-    "data": ("tandem.commands.data", "draw the demo dataset, check a dataset, or download a published one"),
+    "data": ("tandem.commands.data", "draw the demo dataset; check, pack or download a dataset"),
     "demo": ("tandem.commands.demo", "draw, train, sample and measure the demo in one go"),
     "bench": ("tandem.commands.bench", "measure training step, memory and sampling on this machine"),
 }
