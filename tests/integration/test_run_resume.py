@@ -1,5 +1,6 @@
 """Resuming is bit-exact: a run that was stopped and continued ends as if nothing had happened."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,19 @@ def test_a_finished_run_says_so(data: Path, tmp_path: Path) -> None:
     assert "continuing at step 5 of 7" in more.err
     train(data, tmp_path / "whole", steps=7)
     assert_same_run(tmp_path / "whole", out)
+
+
+def test_the_page_says_what_its_pictures_show_before_the_next_ones(
+    finished_run: Path, data: Path, tmp_path: Path
+) -> None:
+    """A finished run that is started again renews its page without measuring anew."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    said = "Each row is one input: the input, the truth, the truth encoded and decoded again, samples of random codes."
+    assert said in (run / "index.html").read_text()
+    (run / "index.html").unlink()
+    train(data, run, steps=10)
+    assert said in (run / "index.html").read_text()
 
 
 def test_a_lost_log_is_begun_anew(data: Path, finished_run: Path, tmp_path: Path) -> None:

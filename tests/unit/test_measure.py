@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
 from tandem.training.health import Sampling
-from tandem.training.measure import measure, sampling_state
+from tandem.training.measure import caption_of, measure, sampling_state
 
 
 class Affine(nn.Module):
@@ -94,7 +94,9 @@ def test_pairs_without_code_or_noise() -> None:
     assert (record["diversity"], record["recovered_z_error"], record["kl_per_dimension"]) == (0, None, [])
     assert record["verdict"] == "The model gives one output for an input: it has neither a latent code nor dropout."
     assert list(found.columns) == ["input", "truth", "output"]
-    assert found.caption == "Each row is one input: the input, the truth, the output."
+    networks = nn.ModuleDict({"generator": Affine(0.5, 0.1)})
+    expected = "Each row is one input: the input, the truth, the output."
+    assert caption_of(networks, sampling=NONE, paired=True) == expected
 
 
 def test_dropout_is_measured_with_seeds_of_its_own() -> None:
@@ -113,7 +115,7 @@ def test_dropout_is_measured_with_seeds_of_its_own() -> None:
     assert not torch.equal(found.columns["z1"], found.columns["z2"])
     assert found.record["diversity"] > 0  # type: ignore[operator]
     assert "Dropout is the only noise" in str(found.record["verdict"])
-    assert found.caption.endswith("samples with dropout.")
+    assert caption_of(networks, sampling=sampling, paired=True).endswith("samples with dropout.")
 
 
 OPTIONS: dict[str, dict[str, Any]] = {

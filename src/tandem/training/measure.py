@@ -26,13 +26,11 @@ class Measurement:
     Attributes:
         record: The numbers and a verdict in words, for the log.
         columns: Of the picture: titles and images ``(N, C, H, W)`` in [-1, 1], one row an input.
-        caption: What the rows and columns are.
         score: Lower is better: what the best checkpoint is chosen by; None where no number says it.
     """
 
     record: Mapping[str, object]
     columns: Mapping[str, Tensor]
-    caption: str
     score: float | None
 
 
@@ -74,10 +72,19 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
     columns = {"input": a, "truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
     many = samples.shape[1] > 1
     columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
-    made = "the truth encoded and decoded again, " if encoder is not None else ""
-    outputs = "samples of random codes" if sampling.z.shape[1] else "samples with dropout" if many else "the output"
-    caption = f"Each row is one input: the input, the truth, {made}{outputs}."
-    return Measurement(health.as_record(), columns, caption, health.val_l1)
+    return Measurement(health.as_record(), columns, health.val_l1)
+
+
+def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> str:
+    """What the rows and columns of the pictures are; the arguments are those of `measure`."""
+    if "gen_ab" in networks:
+        return "Each row is an image of A with its translation and the way back, then an image of B likewise."
+    if not paired:
+        return "Each row is an image of A with its translation, then an image of B and what the generator makes of it."
+    made = "the truth encoded and decoded again, " if "encoder" in networks else ""
+    noise = "samples with dropout" if sampling.seeds is not None else "the output"
+    outputs = "samples of random codes" if sampling.z.shape[1] else noise
+    return f"Each row is one input: the input, the truth, {made}{outputs}."
 
 
 def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
@@ -93,7 +100,6 @@ def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
     return Measurement(
         record | _verdict(verdict, changes),
         columns,
-        "Each row is an image of A with its translation and the way back, then an image of B likewise.",
         0.5 * (cycle_a + cycle_b),
     )
 
@@ -104,13 +110,11 @@ def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> Measurement:
     record: dict[str, object] = {} if change is None else {"change_a": change}
     columns = {"A": a, "A to B": fake_b}
     verdict = "There are no pairs and no way back, so no number says how good the translation is: look at it."
-    score = None
     if a.shape[1] == b.shape[1]:
         kept = _one_by_one(generator, b)
         record["identity_b"] = _distance(kept, b)
         columns |= {"B": b, "B to B": kept}
-    caption = "Each row is an image of A with its translation, then an image of B and what the generator makes of it."
-    return Measurement(record | _verdict(verdict, [change]), columns, caption, score)
+    return Measurement(record | _verdict(verdict, [change]), columns, None)
 
 
 def _verdict(verdict: str, changes: list[float | None]) -> dict[str, object]:

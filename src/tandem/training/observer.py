@@ -16,7 +16,7 @@ from tandem.report.training_page import RunView
 from tandem.training.device import describe_device, peak_memory_mb
 from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
-from tandem.training.measure import measure, sampling_state
+from tandem.training.measure import caption_of, measure, sampling_state
 from tandem.training.recorder import Recorder
 from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
@@ -56,7 +56,8 @@ class Observer:
             seeds=seeds if state.objective.samples_with_noise and config.objective.dropout else None,
             real_spread=inputs.report.spread_b,
         )
-        self._caption = ""
+        paired = config.objective.paired
+        self._caption = caption_of(state.objective.networks, sampling=self._sampling, paired=paired)
         self._losses: dict[str, float] = {}
         self._page_due = 0.0
 
@@ -104,7 +105,6 @@ class Observer:
         self._recorder.write(
             {"kind": "health", "step": state.step, "images": self._images} | dict(measured.record) | at_the_end
         )
-        self._caption = measured.caption
         self._picture(measured.columns)
         return measured.score
 
