@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tandem.bench.published import PublishedStep
+from tandem.bench.baselines.build import has_baseline, make_baseline
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.objectives.build import build_objective
@@ -38,43 +38,44 @@ def bench_config(*, method: str = "bicyclegan", size: int, filters: int, batch_s
 
 def variants_of(config: RunConfig) -> tuple[Variant, ...]:
     """What there is to measure for a method: the published order too where it has been written down."""
-    return ("published", "tandem") if isinstance(config.objective, BicycleGANConfig) else ("tandem",)
+    return ("published", "tandem") if has_baseline(config) else ("tandem",)
 
 
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
     """One step of `variant` as a function without arguments, with networks and images of its own."""
     objective = build_objective(config)
-    batch = _random_batch(config, objective, device)
-    training = config.training
-    lr, betas = training.learning_rate, (training.beta1, training.beta2)
+    batch = _random_batch(config, objective)
     if variant == "published":
-        objective.networks.to(device)
-        assert isinstance(config.objective, BicycleGANConfig)
-        published = PublishedStep(dict(objective.networks.items()), config.objective, lr=lr, betas=betas)
-        return lambda: published(batch)
+        published = make_baseline(config, objective, device)
+        # Its pools decide on the host, as the published ones do.
+        placed = {name: t if name.startswith("pool") else t.to(device) for name, t in batch.items()}
+        return lambda: published(placed)
+    training = config.training
     layout = image_layout(device)
     objective.networks.to(device=device, memory_format=layout)  # pyright: ignore[reportCallIssue]
     optimizers = {
-        name: make_adam(network.parameters(), lr=lr, betas=betas) for name, network in objective.networks.items()
+        name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
+        for name, network in objective.networks.items()
     }
     laid_out = {
-        name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor for name, tensor in batch.items()
-    }
+        name: t.to(device, memory_format=layout if t.ndim == 4 else torch.preserve_format)
+        for name, t in batch.items()
+        if t.is_floating_point()
+    } | {name: t for name, t in batch.items() if not t.is_floating_point()}
     autocast = make_autocast(device, training.precision)
     return lambda: train_step(
         objective, optimizers, laid_out, clip_grad_norm=training.clip_grad_norm, autocast=autocast
     )
 
 
-def _random_batch(config: RunConfig, objective: Objective, device: torch.device) -> dict[str, Tensor]:
+def _random_batch(config: RunConfig, objective: Objective) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     n, (h, w) = config.training.batch_size, config.data.crop_size
     images = {
         "a": torch.rand(n, config.data.input_channels, h, w, generator=generator) * 2 - 1,
         "b": torch.rand(n, config.data.output_channels, h, w, generator=generator) * 2 - 1,
     }
-    batch = images | objective.draw(config.training.seed, range(n))
-    return {name: tensor.to(device) if tensor.is_floating_point() else tensor for name, tensor in batch.items()}
+    return images | objective.draw(config.training.seed, range(n))
 
 
 def main(arguments: list[str]) -> None:

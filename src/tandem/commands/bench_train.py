@@ -17,8 +17,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options, measure, print."""
     parser = make_parser(
         "bench train",
-        "Measure the training step; BicycleGAN's against the published order (separate forwards, two backwards, one "
-        "Adam each), with the peak memory of both. Variants run in turn in one process.",
+        "Measure the training step; BicycleGAN's and CycleGAN's against a plain implementation of the published order, "
+        "with the peak memory of both. Variants run in turn in one process.",
     )
     parser.add_argument(
         "--method", type=Literal["bicyclegan", "cyclegan", "pix2pix"], default="bicyclegan", help="what is trained"

@@ -1,8 +1,8 @@
-"""The published order of a BicycleGAN step, written plainly: what `tandem bench train` measures against.
+"""The published order of a BicycleGAN step, written plainly.
 
 Two forwards of the generator, two backwards for G and E over a retained graph, one backward per discriminator, one
-Adam per network, everything in PyTorch's default memory layout. It computes the same gradients as
-`tandem.objectives.bicyclegan`, and the tests hold one against the other.
+Adam per network. It is no slower than it has to be: E is frozen in the forward for the latent regression, where the
+published code computes the gradients of its weights and drops them.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.objectives.losses import discriminator_gan_loss, generator_gan_loss, kl_divergence
 
 
-class PublishedStep:
+class PublishedBicycleGANStep:
     """One BicycleGAN step in the published order, with unshared discriminators and without a gradient penalty.
 
     Args:
