@@ -25,15 +25,25 @@ Variant = Literal["tandem", "published"]
 MEMORY_STEPS = 3
 
 
-def bench_config(*, method: str = "bicyclegan", size: int, filters: int, batch_size: int | None = None) -> RunConfig:
-    """A method with its published options at another size, width or batch size."""
+def bench_config(
+    method: str, *, size: int, filters: int, batch_size: int | None = None, **options: object
+) -> RunConfig:
+    """A method with its published options at another size, width or batch size.
+
+    Args:
+        method: Its name.
+        size: Side of the images.
+        filters: Width of all networks.
+        batch_size: Images per step; the published number if not given.
+        options: Further options of a run by name, such as the precision.
+    """
     flat: dict[str, object] = {"method": method, "size": size, "seed": 0, "generator_filters": filters}
     flat["discriminator_filters"] = filters
     if method == BicycleGANConfig.method:
         flat["encoder_filters"] = filters
     if batch_size is not None:
         flat["batch_size"] = batch_size
-    return from_flat(flat)
+    return from_flat(flat | options)
 
 
 def variants_of(config: RunConfig) -> tuple[Variant, ...]:
