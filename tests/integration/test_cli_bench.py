@@ -80,7 +80,7 @@ def test_a_training_step_is_measured(method: str) -> None:
         ("cuda", "cyclegan", 1, 3.0, 10.0, [True]),
     ],
 )
-def test_targets(device: str, method: str, batch_size: int, speedup: float, rate: float, met: list[bool]) -> None:
+def test_targets(*, device: str, method: str, batch_size: int, speedup: float, rate: float, met: list[bool]) -> None:
     report = {
         "header": {"device": device},
         **{"method": method, "size": 256, "filters": 64, "batch_size": batch_size},

@@ -95,7 +95,8 @@ class CostTable:
             cells.append(cell)
             if on_cell is not None:
                 on_cell(len(cells), len(configs))
-        title = f"Cost of a training step: {method}, {configs[0].objective.generator_filters} filters, {precision}"
+        filters = configs[0].objective.generator_filters
+        title = f"Cost of a training step: {method}, {filters} filters, {precision}"
         return cls(title, make_header(device), peak, tuple(cells))
 
     def as_json(self) -> dict[str, Any]:

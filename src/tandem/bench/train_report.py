@@ -6,6 +6,7 @@ import torch
 
 from tandem.bench.header import header_line, make_header, spread, spread_text
 from tandem.bench.measure import median_ratio, peak_memory_of, time_in_turn
+from tandem.bench.options import STEP_OPTIONS
 from tandem.bench.train_step import make_step, variants_of
 from tandem.config.run import RunConfig
 from tandem.report.progress import TaskProgress
@@ -41,7 +42,7 @@ def measure_training(config: RunConfig, device: torch.device, *, rounds: int) ->
         "size": config.data.crop_size[0],
         "batch_size": config.training.batch_size,
         "filters": config.objective.generator_filters,
-        "precision": config.training.precision,
+        "options": {name: getattr(config.training, name) for name in STEP_OPTIONS},
         "rounds": rounds,
         "train_step_seconds": {name: spread(timing) for name, timing in timed.items()},
         "steps_per_second": {name: 1 / timing.median for name, timing in timed.items()},
@@ -70,7 +71,7 @@ def training_text(report: Report) -> str:
     lines = [
         header_line(report["header"]),
         f"{report['method']}, {report['size']} px, batch {report['batch_size']}, {report['filters']} filters, "
-        f"{report['precision']}; medians (and quartiles) of {report['rounds']} rounds in turn",
+        f"{_spelled(report['options'])}; medians (and quartiles) of {report['rounds']} rounds in turn",
     ]
     for name, seconds in report["train_step_seconds"].items():
         memory = report["peak_memory_mb"][name]
@@ -83,3 +84,7 @@ def training_text(report: Report) -> str:
         state = "met" if target["met"] else "not met"
         lines.append(f"target: at least {target['at_least']:g} {target['name']}: {target['measured']:.2f}, {state}")
     return "\n".join(lines) + "\n"
+
+
+def _spelled(options: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())

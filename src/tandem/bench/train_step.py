@@ -6,7 +6,7 @@ As a module it runs one variant for a few steps in a fresh process and prints it
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -15,14 +15,18 @@ from torch import Tensor
 from tandem.bench.baselines.build import has_baseline, make_baseline
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
+from tandem.data.loader import Batch
+from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
-from tandem.objectives.phase import Objective
-from tandem.training.device import configure_backends, image_layout, make_autocast, peak_memory_mb
+from tandem.training.device import configure_backends, image_layout, make_scaler, peak_memory_mb
 from tandem.training.optimizers import make_adam
-from tandem.training.step import train_step
+from tandem.training.state import TrainingState
+from tandem.training.stepper import Stepper
 
 Variant = Literal["tandem", "published"]
 MEMORY_STEPS = 3
+MANY_IMAGES = 1_000_000
+"""Of an epoch: more than a benchmark sees, so that the learning rate stays."""
 
 
 def bench_config(
@@ -52,40 +56,54 @@ def variants_of(config: RunConfig) -> tuple[Variant, ...]:
 
 
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
-    """One step of `variant` as a function without arguments, with networks and images of its own."""
+    """One step of `variant` as a function without arguments, with networks and images of its own.
+
+    Tandem's is the step of a training run, with its random draws and its checks, but without the moving average, which
+    the published order does not have.
+    """
     objective = build_objective(config)
-    batch = _random_batch(config, objective)
     if variant == "published":
         published = make_baseline(config, objective, device)
+        images = _random_images(config, range(config.training.batch_size))
+        batch = images | objective.draw(config.training.seed, range(config.training.batch_size))
         # Its pools decide on the host, as the published ones do.
         placed = {name: t if name.startswith("pool") else t.to(device) for name, t in batch.items()}
         return lambda: published(placed)
     training = config.training
     layout = image_layout(device)
-    objective.networks.to(device=device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+    objective.networks.to(device=device, memory_format=layout).train()  # pyright: ignore[reportCallIssue]
     optimizers = {
         name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
         for name, network in objective.networks.items()
     }
-    laid_out = {
-        name: t.to(device, memory_format=layout if t.ndim == 4 else torch.preserve_format)
-        for name, t in batch.items()
-        if t.is_floating_point()
-    } | {name: t for name, t in batch.items() if not t.is_floating_point()}
-    autocast = make_autocast(device, training.precision)
-    return lambda: train_step(
-        objective, optimizers, laid_out, clip_grad_norm=training.clip_grad_norm, autocast=autocast
-    )
+    shares = Shares.of_process(0, 1, passes=training.accumulate, parts=objective.parts)
+    shares.require_equal(training.batch_size)
+    objective.shares = shares.count
+    batches = _batches(config, shares, device)
+    state = TrainingState(objective, optimizers, None, scaler=make_scaler(device, training.precision))
+    stepper = Stepper(config, state, device=device, epoch_images=MANY_IMAGES)
+    return lambda: stepper.step(batches)
 
 
-def _random_batch(config: RunConfig, objective: Objective) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    n, (h, w) = config.training.batch_size, config.data.crop_size
-    images = {
-        "a": torch.rand(n, config.data.input_channels, h, w, generator=generator) * 2 - 1,
-        "b": torch.rand(n, config.data.output_channels, h, w, generator=generator) * 2 - 1,
-    }
-    return images | objective.draw(config.training.seed, range(n))
+def _batches(config: RunConfig, shares: Shares, device: torch.device) -> list[Batch]:
+    """The shares of one batch, as a loader gives them but on the device already."""
+    positions = shares.positions(0, config.training.batch_size)
+    batches = []
+    for _ in range(shares.number):
+        own = next(positions)
+        images = {
+            name: tensor.to(device, memory_format=image_layout(device))
+            for name, tensor in _random_images(config, own).items()
+        }
+        batches.append(Batch(a=images["a"], b=images["b"], names=[str(p) for p in own], positions=own))
+    return batches
+
+
+def _random_images(config: RunConfig, positions: Sequence[int]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(positions[0])
+    n, (h, w) = len(positions), config.data.crop_size
+    channels = {"a": config.data.input_channels, "b": config.data.output_channels}
+    return {name: torch.rand(n, c, h, w, generator=generator) * 2 - 1 for name, c in channels.items()}
 
 
 def main(arguments: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 
+from tandem.bench.options import STEP_OPTIONS
 from tandem.commands import bench_table
 from tandem.commands.parser import add_fields, make_parser, parse
 from tandem.commands.presets import num_images
@@ -15,9 +16,6 @@ from tandem.config.run import RunConfig, from_flat
 from tandem.config.training import TrainingConfig
 from tandem.errors import ConfigError
 from tandem.report.text import count, duration
-
-STEP_OPTIONS = ("precision",)
-"""Options of training that change how fast a step is."""
 
 
 def main(arguments: Sequence[str]) -> int:
