@@ -18,9 +18,8 @@ from tandem.config.run import RunConfig, from_flat
 from tandem.data.loader import Batch
 from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
-from tandem.training.device import configure_backends, image_layout, make_scaler, peak_memory_mb
-from tandem.training.optimizers import make_adam
-from tandem.training.state import TrainingState
+from tandem.training.device import configure_backends, image_layout, peak_memory_mb
+from tandem.training.setup import make_state
 from tandem.training.stepper import Stepper
 
 Variant = Literal["tandem", "published"]
@@ -42,6 +41,7 @@ def bench_config(
         options: Further options of a run by name, such as the precision.
     """
     flat: dict[str, object] = {"method": method, "size": size, "seed": 0, "generator_filters": filters}
+    flat["ema_halflife_images"] = 0  # the published training has no moving average
     flat["discriminator_filters"] = filters
     if method == BicycleGANConfig.method:
         flat["encoder_filters"] = filters
@@ -58,30 +58,22 @@ def variants_of(config: RunConfig) -> tuple[Variant, ...]:
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
     """One step of `variant` as a function without arguments, with networks and images of its own.
 
-    Tandem's is the step of a training run, with its random draws and its checks, but without the moving average, which
-    the published order does not have.
+    Tandem's is the step of a training run, with its random draws and its checks; only the images lie on the device.
     """
-    objective = build_objective(config)
+    training = config.training
     if variant == "published":
+        objective = build_objective(config)
         published = make_baseline(config, objective, device)
-        images = _random_images(config, range(config.training.batch_size))
-        batch = images | objective.draw(config.training.seed, range(config.training.batch_size))
+        positions = range(training.batch_size)
+        batch = _random_images(config, positions) | objective.draw(training.seed, positions)
         # Its pools decide on the host, as the published ones do.
         placed = {name: t if name.startswith("pool") else t.to(device) for name, t in batch.items()}
         return lambda: published(placed)
-    training = config.training
-    layout = image_layout(device)
-    objective.networks.to(device=device, memory_format=layout).train()  # pyright: ignore[reportCallIssue]
-    optimizers = {
-        name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
-        for name, network in objective.networks.items()
-    }
-    shares = Shares.of_process(0, 1, passes=training.accumulate, parts=objective.parts)
+    shares = Shares.of_process(0, 1, passes=training.accumulate, parts=config.objective.parts)
     shares.require_equal(training.batch_size)
-    objective.shares = shares.count
-    batches = _batches(config, shares, device)
-    state = TrainingState(objective, optimizers, None, scaler=make_scaler(device, training.precision))
+    state = make_state(config, device, shares=shares.count)
     stepper = Stepper(config, state, device=device, epoch_images=MANY_IMAGES)
+    batches = _batches(config, shares, device)
     return lambda: stepper.step(batches)
 
 
