@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from tandem.bench.header import header_line, make_header, spread, spread_text
-from tandem.bench.measure import median_ratio, peak_memory_of, time_in_turn
+from tandem.bench.measure import median_ratio, time_in_turn
+from tandem.bench.memory import peak_memory_of
 from tandem.bench.options import STEP_OPTIONS
 from tandem.bench.train_step import make_step, variants_of
 from tandem.config.run import RunConfig
@@ -29,7 +30,7 @@ def measure_training(config: RunConfig, device: torch.device, *, rounds: int) ->
 
     Returns:
         ``train_step_seconds`` (`spread` of each variant), ``steps_per_second``, ``train_step_speedup`` (None without a
-        baseline), ``peak_memory_mb`` (of fresh processes), ``targets``, and what was measured.
+        baseline), ``peak_memory_mb``, ``targets``, and what was measured.
     """
     configure_backends(device, deterministic=False)
     with TaskProgress("training step", None, "rounds") as progress:
@@ -47,7 +48,7 @@ def measure_training(config: RunConfig, device: torch.device, *, rounds: int) ->
         "train_step_seconds": {name: spread(timing) for name, timing in timed.items()},
         "steps_per_second": {name: 1 / timing.median for name, timing in timed.items()},
         "train_step_speedup": median_ratio(timed["published"], timed["tandem"]) if "published" in timed else None,
-        "peak_memory_mb": {name: peak_memory_of(name, config, device) for name in timed},
+        "peak_memory_mb": {name: peak_memory_of(name, config, device) for name in variants_of(config)},
     }
     return report | {"targets": targets_of(report)}
 

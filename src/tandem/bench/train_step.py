@@ -1,11 +1,5 @@
-"""The training step as Tandem runs it and in the published order, on the same random images.
+"""The training step as Tandem runs it and in the published order, on the same random images."""
 
-As a module it runs one variant for a few steps in a fresh process and prints its peak memory in MiB:
-``python -m tandem.bench.train_step VARIANT DEVICE OPTIONS``, the options of the run as JSON.
-"""
-
-import json
-import sys
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -18,12 +12,12 @@ from tandem.config.run import RunConfig, from_flat
 from tandem.data.loader import Batch
 from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
-from tandem.training.device import configure_backends, image_layout, peak_memory_mb
+from tandem.training.device import image_layout
 from tandem.training.setup import make_state
+from tandem.training.state import TrainingState
 from tandem.training.stepper import Stepper
 
 Variant = Literal["tandem", "published"]
-MEMORY_STEPS = 3
 MANY_IMAGES = 1_000_000
 """Of an epoch: more than a benchmark sees, so that the learning rate stays."""
 
@@ -60,21 +54,25 @@ def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Call
 
     Tandem's is the step of a training run, with its random draws and its checks; only the images lie on the device.
     """
-    training = config.training
     if variant == "published":
         objective = build_objective(config)
         published = make_baseline(config, objective, device)
-        positions = range(training.batch_size)
-        batch = _random_images(config, positions) | objective.draw(training.seed, positions)
+        positions = range(config.training.batch_size)
+        batch = _random_images(config, positions) | objective.draw(config.training.seed, positions)
         # Its pools decide on the host, as the published ones do.
         placed = {name: t if name.startswith("pool") else t.to(device) for name, t in batch.items()}
         return lambda: published(placed)
-    shares = Shares.of_process(0, 1, passes=training.accumulate, parts=config.objective.parts)
-    shares.require_equal(training.batch_size)
+    stepper, batches, _ = make_stepper(config, device)
+    return lambda: stepper.step(batches)
+
+
+def make_stepper(config: RunConfig, device: torch.device) -> tuple[Stepper, list[Batch], TrainingState]:
+    """What does the steps of a run, a batch for it, and the state that it changes."""
+    shares = Shares.of_process(0, 1, passes=config.training.accumulate, parts=config.objective.parts)
+    shares.require_equal(config.training.batch_size)
     state = make_state(config, device, shares=shares.count)
     stepper = Stepper(config, state, device=device, epoch_images=MANY_IMAGES)
-    batches = _batches(config, shares, device)
-    return lambda: stepper.step(batches)
+    return stepper, _batches(config, shares, device), state
 
 
 def _batches(config: RunConfig, shares: Shares, device: torch.device) -> list[Batch]:
@@ -96,18 +94,3 @@ def _random_images(config: RunConfig, positions: Sequence[int]) -> dict[str, Ten
     n, (h, w) = len(positions), config.data.crop_size
     channels = {"a": config.data.input_channels, "b": config.data.output_channels}
     return {name: torch.rand(n, c, h, w, generator=generator) * 2 - 1 for name, c in channels.items()}
-
-
-def main(arguments: list[str]) -> None:
-    """Run one variant and print its peak memory."""
-    variant, device_name, options = arguments
-    device = torch.device(device_name)
-    configure_backends(device, deterministic=False)
-    step = make_step("published" if variant == "published" else "tandem", from_flat(json.loads(options)), device)
-    for _ in range(MEMORY_STEPS):
-        step()
-    sys.stdout.write(f"{peak_memory_mb(device)}\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
