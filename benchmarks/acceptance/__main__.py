@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("out", type=Path, help="folder for report.json, report.md and pictures")
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this part; may be given repeatedly")
     parser.add_argument("--data", type=Path, help="pairs for the training, e.g. facades; the demo dataset if not given")
-    parser.add_argument("--minutes", type=float, help="of the training; 2.5 if not given")
+    parser.add_argument("--minutes", type=float, help="of the training; 2 if not given")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "acceptance", help="datasets and runs; kept")
     parser.add_argument("--smoke", action="store_true", help="small settings, also without a GPU")
     parser.add_argument("--device", help="auto if not given")
@@ -59,7 +59,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     smoke = args.smoke or not device.startswith("cuda")
     if smoke:
         _say(f"small settings on {device}: the numbers say only that everything runs")
-    minutes = args.minutes or (0.2 if smoke else 2.5)
+    minutes = args.minutes or (0.2 if smoke else 2.0)
     data = None if args.data is None else args.data.resolve()
     return Settings(
         device=device, smoke=smoke, data=data, out=args.out.resolve(), work=args.work.resolve(), minutes=minutes

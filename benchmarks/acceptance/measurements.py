@@ -107,7 +107,7 @@ def costs(settings: Settings) -> Outcome:
     if settings.smoke:
         cells, options = {"sizes": [64], "batches": [2, 4], "rounds": 2}, {"filters": 4}
     table = CostTable.measure(
-        "bicyclegan", **cells, options=options, device=torch.device(settings.device), limit_seconds=6.0
+        "bicyclegan", **cells, options=options, device=torch.device(settings.device), limit_seconds=4.0
     )
     atomic_write_text(settings.out / "cost.svg", table.as_svg() + "\n")
     text = table.as_markdown().split("\n", 1)[1] + "\n![images a second](cost.svg)\n"

@@ -37,13 +37,13 @@ def resume(settings: Settings) -> Outcome:
     result, failures = {}, []
     for precision in ("fp32", "bf16"):
         options = _widths(width) | {
-            **{"size": 64, "steps": 40 if settings.smoke else 120, "batch_size": 2, "dropout": True},
+            **{"size": 64, "steps": 40 if settings.smoke else 300, "batch_size": 2, "dropout": True},
             **{"deterministic": True, "precision": precision, "device": settings.device},
             **{"log_every": 5, "snapshot_every": 1000, "num_previews": 2, "num_workers": 1},
         }
         whole, parts = (_fresh(settings.work / f"resume_{precision}_{name}") for name in ("whole", "parts"))
         _train_until(options, data, whole, seconds=None)
-        stopped = _train_until(options, data, parts, seconds=0.0)
+        stopped = _train_until(options, data, parts, seconds=0.0, beyond=options["steps"] // 4)
         _train_until(options, data, parts, seconds=None)
         different = _differences(whole, parts, options["steps"])
         result[precision] = {"stopped_at": stopped, "steps": options["steps"], "different_tensors": different}
@@ -69,9 +69,8 @@ def training(settings: Settings) -> Outcome:
     after = _train_until(options, data, run, seconds=0.4 * seconds)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     last = [record for record in records if record["kind"] == "train"][-1]
-    batch = options["batch_size"]
-    rates = [r["speed"]["images_per_second"] / batch for r in records if r["kind"] == "train" and r["step"] > before]
-    rates = sorted(rate for rate in rates if rate)
+    speeds = [r["speed"]["images_per_second"] for r in records if r["kind"] == "train" and r["step"] > before]
+    rates = sorted(speed / options["batch_size"] for speed in speeds if speed)
     result = {
         "data": str(data),
         "steps": {"before": before, "stopped": middle, "now": after},
@@ -122,18 +121,27 @@ def _widths(filters: int) -> dict[str, int]:
     return {f"{name}_filters": filters for name in ("generator", "encoder", "discriminator")}
 
 
-def _train_until(options: dict[str, Any], data: Path, out: Path, *, seconds: float | None) -> int:
-    """Train in a process of its own, and stop it by a signal so long after its first line; None lets it end.
+def _train_until(
+    options: dict[str, Any], data: Path, out: Path, *, seconds: float | None, beyond: int | None = None
+) -> int:
+    """Train in a process of its own, and stop it by a signal.
+
+    Args:
+        options: Of the run.
+        data: The dataset.
+        out: The run's folder.
+        seconds: Between the step `beyond` and the signal; None lets the run end.
+        beyond: A step; the one that the run was last saved at if not given.
 
     Returns:
         The step that the run has been saved at.
     """
     command = [sys.executable, "-m", "acceptance.train_run", json.dumps(options), str(data), str(out)]
-    before = _last_step(out)
+    beyond = _last_step(out) if beyond is None else beyond
     process = subprocess.Popen(command)
     try:
         if seconds is not None:
-            _await_step(process, out / "metrics.jsonl", beyond=before)
+            _await_step(process, out / "metrics.jsonl", beyond=beyond)
             _wait(process, seconds)
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=END_SECONDS)
@@ -148,13 +156,15 @@ def _train_until(options: dict[str, Any], data: Path, out: Path, *, seconds: flo
 
 
 def _await_step(process: subprocess.Popen[bytes], log: Path, *, beyond: int) -> None:
-    """Wait until the log tells of a step that the run has not been saved at."""
+    """Wait until the log tells of a step after `beyond`."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         if lines and lines[-1].endswith("}") and json.loads(lines[-1])["step"] > beyond:
             return
         time.sleep(0.02)
+    if process.poll() is not None:
+        raise RuntimeError(f"training ended with status {process.returncode} before its first step")
     raise RuntimeError(f"the run has done no step within {START_SECONDS} s")
 
 

@@ -1,4 +1,4 @@
-"""What only a CUDA device can show; skipped where there is none. tools/gpu_checks.sh runs these."""
+"""What only a CUDA device can show; skipped where there is none. benchmarks/gpu_acceptance.sh runs these."""
 
 from pathlib import Path
 
