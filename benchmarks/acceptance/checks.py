@@ -36,7 +36,7 @@ def environment(settings: Settings) -> Outcome:
     return Outcome({"header": header, "packages": versions, "gpus": cards}, "\n".join(lines))
 
 
-def gpu_tests(settings: Settings) -> Outcome:
+def tests(settings: Settings) -> Outcome:
     """The tests marked `gpu`; files that need missing packages are skipped with the reason."""
     del settings
     if _version("pytest") is None:
@@ -71,12 +71,7 @@ def reference(settings: Settings) -> Outcome:
 
 
 def _version(module: str) -> str | None:
-    try:
-        if importlib.util.find_spec(module) is None:
-            return None
-    except ModuleNotFoundError:
-        return None
-    return importlib.metadata.version(PACKAGES[module])
+    return None if importlib.util.find_spec(module) is None else importlib.metadata.version(PACKAGES[module])
 
 
 def _has_gpu_mark(path: Path) -> bool:

@@ -35,7 +35,7 @@ TOLERANCES = {"bf16": 0.15, "fp16": 0.15, "two passes": 0.05}
 WINDOWS = 10
 
 
-def training_steps(settings: Settings) -> Outcome:
+def steps(settings: Settings) -> Outcome:
     """Tandem's step against the published order, for several methods and settings."""
     device, rounds, sizes = torch.device(settings.device), 20, {"size": 256, "filters": 64}
     variants = STEPS
@@ -58,19 +58,19 @@ def agreement(settings: Settings) -> Outcome:
     """Losses over many steps with each speed-up on, beside those in float32 and eager."""
     device = torch.device(settings.device)
     configure_backends(device, deterministic=False)
-    steps, sizes = (20, {"size": 64, "filters": 4}) if settings.smoke else (200, {"size": 128, "filters": 32})
-    plain = _losses({}, sizes, steps, device)
+    number, sizes = (20, {"size": 64, "filters": 4}) if settings.smoke else (200, {"size": 128, "filters": 32})
+    plain = _losses({}, sizes, number, device)
     rows, result, failures = [], {}, []
     for name, options in SPEED_UPS.items():
-        found = _losses(options, sizes, steps, device)
+        found = _losses(options, sizes, number, device)
         first, worst = _deviation(plain[:1], found[:1]), _deviation(plain, found)
         result[name] = {"first_window": first, "worst_window": worst, "tolerance": TOLERANCES[name]}
         rows.append(f"| {name} | {first:.2e} | {worst:.2e} | {TOLERANCES[name]} |")
         if not settings.smoke and not worst <= TOLERANCES[name]:
             failures.append(f"{name}: losses deviate by {worst:.2e}, more than {TOLERANCES[name]}")
     text = [
-        f"BicycleGAN, {sizes['size']} px, batch 4, {steps} steps on one batch; of the means of every loss over "
-        f"{steps // WINDOWS} steps each, the largest deviation relative to float32 and eager:",
+        f"BicycleGAN, {sizes['size']} px, batch 4, {number} steps on one batch; of the means of every loss over "
+        f"{number // WINDOWS} steps each, the largest deviation relative to float32 and eager:",
         "",
         "| Speed-up | First window | Worst of all | Tolerance |",
         "|---|---|---|---|",
@@ -79,13 +79,15 @@ def agreement(settings: Settings) -> Outcome:
     return Outcome(result, "\n".join(text), failures)
 
 
-def _losses(options: dict[str, Any], sizes: dict[str, int], steps: int, device: torch.device) -> list[dict[str, float]]:
+def _losses(
+    options: dict[str, Any], sizes: dict[str, int], number: int, device: torch.device
+) -> list[dict[str, float]]:
     config = bench_config("bicyclegan", batch_size=4, **sizes, **options)
     stepper, batches, state = make_stepper(config, device)
     means = []
-    for step in range(1, steps + 1):
+    for step in range(1, number + 1):
         stepper.step(batches)
-        if step % (steps // WINDOWS) == 0:
+        if step % (number // WINDOWS) == 0:
             stepper.settle()
             means.append(state.meter.means())
             state.meter.reset()

@@ -194,10 +194,10 @@ def _differences(whole: Path, parts: Path, step: int) -> list[str]:
 def _pictures(settings: Settings, data: Path, run: Path, options: dict[str, Any]) -> list[str]:
     """The newest picture of the run's fixed inputs, and samples of held-out inputs by the model as people load it."""
     names = []
-    snapshots = sorted((run / "gallery").glob("*.png"))
+    snapshots = sorted((run / "gallery").glob("*.jpg"))
     if snapshots:
-        shutil.copy(snapshots[-1], settings.out / "training.png")
-        names.append("training.png")
+        shutil.copy(snapshots[-1], settings.out / "training.jpg")
+        names.append("training.jpg")
     splits = find_data(data, paired=True)
     held_out = next(splits[name] for name in ("test", "val", "train") if name in splits)
     translator = load(run, device=options["device"])
@@ -208,5 +208,5 @@ def _pictures(settings: Settings, data: Path, run: Path, options: dict[str, Any]
         (series,) = sample_input(translator, image, truth, wanted, direction=job.direction)
         rows.append([image, truth, *series.images])
     titles = ["input", "truth", *(f"sample {number + 1}" for number in range(NUM_SAMPLES))]
-    save_image(image_grid(rows, column_titles=titles), settings.out / "samples.png")
-    return [*names, "samples.png"]
+    save_image(image_grid(rows, column_titles=titles), settings.out / "samples.jpg")
+    return [*names, "samples.jpg"]

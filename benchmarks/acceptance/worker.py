@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from acceptance.parts import PARTS
+from acceptance.parts import run_part
 from acceptance.settings import Settings, SkippedPart
 
 
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     found: dict[str, Any]
     try:
-        outcome = PARTS[name].run(Settings.from_text(settings_text))
+        outcome = run_part(name, Settings.from_text(settings_text))
         status = "failed" if outcome.failures else "ok"
         found = {"status": status, "result": outcome.result, "markdown": outcome.markdown}
         if outcome.failures:

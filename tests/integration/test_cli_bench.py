@@ -116,9 +116,18 @@ def test_a_table_of_costs(tmp_path: Path) -> None:
     assert (tmp_path / "cost" / "cost.svg").read_text().startswith("<svg")
 
 
+def test_a_profile(tmp_path: Path) -> None:
+    profiled = tandem("bench", "train", *TINY[:-2], "--profile", str(tmp_path / "trace.json"))
+    assert profiled.status == 0, profiled.err
+    assert "| convolutions, backward |" in profiled.out
+    assert "published: ms" in profiled.out
+    assert "traceEvents" in json.loads((tmp_path / "trace.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--table", "--profile", "trace.json"], "--table and --profile are two things"),
         (["--table", "--batch-size", "4"], "--table takes --sizes and --batches"),
         (["--table", "--batches", "3"], "--batch-size must be even"),
         (["--rounds", "0"], "--rounds must be at least 1, not 0"),
