@@ -30,9 +30,11 @@ SPEED_UPS: dict[str, dict[str, Any]] = {
     "two passes": {"accumulate": 2},
 }
 """Options that make a step cheaper or smaller and must not change what it learns."""
-TOLERANCES = {"bf16": 0.15, "fp16": 0.15, "two passes": 0.05}
-"""Largest deviation of the mean of a loss over a window of steps, relative to that loss in float32 and eager."""
+TOLERANCES = {"bf16": 0.05, "fp16": 0.1, "two passes": 0.02}
+"""Largest deviation of the mean of a loss over a window of steps; see `_deviation`."""
 WINDOWS = 10
+SMALL_RATE = 2e-5
+"""A tenth of the usual learning rate: with that, adversarial training magnifies any rounding within 200 steps."""
 
 
 def steps(settings: Settings) -> Outcome:
@@ -82,7 +84,7 @@ def agreement(settings: Settings) -> Outcome:
 def _losses(
     options: dict[str, Any], sizes: dict[str, int], number: int, device: torch.device
 ) -> list[dict[str, float]]:
-    config = bench_config("bicyclegan", batch_size=4, **sizes, **options)
+    config = bench_config("bicyclegan", batch_size=4, learning_rate=SMALL_RATE, **sizes, **options)
     stepper, batches, state = make_stepper(config, device)
     means = []
     for step in range(1, number + 1):
@@ -95,8 +97,9 @@ def _losses(
 
 
 def _deviation(plain: list[dict[str, float]], found: list[dict[str, float]]) -> float:
+    """The largest one, relative to the loss, or to 1 % of the sum of all where that is more."""
     return max(
-        abs(theirs[name] - value) / abs(value)
+        abs(theirs[name] - value) / max(abs(value), 0.01 * sum(map(abs, ours.values())))
         for ours, theirs in zip(plain, found, strict=True)
         for name, value in ours.items()
     )

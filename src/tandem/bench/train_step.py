@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tandem import rng
 from tandem.bench.baselines.build import has_baseline, make_baseline
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
@@ -90,7 +91,7 @@ def _batches(config: RunConfig, shares: Shares, device: torch.device) -> list[Ba
 
 
 def _random_images(config: RunConfig, positions: Sequence[int]) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(positions[0])
-    n, (h, w) = len(positions), config.data.crop_size
+    """Noise that follows from the positions alone, so that it is the same however a batch is split."""
+    h, w = config.data.crop_size
     channels = {"a": config.data.input_channels, "b": config.data.output_channels}
-    return {name: torch.rand(n, c, h, w, generator=generator) * 2 - 1 for name, c in channels.items()}
+    return {name: 2 * rng.uniform(0, f"bench/{name}", positions, (c, h, w)) - 1 for name, c in channels.items()}
