@@ -206,6 +206,9 @@ def test_stores_give_back_what_they_held() -> None:
     assert storage.peak_bytes == 1200
 
 
+CONV7, CONV4 = nn.Conv2d(2, 3, 7), nn.Conv2d(2, 3, 4, stride=2, padding=1)
+UP4 = nn.ConvTranspose2d(2, 3, 4, stride=2, padding=1)
+UP3 = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1, output_padding=1)
 LAYERS = {
     "conv7": (lambda x: convolution(x, CONV7, mirrored=3), lambda x: CONV7(F.pad(x, (3, 3, 3, 3), mode="reflect"))),
     "conv4s2": (lambda x: convolution(x, CONV4), CONV4),
@@ -214,9 +217,6 @@ LAYERS = {
     "doubled": (doubled, lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)),
     "blurred": (blurred, Blur()),
 }
-CONV7, CONV4 = nn.Conv2d(2, 3, 7), nn.Conv2d(2, 3, 4, stride=2, padding=1)
-UP4 = nn.ConvTranspose2d(2, 3, 4, stride=2, padding=1)
-UP3 = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1, output_padding=1)
 
 
 @pytest.mark.parametrize("name", LAYERS)

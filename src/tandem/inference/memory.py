@@ -13,10 +13,7 @@ def forward_bytes(spec: GeneratorSpec, height: int, width: int) -> int:
     the way up before and after its norm, and both joined; of the residual generator the maps at full resolution before
     and after norm and padding, and those at half of it; with blurs twice as many channels are at full resolution.
     """
-    if isinstance(spec, UNetSpec):
-        maps = 2
-    else:
-        maps = 8 if spec.antialias else 4
+    maps = 2 if isinstance(spec, UNetSpec) else 8 if spec.antialias else 4
     return FLOAT * height * width * (maps * spec.filters + spec.in_channels + spec.out_channels)
 
 
