@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,11 +21,6 @@ class Engine(Protocol):
         """How many samples at once still make each of them faster."""
         ...
 
-    @property
-    def can_tile(self) -> bool:
-        """Whether there is `generate_tiled`."""
-        ...
-
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """Translate.
 
@@ -39,6 +34,15 @@ class Engine(Protocol):
             Outputs, ``(N, C, H, W)``, [-1, 1].
         """
         ...
+
+    def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """From images of the output domain ``(N, C, H, W)`` in [-1, 1] to mu and logvar ``(N, latent_dim)``."""
+        ...
+
+
+@runtime_checkable
+class TilingEngine(Engine, Protocol):
+    """An engine that also takes images that are too large for one forward."""
 
     def generate_tiled(
         self,
@@ -66,13 +70,9 @@ class Engine(Protocol):
             The output, ``(C, H, W)``, [-1, 1].
 
         Raises:
-            ConfigError: The budget is too small, or this engine cannot do it.
+            ConfigError: The budget is too small.
             DataError: There is no room for a temporary file.
         """
-        ...
-
-    def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """From images of the output domain ``(N, C, H, W)`` in [-1, 1] to mu and logvar ``(N, latent_dim)``."""
         ...
 
 
@@ -91,7 +91,7 @@ def load_engine(path: Path, *, device: str, runtime: Runtime) -> tuple[Manifest,
         from tandem.inference.onnx_engine import OnnxEngine  # noqa: PLC0415  (imports torch)
 
         manifest, networks = load_bundle(path)
-        return manifest, OnnxEngine(networks, device=device, noise=manifest.samples_with_noise)
+        return manifest, OnnxEngine(manifest.networks, networks, device=device, noise=manifest.samples_with_noise)
     chosen = choose_device(device)
     manifest, networks = load_bundle(path, device=chosen)
     if runtime.compile and manifest.samples_with_noise:

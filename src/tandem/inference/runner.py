@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tandem.data.images import MAX_PIXELS
-from tandem.errors import DataError
-from tandem.inference.engine import Engine, OnTile
+from tandem.errors import ConfigError
+from tandem.inference.engine import Engine, OnTile, TilingEngine
 from tandem.inference.memory import batch_within, forward_bytes
 from tandem.inference.model import Generator
 from tandem.inference.runtime import Auto, Runtime, check_tile
@@ -48,8 +47,7 @@ class Runner:
             Some outputs at a time, ``(m, C, H, W)``.
 
         Raises:
-            ConfigError: `tile` is too small.
-            DataError: The input is too large.
+            ConfigError: `tile` is too small, or nothing that this engine does.
         """
         tiled = self._tiled(generator, values, tile)
         together = 1 if tiled else self._together(generator, values)
@@ -67,9 +65,6 @@ class Runner:
 
         Returns:
             ``(N, C, H, W)``.
-
-        Raises:
-            DataError: The inputs are too large.
         """
         noise = derive_seed(seed, "dropout") if self._has_dropout_noise else None
         if self._tiled(generator, values[0], None):
@@ -83,17 +78,12 @@ class Runner:
 
     def _tiled(self, generator: Generator, values: np.ndarray, tile: int | Auto | None) -> bool:
         _, height, width = values.shape
-        if height * width > 2 * MAX_PIXELS:
-            raise DataError(
-                f"the image is {width}×{height} px after padding to what the generator takes, and at most "
-                f"{2 * MAX_PIXELS} pixels are translated: cut it, or resize it (--fit resize)."
-            )
         tile = self._runtime.tile if tile is None else tile
         check_tile(tile)
         if tile != "auto":
             return tile != 0
         large = forward_bytes(generator.spec, height, width) > self._runtime.budget_bytes
-        return large and self._engine.can_tile
+        return large and isinstance(self._engine, TilingEngine)
 
     def _together(self, generator: Generator, values: np.ndarray) -> int:
         if self._one_by_one:
@@ -108,6 +98,8 @@ class Runner:
         self, generator: Generator, values: np.ndarray, code: np.ndarray, noise: int | None, tile: int | Auto | None
     ) -> np.ndarray:
         tile = self._runtime.tile if tile is None else tile
+        if not isinstance(self._engine, TilingEngine):
+            raise ConfigError(f"tile is {tile}, but the engine {self._runtime.engine} does not translate in tiles.")
         return self._engine.generate_tiled(
             generator.name,
             values,

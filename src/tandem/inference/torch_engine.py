@@ -19,7 +19,7 @@ BATCH_LIMITS = {"cuda": 64, "cpu": 4}
 
 
 class TorchEngine:
-    """Runs the networks with PyTorch; see `tandem.inference.engine.Engine`.
+    """Runs the networks with PyTorch; see `tandem.inference.engine.TilingEngine`.
 
     Args:
         networks: By name, in eval mode, on `device`.
@@ -55,11 +55,6 @@ class TorchEngine:
         """See `Engine`."""
         return BATCH_LIMITS.get(self._device.type, 4)
 
-    @property
-    def can_tile(self) -> bool:
-        """See `Engine`."""
-        return True
-
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """See `Engine`."""
         with self._context(seed):
@@ -77,7 +72,7 @@ class TorchEngine:
         budget_bytes: int,
         on_tile: OnTile | None,
     ) -> np.ndarray:
-        """See `Engine`."""
+        """See `TilingEngine`."""
         network = self._networks[generator]
         channels, height, width = a.shape
         dtype = torch.float32 if self._precision == "fp32" else torch.bfloat16
