@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_translator import picture
 
 from cyclegan_bundle import make_cyclegan
 from tandem.config.architecture import ResNetSpec, UNetSpec
@@ -20,6 +19,10 @@ from tandem.inference.translator import load
 
 MakeBundle = Callable[..., Path]
 WIDE = {"latent_dim": 8, "depth": 5, "filters": 24, "upsampling": "bilinear"}
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
