@@ -69,12 +69,14 @@ def to_onnx(spec: NetworkSpec, network: nn.Module) -> bytes:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter warns of packages that are not installed and of its own parts, at every call."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in loggers]
     try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
