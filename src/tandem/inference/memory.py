@@ -1,6 +1,6 @@
 """How much memory a generator takes, as closed forms that were fitted to measurements (docs/performance.md)."""
 
-from tandem.config.architecture import GeneratorSpec, UNetSpec
+from tandem.config.architecture import GeneratorSpec, ResNetSpec, UNetSpec
 
 GIB = 2**30
 FLOAT = 4
@@ -17,9 +17,10 @@ def forward_bytes(spec: GeneratorSpec, height: int, width: int) -> int:
     return FLOAT * height * width * (maps * spec.filters + spec.in_channels + spec.out_channels)
 
 
-def tile_bytes(filters: int, side: int) -> int:
+def tile_bytes(spec: GeneratorSpec, side: int) -> int:
     """The most that computing a tile takes, its halo and the layers that are computed again with it included."""
-    return 10 * FLOAT * filters * side**2
+    maps = 20 if isinstance(spec, ResNetSpec) and spec.antialias else 10
+    return maps * FLOAT * spec.filters * side**2
 
 
 def batch_within(spec: GeneratorSpec, height: int, width: int, *, budget_bytes: int, limit: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tandem.config.architecture import GeneratorSpec
 from tandem.errors import ConfigError
 from tandem.inference.memory import tile_bytes
 from tandem.inference.streaming.generators import stream
@@ -14,6 +15,8 @@ from tandem.inference.streaming.nodes import Stored
 from tandem.inference.streaming.stores import Storage
 from tandem.inference.streaming.streamer import Streamer
 from tandem.inference.streaming.window import Window
+from tandem.networks.resnet import ResNet
+from tandem.networks.unet import UNet
 
 TILES = (1024, 512, 256, 128, 64)
 """Sides that are tried; larger ones are not faster."""
@@ -51,20 +54,20 @@ def make_plan(
     Raises:
         ConfigError: The budget holds not even the smallest tile.
     """
-    filters = _filters(network)
-    fitting = [side for side in TILES if tile_bytes(filters, side) <= budget_bytes / 2]
+    spec = _spec(network)
+    fitting = [side for side in TILES if tile_bytes(spec, side) <= budget_bytes / 2]
     if tile is None and not fitting:
-        least = 2 * tile_bytes(filters, TILES[-1]) / 2**30
+        least = 2 * tile_bytes(spec, TILES[-1]) / 2**30
         raise ConfigError(
             f"memory_gb is {budget_bytes / 2**30:.3g}, but this generator needs {least:.2g} for tiles of "
             f"{TILES[-1]} px: allow more (memory_gb, --memory-gb), or name a smaller tile (tile, --tile)."
         )
     side = fitting[0] if tile is None else tile
     storage = Storage(budget_bytes, device=torch.device("meta"), dtype=dtype, dry=True)
-    streamer = Streamer(storage, tile=side, filters=filters, dry=True)
+    streamer = Streamer(storage, tile=side, filters=spec.filters, dry=True)
     image = Stored(_Image(np.empty((shape[0], 0, 0), np.float32), shape, torch.device("meta")))
     streamer.run(stream(network, image, None, streamer), _refuse)
-    return Plan(side, streamer.num_tiles, tile_bytes(filters, side), storage.peak_bytes)
+    return Plan(side, streamer.num_tiles, tile_bytes(spec, side), storage.peak_bytes)
 
 
 def run_plan(
@@ -105,7 +108,7 @@ def run_plan(
             on_progress(done, plan.num_tiles)
 
     storage = Storage(max(budget_bytes - plan.tile_bytes, 0), device=device, dtype=dtype)
-    streamer = Streamer(storage, tile=plan.tile, filters=_filters(network), on_tile=on_tile)
+    streamer = Streamer(storage, tile=plan.tile, filters=_spec(network).filters, on_tile=on_tile)
     image = Stored(_Image(a, a.shape, device))
     output = stream(network, image, z, streamer)
     result = np.empty(output.shape, np.float32)
@@ -134,10 +137,9 @@ class _Image:
         raise AssertionError(f"the input is not written (window {window}, {tuple(values.shape)})")
 
 
-def _filters(network: nn.Module) -> int:
-    filters = getattr(network, "spec").filters  # noqa: B009  (modules give Tensor | Module for attributes)
-    assert isinstance(filters, int)
-    return filters
+def _spec(network: nn.Module) -> GeneratorSpec:
+    assert isinstance(network, UNet | ResNet)
+    return network.spec
 
 
 def _refuse(window: Window, values: Tensor) -> None:
