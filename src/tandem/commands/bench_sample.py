@@ -50,7 +50,7 @@ def _measure(args: Namespace) -> dict[str, Any]:
     ways = _ways(args)
     device = choose_device(args.device)
     if args.model is None:
-        subject = fresh_subject(bench_config(size=args.size, filters=args.filters or 64))
+        subject = fresh_subject(bench_config("bicyclegan", size=args.size, filters=args.filters or 64))
     else:
         subject = trained_subject(Path(args.model), args.size)
     samplers, missing = make_samplers(ways, subject, device)
