@@ -112,6 +112,7 @@ _PER_INPUT = {
     "best-of-n": np.min,
     "lpips-diversity": np.mean,
     "l1-diversity": np.mean,
+    "cycle": np.mean,
 }
 
 
@@ -120,7 +121,7 @@ def _per_input(
 ) -> dict[str, np.ndarray]:
     """One number of each input, NaN where it was not measured or is not finite."""
     found = {}
-    total = max(len(one) for one in rows.values())
+    total = max((len(one) for one in rows.values()), default=0)
     for metric in planned:
         if metric.metric not in _PER_INPUT:
             continue

@@ -24,6 +24,10 @@ _PRDC_K = 5
 _CHEAP = 512
 _INFINITY_IMAGES = 20
 _TITLES = {"l1": "L1 to the truth", "psnr": "PSNR (dB)", "ssim": "SSIM", "ms-ssim": "MS-SSIM"}
+_WAY_TITLES = {
+    "cycle": "There and back: L1 of an input to what comes back",
+    "identity": "Identity: L1 of a real output to what the model makes of it",
+}
 _FRECHET_TITLES = {"fid": "Fréchet inception distance (FID)", "frechet": "Fréchet distance"}
 _BETTER: dict[str, Better] = {"l1": "lower", "psnr": "higher", "ssim": "higher", "ms-ssim": "higher"}
 
@@ -183,6 +187,14 @@ def bijection_result(codes: np.ndarray, images: np.ndarray | None, seed: int) ->
     }
     title = "Round trips: z → image → z, image → z → image"
     return Measured(metric="bijection", title=title, scores=tuple(scores), depends_on=depends)
+
+
+def way_result(metric: str, rows: np.ndarray, seed: int) -> Measured:
+    """A distance ``(N, 1)`` that needs no pairs."""
+    score = score_of(metric, mean_estimate(rows[:, 0], seed=seed), "lower")
+    return Measured(
+        metric=metric, title=_WAY_TITLES[metric], scores=(score,), depends_on={"images": len(rows), "seed": seed}
+    )
 
 
 def coverage_result(modes: np.ndarray) -> Measured:

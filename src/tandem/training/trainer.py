@@ -9,11 +9,11 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.checkpoint.store import CheckpointStore
-from tandem.config.run import RunConfig, differences, from_flat, to_flat
+from tandem.config.run import RunConfig, to_flat
 from tandem.config.yaml import to_yaml
 from tandem.data.loader import Batch, make_loader
 from tandem.data.shards.open import as_location
-from tandem.errors import CheckpointError, NonFiniteError
+from tandem.errors import NonFiniteError
 from tandem.networks.device import choose_device
 from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
@@ -28,30 +28,14 @@ from tandem.training.export import export_model
 from tandem.training.inputs import Inputs, fetch_data, open_inputs
 from tandem.training.observer import Observer
 from tandem.training.optimizers import learning_rate_factor, make_adam
+from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
 from tandem.training.signals import GracefulStop
 from tandem.training.state import TrainingState
 from tandem.training.step import owned_once, train_step
+from tandem.training.validation import MakeValidator, Validation
 
 log = logging.getLogger(__name__)
-
-MAY_CHANGE_ON_RESUME = frozenset(
-    {
-        "steps",
-        "epochs",
-        "cache_gb",
-        "device",
-        "deterministic",
-        "num_workers",
-        "log_every",
-        "snapshot_every",
-        "keep_last",
-        "num_previews",
-        "num_preview_samples",
-        "tensorboard",
-    }
-)
-"""Options that do not change what the steps compute."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +55,14 @@ class TrainResult:
     already_done: bool
 
 
-def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: Path | str | None = None) -> TrainResult:
+def train(
+    config: RunConfig,
+    data_dir: Path | str,
+    out: Path | str,
+    *,
+    data_b: Path | str | None = None,
+    make_validator: MakeValidator | None = None,
+) -> TrainResult:
     """Train a model, or continue the training in `out` where it stopped.
 
     Args:
@@ -80,6 +71,7 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
             or the folder of domain A.
         out: Folder of the run; made, or continued when it holds this run.
         data_b: The folder of domain B, for methods that train on unpaired images.
+        make_validator: Makes what measures at validations, for runs that have them; see `tandem.training.validation`.
 
     Raises:
         DataError: Something is wrong with the data; found before the first step.
@@ -96,13 +88,21 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
             inputs = open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
-        return Trainer(config, inputs, run, device).run()
+        return Trainer(config, inputs, run, device, make_validator=make_validator).run()
 
 
 class Trainer:
     """One process's part in a run; see `train`."""
 
-    def __init__(self, config: RunConfig, inputs: Inputs, run: RunFolder, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        inputs: Inputs,
+        run: RunFolder,
+        device: torch.device,
+        *,
+        make_validator: MakeValidator | None = None,
+    ) -> None:
         self.config, self.inputs, self.folder, self.device = config, inputs, run, device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
@@ -120,10 +120,20 @@ class Trainer:
         average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
         self.state = TrainingState(objective, optimizers, average)
         self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
-        self.resumed_step = self._resume()
+        self.resumed_step = resume(self.state, self.store, config, inputs, run)
         self.observer = Observer(
             config, inputs, self.state, run=run, device=device, total_images=self.total_steps * training.batch_size
         )
+        self.validation = Validation(
+            config,
+            inputs,
+            self.state,
+            store=self.store,
+            observer=self.observer,
+            device=device,
+            make_validator=make_validator,
+        )
+        self.observer.best = self.validation.outcome()
 
     def run(self) -> TrainResult:
         """Train to the end, or until a signal asks to stop."""
@@ -134,6 +144,7 @@ class Trainer:
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
             log.info("training on %s", describe_device(self.device))
+            self.validation.announce()
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
         stop = GracefulStop()
         try:
@@ -146,6 +157,8 @@ class Trainer:
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
                 log.info("%s: saved step %d; the same command continues", name, state.step)
+            elif not already_done:
+                self.validation.conclude()
             self.observer.page(progress, "stopped" if name else "finished", f"Stopped by {name}." if name else "")
         except KeyboardInterrupt:
             saved = ", ".join(map(str, self.store.steps())) or "none"
@@ -173,8 +186,8 @@ class Trainer:
                 if state.step == 1 or state.step % training.log_every == 0:
                     self.observer.log(progress)
                 ended = state.step >= self.total_steps
-                if state.step % training.snapshot_every == 0 and not ended:
-                    self._snapshot()
+                if not ended:
+                    self._milestone(measures=state.step % training.snapshot_every == 0)
                 self.observer.show(progress)
                 if ended or stop.signal is not None:
                     return
@@ -182,8 +195,7 @@ class Trainer:
     def _conclude(self, stop: GracefulStop) -> None:
         """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
         if stop.signal is None:
-            if not self.observer.has_measured():
-                self._snapshot()
+            self._milestone(measures=not self.observer.has("health"), at_the_end=True)
             return
         if self.state.step not in self.store.steps():
             self._save(score=None)
@@ -237,13 +249,17 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = training.learning_rate * factor
 
-    def _snapshot(self) -> None:
-        """Measure, draw, save the state and renew the model."""
+    def _milestone(self, *, measures: bool, at_the_end: bool = False) -> None:
+        """Measure, draw and validate what is due; save the state and renew the model where it is worth it."""
+        validates = self.validation.is_due(at_the_end=at_the_end)
         try:
-            score = self.observer.measure()
+            score = self.observer.measure() if measures else None
+            if self.validation.decides:
+                score = self.validation.run() if validates else None
         except NonFiniteError as error:
             raise NonFiniteError(f"after step {self.state.step}: {error}. {self._what_is_left()}") from error
-        self._save(score=score)
+        if measures or (validates and (at_the_end or self.validation.beats_the_best(score))):
+            self._save(score=score)
 
     def _save(self, *, score: float | None) -> None:
         metadata = self.state.metadata() | {
@@ -253,22 +269,9 @@ class Trainer:
         self.observer.sync()
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
         export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
-        self.store.save(self.state.step, self.state.tensors(), metadata, score=score)
-
-    def _resume(self) -> int | None:
-        self.store.clean()
-        steps = self.store.steps()
-        if not steps:
-            return None
-        metadata = self.store.metadata(steps[-1])
-        changed = differences(from_flat(metadata["config"]), self.config, ignore=MAY_CHANGE_ON_RESUME)
-        if metadata["data_fingerprint"] != self.inputs.fingerprint:
-            changed.append("the training data: other pairs or other names")
-        if changed:
-            raise CheckpointError(
-                f"{self.folder.root} holds a run with other settings:\n"
-                + "\n".join(f"  - {change}" for change in changed)
-                + f"\nTo continue it give the same settings, e.g. with --config {self.folder.config}; or another --out."
-            )
-        self.state.load(self.store.tensors(steps[-1]), metadata)
-        return steps[-1]
+        validation = self.validation
+        final = score is not None and validation.is_final(self.config.training.snapshot_every)
+        self.store.save(
+            self.state.step, self.state.tensors(), metadata, score=score, rule=validation.rule.key, final=final
+        )
+        self.observer.best = validation.outcome()
