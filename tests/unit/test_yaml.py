@@ -18,6 +18,7 @@ def test_every_option_stands_there_once_with_its_meaning() -> None:
         "# --- data ---",
         "# --- method ---",
         "# --- training ---",
+        "# --- validation ---",
     ]
     assert len([line for line in lines if ": " in line and not line.startswith("#")]) == len(to_flat(config))
 

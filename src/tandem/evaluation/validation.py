@@ -231,25 +231,21 @@ def _fit(data: DataConfig) -> Fit:
 def _planned(
     situation: Situation, settings: EvaluationOptions, options: ValidationConfig, tools: Tools
 ) -> list[Planned]:
-    text = options.validate_metrics
     try:
-        if text != AUTO:
-            return _plan(situation, settings, _known(parse_metrics(text)), tools)
+        if options.validate_metrics != AUTO:
+            return _plan(situation, settings, _known(parse_metrics(options.validate_metrics)), tools)
         planned: list[Planned] = []
-        reasons = []
         for metric in CHEAP:
-            if metric == "frechet" and options.validate_features is not None:
-                planned += _plan(situation, settings, (metric,), tools)  # what was asked for must not be left out
-                continue
+            if metric == "identity" and "cycle" in {one.metric for one in planned}:
+                continue  # says less, and costs as much
             try:
                 planned += _plan(situation, settings, (metric,), tools)
-            except ConfigError as error:
-                reasons.append(str(error))
+            except ConfigError:
+                if metric == "frechet" and options.validate_features is not None:
+                    raise  # what was asked for must not be left out
+        return planned
     except ConfigError as error:
         raise ConfigError(_in_own_words(str(error))) from error
-    if not planned:
-        raise ConfigError("--validate-every: nothing can be measured:\n" + "\n".join(map(_in_own_words, reasons)))
-    return planned
 
 
 def _plan(
