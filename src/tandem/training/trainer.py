@@ -5,37 +5,58 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from tandem import rng
 from tandem.checkpoint.store import CheckpointStore
-from tandem.config.run import RunConfig, to_flat
+from tandem.config.run import RunConfig, differences, from_flat, to_flat
 from tandem.config.yaml import to_yaml
-from tandem.data.loader import Batch, make_loader
+from tandem.data.loader import make_loader
 from tandem.data.shards.open import as_location
-from tandem.errors import NonFiniteError
+from tandem.data.shares import Shares
+from tandem.errors import CheckpointError, NonFiniteError
 from tandem.networks.device import choose_device
-from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
     configure_backends,
     describe_device,
-    image_layout,
-    make_autocast,
 )
-from tandem.training.ema import MovingAverage
 from tandem.training.export import export_model
 from tandem.training.inputs import Inputs, fetch_data, open_inputs
 from tandem.training.observer import Observer
-from tandem.training.optimizers import learning_rate_factor, make_adam
-from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
+from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
-from tandem.training.state import TrainingState
-from tandem.training.step import owned_once, train_step
+from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.validation import MakeValidator, Validation
 
 log = logging.getLogger(__name__)
+
+MAY_CHANGE_ON_RESUME = frozenset(
+    {
+        "steps",
+        "epochs",
+        "accumulate",
+        "cache_gb",
+        "device",
+        "deterministic",
+        "num_workers",
+        "log_every",
+        "snapshot_every",
+        "keep_last",
+        "num_previews",
+        "num_preview_samples",
+        "tensorboard",
+        "validate_every",
+        "validate_metrics",
+        "validate_images",
+        "validate_samples",
+        "validate_features",
+        "validate_features_size",
+        "validate_features_range",
+        "validate_trust_torchscript",
+        "keep_best",
+    }
+)
+"""Options that do not change what the steps compute."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +109,7 @@ def train(
             inputs = open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
-        return Trainer(config, inputs, run, device, make_validator=make_validator).run()
+        return Trainer(config, inputs, run, device, make_validator).run()
 
 
 class Trainer:
@@ -100,40 +121,23 @@ class Trainer:
         inputs: Inputs,
         run: RunFolder,
         device: torch.device,
-        *,
         make_validator: MakeValidator | None = None,
     ) -> None:
         self.config, self.inputs, self.folder, self.device = config, inputs, run, device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
-        self.autocast = make_autocast(device, training.precision)
-        objective = build_objective(config)
-        owned_once(objective)
-        self.layout = image_layout(device)
-        objective.networks.to(device=device, memory_format=self.layout).train()  # pyright: ignore[reportCallIssue]
-        optimizers = {
-            name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
-            for name, network in objective.networks.items()
-        }
-        averaged = {name: objective.networks[name] for name in objective.inference_networks}
-        halflife = training.ema_halflife_images
-        average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
-        self.state = TrainingState(objective, optimizers, average)
+        self.shares = Shares.of_process(0, 1, passes=training.accumulate, parts=config.objective.parts)
+        self.shares.require_equal(training.batch_size)
+        self.state = make_state(config, device, shares=self.shares.count)
+        self.stepper = Stepper(config, self.state, device=device, epoch_images=len(inputs.train))
         self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
-        self.resumed_step = resume(self.state, self.store, config, inputs, run)
+        self.resumed_step = self._resume()
         self.observer = Observer(
             config, inputs, self.state, run=run, device=device, total_images=self.total_steps * training.batch_size
         )
         self.validation = Validation(
-            config,
-            inputs,
-            self.state,
-            store=self.store,
-            observer=self.observer,
-            device=device,
-            make_validator=make_validator,
+            config, inputs, self.state, self.store, self.observer, device=device, make_validator=make_validator
         )
-        self.observer.best = self.validation.outcome()
 
     def run(self) -> TrainResult:
         """Train to the end, or until a signal asks to stop."""
@@ -151,9 +155,12 @@ class Trainer:
             with stop, progress:
                 if self.resumed_step is None:
                     self._save(score=None)
-                if not already_done:
-                    self._loop(stop, progress)
-                self._conclude(stop)
+                try:
+                    if not already_done:
+                        self._loop(stop, progress)
+                    self._conclude(stop)
+                except NonFiniteError as error:
+                    raise self._explained(error) from error
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
                 log.info("%s: saved step %d; the same command continues", name, state.step)
@@ -177,13 +184,15 @@ class Trainer:
             self.inputs.train,
             start=state.step * training.batch_size,
             batch_size=training.batch_size,
+            shares=self.shares,
             num_workers=training.num_workers,
             pin_memory=self.device.type == "cuda",
         )
         with loader:
-            for batch in loader:
-                self._step(batch)
+            while True:
+                self.stepper.step([next(loader) for _ in range(self.shares.number)])
                 if state.step == 1 or state.step % training.log_every == 0:
+                    self.stepper.settle()
                     self.observer.log(progress)
                 ended = state.step >= self.total_steps
                 if not ended:
@@ -198,67 +207,33 @@ class Trainer:
             self._milestone(measures=not self.observer.has("health"), at_the_end=True)
             return
         if self.state.step not in self.store.steps():
+            self.stepper.settle()
             self._save(score=None)
 
-    def _step(self, batch: Batch) -> None:
-        training, state = self.config.training, self.state
-        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step.
-        torch.manual_seed(rng.derive_seed(training.seed, "step", position=state.step))
-        self._set_learning_rate()
-        tensors = {"a": batch["a"], "b": batch["b"]} | state.objective.draw(training.seed, batch["positions"])
-        try:
-            terms = train_step(
-                state.objective,
-                state.optimizers,
-                {name: self._to_device(tensor) for name, tensor in tensors.items()},
-                clip_grad_norm=training.clip_grad_norm,
-                autocast=self.autocast,
-            )
-        except NonFiniteError as error:
-            files = ", ".join(file for p in batch["positions"] for file in self.inputs.train.files_at(p))
-            raise NonFiniteError(
-                f"step {state.step + 1}, {error}. The update was not made. Files of the batch: {files}. "
-                f"{self._what_is_left()}"
-            ) from error
-        state.step += 1
-        state.meter.add(terms)
-        if state.average is not None:
-            state.average.update(images_seen=state.step * training.batch_size, batch_size=training.batch_size)
-
-    def _what_is_left(self) -> str:
-        return (
+    def _explained(self, error: NonFiniteError) -> NonFiniteError:
+        """Say of which step and which files an error is, and what to do."""
+        left = (
             f"The last good state is step {self.store.steps()[-1]} in {self.store.folder}. Look at the files; or, in a "
             "new --out, lower --learning-rate, set --clip-grad-norm 1, or use --precision fp32."
         )
-
-    def _to_device(self, tensor: Tensor) -> Tensor:
-        if not tensor.is_floating_point():
-            return tensor
-        layout = self.layout if tensor.ndim == 4 else torch.preserve_format
-        return tensor.to(self.device, non_blocking=True, memory_format=layout)
-
-    def _set_learning_rate(self) -> None:
-        training = self.config.training
-        factor = learning_rate_factor(
-            training.lr_schedule,
-            epoch=self.state.step * training.batch_size // len(self.inputs.train),
-            constant_epochs=training.lr_constant_epochs,
-            decay_epochs=training.lr_decay_epochs,
-        )
-        for optimizer in self.state.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * factor
+        if isinstance(error, BadStepError):
+            files = ", ".join(file for p in error.positions for file in self.inputs.train.files_at(p))
+            return NonFiniteError(
+                f"step {error.step}, {error}. The update was not made. Files of the batch: {files}. {left}"
+            )
+        return NonFiniteError(f"after step {self.state.step}: {error}. {left}")
 
     def _milestone(self, *, measures: bool, at_the_end: bool = False) -> None:
         """Measure, draw and validate what is due; save the state and renew the model where it is worth it."""
-        validates = self.validation.is_due(at_the_end=at_the_end)
-        try:
-            score = self.observer.measure() if measures else None
-            if self.validation.decides:
-                score = self.validation.run() if validates else None
-        except NonFiniteError as error:
-            raise NonFiniteError(f"after step {self.state.step}: {error}. {self._what_is_left()}") from error
-        if measures or (validates and (at_the_end or self.validation.beats_the_best(score))):
+        validation = self.validation
+        validates = validation.is_due(at_the_end=at_the_end)
+        if not measures and not validates:
+            return
+        self.stepper.settle()
+        score = self.observer.measure() if measures else None
+        if validation.decides:
+            score = validation.run() if validates else None
+        if measures or at_the_end or validation.beats_the_best(score):
             self._save(score=score)
 
     def _save(self, *, score: float | None) -> None:
@@ -269,9 +244,24 @@ class Trainer:
         self.observer.sync()
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
         export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
-        validation = self.validation
-        final = score is not None and validation.is_final(self.config.training.snapshot_every)
-        self.store.save(
-            self.state.step, self.state.tensors(), metadata, score=score, rule=validation.rule.key, final=final
-        )
-        self.observer.best = validation.outcome()
+        rule, final = self.validation.rule.key, self.validation.is_off_turn()
+        self.store.save(self.state.step, self.state.tensors(), metadata, score=score, rule=rule, final=final)
+        self.validation.tell()
+
+    def _resume(self) -> int | None:
+        self.store.clean()
+        steps = self.store.steps()
+        if not steps:
+            return None
+        metadata = self.store.metadata(steps[-1])
+        changed = differences(from_flat(metadata["config"]), self.config, ignore=MAY_CHANGE_ON_RESUME)
+        if metadata["data_fingerprint"] != self.inputs.fingerprint:
+            changed.append("the training data: other pairs or other names")
+        if changed:
+            raise CheckpointError(
+                f"{self.folder.root} holds a run with other settings:\n"
+                + "\n".join(f"  - {change}" for change in changed)
+                + f"\nTo continue it give the same settings, e.g. with --config {self.folder.config}; or another --out."
+            )
+        self.state.load(self.store.tensors(steps[-1]), metadata)
+        return steps[-1]

@@ -144,14 +144,15 @@ class Validation:
         config: RunConfig,
         inputs: Inputs,
         state: TrainingState,
-        *,
         store: CheckpointStore,
         observer: Observer,
+        *,
         device: torch.device,
         make_validator: MakeValidator | None,
     ) -> None:
         self._state, self._store, self._observer = state, store, observer
         self._every = config.validation.validate_every
+        self._score_every = self._every or config.training.snapshot_every
         self._validator: Validator | None = None
         if self._every:
             if make_validator is None:
@@ -166,6 +167,7 @@ class Validation:
             self._validator = make_validator(config, inputs, LiveModel(manifest, networks, device))
         self.rule = _snapshot_rule(config, state) if self._validator is None else self._validator.rule
         self._begun, self._seconds, self._times = time.monotonic(), 0.0, 0
+        self.tell()
 
     @property
     def decides(self) -> bool:
@@ -209,14 +211,18 @@ class Validation:
         self._observer.write("validation", record, every=self._every)
         return self.rule.score(numbers)
 
-    def is_final(self, snapshot_every: int) -> bool:
-        """Whether a score of this step is off its turn, at the end of a run: it does not count once that goes on."""
-        return self._state.step % (self._every if self.decides else snapshot_every) != 0
+    def is_off_turn(self) -> bool:
+        """Whether a score of this step is one of the end of a run alone: it does not count once that goes on."""
+        return self._state.step % self._score_every != 0
 
     def beats_the_best(self, score: float | None) -> bool:
         """Whether a score is better than all before it; of equals the earlier one stays."""
         best = self._store.best()
         return score is not None and (best is None or best.rule != self.rule.key or score < best.score)
+
+    def tell(self) -> None:
+        """Have the page say which checkpoint is the best."""
+        self._observer.best = self.outcome()
 
     def outcome(self) -> str:
         """One sentence about the best checkpoint so far."""
