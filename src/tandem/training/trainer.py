@@ -224,16 +224,18 @@ class Trainer:
         return NonFiniteError(f"after step {self.state.step}: {error}. {left}")
 
     def _milestone(self, *, measures: bool, at_the_end: bool = False) -> None:
-        """Measure, draw and validate what is due; save the state and renew the model where it is worth it."""
-        validation = self.validation
-        validates = validation.is_due(at_the_end=at_the_end)
-        if not measures and not validates:
-            return
-        self.stepper.settle()
+        """Take stock at a step where the fixed inputs are measured, or the model is validated."""
+        validates = self.validation.is_due(at_the_end=at_the_end)
+        if measures or validates:
+            self.stepper.settle()
+            self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end)
+
+    def _take_stock(self, *, measures: bool, validates: bool, at_the_end: bool) -> None:
+        """Measure, draw and validate; save the state and renew the model where it is worth it."""
         score = self.observer.measure() if measures else None
-        if validation.decides:
-            score = validation.run() if validates else None
-        if measures or at_the_end or validation.beats_the_best(score):
+        if self.validation.decides:
+            score = self.validation.run() if validates else None
+        if measures or at_the_end or self.validation.beats_the_best(score):
             self._save(score=score)
 
     def _save(self, *, score: float | None) -> None:
