@@ -20,6 +20,8 @@ from tandem.evaluation.segmentation import ConfusionMatrix, Segmenter, labels_fr
 from tandem.evaluation.sources import FileCase, Loaded, ModelCase
 
 THUMBNAIL_SIDE = 16
+NO_PIXEL = -1000
+"""In the thumbnail of an image that cannot be read: far from every pixel."""
 _ROW_VERSION = 1
 
 PairMetric = Callable[[Tensor, Tensor], Tensor]
@@ -213,17 +215,22 @@ class Confusions:
 
 
 class Thumbnails:
-    """A tiny copy of the first sample, ``(16 · 16 · 3,)``, uint8, to find near duplicates by."""
+    """A tiny copy of the first sample, ``(16 · 16 · 3,)``, int16, to find near duplicates by; else `NO_PIXEL`."""
 
     num_samples = 1
 
     def __init__(self) -> None:
-        self.spec = spec_text("thumbnail")
+        self.spec = spec_text("thumbnail", "int16")
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
         """See `Measurement`."""
-        images = [convert_channels(one.samples(1)[0], 3) for one in loaded]
-        return [resize(image, THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel() for image in images]
+        return [_thumbnail(one.samples(1)[0]) for one in loaded]
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    if not image.size:
+        return np.full(THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3, NO_PIXEL, np.int16)
+    return resize(convert_channels(image, 3), THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel().astype(np.int16)
 
 
 def to_batch(images: np.ndarray) -> Tensor:

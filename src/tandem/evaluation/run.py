@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tandem.evaluation.cautions import cautions, near_duplicate_caution
+from tandem.evaluation.cautions import cautions, near_duplicate_cautions
 from tandem.evaluation.gather import gather
 from tandem.evaluation.measurements import Thumbnails
 from tandem.evaluation.options import EvaluationOptions
@@ -83,7 +83,7 @@ def evaluate(
         told("metrics")(number + 1, len(planned))
     warnings = cautions(situation)
     if thumbnails:
-        warnings += near_duplicate_caution(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
+        warnings += near_duplicate_cautions(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
     per_input = _per_input(planned, rows, only)
     report = EvaluationReport(
         versions={

@@ -16,6 +16,7 @@ from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError, listed
 from tandem.evaluation.cache import hash_of
 from tandem.evaluation.options import EvaluationOptions
+from tandem.evaluation.seen import SeenCase
 from tandem.evaluation.sources import (
     FileCase,
     FileHashes,
@@ -260,7 +261,7 @@ def _train_images(
         train = choose_split(data, "train")
     except DataError:
         return []
-    return file_cases(_outputs(train, way), hashes, channels=channels)
+    return [SeenCase(one.name, one, hashes, channels) for one in _outputs(train, way)]
 
 
 def _demo_info(data: Path, split: str) -> tuple[DemoInfo, str] | None:
