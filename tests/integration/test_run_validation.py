@@ -67,6 +67,17 @@ def test_numbers_are_those_of_evaluate(held_out: dict[str, Path], features: Path
             assert value == pytest.approx(expected, rel=1e-6), key
 
 
+def test_part_of_a_split_has_the_samples_of_the_whole(held_out: dict[str, Path], tmp_path: Path) -> None:
+    """Three of five inputs, the first, the middle and the last, each with the codes of its place in the split."""
+    run = tmp_path / "run"
+    train(held_out["pairs"], run, steps=2, validate_every=2, validate_images=3, validate_samples=2)
+    evaluated(run / "model", held_out["pairs"], "--metrics", "l1,ssim,l1-diversity")
+    found = json.loads((run / "model" / "evaluation" / "report.json").read_text())["per_input"]
+    numbers = validations_of(run)[0]["numbers"]
+    for name in ("l1", "ssim", "l1-diversity"):
+        assert numbers[name] == pytest.approx(sum(found[name][place] for place in (0, 2, 4)) / 3, rel=1e-9)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_half_and_half_is_whole(held_out: dict[str, Path], features: Path, tmp_path: Path, name: str) -> None:
     """Validated off the cadence of the snapshots, stopped between validations, with other loader workers."""
