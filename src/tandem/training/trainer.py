@@ -27,6 +27,7 @@ from tandem.training.run_folder import RunFolder
 from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.stepper import BadStepError, Stepper
+from tandem.training.validation import MakeValidator, Validation
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,15 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "num_previews",
         "num_preview_samples",
         "tensorboard",
+        "validate_every",
+        "validate_metrics",
+        "validate_images",
+        "validate_samples",
+        "validate_features",
+        "validate_features_size",
+        "validate_features_range",
+        "validate_trust_torchscript",
+        "keep_best",
     }
 )
 """Options that do not change what the steps compute."""
@@ -69,7 +79,14 @@ class TrainResult:
     already_done: bool
 
 
-def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: Path | str | None = None) -> TrainResult:
+def train(
+    config: RunConfig,
+    data_dir: Path | str,
+    out: Path | str,
+    *,
+    data_b: Path | str | None = None,
+    make_validator: MakeValidator | None = None,
+) -> TrainResult:
     """Train a model, or continue the training in `out` where it stopped.
 
     Args:
@@ -78,6 +95,7 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
             or the folder of domain A.
         out: Folder of the run; made, or continued when it holds this run.
         data_b: The folder of domain B, for methods that train on unpaired images.
+        make_validator: Makes what measures at validations, for runs that have them; see `tandem.training.validation`.
 
     Raises:
         DataError: Something is wrong with the data; found before the first step.
@@ -94,13 +112,20 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
             inputs = open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
-        return Trainer(config, inputs, run, device).run()
+        return Trainer(config, inputs, run, device, make_validator).run()
 
 
 class Trainer:
     """One process's part in a run; see `train`."""
 
-    def __init__(self, config: RunConfig, inputs: Inputs, run: RunFolder, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        inputs: Inputs,
+        run: RunFolder,
+        device: torch.device,
+        make_validator: MakeValidator | None = None,
+    ) -> None:
         self.config, self.inputs, self.folder, self.device = config, inputs, run, device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
@@ -113,6 +138,9 @@ class Trainer:
         self.observer = Observer(
             config, inputs, self.state, run=run, device=device, total_images=self.total_steps * training.batch_size
         )
+        self.validation = Validation(
+            config, inputs, self.state, self.store, self.observer, device=device, make_validator=make_validator
+        )
 
     def run(self) -> TrainResult:
         """Train to the end, or until a signal asks to stop."""
@@ -124,6 +152,7 @@ class Trainer:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
             arithmetic = describe_arithmetic(self.device, self.config.training.precision)
             log.info("training on %s, %s", describe_device(self.device), arithmetic)
+            self.validation.announce()
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
         stop = GracefulStop()
         try:
@@ -139,6 +168,8 @@ class Trainer:
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
                 log.info("%s: saved step %d; the same command continues", name, state.step)
+            elif not already_done:
+                self.validation.conclude()
             self.observer.page(progress, "stopped" if name else "finished", f"Stopped by {name}." if name else "")
         except KeyboardInterrupt:
             saved = ", ".join(map(str, self.store.steps())) or "none"
@@ -168,8 +199,8 @@ class Trainer:
                     self.stepper.settle()
                     self.observer.log(progress)
                 ended = state.step >= self.total_steps
-                if state.step % training.snapshot_every == 0 and not ended:
-                    self._snapshot()
+                if not ended:
+                    self._milestone(measures=state.step % training.snapshot_every == 0)
                 self.observer.show(progress)
                 if ended or stop.signal is not None:
                     return
@@ -177,8 +208,7 @@ class Trainer:
     def _conclude(self, stop: GracefulStop) -> None:
         """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
         if stop.signal is None:
-            if not self.observer.has_measured():
-                self._snapshot()
+            self._milestone(measures=not self.observer.has("health"), at_the_end=True)
             return
         if self.state.step not in self.store.steps():
             self.stepper.settle()
@@ -197,10 +227,20 @@ class Trainer:
             )
         return NonFiniteError(f"after step {self.state.step}: {error}. {left}")
 
-    def _snapshot(self) -> None:
-        """Measure, draw, save the state and renew the model."""
-        self.stepper.settle()
-        self._save(score=self.observer.measure())
+    def _milestone(self, *, measures: bool, at_the_end: bool = False) -> None:
+        """Take stock at a step where the fixed inputs are measured, or the model is validated."""
+        validates = self.validation.is_due(at_the_end=at_the_end)
+        if measures or validates:
+            self.stepper.settle()
+            self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end)
+
+    def _take_stock(self, *, measures: bool, validates: bool, at_the_end: bool) -> None:
+        """Measure, draw and validate; save the state and renew the model where it is worth it."""
+        score = self.observer.measure() if measures else None
+        if self.validation.decides:
+            score = self.validation.run() if validates else None
+        if measures or at_the_end or self.validation.beats_the_best(score):
+            self._save(score=score)
 
     def _save(self, *, score: float | None) -> None:
         metadata = self.state.metadata() | {
@@ -210,7 +250,9 @@ class Trainer:
         self.observer.sync()
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
         export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
-        self.store.save(self.state.step, self.state.tensors(), metadata, score=score)
+        rule, final = self.validation.rule.key, self.validation.is_off_turn()
+        self.store.save(self.state.step, self.state.tensors(), metadata, score=score, rule=rule, final=final)
+        self.validation.tell()
 
     def _resume(self) -> int | None:
         self.store.clean()
