@@ -13,7 +13,7 @@ from acceptance.runs import fresh, widths
 from acceptance.settings import Outcome, Settings, SkippedPart
 from tandem.data.synthetic import write_dataset
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 """Largest relative difference of a loss in the first steps: sums in another order, in float32."""
 STEPS = 10
 
