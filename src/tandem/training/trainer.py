@@ -1,6 +1,7 @@
 """The training loop: composes data, objective, step, state, checkpoints and reports."""
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,12 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.checkpoint.store import CheckpointStore
-from tandem.config.run import RunConfig, differences, from_flat, to_flat
+from tandem.config.run import RunConfig, to_flat
 from tandem.config.yaml import to_yaml
 from tandem.data.loader import Batch, make_loader
 from tandem.data.shards.open import as_location
-from tandem.errors import CheckpointError, NonFiniteError
-from tandem.networks.device import choose_device
+from tandem.errors import NonFiniteError
+from tandem.networks.joint import join_batch_norms
 from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
@@ -23,15 +24,18 @@ from tandem.training.device import (
     image_layout,
     make_autocast,
 )
+from tandem.training.distributed import join
 from tandem.training.ema import MovingAverage
 from tandem.training.export import export_model
-from tandem.training.inputs import Inputs, fetch_data, open_inputs
-from tandem.training.observer import Observer
+from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
+from tandem.training.observer import Bystander, Observer
 from tandem.training.optimizers import learning_rate_factor, make_adam
+from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
 from tandem.training.signals import GracefulStop
 from tandem.training.state import TrainingState
 from tandem.training.step import owned_once, train_step
+from tandem.training.world import Agreement, World
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,9 @@ MAY_CHANGE_ON_RESUME = frozenset(
 )
 """Options that do not change what the steps compute."""
 
+LOCK_PATIENCE_SECONDS = 30.0
+DEAF_SECONDS = 10.0
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -63,12 +70,14 @@ class TrainResult:
         total_steps: Steps of the whole run.
         stopped_by: The signal that stopped it, or None when it is finished.
         already_done: Nothing was left to do.
+        is_main: Whether this process is the one that wrote it; of several that train together one is.
     """
 
     step: int
     total_steps: int
     stopped_by: int | None
     already_done: bool
+    is_main: bool = True
 
 
 def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: Path | str | None = None) -> TrainResult:
@@ -85,30 +94,42 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
         DataError: Something is wrong with the data; found before the first step.
         CheckpointError: `out` holds a run with other options or other data, or is in use.
         NonFiniteError: A loss or gradient is not finite; the last good state is on the disk.
+        PeerError: Another process of the same training is gone.
     """
-    device = choose_device(config.training.device)
-    configure_backends(device, deterministic=config.training.deterministic)
-    data = as_location(data_dir)
-    with RunFolder(Path(out)) as run:
-        fetch_data(config, data, cache=run.cache)
-        with TaskProgress("checking images", None, "pairs") as checking:
-            second = None if data_b is None else Path(data_b)
-            inputs = open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
+    with join(config.training.device) as world, ExitStack() as stack:
+        configure_backends(world.device, deterministic=config.training.deterministic)
+        data = as_location(data_dir)
+        run = RunFolder(Path(out), patience_seconds=LOCK_PATIENCE_SECONDS if world.size > 1 else 0.0)
+
+        def prepare() -> Inputs:
+            if world.is_main:
+                stack.enter_context(run)
+            fetch_data(config, data, cache=run.cache)
+            with TaskProgress("checking images", None, "pairs") as checking:
+                second = None if data_b is None else Path(data_b)
+                return open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
+
+        inputs = world.main_first(prepare)
+        world.require_same("the version of Tandem, the options or the data", digest_of(config, inputs))
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
-        return Trainer(config, inputs, run, device).run()
+        return Trainer(config, inputs, run, world).run()
 
 
 class Trainer:
     """One process's part in a run; see `train`."""
 
-    def __init__(self, config: RunConfig, inputs: Inputs, run: RunFolder, device: torch.device) -> None:
-        self.config, self.inputs, self.folder, self.device = config, inputs, run, device
+    def __init__(self, config: RunConfig, inputs: Inputs, run: RunFolder, world: World) -> None:
+        self.config, self.inputs, self.folder, self.world = config, inputs, run, world
+        self.device = device = world.device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
         self.autocast = make_autocast(device, training.precision)
         objective = build_objective(config)
         owned_once(objective)
+        join_batch_norms(objective.networks, rank=world.rank, size=world.size)
+        for pool in objective.pools.values() if world.size > 1 else ():
+            pool.join(world.rows_of_all, rank=world.rank)
         self.layout = image_layout(device)
         objective.networks.to(device=device, memory_format=self.layout).train()  # pyright: ignore[reportCallIssue]
         optimizers = {
@@ -120,28 +141,42 @@ class Trainer:
         average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
         self.state = TrainingState(objective, optimizers, average)
         self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
-        self.resumed_step = self._resume()
-        self.observer = Observer(
-            config, inputs, self.state, run=run, device=device, total_images=self.total_steps * training.batch_size
+        self.resumed_step = resume(
+            self.state,
+            self.store,
+            config=config,
+            inputs=inputs,
+            folder=run,
+            world=world,
+            may_change=MAY_CHANGE_ON_RESUME,
+        )
+        total = self.total_steps * training.batch_size
+        self.observer = (
+            Observer(config, inputs, self.state, run=run, device=device, total_images=total, processes=world.size)
+            if world.is_main
+            else Bystander(self.state)
         )
 
     def run(self) -> TrainResult:
         """Train to the end, or until a signal asks to stop."""
         state, batch_size = self.state, self.config.training.batch_size
         already_done = state.step >= self.total_steps
-        self.folder.write_config(to_yaml(self.config))
+        if self.world.is_main:
+            self.folder.write_config(to_yaml(self.config))
         if not already_done:
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
-            log.info("training on %s", describe_device(self.device))
+            log.info("training on %s", describe_device(self.device, processes=self.world.size))
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
-        stop = GracefulStop()
+        stop = GracefulStop(deaf_seconds=DEAF_SECONDS if self.world.size > 1 else 0.0)
+        agreement = Agreement(self.world)
         try:
             with stop, progress:
                 if self.resumed_step is None:
-                    self._save(score=None)
+                    self.world.on_main(lambda: self._save(score=None))
                 if not already_done:
-                    self._loop(stop, progress)
+                    self._loop(stop, agreement, progress)
+                stop.settle(agreement.settle)
                 self._conclude(stop)
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
@@ -156,15 +191,17 @@ class Trainer:
             raise
         finally:
             self.observer.close()
-        return TrainResult(state.step, self.total_steps, stop.signal, already_done)
+        return TrainResult(state.step, self.total_steps, stop.signal, already_done, self.world.is_main)
 
-    def _loop(self, stop: GracefulStop, progress: TrainingProgress) -> None:
+    def _loop(self, stop: GracefulStop, agreement: Agreement, progress: TrainingProgress) -> None:
         training, state = self.config.training, self.state
         loader = make_loader(
             self.inputs.train,
             start=state.step * training.batch_size,
-            batch_size=training.batch_size,
+            batch_size=training.batch_size // self.world.size,
             num_workers=training.num_workers,
+            rank=self.world.rank,
+            world_size=self.world.size,
             pin_memory=self.device.type == "cuda",
         )
         with loader:
@@ -176,22 +213,21 @@ class Trainer:
                 if state.step % training.snapshot_every == 0 and not ended:
                     self._snapshot()
                 self.observer.show(progress)
-                if ended or stop.signal is not None:
+                if ended or agreement.ask(stop.signal or 0):
                     return
 
     def _conclude(self, stop: GracefulStop) -> None:
         """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
         if stop.signal is None:
-            if not self.observer.has_measured():
+            if not self.world.tell(self.observer.has_measured()):
                 self._snapshot()
-            return
-        if self.state.step not in self.store.steps():
+        elif self.world.is_main and self.state.step not in self.store.steps():
             self._save(score=None)
 
     def _step(self, batch: Batch) -> None:
         training, state = self.config.training, self.state
         # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step.
-        torch.manual_seed(rng.derive_seed(training.seed, "step", position=state.step))
+        torch.manual_seed(rng.derive_seed(training.seed, "step", rank=self.world.rank, position=state.step))
         self._set_learning_rate()
         tensors = {"a": batch["a"], "b": batch["b"]} | state.objective.draw(training.seed, batch["positions"])
         try:
@@ -201,6 +237,9 @@ class Trainer:
                 {name: self._to_device(tensor) for name, tensor in tensors.items()},
                 clip_grad_norm=training.clip_grad_norm,
                 autocast=self.autocast,
+                average_gradients=(lambda ps: self.world.average([p.grad for p in ps if p.grad is not None]))
+                if self.world.size > 1
+                else None,
             )
         except NonFiniteError as error:
             files = ", ".join(file for p in batch["positions"] for file in self.inputs.train.files_at(p))
@@ -239,6 +278,9 @@ class Trainer:
 
     def _snapshot(self) -> None:
         """Measure, draw, save the state and renew the model."""
+        self.world.on_main(self._measure_and_save)
+
+    def _measure_and_save(self) -> None:
         try:
             score = self.observer.measure()
         except NonFiniteError as error:
@@ -254,21 +296,3 @@ class Trainer:
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
         export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
         self.store.save(self.state.step, self.state.tensors(), metadata, score=score)
-
-    def _resume(self) -> int | None:
-        self.store.clean()
-        steps = self.store.steps()
-        if not steps:
-            return None
-        metadata = self.store.metadata(steps[-1])
-        changed = differences(from_flat(metadata["config"]), self.config, ignore=MAY_CHANGE_ON_RESUME)
-        if metadata["data_fingerprint"] != self.inputs.fingerprint:
-            changed.append("the training data: other pairs or other names")
-        if changed:
-            raise CheckpointError(
-                f"{self.folder.root} holds a run with other settings:\n"
-                + "\n".join(f"  - {change}" for change in changed)
-                + f"\nTo continue it give the same settings, e.g. with --config {self.folder.config}; or another --out."
-            )
-        self.state.load(self.store.tensors(steps[-1]), metadata)
-        return steps[-1]
