@@ -18,7 +18,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from tandem.errors import ConfigError, PeerError
-from tandem.networks.joint import talking
+from tandem.networks.joint import join_batch_norms, talking
+from tandem.objectives.phase import Objective
 from tandem.training.heartbeat import Heartbeat
 
 T = TypeVar("T")
@@ -50,6 +51,14 @@ class World:
     def is_main(self) -> bool:
         """Whether this process writes."""
         return self.rank == 0
+
+    def join(self, objective: Objective) -> None:
+        """Let what a method computes over a batch count the batch of all processes: batch norm and image pools."""
+        if self.size == 1:
+            return
+        join_batch_norms(objective.networks, rank=self.rank, size=self.size)
+        for pool in objective.pools.values():
+            pool.join(self.rows_of_all, rank=self.rank)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors, in place, by their mean over all processes.
