@@ -5,8 +5,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, to_flat
 from tandem.config.yaml import to_yaml
