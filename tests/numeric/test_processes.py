@@ -73,7 +73,7 @@ def trained(world: World, options: dict[str, Any]) -> dict[str, np.ndarray]:
     training = config.training
     objective = build_objective(config)
     objective.networks.double().train()
-    shares = Shares.of_process(world.rank, world.size, passes=training.accumulate, parts=objective.parts)
+    shares = Shares.of_process(world.rank, world.size, passes=training.accumulate, parts=config.objective.parts)
     objective.shares = shares.count
     world.join(objective)
     # A large epsilon, because Adam's usual one makes a whole step of a gradient that is rounding alone.
