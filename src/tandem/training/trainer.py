@@ -232,6 +232,7 @@ class Trainer:
     def _snapshot(self) -> None:
         """Measure, draw, save the state and renew the model."""
         self.stepper.settle()
+        self.world.require_same_weights(self.state.objective.networks)
         self.world.on_main(lambda: self._save(score=self.observer.measure()))
 
     def _save(self, *, score: float | None) -> None:
