@@ -212,6 +212,7 @@ class Trainer:
                 self._snapshot()
             return
         self.stepper.settle()
+        self.world.require_same_weights(self.state.objective.networks)
         if self.world.is_main and self.state.step not in self.store.steps():
             self._save(score=None)
 

@@ -172,8 +172,8 @@ class World:
         if other is not None:
             raise PeerError(
                 f"the weights of process {other} differ from those of process 0, though both have computed the same: a "
-                "machine is broken, or has other kernels. The last checkpoint was written before that was so, or at "
-                "least before it was seen; the same command continues from it."
+                "machine is broken, or has other kernels. The last checkpoint was written while they were the same; the "
+                "same command continues from it."
             )
 
     def _set(self, key: str, value: Any) -> None:
