@@ -214,3 +214,19 @@ def test_slow_work_of_the_main_process_ends_nothing(monkeypatch: pytest.MonkeyPa
     for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
         monkeypatch.setattr(heartbeat, name, seconds)
     assert together(lambda world: world.on_main(lambda: time.sleep(3))) == [None, None]
+
+
+def srun(rank: int, size: int, port: int) -> dict[str, str]:
+    """What SLURM puts into the environment of a task; the port would follow from the number of the job."""
+    return {
+        "SLURM_PROCID": str(rank),
+        "SLURM_STEP_NUM_TASKS": str(size),
+        "SLURM_LOCALID": str(rank),
+        "SLURM_STEP_NODELIST": "localhost",
+        "MASTER_PORT": str(port),
+    }
+
+
+def test_srun_starts_a_world_too() -> None:
+    results = Crew(lambda world: [world.rank, world.gather(world.rank)], size=3, launcher=srun).results()
+    assert results == [[rank, [0, 1, 2]] for rank in range(3)]

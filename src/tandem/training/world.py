@@ -83,8 +83,8 @@ class World:
                 work.wait()
                 flat.div_(self.size)
                 pieces = flat.split([tensor.numel() for tensor in bucket])
-                for tensor, piece in zip(bucket, pieces, strict=True):
-                    tensor.detach().copy_(piece.view(tensor.shape))
+                shaped = [piece.view(tensor.shape) for tensor, piece in zip(bucket, pieces, strict=True)]
+                torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
 
     def rows_of_all(self, rows: Tensor) -> Tensor:
         """Put the rows ``(N, …)`` of all processes below each other, in the order of the ranks: ``(size · N, …)``."""
@@ -172,8 +172,8 @@ class World:
         if other is not None:
             raise PeerError(
                 f"the weights of process {other} differ from those of process 0, though both have computed the same: a "
-                "machine is broken, or has other kernels. The last checkpoint was written while they were the same; the "
-                "same command continues from it."
+                "machine is broken, or has other kernels. The last checkpoint was written while they were the same; "
+                "the same command continues from it."
             )
 
     def _set(self, key: str, value: Any) -> None:
