@@ -32,7 +32,7 @@ def _measure(*, size: int, filters: int, rounds: int, device_name: str) -> dict[
 
     device = choose_device(device_name)
     with TaskProgress("sampling", None, "rounds") as progress:
-        samplers = make_samplers(bench_config(size=size, filters=filters), device)
+        samplers = make_samplers(bench_config("bicyclegan", size=size, filters=filters), device)
         timed = time_in_turn(samplers, rounds=rounds, warmup=2, device=device, on_round=progress.callback)
     return {
         "header": make_header(device),

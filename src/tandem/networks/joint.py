@@ -128,3 +128,8 @@ def join_batch_norms(network: nn.Module, *, rank: int, size: int) -> None:
     for module in network.modules():
         if isinstance(module, JointBatchNorm):
             module.rank, module.size = rank, size
+
+
+def is_joined(network: nn.Module) -> bool:
+    """Whether a forward of `network` in training asks other processes."""
+    return any(isinstance(module, JointBatchNorm) and module.size > 1 for module in network.modules())

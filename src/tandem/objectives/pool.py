@@ -37,6 +37,11 @@ class ImagePool:
         """
         self._rows_of_all, self._rank = rows_of_all, rank
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether an exchange asks other processes."""
+        return self._rows_of_all is not None
+
     def exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:
         """Store fakes and say what the judge is shown.
 

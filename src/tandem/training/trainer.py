@@ -15,6 +15,7 @@ from tandem.errors import NonFiniteError
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
     configure_backends,
+    describe_arithmetic,
     describe_device,
 )
 from tandem.training.distributed import join
@@ -34,11 +35,13 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "epochs",
+        "acceleration",
         "accumulate",
         "cache_gb",
         "device",
         "deterministic",
         "num_workers",
+        "recompute_activations",
         "log_every",
         "snapshot_every",
         "keep_last",
@@ -152,7 +155,8 @@ class Trainer:
         if not already_done:
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
-            log.info("training on %s", describe_device(self.device, processes=self.world.size))
+            arithmetic = describe_arithmetic(self.device, self.config.training.precision)
+            log.info("training on %s, %s", describe_device(self.device, processes=self.world.size), arithmetic)
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
         stop = GracefulStop(deaf_seconds=DEAF_SECONDS if self.world.size > 1 else 0.0)
         agreement = Agreement(self.world)
