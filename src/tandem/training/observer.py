@@ -65,8 +65,8 @@ class Observer:
     def _images(self) -> int:
         return self._state.step * self._config.training.batch_size
 
-    def log(self, progress: TrainingProgress) -> None:
-        """Write the means since the last line."""
+    def log(self, progress: TrainingProgress, *, waiting: float | None) -> None:
+        """Write the means since the last line; `waiting` is the share of the time for which data was waited for."""
         state = self._state
         self._losses = state.meter.means()
         self._recorder.write(
@@ -77,7 +77,11 @@ class Observer:
                 "epoch": self._images / len(self._inputs.train),
                 "losses": self._losses,
                 "learning_rate": next(iter(state.optimizers.values())).param_groups[0]["lr"],
-                "speed": {"images_per_second": progress.rate, "memory_mb": peak_memory_mb(self._device)},
+                "speed": {
+                    "images_per_second": progress.rate,
+                    "memory_mb": peak_memory_mb(self._device),
+                    "waiting": waiting,
+                },
             }
         )
         state.meter.reset()

@@ -25,6 +25,7 @@ from tandem.training.device import (
 )
 from tandem.training.ema import MovingAverage
 from tandem.training.export import export_model
+from tandem.training.feed import Feed, budget_of, keep_decoded, to_device
 from tandem.training.inputs import Inputs, fetch_data, open_inputs
 from tandem.training.observer import Observer
 from tandem.training.optimizers import learning_rate_factor, make_adam
@@ -40,6 +41,8 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "steps",
         "epochs",
         "cache_gb",
+        "decoded_gb",
+        "decoded_place",
         "device",
         "deterministic",
         "num_workers",
@@ -93,9 +96,13 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
         fetch_data(config, data, cache=run.cache)
         with TaskProgress("checking images", None, "pairs") as checking:
             second = None if data_b is None else Path(data_b)
-            inputs = open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
+            budget = budget_of(config)
+            inputs = open_inputs(
+                config, data, second, cache=run.cache, decoded_bytes=budget, on_check=checking.callback
+            )
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
+        inputs = keep_decoded(config, inputs, device)
         return Trainer(config, inputs, run, device).run()
 
 
@@ -167,11 +174,11 @@ class Trainer:
             num_workers=training.num_workers,
             pin_memory=self.device.type == "cuda",
         )
-        with loader:
-            for batch in loader:
+        with Feed(to_device(loader, self.device)) as feed:
+            for batch in feed:
                 self._step(batch)
                 if state.step == 1 or state.step % training.log_every == 0:
-                    self.observer.log(progress)
+                    self.observer.log(progress, waiting=feed.waiting())
                 ended = state.step >= self.total_steps
                 if state.step % training.snapshot_every == 0 and not ended:
                     self._snapshot()
