@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.resident import ResidentDataset, fill
+from tandem.data.shares import Shares
 from tandem.errors import ConfigError, DataError
 
 LARGE = 1 << 20
@@ -53,16 +54,15 @@ def test_batches_are_those_of_the_files(tmp_path: Path, kind: str, mode: str) ->
     assert_same(take(kept, 3, start=later, **options), expected[5:])
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
-def test_each_process_gets_its_share(tmp_path: Path, ranks: int) -> None:
+def test_each_process_gets_its_shares(tmp_path: Path) -> None:
     root = write(tmp_path, "folders")
     expected, kept = dataset(root, "folders"), dataset(root, "folders")
     kept.decoded = DecodedImages(kept.num_slots, LARGE)
     fill(kept, kept.decoded)
     for source in (kept, ResidentDataset(kept, torch.device("cpu"))):
-        for rank in range(ranks):
-            share = {"rank": rank, "world_size": ranks, "start": 4}
-            assert_same(take(source, 3, **share), take(expected, 3, **share))
+        for rank in range(3):
+            share = {"shares": Shares.of_process(rank, 3, passes=2, parts=2), "batch_size": 24, "start": 4}
+            assert_same(take(source, 4, **share), take(expected, 4, **share))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
