@@ -53,10 +53,10 @@ def time_in_turn(
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for index in range(warmup + rounds):
         for name, run in variants.items():
-            _wait(device)
+            wait_for(device)
             begun = time.perf_counter()
             run()
-            _wait(device)
+            wait_for(device)
             if index >= warmup:
                 seconds[name].append(time.perf_counter() - begun)
         if on_round is not None:
@@ -78,7 +78,8 @@ def peak_memory_of(variant: str, config: RunConfig, device: torch.device) -> flo
     return None if word == "None" else float(word)
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was asked to."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -19,7 +19,7 @@ from tandem.objectives.build import build_objective
 from tandem.objectives.phase import Objective
 from tandem.training.device import configure_backends, image_layout, make_autocast, peak_memory_mb
 from tandem.training.optimizers import make_adam
-from tandem.training.step import train_step
+from tandem.training.step import StepOptions, train_step
 
 Variant = Literal["tandem", "published"]
 MEMORY_STEPS = 3
@@ -60,10 +60,8 @@ def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Call
     laid_out = {
         name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor for name, tensor in batch.items()
     }
-    autocast = make_autocast(device, training.precision)
-    return lambda: train_step(
-        objective, optimizers, laid_out, clip_grad_norm=training.clip_grad_norm, autocast=autocast
-    )
+    options = StepOptions(clip_grad_norm=training.clip_grad_norm, autocast=make_autocast(device, training.precision))
+    return lambda: train_step(objective, optimizers, laid_out, options=options)
 
 
 def _random_batch(config: RunConfig, objective: Objective, device: torch.device) -> dict[str, Tensor]:
