@@ -15,12 +15,9 @@ from tandem.data.decoded import DecodedImages
 from tandem.data.loader import Batch, BatchLoader, SampleSource, make_loader
 from tandem.data.prefetch import DevicePrefetcher
 from tandem.data.resident import ResidentDataset, fill
-from tandem.objectives.build import build_objective
-from tandem.training.device import image_layout, make_scaler
 from tandem.training.feed import to_device
 from tandem.training.inputs import make_dataset
-from tandem.training.optimizers import make_adam
-from tandem.training.state import TrainingState
+from tandem.training.setup import make_state
 from tandem.training.stepper import Stepper
 
 PAIRS_PER_ROUND = 128
@@ -151,7 +148,7 @@ def time_training(
         Seconds of a step that is always given the same batch, so that it waits for nothing; and by route.
     """
     batch_size = config.training.batch_size
-    stepper = _make_stepper(config, device, epoch_images=len(routes["files"].source))
+    stepper = Stepper(config, make_state(config, device), device=device, epoch_images=len(routes["files"].source))
     alone: list[float] = []
     by_route: dict[str, list[tuple[float, float]]] = {name: [] for name in routes}
     for index in range(rounds):
@@ -200,14 +197,3 @@ def _opened(
     )
     with to_device(loader, device) as batches:
         yield batches
-
-
-def _make_stepper(config: RunConfig, device: torch.device, *, epoch_images: int) -> Stepper:
-    objective, training = build_objective(config), config.training
-    objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
-    optimizers = {
-        name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
-        for name, network in objective.networks.items()
-    }
-    state = TrainingState(objective, optimizers, None, scaler=make_scaler(device, training.precision))
-    return Stepper(config, state, device=device, epoch_images=epoch_images)

@@ -14,24 +14,18 @@ from tandem.data.shards.open import as_location
 from tandem.data.shares import Shares
 from tandem.errors import CheckpointError, NonFiniteError
 from tandem.networks.device import choose_device
-from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
     configure_backends,
     describe_device,
-    image_layout,
-    make_scaler,
 )
-from tandem.training.ema import MovingAverage
 from tandem.training.export import export_model
 from tandem.training.feed import Feed, budget_of, keep_decoded, to_device
 from tandem.training.inputs import Inputs, fetch_data, open_inputs
 from tandem.training.observer import Observer
-from tandem.training.optimizers import make_adam
 from tandem.training.run_folder import RunFolder
+from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
-from tandem.training.state import TrainingState
-from tandem.training.step import owned_once
 from tandem.training.stepper import BadStepError, Stepper
 
 log = logging.getLogger(__name__)
@@ -114,20 +108,9 @@ class Trainer:
         self.config, self.inputs, self.folder, self.device = config, inputs, run, device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
-        objective = build_objective(config)
-        owned_once(objective)
-        self.shares = Shares.of_process(0, 1, passes=training.accumulate, parts=objective.parts)
+        self.shares = Shares.of_process(0, 1, passes=training.accumulate, parts=config.objective.parts)
         self.shares.require_equal(training.batch_size)
-        objective.shares = self.shares.count
-        objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
-        optimizers = {
-            name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
-            for name, network in objective.networks.items()
-        }
-        averaged = {name: objective.networks[name] for name in objective.inference_networks}
-        halflife = training.ema_halflife_images
-        average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
-        self.state = TrainingState(objective, optimizers, average, scaler=make_scaler(device, training.precision))
+        self.state = make_state(config, device, shares=self.shares.count)
         self.stepper = Stepper(config, self.state, device=device, epoch_images=len(inputs.train))
         self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
         self.resumed_step = self._resume()
