@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tandem.data.prefetch import DevicePrefetcher
 from tandem.data.resident import ResidentDataset
 from tandem.data.samples import SampleDataset
 from tandem.errors import DataError
-from tandem.training.feed import Feed, budget_of, keep_decoded
+from tandem.training.feed import Feed, budget_of, keep_decoded, workers_of
 from tandem.training.inputs import Inputs, open_inputs
 
 CPU = torch.device("cpu")
@@ -178,6 +179,18 @@ def test_free_memory_obeys_the_limit_of_a_container(tmp_path: Path) -> None:
     assert free_memory(*proc(tmp_path / "wide", 8192, limit="60000", current=5000, statistics=stat)) == 8192
     assert free_memory(tmp_path / "none", tmp_path / "none") > 1 << 28
     assert 1 << 28 < free_memory() < 1 << 50
+
+
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def workers(cores: int, processes: int, given: int | None = None) -> int:
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores))
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        options = config()
+        return workers_of(replace(options, training=replace(options.training, num_workers=given)))
+
+    assert [workers(cores, 1) for cores in (1, 2, 4, 9, 64)] == [1, 1, 3, 8, 8]
+    assert [workers(16, processes) for processes in (2, 4, 8, 16)] == [7, 3, 1, 1]
+    assert [workers(16, 4, given) for given in (0, 2, 20)] == [0, 2, 20]
 
 
 def test_the_budget_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:

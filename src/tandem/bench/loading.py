@@ -15,7 +15,7 @@ from tandem.data.decoded import DecodedImages
 from tandem.data.loader import Batch, BatchLoader, SampleSource, make_loader
 from tandem.data.prefetch import DevicePrefetcher
 from tandem.data.resident import ResidentDataset, fill
-from tandem.training.feed import to_device
+from tandem.training.feed import to_device, workers_of
 from tandem.training.inputs import make_dataset
 from tandem.training.setup import make_state
 from tandem.training.stepper import Stepper
@@ -56,7 +56,7 @@ def make_routes(config: RunConfig, train: PairedDataset | UnpairedDataset, devic
         train: Samples that stay decoded, with room for all of them; filled here.
         device: Where training runs.
     """
-    workers = config.training.num_workers
+    workers = workers_of(config)
     assert isinstance(train.decoded, DecodedImages)
     fill(train, train.decoded)
     routes = {"files": Route(make_dataset(config, train.folder), workers), "memory": Route(train, workers)}

@@ -33,7 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--size", type=int, default=256, help="side of the training images; not with --preset")
     parser.add_argument("--batch-size", type=int, help="images per step; that of the method or preset if not given")
     parser.add_argument("--filters", type=int, default=64, help="width of all networks; not with --preset")
-    parser.add_argument("--num-workers", type=int, default=2, help="processes that load images")
+    parser.add_argument(
+        "--num-workers", type=int, help="processes that load images; as in training if not given"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     parser.add_argument("--steps", type=int, default=4, help="training steps of a round; 0 measures the loader alone")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
@@ -54,9 +56,8 @@ def main(arguments: Sequence[str]) -> int:
 def _config(args: Any) -> RunConfig:
     from tandem.bench.train_step import bench_config  # noqa: PLC0415  (imports torch)
 
-    changes = {"num_workers": args.num_workers}
-    if args.batch_size is not None:
-        changes["batch_size"] = args.batch_size
+    given = {"num_workers": args.num_workers, "batch_size": args.batch_size}
+    changes = {name: value for name, value in given.items() if value is not None}
     if args.preset is not None:
         return from_flat(preset_options(find_preset(args.preset).name) | changes)
     config = bench_config(method=args.method, size=args.size, filters=args.filters, batch_size=args.batch_size)
@@ -93,7 +94,7 @@ def _measure(
         "method": config.objective.method,
         "size": config.data.size,
         "batch_size": config.training.batch_size,
-        "num_workers": config.training.num_workers,
+        "num_workers": routes["files"].num_workers,
         "rounds": rounds,
         "steps": steps,
         "pair_seconds": {name: spread(timing) for name, timing in loaded.items()},

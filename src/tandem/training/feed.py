@@ -23,13 +23,28 @@ log = logging.getLogger(__name__)
 
 DEVICE_SHARE = 0.1
 """Of a GPU's free memory, that decoded images take unless told otherwise."""
+MOST_WORKERS = 8
+"""Processes that load images unless told otherwise."""
 HINT_FROM = 0.1
 """Share of the time spent waiting from which a line says what to change."""
 
 
 def budget_of(config: RunConfig) -> int:
     """Bytes in which this process keeps decoded images."""
-    return decoded_budget(config.data.decoded_gb, processes=int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return decoded_budget(config.data.decoded_gb, processes=_local_processes())
+
+
+def workers_of(config: RunConfig) -> int:
+    """How many processes load images for this one; by default its share of the cores, one of which it needs itself."""
+    given = config.training.num_workers
+    if given is not None:
+        return given
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_WORKERS, cores // _local_processes() - 1))
+
+
+def _local_processes() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def keep_decoded(config: RunConfig, inputs: Inputs, device: torch.device) -> Inputs:

@@ -20,7 +20,7 @@ from tandem.training.device import (
     describe_device,
 )
 from tandem.training.export import export_model
-from tandem.training.feed import Feed, budget_of, keep_decoded, to_device
+from tandem.training.feed import Feed, budget_of, keep_decoded, to_device, workers_of
 from tandem.training.inputs import Inputs, fetch_data, open_inputs
 from tandem.training.observer import Observer
 from tandem.training.run_folder import RunFolder
@@ -161,7 +161,7 @@ class Trainer:
             start=state.step * training.batch_size,
             batch_size=training.batch_size,
             shares=self.shares,
-            num_workers=training.num_workers,
+            num_workers=workers_of(self.config),
             pin_memory=self.device.type == "cuda",
         )
         with Feed(to_device(loader, self.device)) as feed:
