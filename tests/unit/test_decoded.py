@@ -65,13 +65,15 @@ def test_each_process_gets_its_shares(tmp_path: Path) -> None:
             assert_same(take(source, 4, **share), take(expected, 4, **share))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_fill_what_all_see(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(("method", "num_workers"), [("fork", 2), ("spawn", 1)])
+def test_workers_fill_what_all_see(tmp_path: Path, method: str, num_workers: int) -> None:
     root = write(tmp_path, "unpaired")
     expected = take(dataset(root, "unpaired"), 30)
     kept = dataset(root, "unpaired")
     kept.decoded = DecodedImages(kept.num_slots, LARGE)
-    loader = DataLoader(kept, num_workers=2, batch_size=None, sampler=range(90), multiprocessing_context=method)  # type: ignore[arg-type]
+    loader = DataLoader(
+        kept, num_workers=num_workers, batch_size=None, sampler=range(90), multiprocessing_context=method
+    )  # type: ignore[arg-type]
     samples = list(loader)
     for position, sample in enumerate(samples):
         batch, row = expected[position // 3], position % 3
@@ -115,6 +117,34 @@ def test_only_what_is_written_takes_memory() -> None:
         found[0, 0, 0] = 1
     allocated = 512 * os.fstat(images._file.fileno()).st_blocks
     assert block.size <= allocated < block.size + 10 * os.sysconf("SC_PAGE_SIZE") + 32 * 1000
+
+
+class Slow:
+    """An image whose copying takes so long that somebody else comes with the same one."""
+
+    size, shape = 12, (3, 2, 2)
+
+    def __init__(self, images: DecodedImages) -> None:
+        self.images = images
+        self.met: list[bool] = []
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        del copy
+        pixels = np.arange(12, dtype=dtype or np.uint8).reshape(self.shape)
+        self.met.append(self.images.put(0, pixels))
+        assert self.images.get(0) is None
+        return pixels
+
+
+def test_two_that_decode_the_same_image_take_its_room_once() -> None:
+    images = DecodedImages(2, 30)
+    slow = Slow(images)
+    assert images.put(0, slow)  # type: ignore[arg-type]
+    assert slow.met == [True]
+    assert images.used == 12
+    found = images.get(0)
+    assert found is not None
+    assert found.flatten().tolist() == list(range(12))
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the system does not say what is shared")

@@ -33,9 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--size", type=int, default=256, help="side of the training images; not with --preset")
     parser.add_argument("--batch-size", type=int, help="images per step; that of the method or preset if not given")
     parser.add_argument("--filters", type=int, default=64, help="width of all networks; not with --preset")
-    parser.add_argument(
-        "--num-workers", type=int, help="processes that load images; as in training if not given"
-    )
+    parser.add_argument("--num-workers", type=int, help="processes that load images; as in training if not given")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     parser.add_argument("--steps", type=int, default=4, help="training steps of a round; 0 measures the loader alone")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
