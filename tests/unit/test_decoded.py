@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from decoded_data import KINDS, TRANSFORMS, assert_same, dataset, take, write
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.resident import ResidentDataset, fill
@@ -71,9 +71,8 @@ def test_workers_fill_what_all_see(tmp_path: Path, method: str, num_workers: int
     expected = take(dataset(root, "unpaired"), 30)
     kept = dataset(root, "unpaired")
     kept.decoded = DecodedImages(kept.num_slots, LARGE)
-    loader = DataLoader(
-        kept, num_workers=num_workers, batch_size=None, sampler=range(90), multiprocessing_context=method
-    )  # type: ignore[arg-type]
+    source, options = cast("Dataset", kept), {"num_workers": num_workers, "multiprocessing_context": method}
+    loader = DataLoader(source, batch_size=None, sampler=range(90), **options)  # type: ignore[arg-type]
     samples = list(loader)
     for position, sample in enumerate(samples):
         batch, row = expected[position // 3], position % 3

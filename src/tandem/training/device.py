@@ -54,6 +54,13 @@ def describe_device(device: torch.device) -> str:
     return str(device)
 
 
+def describe_arithmetic(device: torch.device, precision: Precision) -> str:
+    """In which numbers a run computes, in words."""
+    if precision != "fp32":
+        return f"{precision} networks, fp32 losses and weights"
+    return "fp32 with TF32 in matrix products and convolutions" if device.type == "cuda" else "fp32"
+
+
 def peak_memory_mb(device: torch.device) -> float | None:
     """The most memory this run held, in MiB: on the GPU there, otherwise of this process; None on Windows."""
     if device.type == "cuda":

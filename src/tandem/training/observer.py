@@ -76,7 +76,7 @@ class Observer:
                 "images": self._images,
                 "epoch": self._images / len(self._inputs.train),
                 "losses": self._losses,
-                "learning_rate": next(iter(state.optimizers.values())).param_groups[0]["lr"],
+                "learning_rate": float(next(iter(state.optimizers.values())).param_groups[0]["lr"]),
                 "speed": {
                     "images_per_second": progress.rate,
                     "memory_mb": peak_memory_mb(self._device),

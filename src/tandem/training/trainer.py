@@ -17,6 +17,7 @@ from tandem.networks.device import choose_device
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
     configure_backends,
+    describe_arithmetic,
     describe_device,
 )
 from tandem.training.export import export_model
@@ -34,6 +35,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "epochs",
+        "acceleration",
         "accumulate",
         "cache_gb",
         "decoded_gb",
@@ -41,6 +43,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "device",
         "deterministic",
         "num_workers",
+        "recompute_activations",
         "log_every",
         "snapshot_every",
         "keep_last",
@@ -126,7 +129,8 @@ class Trainer:
         if not already_done:
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
-            log.info("training on %s", describe_device(self.device))
+            arithmetic = describe_arithmetic(self.device, self.config.training.precision)
+            log.info("training on %s, %s", describe_device(self.device), arithmetic)
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
         stop = GracefulStop()
         try:
