@@ -65,7 +65,7 @@ class InputSpec:
         shift, scale = (
             torch.tensor(values, dtype=dtype, device=x.device).view(1, -1, 1, 1) for values in (self.shift, self.scale)
         )
-        return ((x - shift) / scale).contiguous(memory_format=torch.channels_last)
+        return x.sub_(shift).div_(scale).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class FeatureExtractor:
 
     def preprocess(self, images: Tensor) -> Tensor:
         """Resize and scale a batch to what the network takes; channels last in memory."""
-        images = images.to(self.device, non_blocking=True)
+        images = images.to(self.device, non_blocking=True).contiguous()
         return self.spec.input.apply(images, resizer=self.spec.resizer, dtype=self._dtype)
 
     def forward(self, x: Tensor) -> Tensor:
