@@ -60,6 +60,10 @@ class RowCache:
         """Whether the row of a content is known."""
         return key in self._places
 
+    def knows(self, keys: Sequence[str]) -> bool:
+        """Whether the rows of all of these contents are known."""
+        return all(key in self for key in keys)
+
     def rows(self, keys: Sequence[str]) -> np.ndarray:
         """The rows of contents that are known, ``(N, …)``; at least one."""
         assert self._pool is not None

@@ -50,7 +50,8 @@ class EvaluationOptions:
         num_samples: Samples of each input.
         seed: Of the samples, of bootstraps and of random pairs.
         fit: How inputs get a size that the network takes.
-        batch_size: Images that are held at once.
+        batch_size: Images that are measured at once.
+        num_workers: Threads that read files ahead, each as many as that; None for what suits the device.
         resizer: How images get the size of the feature network.
         inception: The FID weights, where they are not found by name.
         features: A feature network.
@@ -74,6 +75,7 @@ class EvaluationOptions:
     seed: int = 0
     fit: Fit = "pad"
     batch_size: int = 16
+    num_workers: int | None = None
     resizer: Resizer = "clean"
     inception: Path | None = None
     features: Path | None = None
@@ -95,6 +97,8 @@ class EvaluationOptions:
         problems = []
         for name, value, least in (("num-samples", self.num_samples, 1), ("batch-size", self.batch_size, 1)):
             problems += [] if value >= least else [f"--{name} must be at least {least}, not {value}."]
+        if self.num_workers is not None and self.num_workers < 0:
+            problems.append(f"--num-workers must be at least 0, not {self.num_workers}.")
         for name, size in (("features-size", self.features_size), ("segmenter-size", self.segmenter_size)):
             problems += [] if size is None or size >= 1 else [f"--{name} must be at least 1, not {size}."]
         if (self.segmenter is None) != (self.palette is None):

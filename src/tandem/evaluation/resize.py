@@ -1,7 +1,7 @@
 """The resizes that published numbers depend on, as batched matrix products on any device.
 
-Every one of them is separable, so an image is ``rows @ image @ columns.T`` with two small matrices. These are zero but for
-a narrow band along the diagonal, so that the CPU multiplies them piece by piece.
+Every one of them is separable, so an image is ``rows @ image @ columns.T`` with two small matrices. These are zero but
+for a narrow band along the diagonal, so that the CPU multiplies them piece by piece.
 
 - ``clean``: clean-fid's (2104.11222): bicubic (a = -0.5) with antialiasing when shrinking, as Pillow does it on
   floats, clipped to 0..255 and not rounded.

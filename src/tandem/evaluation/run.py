@@ -16,6 +16,7 @@ from tandem.evaluation.measurements import Thumbnails
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.plan import Found, Planned, distinct, plan, real_pairs
 from tandem.evaluation.ranking import rank_inputs
+from tandem.evaluation.read_ahead import suitable_workers
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.tools import Tools
 from tandem.report.scores import EvaluationReport
@@ -70,7 +71,8 @@ def evaluate(
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: None if on_progress is None else on_progress(what, done, total)
 
-    common: dict[str, Any] = {"cache": cache, "batch_size": options.batch_size}
+    num_workers = suitable_workers(device) if options.num_workers is None else options.num_workers
+    common: dict[str, Any] = {"cache": cache, "batch_size": options.batch_size, "num_workers": num_workers}
     thumbnails = [Thumbnails()] if situation.train else []
     reals = gather(situation.reals, [*on_reals, *thumbnails], on_progress=told("real images"), **common)
     seen = gather(situation.train, thumbnails, on_progress=told("training images"), **common)
