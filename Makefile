@@ -39,8 +39,9 @@ format: setup  ## mend style and formatting
 types: setup  ## check types
 	$(BIN)/pyright
 
-bench: setup  ## measure training step, memory and sampling on this machine
-	$(BIN)/tandem bench
+bench: setup  ## measure the training step, its memory, and sampling on this machine
+	$(BIN)/tandem bench train
+	$(BIN)/tandem bench sample
 
 reference: setup  ## hold the training step and the metrics against the reference numbers in tests/fixtures
 	$(BIN)/python tools/check_reference.py tests/fixtures/reference/*/

@@ -19,10 +19,11 @@ python3 -c 'import torch; print(torch.__version__, torch.cuda.get_device_name())
 part python3 -m pytest -m gpu -p no:cacheprovider
 part python3 tools/check_reference.py tests/fixtures/reference/*/
 for batch in 2 16; do
-  part python3 -m tandem bench --device cuda --batch-size "$batch" --rounds 20
+  part python3 -m tandem bench train --device cuda --batch-size "$batch" --rounds 20
 done
+part python3 -m tandem bench sample --device cuda --rounds 20
 for preset in pix2pix-facades horse2zebra fastcut-horse2zebra; do
-  part python3 -m tandem bench --device cuda --preset "$preset" --rounds 20
+  part python3 -m tandem bench train --device cuda --preset "$preset" --rounds 20
 done
 part python3 -m tandem demo --device cuda --out "$out/demo"
 exit $status

@@ -16,6 +16,7 @@ import tandem
 from clips import moving_frames, write_gif, write_video
 from cyclegan_bundle import make_cyclegan
 from tandem.cli import COMMANDS, main
+from tandem.commands.bench import BENCHMARKS
 from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
@@ -31,7 +32,8 @@ TEXTS = {
     for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 }
 DATA_COMMANDS = [f"data {name}" for name in ("demo", "check", "download", "pack")]
-COMMAND_NAMES = [name for name in COMMANDS if name != "data"] + DATA_COMMANDS
+BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
+COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
 README, GUIDE, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/guide.md", "docs/architecture.md"))
 
 

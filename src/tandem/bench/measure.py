@@ -1,13 +1,16 @@
 """Timing of several variants in one process, in turn, so that a machine whose speed drifts is fair to all."""
 
+import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+
+from tandem.config.run import RunConfig, to_flat
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,14 @@ class Timing:
     def median(self) -> float:
         """Median of the rounds."""
         return statistics.median(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The lower and the upper quartile; of a single round that round."""
+        if len(self.seconds) == 1:
+            return self.seconds[0], self.seconds[0]
+        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        return low, high
 
 
 def time_in_turn(
@@ -58,11 +69,13 @@ def median_ratio(slow: Timing, fast: Timing) -> float:
     return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
 
 
-def peak_memory_of(arguments: Sequence[str]) -> float:
-    """Peak memory in MiB of ``python -m tandem.bench.train_step ARGUMENTS``, a fresh process, as it reports it."""
-    command = [sys.executable, "-m", "tandem.bench.train_step", *arguments]
+def peak_memory_of(variant: str, config: RunConfig, device: torch.device) -> float | None:
+    """Peak memory in MiB of a few training steps in a fresh process; None where the system does not say."""
+    options = json.dumps(to_flat(config))
+    command = [sys.executable, "-m", "tandem.bench.train_step", variant, str(device), options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    word = done.stdout.split()[-1]
+    return None if word == "None" else float(word)
 
 
 def _wait(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The published order of a BicycleGAN step, written plainly: what `tandem bench` measures against.
+"""The published order of a BicycleGAN step, written plainly: what `tandem bench train` measures against.
 
 Two forwards of the generator, two backwards for G and E over a retained graph, one backward per discriminator, one
 Adam per network, everything in PyTorch's default memory layout. It computes the same gradients as

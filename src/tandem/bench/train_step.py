@@ -1,12 +1,13 @@
 """The training step as Tandem runs it and in the published order, on the same random images.
 
 As a module it runs one variant for a few steps in a fresh process and prints its peak memory in MiB:
-``python -m tandem.bench.train_step VARIANT DEVICE SIZE BATCH_SIZE FILTERS``.
+``python -m tandem.bench.train_step VARIANT DEVICE OPTIONS``, the options of the run as JSON.
 """
 
+import json
 import sys
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.objectives.build import build_objective
 from tandem.objectives.phase import Objective
-from tandem.training.device import image_layout, peak_memory_mb
+from tandem.training.device import configure_backends, image_layout, make_autocast, peak_memory_mb
 from tandem.training.optimizers import make_adam
 from tandem.training.step import train_step
 
@@ -24,10 +25,20 @@ Variant = Literal["tandem", "published"]
 MEMORY_STEPS = 3
 
 
-def bench_config(*, size: int, batch_size: int, filters: int) -> RunConfig:
-    """BicycleGAN with its published options at another size or width."""
-    widths = {f"{name}_filters": filters for name in ("generator", "encoder", "discriminator")}
-    return from_flat({"size": size, "batch_size": batch_size, "seed": 0} | widths)
+def bench_config(*, method: str = "bicyclegan", size: int, filters: int, batch_size: int | None = None) -> RunConfig:
+    """A method with its published options at another size, width or batch size."""
+    flat: dict[str, object] = {"method": method, "size": size, "seed": 0, "generator_filters": filters}
+    flat["discriminator_filters"] = filters
+    if method == BicycleGANConfig.method:
+        flat["encoder_filters"] = filters
+    if batch_size is not None:
+        flat["batch_size"] = batch_size
+    return from_flat(flat)
+
+
+def variants_of(config: RunConfig) -> tuple[Variant, ...]:
+    """What there is to measure for a method: the published order too where it has been written down."""
+    return ("published", "tandem") if isinstance(config.objective, BicycleGANConfig) else ("tandem",)
 
 
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
@@ -49,7 +60,10 @@ def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Call
     laid_out = {
         name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor for name, tensor in batch.items()
     }
-    return lambda: train_step(objective, optimizers, laid_out)
+    autocast = make_autocast(device, training.precision)
+    return lambda: train_step(
+        objective, optimizers, laid_out, clip_grad_norm=training.clip_grad_norm, autocast=autocast
+    )
 
 
 def _random_batch(config: RunConfig, objective: Objective, device: torch.device) -> dict[str, Tensor]:
@@ -65,15 +79,10 @@ def _random_batch(config: RunConfig, objective: Objective, device: torch.device)
 
 def main(arguments: list[str]) -> None:
     """Run one variant and print its peak memory."""
-    variant, device_name, *numbers = arguments
-    assert variant in get_args(Variant), f"unknown variant {variant}"
-    size, batch_size, filters = map(int, numbers)
+    variant, device_name, options = arguments
     device = torch.device(device_name)
-    step = make_step(
-        "tandem" if variant == "tandem" else "published",
-        bench_config(size=size, batch_size=batch_size, filters=filters),
-        device,
-    )
+    configure_backends(device, deterministic=False)
+    step = make_step("published" if variant == "published" else "tandem", from_flat(json.loads(options)), device)
     for _ in range(MEMORY_STEPS):
         step()
     sys.stdout.write(f"{peak_memory_mb(device)}\n")

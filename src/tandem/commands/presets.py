@@ -29,7 +29,7 @@ CPU_SECONDS = {
 }
 """Seconds of a training step per image of its batch on two CPU cores, by method or variant, size and width.
 
-Measured with ``tandem bench --preset``; see docs/experiments.md."""
+Measured with ``tandem bench train --preset``; see docs/experiments.md."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{preset.name}: {preset.data} ({preset.source}); {length(preset)}\n")
         sys.stdout.write(f"{_wrapped(preset, width)}\n\n")
     sys.stdout.write(
-        "Options given beside --preset win over it. 'tandem bench --preset NAME' says how long one takes here.\n"
+        "Options given beside --preset win over it. 'tandem bench train --preset NAME' says how long one takes here.\n"
     )
     return 0
 
