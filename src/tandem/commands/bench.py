@@ -8,6 +8,7 @@ from tandem.errors import ConfigError, nearest
 
 BENCHMARKS = {
     "train": ("tandem.commands.bench_train", "the training step and its memory, against the published order"),
+    "eval": ("tandem.commands.bench_eval", "features for FID from files to rows, against the bare network"),
     "sample": ("tandem.commands.bench_sample", "the time that a sample takes"),
 }
 """Module (with a function ``main(arguments) -> exit status``) and one line of help of each benchmark."""

@@ -73,9 +73,7 @@ def _parser() -> "ArgumentParser":
     parser.add_argument("--seed", type=int, default=0, help="decides the samples: the same seed gives the same report")
     parser.add_argument("--fit", type=Literal["pad", "resize"], default="pad", help="as for tandem sample")
     parser.add_argument("--batch-size", type=int, default=16, help="images that are measured at once")
-    parser.add_argument(
-        "--num-workers", type=int, help="threads that read files ahead; no number depends on it"
-    )
+    parser.add_argument("--num-workers", type=int, help="threads that read files ahead; no number depends on it")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     networks = parser.add_argument_group("networks of the metrics")
     networks.add_argument(

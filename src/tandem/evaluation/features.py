@@ -198,9 +198,18 @@ def inception_extractor(
     source = find_weights("inception", path=weights, may_download=may_download)
     network = inception.load_inception(read_state_dict(source.path), name=str(source.path))
     network = inception.for_inference(network, device, torch.float64 if precision == "float64" else torch.float32)
+    return FeatureExtractor(
+        inception_spec(source, resizer=resizer, tap=tap, precision=precision), lambda x: network(x, (tap,))[tap], device
+    )
+
+
+def inception_spec(
+    source: WeightsSource, *, resizer: Resizer, tap: inception.Tap = "2048", precision: Precision = "float32"
+) -> FeatureSpec:
+    """What features of the FID network with weights from `source` depend on."""
     value = 127.5 if resizer == "pytorch-fid" else 128.0
     size = (inception.INPUT_SIZE, inception.INPUT_SIZE)
-    spec = FeatureSpec(
+    return FeatureSpec(
         network="inception-fid",
         tap=tap,
         num_features=inception.TAP_SIZES[tap],
@@ -209,7 +218,6 @@ def inception_extractor(
         precision=precision,
         weights=source,
     )
-    return FeatureExtractor(spec, lambda x: network(x, (tap,))[tap], device)
 
 
 def mobilenet_extractor(path: Path, *, device: torch.device, resizer: Resizer = "clean") -> FeatureExtractor:
