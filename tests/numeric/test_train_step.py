@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from tandem.errors import NonFiniteError
 from tandem.objectives.bicyclegan import BicycleGAN
 from tandem.objectives.phase import Batch, Phase, Terms
 from tandem.training.optimizers import make_adam
-from tandem.training.step import train_step
+from tandem.training.step import StepOptions, train_step
 
 X = torch.tensor([3.0, 4.0])
 
@@ -77,7 +77,7 @@ def test_each_phase_trains_its_networks() -> None:
 def test_clipping_is_by_the_norm_of_each_network(limit: float, expected: float) -> None:
     """The gradients are (3, 4) and 2·(3, 4): clipped they keep their direction."""
     method = TwoWeights()
-    train_step(method, sgd(method), {"x": X}, clip_grad_norm=limit)
+    train_step(method, sgd(method), {"x": X}, options=StepOptions(clip_grad_norm=limit))
     first, second = method.weights()
     assert first == pytest.approx([-0.6 * expected, -0.8 * expected], rel=1e-5)
     double = min(10.0, limit) if limit else 10.0
@@ -87,14 +87,14 @@ def test_clipping_is_by_the_norm_of_each_network(limit: float, expected: float) 
 def test_gradients_are_averaged_between_backward_and_update() -> None:
     method, seen = TwoWeights(), []
 
-    def average(parameters: Iterable[nn.Parameter]) -> None:
-        for parameter in parameters:
-            assert parameter.grad is not None
-            seen.append(parameter.grad.flatten().tolist())
-            parameter.grad.mul_(0.5)
+    def average(tensors: Sequence[Tensor]) -> None:
+        for tensor in tensors:
+            seen.append(tensor.flatten().tolist())
+            tensor.mul_(0.5)
 
-    train_step(method, sgd(method), {"x": X}, average_gradients=average)
-    assert seen == [[3.0, 4.0], [6.0, 8.0]]
+    terms = train_step(method, sgd(method), {"x": X}, average=average)
+    assert seen == [[3.0, 4.0], [0.0], [6.0, 8.0], [0.0, -87.5]]
+    assert [term.item() for term in terms.values()] == [0.0, 0.0, -43.75]
     assert method.weights() == [[-1.5, -2.0], [-3.0, -4.0]]
 
 
@@ -102,13 +102,11 @@ def test_averaging_comes_before_the_check() -> None:
     """A process that is fine must stop with one that is not."""
     method = TwoWeights()
 
-    def average(parameters: Iterable[nn.Parameter]) -> None:
-        for parameter in parameters:
-            assert parameter.grad is not None
-            parameter.grad.fill_(float("nan"))
+    def average(tensors: Sequence[Tensor]) -> None:
+        tensors[0].fill_(float("nan"))
 
     with pytest.raises(NonFiniteError, match="phase 'one': the gradient of first is not finite"):
-        train_step(method, sgd(method), {"x": X}, average_gradients=average)
+        train_step(method, sgd(method), {"x": X}, average=average)
     assert method.weights() == [[0.0, 0.0], [0.0, 0.0]]
 
 
@@ -144,7 +142,7 @@ def test_autocast_covers_fakes_and_losses_but_not_the_update() -> None:
     optimizers = sgd(method)
     for optimizer in optimizers.values():
         optimizer.register_step_pre_hook(lambda *_: inside.append(("update", bool(active))))
-    train_step(method, optimizers, {"x": X}, autocast=autocast)
+    train_step(method, optimizers, {"x": X}, options=StepOptions(autocast=autocast))
     assert inside == [("fakes", True), ("one", True), ("update", False), ("two", True), ("update", False)]
 
 

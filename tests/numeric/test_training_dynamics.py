@@ -10,7 +10,7 @@ from tandem.config.bicyclegan import BicycleGANConfig, GanLoss
 from tandem.config.data import DataConfig
 from tandem.objectives.bicyclegan import BicycleGAN
 from tandem.training.optimizers import make_adam
-from tandem.training.step import train_step
+from tandem.training.step import StepOptions, train_step
 
 STEPS = 40
 
@@ -68,7 +68,7 @@ def test_bf16_follows_fp32(gan_loss: GanLoss) -> None:
         for step in range(2):
             positions = range(8 * step, 8 * step + 8)
             batch = images(positions) | method.draw(0, positions)
-            terms = train_step(method, optimizers, batch, autocast=autocast)  # type: ignore[arg-type]
+            terms = train_step(method, optimizers, batch, options=StepOptions(autocast=autocast))  # type: ignore[arg-type]
             assert {term.dtype for term in terms.values()} == {torch.float32}
             history.append({name: term.item() for name, term in terms.items()})
         assert {parameter.dtype for parameter in method.networks.parameters()} == {torch.float32}

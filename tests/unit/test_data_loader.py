@@ -17,6 +17,7 @@ from tandem.data.augment import TrainTransform
 from tandem.data.datasets import PairedDataset, Sample
 from tandem.data.discover import find_splits
 from tandem.data.loader import Batch, SampleSource, make_loader
+from tandem.data.shares import Shares
 from tandem.errors import ConfigError, DataError
 
 
@@ -84,12 +85,33 @@ def test_starting_later_equals_skipping(dataset: PairedDataset, skipped: int) ->
     assert_same(take(dataset, 4, start=3 * skipped), take(dataset, 4 + skipped)[skipped:])
 
 
-def test_shares_of_the_processes_make_up_the_global_batch(dataset: PairedDataset) -> None:
-    together = take(dataset, 4, start=2, batch_size=6)
-    shares = [take(dataset, 4, start=2, batch_size=2, rank=rank, world_size=3) for rank in range(3)]
-    for whole, parts in zip(together, zip(*shares, strict=True), strict=True):
-        assert torch.equal(torch.cat([part["a"] for part in parts]), whole["a"])
-        assert [position for part in parts for position in part["positions"]] == whole["positions"]
+@pytest.mark.parametrize("parts", [1, 2])
+def test_shares_of_processes_and_passes_make_up_the_batch(dataset: PairedDataset, parts: int) -> None:
+    """Every share has its piece of each part, and every sample is in exactly one share."""
+    together = take(dataset, 2, start=2, batch_size=8)
+    processes = [
+        take(dataset, 4, start=2, batch_size=8, shares=Shares.of_process(rank, 2, passes=2, parts=parts))
+        for rank in range(2)
+    ]
+    for step, whole in enumerate(together):
+        shares = [process[2 * step + number] for process in processes for number in range(2)]
+        pieces = [batch["a"].chunk(parts) for batch in shares]
+        assert torch.equal(torch.cat([piece[part] for part in range(parts) for piece in pieces]), whole["a"])
+        assert sorted(position for batch in shares for position in batch["positions"]) == whole["positions"]
+
+
+def test_halves_are_shared_out_by_hand() -> None:
+    shares = Shares.of_process(1, 2, passes=2, parts=2)
+    assert list(itertools.islice(shares.positions(100, 16), 3)) == [
+        [104, 105, 112, 113],
+        [106, 107, 114, 115],
+        [120, 121, 128, 129],
+    ]
+
+
+def test_a_batch_that_cannot_be_split_equally(dataset: PairedDataset) -> None:
+    with pytest.raises(ConfigError, match=r"--batch-size 6 cannot be split equally.*need a multiple of 4"):
+        make_loader(dataset, start=0, batch_size=6, num_workers=0, shares=Shares.of_process(0, 2, parts=2))
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -152,6 +174,6 @@ def test_the_global_random_state_is_not_touched(dataset: PairedDataset, num_work
 
 def test_impossible_options_are_named_together(dataset: PairedDataset) -> None:
     with pytest.raises(ConfigError) as caught:
-        make_loader(dataset, start=-1, batch_size=0, num_workers=-2, rank=2, world_size=2)
-    for part in ("start is -1", "batch size is 0", "workers is -2", "rank is 2, it must be from 0 to 1"):
+        make_loader(dataset, start=-1, batch_size=0, num_workers=-2)
+    for part in ("start is -1", "batch size is 0", "workers is -2"):
         assert part in str(caught.value)

@@ -41,8 +41,8 @@ def test_as_a_term(norm: str) -> None:
     batch |= {name: value.double() for name, value in drawn.items()}
     terms = method.generator_terms(batch, method.fakes(batch))
     first, second = (method.networks["generator"](batch["a"][:2], batch[name]) for name in ("z_random", "z_other"))
-    images, codes = (first - second).abs().mean(), (batch["z_random"] - batch["z_other"]).abs().mean()
-    expected = 2 / (images / codes + 1e-5)
+    images, codes = (first - second).abs().mean((1, 2, 3)), (batch["z_random"] - batch["z_other"]).abs().mean(1)
+    expected = (2 / (images[0] / codes[0] + 1e-5) + 2 / (images[1] / codes[1] + 1e-5)) / 2
     torch.testing.assert_close(terms["mode_seeking"], expected, rtol=1e-8, atol=0)
     parameters = list(method.networks["generator"].parameters())
     found = torch.autograd.grad(terms["mode_seeking"], parameters, retain_graph=True)

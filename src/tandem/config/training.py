@@ -13,7 +13,10 @@ class TrainingConfig:
 
     steps: int | None = option(None, "length of the run in optimiser steps", at_least=1)
     epochs: int | None = option(None, "length of the run in passes over the data; 200 if neither is given", at_least=1)
-    batch_size: int = option(2, "pairs per step", at_least=1)
+    batch_size: int = option(2, "pairs per step, of all processes and passes together", at_least=1)
+    accumulate: int = option(
+        1, "passes that a process computes its part of a batch in, one after the other: less memory", at_least=1
+    )
     seed: int = option(0, "everything random follows from it", at_least=0)
     learning_rate: float = option(2e-4, "Adam's base rate", above=0)
     beta1: float = option(0.5, "Adam's first momentum", at_least=0, below=1)
@@ -25,7 +28,9 @@ class TrainingConfig:
     ema_halflife_images: int = option(
         10_000, "half-life of the moving average of the weights that models are made of; 0 is off", at_least=0
     )
-    precision: Literal["fp32", "bf16"] = option("fp32", "bf16 runs forwards and losses under autocast")
+    precision: Literal["fp32", "bf16", "fp16"] = option(
+        "fp32", "bf16 and fp16 run the networks under autocast, fp16 with scaled losses; losses are always fp32"
+    )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = option(False, "ask CUDA for deterministic kernels: slower, needed for bit-exact resume there")
     num_workers: int = option(2, "processes that load images; the result does not depend on it", at_least=0)

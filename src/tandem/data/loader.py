@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tandem.data.datasets import Sample
+from tandem.data.shares import Shares
 from tandem.errors import ConfigError, DataError
 
 
@@ -80,27 +81,25 @@ def make_loader(
     start: int,
     batch_size: int,
     num_workers: int,
-    rank: int = 0,
-    world_size: int = 1,
+    shares: Shares = Shares(),  # noqa: B008  (immutable)
     pin_memory: bool = False,
 ) -> BatchLoader:
     """Start loading batches from a position of the run.
 
-    A global batch is `world_size` times `batch_size` consecutive positions, the first one from `start` on;
-    each process gets its own contiguous share of it. The batches are the same ones, in the same order, for
-    any number of workers, and the global random state of torch is not touched.
+    A batch is `batch_size` consecutive positions, the first one from `start` on; this process gets its own shares of
+    it, one after the other. They are the same ones, in the same order, for any number of workers, and the global
+    random state of torch is not touched.
 
     Args:
         dataset: Where samples come from; it is sent to the workers.
         start: The position of the first sample, i.e. how many the whole run has used before.
-        batch_size: Samples in a batch of one process.
+        batch_size: Samples of a whole batch, of all processes together.
         num_workers: Processes that decode; 0 decodes in this one.
-        rank: The number of this process among those that train together.
-        world_size: How many processes train together.
+        shares: How the batch is split, and what of it is loaded here.
         pin_memory: Put batches into page-locked memory, for asynchronous copies to a GPU.
 
     Returns:
-        An endless iterator, to be closed.
+        An endless iterator over shares of batches, to be closed.
     """
     problems = [
         text
@@ -108,15 +107,15 @@ def make_loader(
             (start < 0, f"start is {start}, it must be at least 0"),
             (batch_size < 1, f"the batch size is {batch_size}, it must be at least 1"),
             (num_workers < 0, f"the number of workers is {num_workers}, it must be at least 0"),
-            (not 0 <= rank < world_size, f"rank is {rank}, it must be from 0 to {world_size - 1}"),
         )
         if wrong
     ]
     if problems:
         raise ConfigError(f"The loader cannot be made: {'; '.join(problems)}.")
+    shares.require_equal(batch_size)
     loader = DataLoader(
         _Guarded(dataset),
-        batch_sampler=_Positions(start + rank * batch_size, batch_size, world_size * batch_size),
+        batch_sampler=_Positions(start, batch_size, shares),
         num_workers=num_workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
@@ -136,17 +135,14 @@ class _Failure:
 
 @dataclass(frozen=True)
 class _Positions:
-    """The positions of each batch of this process, without end."""
+    """The positions of each share of this process, without end."""
 
-    first: int
+    start: int
     batch_size: int
-    stride: int
+    shares: Shares
 
     def __iter__(self) -> Iterator[list[int]]:
-        first = self.first
-        while True:
-            yield list(range(first, first + self.batch_size))
-            first += self.stride
+        return self.shares.positions(self.start, self.batch_size)
 
 
 class _Guarded(Dataset["Sample | _Failure"]):

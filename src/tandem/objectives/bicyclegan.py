@@ -75,6 +75,7 @@ class BicycleGAN:
         self.networks = nn.ModuleDict(networks)
         self.inference_networks = tuple(name for name in ("generator", "encoder") if name in networks)
         self.samples_with_noise = False
+        self.parts, self.shares = 2, 1
         self.pools: Mapping[str, ImagePool] = {}
         self.phases = self._phases()
         # Batch norm's statistics belong to one forward: sharing it would change the numbers.
@@ -83,7 +84,7 @@ class BicycleGAN:
 
     def _phases(self) -> tuple[Phase, ...]:
         judges = tuple(name for name in self.networks if name.startswith("disc_"))
-        phases = [Phase("generator", self.inference_networks, self.generator_terms)]
+        phases = [Phase("generator", self.inference_networks, self.generator_terms, through_fakes=True)]
         if judges:
             phases.append(Phase("discriminator", judges, self.discriminator_terms))
         if self.config.update_order == "discriminator_first":
@@ -157,7 +158,8 @@ class BicycleGAN:
             terms["mode_seeking"] = config.lambda_ms * distance
         if config.lambda_kl > 0 and fakes.mu is not None and fakes.logvar is not None:
             divergence = kl_divergence(fakes.mu, fakes.logvar).sum()
-            samples = 1 if config.kl_reduction == "sum" else len(fakes.mu)
+            # The sum over the whole batch is that over this share times their number, in the mean over shares.
+            samples = 1 / self.shares if config.kl_reduction == "sum" else len(fakes.mu)
             terms["kl"] = config.lambda_kl * divergence / samples
         return terms
 

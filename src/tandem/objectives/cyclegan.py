@@ -64,9 +64,10 @@ class CycleGAN:
         )
         self.inference_networks: tuple[str, ...] = ("gen_ab", "gen_ba")
         self.samples_with_noise = False
+        self.parts, self.shares = 1, 1
         self.pools: Mapping[str, ImagePool] = {name: ImagePool(config.pool_size) for name in ("a", "b")}
         self.phases: tuple[Phase, ...] = (
-            Phase("generator", ("gen_ab", "gen_ba"), self.generator_terms),
+            Phase("generator", ("gen_ab", "gen_ba"), self.generator_terms, through_fakes=True),
             Phase("discriminator", ("disc_a", "disc_b"), self.discriminator_terms),
         )
         self._identity = config.lambda_identity > 0

@@ -128,6 +128,9 @@ def patch_nce(query: Tensor, target: Tensor, *, temperature: float) -> Tensor:
 def mode_seeking(first: Tensor, second: Tensor, z_first: Tensor, z_second: Tensor) -> Tensor:
     """The mode-seeking regulariser (MSGAN, 1903.05628): 1 / (d(images) / d(codes) + 10⁻⁵), d the mean |difference|.
 
+    Deviation, equal for one pair of images: d is that of each pair, and the mean over pairs comes last; the authors'
+    code takes d over the whole batch. So a batch that is split over processes gives the same number.
+
     Args:
         first: Images of the codes `z_first`, ``(N, C, H, W)``.
         second: Images of the same inputs with the codes `z_second`, likewise.
@@ -137,8 +140,8 @@ def mode_seeking(first: Tensor, second: Tensor, z_first: Tensor, z_second: Tenso
     Returns:
         A scalar, positive; small where other codes give other images.
     """
-    ratio = (second - first).abs().mean() / (z_second - z_first).abs().mean()
-    return 1 / (ratio + MODE_SEEKING_EPSILON)
+    ratio = (second - first).abs().flatten(1).mean(1) / (z_second - z_first).abs().mean(1)
+    return (1 / (ratio + MODE_SEEKING_EPSILON)).mean()
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:

@@ -31,11 +31,13 @@ class Phase:
         name: For logs and messages.
         networks: Names of the networks that this phase trains; no other one gets a gradient from its loss.
         loss: From the batch and the fakes of the step to named terms.
+        through_fakes: Whether the gradient passes through the fakes; otherwise the loss uses them detached.
     """
 
     name: str
     networks: tuple[str, ...]
     loss: Callable[[Batch, Any], Terms]
+    through_fakes: bool = False
 
 
 class Objective(Protocol):
@@ -49,6 +51,11 @@ class Objective(Protocol):
     """Whether models sample in the state of training: dropout on, batch norm with the image's own statistics."""
     pools: Mapping[str, ImagePool]
     """What the method remembers besides weights, by name; part of the training state, each process has its own."""
+    parts: int
+    """Pieces of equal size of a batch that are used differently; see `tandem.data.shares`."""
+    shares: int
+    """Equal shares that a step's batch is split into, of which the losses see one: 1, or what the trainer sets. Terms
+    are means over samples, so that the mean over shares is the term of the whole batch; sums have to count them."""
 
     def initialise(self, seed: int) -> None:
         """Draw all weights."""

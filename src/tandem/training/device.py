@@ -5,8 +5,11 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Literal
 
 import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def configure_backends(device: torch.device, *, deterministic: bool) -> None:
@@ -29,11 +32,17 @@ def image_layout(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
-def make_autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[None]]:
-    """A maker of contexts for forwards and losses: bf16 autocast, or none."""
+def make_autocast(device: torch.device, precision: Precision) -> Callable[[], AbstractContextManager[None]]:
+    """A maker of contexts for forwards and losses: autocast, or none."""
     if precision == "fp32":
         return nullcontext
-    return lambda: torch.autocast(device.type, dtype=torch.bfloat16)  # pyright: ignore[reportReturnType]
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return lambda: torch.autocast(device.type, dtype=dtype)  # pyright: ignore[reportReturnType]
+
+
+def make_scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler | None:
+    """The scaler of fp16's losses, whose gradients would vanish otherwise; None for the other precisions."""
+    return torch.amp.GradScaler(device.type) if precision == "fp16" else None
 
 
 def describe_device(device: torch.device) -> str:

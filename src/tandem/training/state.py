@@ -40,14 +40,20 @@ class LossMeter:
 
 
 class TrainingState:
-    """Networks, optimisers, moving average, image pools, step and the running means of the log."""
+    """Networks, optimisers, moving average, image pools, fp16's scale, step and the running means of the log."""
 
     def __init__(
-        self, objective: Objective, optimizers: Mapping[str, Optimizer], average: MovingAverage | None
+        self,
+        objective: Objective,
+        optimizers: Mapping[str, Optimizer],
+        average: MovingAverage | None,
+        *,
+        scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         self.objective = objective
         self.optimizers = dict(optimizers)
         self.average = average
+        self.scaler = scaler
         self.meter = LossMeter()
         self.step = 0
 
@@ -66,7 +72,8 @@ class TrainingState:
 
     def metadata(self) -> dict[str, Any]:
         """What the state holds besides tensors, as JSON."""
-        return {"step": self.step, "meter_count": self.meter.count}
+        scale = {} if self.scaler is None else {"loss_scale": self.scaler.state_dict()}
+        return {"step": self.step, "meter_count": self.meter.count} | scale
 
     def load(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Take over a saved state.
@@ -104,6 +111,8 @@ class TrainingState:
             pool.load(_under(f"{name}/", groups["pool"]), device=device)
         self.meter.sums = {name: tensor.to(device) for name, tensor in groups["meter"].items()}
         self.meter.count = int(metadata["meter_count"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(metadata["loss_scale"])
         self.step = int(metadata["step"])
 
 

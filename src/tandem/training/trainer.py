@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from tandem import rng
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, differences, from_flat, to_flat
 from tandem.config.yaml import to_yaml
-from tandem.data.loader import Batch, make_loader
+from tandem.data.loader import make_loader
 from tandem.data.shards.open import as_location
+from tandem.data.shares import Shares
 from tandem.errors import CheckpointError, NonFiniteError
 from tandem.networks.device import choose_device
 from tandem.objectives.build import build_objective
@@ -21,17 +20,18 @@ from tandem.training.device import (
     configure_backends,
     describe_device,
     image_layout,
-    make_autocast,
+    make_scaler,
 )
 from tandem.training.ema import MovingAverage
 from tandem.training.export import export_model
 from tandem.training.inputs import Inputs, fetch_data, open_inputs
 from tandem.training.observer import Observer
-from tandem.training.optimizers import learning_rate_factor, make_adam
+from tandem.training.optimizers import make_adam
 from tandem.training.run_folder import RunFolder
 from tandem.training.signals import GracefulStop
 from tandem.training.state import TrainingState
-from tandem.training.step import owned_once, train_step
+from tandem.training.step import owned_once
+from tandem.training.stepper import BadStepError, Stepper
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "epochs",
+        "accumulate",
         "cache_gb",
         "device",
         "deterministic",
@@ -106,11 +107,12 @@ class Trainer:
         self.config, self.inputs, self.folder, self.device = config, inputs, run, device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
-        self.autocast = make_autocast(device, training.precision)
         objective = build_objective(config)
         owned_once(objective)
-        self.layout = image_layout(device)
-        objective.networks.to(device=device, memory_format=self.layout).train()  # pyright: ignore[reportCallIssue]
+        self.shares = Shares.of_process(0, 1, passes=training.accumulate, parts=objective.parts)
+        self.shares.require_equal(training.batch_size)
+        objective.shares = self.shares.count
+        objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
         optimizers = {
             name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
             for name, network in objective.networks.items()
@@ -118,7 +120,8 @@ class Trainer:
         averaged = {name: objective.networks[name] for name in objective.inference_networks}
         halflife = training.ema_halflife_images
         average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
-        self.state = TrainingState(objective, optimizers, average)
+        self.state = TrainingState(objective, optimizers, average, scaler=make_scaler(device, training.precision))
+        self.stepper = Stepper(config, self.state, device=device, epoch_images=len(inputs.train))
         self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
         self.resumed_step = self._resume()
         self.observer = Observer(
@@ -140,9 +143,12 @@ class Trainer:
             with stop, progress:
                 if self.resumed_step is None:
                     self._save(score=None)
-                if not already_done:
-                    self._loop(stop, progress)
-                self._conclude(stop)
+                try:
+                    if not already_done:
+                        self._loop(stop, progress)
+                    self._conclude(stop)
+                except NonFiniteError as error:
+                    raise self._explained(error) from error
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
                 log.info("%s: saved step %d; the same command continues", name, state.step)
@@ -164,13 +170,15 @@ class Trainer:
             self.inputs.train,
             start=state.step * training.batch_size,
             batch_size=training.batch_size,
+            shares=self.shares,
             num_workers=training.num_workers,
             pin_memory=self.device.type == "cuda",
         )
         with loader:
-            for batch in loader:
-                self._step(batch)
+            while True:
+                self.stepper.step([next(loader) for _ in range(self.shares.number)])
                 if state.step == 1 or state.step % training.log_every == 0:
+                    self.stepper.settle()
                     self.observer.log(progress)
                 ended = state.step >= self.total_steps
                 if state.step % training.snapshot_every == 0 and not ended:
@@ -186,64 +194,26 @@ class Trainer:
                 self._snapshot()
             return
         if self.state.step not in self.store.steps():
+            self.stepper.settle()
             self._save(score=None)
 
-    def _step(self, batch: Batch) -> None:
-        training, state = self.config.training, self.state
-        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step.
-        torch.manual_seed(rng.derive_seed(training.seed, "step", position=state.step))
-        self._set_learning_rate()
-        tensors = {"a": batch["a"], "b": batch["b"]} | state.objective.draw(training.seed, batch["positions"])
-        try:
-            terms = train_step(
-                state.objective,
-                state.optimizers,
-                {name: self._to_device(tensor) for name, tensor in tensors.items()},
-                clip_grad_norm=training.clip_grad_norm,
-                autocast=self.autocast,
-            )
-        except NonFiniteError as error:
-            files = ", ".join(file for p in batch["positions"] for file in self.inputs.train.files_at(p))
-            raise NonFiniteError(
-                f"step {state.step + 1}, {error}. The update was not made. Files of the batch: {files}. "
-                f"{self._what_is_left()}"
-            ) from error
-        state.step += 1
-        state.meter.add(terms)
-        if state.average is not None:
-            state.average.update(images_seen=state.step * training.batch_size, batch_size=training.batch_size)
-
-    def _what_is_left(self) -> str:
-        return (
+    def _explained(self, error: NonFiniteError) -> NonFiniteError:
+        """Say of which step and which files an error is, and what to do."""
+        left = (
             f"The last good state is step {self.store.steps()[-1]} in {self.store.folder}. Look at the files; or, in a "
             "new --out, lower --learning-rate, set --clip-grad-norm 1, or use --precision fp32."
         )
-
-    def _to_device(self, tensor: Tensor) -> Tensor:
-        if not tensor.is_floating_point():
-            return tensor
-        layout = self.layout if tensor.ndim == 4 else torch.preserve_format
-        return tensor.to(self.device, non_blocking=True, memory_format=layout)
-
-    def _set_learning_rate(self) -> None:
-        training = self.config.training
-        factor = learning_rate_factor(
-            training.lr_schedule,
-            epoch=self.state.step * training.batch_size // len(self.inputs.train),
-            constant_epochs=training.lr_constant_epochs,
-            decay_epochs=training.lr_decay_epochs,
-        )
-        for optimizer in self.state.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * factor
+        if isinstance(error, BadStepError):
+            files = ", ".join(file for p in error.positions for file in self.inputs.train.files_at(p))
+            return NonFiniteError(
+                f"step {error.step}, {error}. The update was not made. Files of the batch: {files}. {left}"
+            )
+        return NonFiniteError(f"after step {self.state.step}: {error}. {left}")
 
     def _snapshot(self) -> None:
         """Measure, draw, save the state and renew the model."""
-        try:
-            score = self.observer.measure()
-        except NonFiniteError as error:
-            raise NonFiniteError(f"after step {self.state.step}: {error}. {self._what_is_left()}") from error
-        self._save(score=score)
+        self.stepper.settle()
+        self._save(score=self.observer.measure())
 
     def _save(self, *, score: float | None) -> None:
         metadata = self.state.metadata() | {
