@@ -50,7 +50,7 @@ class Objective(Protocol):
     samples_with_noise: bool
     """Whether models sample in the state of training: dropout on, batch norm with the image's own statistics."""
     pools: Mapping[str, ImagePool]
-    """What the method remembers besides weights, by name; part of the training state, each process has its own."""
+    """What the method remembers besides weights, by name; part of the training state, the same in all processes."""
     parts: int
     """Pieces of equal size of a batch that are used differently; see `tandem.data.shares`."""
     shares: int

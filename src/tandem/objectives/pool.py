@@ -2,9 +2,12 @@
 
 Until the pool is full every fake is stored and shown. Then, for each fake, with probability ½ a stored one is shown and
 the new one takes its place; otherwise the new one is shown and not stored.
+
+Processes that train together keep the same pool: each stores the fakes of all of them, so that the pool, and what the
+judges are shown, are those of one process with the joined batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,6 +25,17 @@ class ImagePool:
         self.size = size
         self.count = 0
         self.images: Tensor | None = None
+        self._rows_of_all: Callable[[Tensor], Tensor] | None = None
+        self._rank = 0
+
+    def join(self, rows_of_all: Callable[[Tensor], Tensor], *, rank: int) -> None:
+        """Share this pool with other processes.
+
+        Args:
+            rows_of_all: Puts the rows that each process gives below each other, in the order of the ranks.
+            rank: The number of this process.
+        """
+        self._rows_of_all, self._rank = rows_of_all, rank
 
     def exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:
         """Store fakes and say what the judge is shown.
@@ -33,6 +47,12 @@ class ImagePool:
         Returns:
             ``(N, C, H, W)``: the fakes, or stored images in their place.
         """
+        if self._rows_of_all is None:
+            return self._exchange(fakes, draws)
+        shown = self._exchange(self._rows_of_all(fakes), self._rows_of_all(draws))
+        return shown[self._rank * len(fakes) : (self._rank + 1) * len(fakes)]
+
+    def _exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:
         if self.images is None:
             self.images = fakes.new_zeros((self.size, *fakes.shape[1:]))
         elif self.images.shape[1:] != fakes.shape[1:]:
