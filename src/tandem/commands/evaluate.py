@@ -2,13 +2,16 @@
 
 import json
 import logging
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from tandem.commands.parser import make_parser, parse
 from tandem.config.data import Direction
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, PeerError
 from tandem.report.evaluation_page import uncertainty
 from tandem.report.progress import TaskProgress
 from tandem.report.scores import EvaluationReport
@@ -33,18 +36,42 @@ def main(arguments: Sequence[str]) -> int:
     out = _out(args)
     from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415  (imports torch)
     from tandem.evaluation.run import evaluate  # noqa: PLC0415
-    from tandem.networks.device import choose_device  # noqa: PLC0415
+    from tandem.training.distributed import join  # noqa: PLC0415
 
-    device = choose_device(args.device)
-    situation = _situation(args, options)
     cache = Path(args.cache) if args.cache else out / "cache"
-    with _Bars() as bars:
-        evaluation = evaluate(situation, options, device=device, cache=cache, on_progress=bars.callback)
-    page = write_evaluation(evaluation, situation, out)
-    for line in table_lines(evaluation.report):
-        log.info("%s", line)
-    log.info("page: %s", page)
+    with _ended_by_sigterm(), join(args.device) as world:
+        situation = world.main_first(lambda: _situation(args, options, str(world.device)))
+        with _Bars() as bars:
+            evaluation = evaluate(situation, options, world=world, cache=cache, on_progress=bars.callback)
+
+        def write() -> None:
+            assert evaluation is not None
+            page = write_evaluation(evaluation, situation, out)
+            for line in table_lines(evaluation.report):
+                log.info("%s", line)
+            log.info("page: %s", page)
+
+        world.on_main(write)
     return 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the command with its rows written and a message; torchrun sends it when a process has failed."""
+
+    def end(*_: object) -> None:
+        raise PeerError(
+            "ended by SIGTERM, as torchrun and clusters send it. What was measured is kept: the same command goes on."
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def table_lines(report: EvaluationReport) -> list[str]:
@@ -156,13 +183,13 @@ def _out(args: "Namespace") -> Path:
     return out
 
 
-def _situation(args: "Namespace", options: "EvaluationOptions") -> "Situation":
+def _situation(args: "Namespace", options: "EvaluationOptions", device: str) -> "Situation":
     from tandem.evaluation.situation import folder_situation, model_situation  # noqa: PLC0415  (imports torch)
     from tandem.inference.translator import load  # noqa: PLC0415
 
     if args.images is not None:
         return folder_situation(Path(args.images[0]), Path(args.images[1]))
-    translator = load(args.model, device=args.device)
+    translator = load(args.model, device=device)
     return model_situation(
         translator,
         Path(args.model),
