@@ -35,14 +35,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(args)
     out = _out(args)
     from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415  (imports torch)
-    from tandem.evaluation.run import evaluate  # noqa: PLC0415
+    from tandem.evaluation.run import evaluate_together  # noqa: PLC0415
     from tandem.training.distributed import join  # noqa: PLC0415
 
     cache = Path(args.cache) if args.cache else out / "cache"
     with _ended_by_sigterm(), join(args.device) as world:
         situation = world.main_first(lambda: _situation(args, options, str(world.device)))
         with _Bars() as bars:
-            evaluation = evaluate(situation, options, world=world, cache=cache, on_progress=bars.callback)
+            evaluation = evaluate_together(situation, options, world=world, cache=cache, on_progress=bars.callback)
 
         def write() -> None:
             assert evaluation is not None

@@ -23,6 +23,7 @@ from tandem.errors import ConfigError
 from tandem.evaluation.kernel import check_feature_sets
 
 _BLOCK = 1024
+_CELLS = 2**21
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,13 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device
         raise ConfigError(
             f"k is {k}, but every image needs k others of its own set: give 1 to {min(len(real), len(fake)) - 1}."
         )
-    x, y = (torch.as_tensor(rows).to(device, torch.float64) for rows in (real, fake))
+    x, y = (torch.as_tensor(rows).to(device) for rows in (real, fake))
     # Distances do not depend on the origin; near it their squares lose less to rounding.
-    centre = x.mean(0)
-    x, y = x - centre, y - centre
-    real_radii, fake_radii = _squared_radii(x, k), _squared_radii(y, k)
+    centre = torch.stack([part.sum(0, dtype=torch.float64) for part in x.split(_BLOCK)]).sum(0) / len(x)
+    real_radii, fake_radii = _squared_radii(x, k, centre), _squared_radii(y, k, centre)
     balls = torch.zeros(len(y), dtype=torch.int64, device=x.device)
     reached, covered = 0, 0
-    for rows, distances in _squared_distances(x, y):
+    for rows, distances in _squared_distances(x, y, centre):
         inside = distances < real_radii[rows, None]
         balls += inside.sum(0)
         covered += int(inside.any(1).sum())
@@ -83,17 +83,22 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device
     )
 
 
-def _squared_radii(points: Tensor, k: int) -> Tensor:
+def _squared_radii(points: Tensor, k: int, centre: Tensor) -> Tensor:
     radii = []
-    for rows, distances in _squared_distances(points, points):
+    for rows, distances in _squared_distances(points, points, centre):
         distances.diagonal(rows.start).fill_(torch.inf)  # not its own neighbour
         radii.append(distances.kthvalue(k, dim=1).values)
     return torch.cat(radii)
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    norms = y.square().sum(1)
-    for start in range(0, len(x), _BLOCK):
-        block = x[start : start + _BLOCK]
-        squares = block.square().sum(1, keepdim=True) + norms - 2 * block @ y.T
-        yield slice(start, start + len(block)), squares.clamp_(min=0)
+def _squared_distances(x: Tensor, y: Tensor, centre: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Squared distances of some rows of ``(N, D)`` at a time to all of ``(M, D)``, float64, of about `_CELLS` each."""
+    height = max(1, min(_BLOCK, _CELLS // len(y)))
+    for start in range(0, len(x), height):
+        block = x[start : start + height] - centre
+        distances = block.new_empty((len(block), len(y)))
+        for first in range(0, len(y), _BLOCK):
+            others = y[first : first + _BLOCK] - centre
+            part = block.square().sum(1, keepdim=True) + others.square().sum(1) - 2 * block @ others.T
+            distances[:, first : first + _BLOCK] = part.clamp_(min=0)
+        yield slice(start, start + len(block)), distances

@@ -44,6 +44,21 @@ def evaluate(
     situation: Situation,
     options: EvaluationOptions,
     *,
+    device: torch.device,
+    cache: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Evaluation:
+    """`evaluate_together` in this process alone, with the networks on `device`."""
+    world = World(device=device)
+    found = evaluate_together(situation, options, world=world, cache=cache, on_progress=on_progress)
+    assert found is not None
+    return found
+
+
+def evaluate_together(
+    situation: Situation,
+    options: EvaluationOptions,
+    *,
     world: World,
     cache: Path | None = None,
     on_progress: Progress | None = None,
