@@ -66,7 +66,9 @@ def test_passes_equal_one_batch(case: str, passes: int) -> None:
     whole, whole_optimizers = make(CASES[case])
     parts, parts_optimizers = make(CASES[case], shares=passes)
     assert all(torch.equal(a, b) for a, b in zip(whole.networks.parameters(), parts.networks.parameters(), strict=True))
-    shares = Shares.of_process(0, 1, passes=passes, parts=whole.parts).positions(0, BATCH)
+    shares = Shares.of_process(
+        0, 1, passes=passes, parts=from_flat({"size": 64, "batch_size": BATCH} | WIDTHS | CASES[case]).objective.parts
+    ).positions(0, BATCH)
     for step in range(2):
         positions = list(range(step * BATCH, (step + 1) * BATCH))
         expected = train_step(whole, whole_optimizers, batch_at(whole, positions))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from processes import Crew, together
 from torch import Tensor
 
+from processes import Crew, together
 from tandem.errors import ConfigError, DataError
 from tandem.training import world as world_module
 from tandem.training.distributed import join

@@ -10,16 +10,15 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from tandem.bench.published import PublishedStep
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
+from tandem.data.loader import Batch
 from tandem.objectives.build import build_objective
-from tandem.objectives.phase import Objective
-from tandem.training.device import configure_backends, image_layout, make_autocast, peak_memory_mb
-from tandem.training.optimizers import make_adam
-from tandem.training.step import train_step
+from tandem.training.device import configure_backends, peak_memory_mb
+from tandem.training.setup import make_state
+from tandem.training.stepper import Stepper
 
 Variant = Literal["tandem", "published"]
 MEMORY_STEPS = 3
@@ -28,6 +27,7 @@ MEMORY_STEPS = 3
 def bench_config(*, method: str = "bicyclegan", size: int, filters: int, batch_size: int | None = None) -> RunConfig:
     """A method with its published options at another size, width or batch size."""
     flat: dict[str, object] = {"method": method, "size": size, "seed": 0, "generator_filters": filters}
+    flat["ema_halflife_images"] = 0  # the published training has no moving average
     flat["discriminator_filters"] = filters
     if method == BicycleGANConfig.method:
         flat["encoder_filters"] = filters
@@ -43,38 +43,29 @@ def variants_of(config: RunConfig) -> tuple[Variant, ...]:
 
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
     """One step of `variant` as a function without arguments, with networks and images of its own."""
-    objective = build_objective(config)
-    batch = _random_batch(config, objective, device)
+    batch = _random_batch(config)
     training = config.training
-    lr, betas = training.learning_rate, (training.beta1, training.beta2)
     if variant == "published":
-        objective.networks.to(device)
         assert isinstance(config.objective, BicycleGANConfig)
+        objective = build_objective(config)
+        objective.networks.to(device)
+        lr, betas = training.learning_rate, (training.beta1, training.beta2)
         published = PublishedStep(dict(objective.networks.items()), config.objective, lr=lr, betas=betas)
-        return lambda: published(batch)
-    layout = image_layout(device)
-    objective.networks.to(device=device, memory_format=layout)  # pyright: ignore[reportCallIssue]
-    optimizers = {
-        name: make_adam(network.parameters(), lr=lr, betas=betas) for name, network in objective.networks.items()
-    }
-    laid_out = {
-        name: tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor for name, tensor in batch.items()
-    }
-    autocast = make_autocast(device, training.precision)
-    return lambda: train_step(
-        objective, optimizers, laid_out, clip_grad_norm=training.clip_grad_norm, autocast=autocast
-    )
+        tensors = {"a": batch["a"], "b": batch["b"]} | objective.draw(training.seed, batch["positions"])
+        return lambda: published({name: tensor.to(device) for name, tensor in tensors.items()})
+    stepper = Stepper(config, make_state(config, device), device=device, epoch_images=training.batch_size)
+    return lambda: stepper.step([batch])
 
 
-def _random_batch(config: RunConfig, objective: Objective, device: torch.device) -> dict[str, Tensor]:
+def _random_batch(config: RunConfig) -> Batch:
     generator = torch.Generator().manual_seed(0)
     n, (h, w) = config.training.batch_size, config.data.crop_size
-    images = {
-        "a": torch.rand(n, config.data.input_channels, h, w, generator=generator) * 2 - 1,
-        "b": torch.rand(n, config.data.output_channels, h, w, generator=generator) * 2 - 1,
-    }
-    batch = images | objective.draw(config.training.seed, range(n))
-    return {name: tensor.to(device) if tensor.is_floating_point() else tensor for name, tensor in batch.items()}
+    return Batch(
+        a=torch.rand(n, config.data.input_channels, h, w, generator=generator) * 2 - 1,
+        b=torch.rand(n, config.data.output_channels, h, w, generator=generator) * 2 - 1,
+        names=[str(index) for index in range(n)],
+        positions=list(range(n)),
+    )
 
 
 def main(arguments: list[str]) -> None:

@@ -24,6 +24,8 @@ class BicycleGANConfig:
     method: ClassVar[str] = "bicyclegan"
     paired: ClassVar[bool] = True
     """Whether the method trains on pairs, or on two domains."""
+    parts: ClassVar[int] = 2
+    """Pieces of equal size of a batch that the method uses differently; see `tandem.data.shares`."""
 
     latent_dim: int = option(8, "length of the latent code z", at_least=1, below=4097)
     generator_filters: int = option(64, "filters after the generator's first level (ngf)", at_least=1, below=4097)

@@ -26,6 +26,7 @@ class CUTConfig:
 
     method: ClassVar[str] = "cut"
     paired: ClassVar[bool] = False
+    parts: ClassVar[int] = 1
     latent_dim: ClassVar[int] = 0
 
     generator_filters: int = option(64, "filters after the generator's first layer (ngf)", at_least=1, below=4097)

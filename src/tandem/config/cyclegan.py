@@ -16,6 +16,7 @@ class CycleGANConfig(NetworkOptions):
 
     method: ClassVar[str] = "cyclegan"
     paired: ClassVar[bool] = False
+    parts: ClassVar[int] = 1
     latent_dim: ClassVar[int] = 0
 
     gan_loss: PlainGanLoss = option("lsgan", "the adversarial loss")

@@ -17,6 +17,7 @@ class Pix2PixConfig(NetworkOptions):
 
     method: ClassVar[str] = "pix2pix"
     paired: ClassVar[bool] = True
+    parts: ClassVar[int] = 1
     latent_dim: ClassVar[int] = 0
 
     generator: Literal["resnet", "unet"] = option("unet", "body of the generator")

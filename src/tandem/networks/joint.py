@@ -4,6 +4,7 @@ Everything here works in one process too, where it does nothing. Collectives mus
 processes; networks and losses are the same there, so this holds by itself.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,10 +26,12 @@ def talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # What the library says is long, and begins with the place in its source.
+        reason = re.sub(r"^(\[[^\]]*\]\s*)+", "", str(error)).split(". ")[0].splitlines()
         raise PeerError(
             "lost contact with another process of this training: it has failed, was killed, or its machine cannot be "
-            f"reached ({first_line[:200]}). The same command continues from the last checkpoint."
+            f"reached ({reason[0] if reason else type(error).__name__}). The same command continues from the last "
+            "checkpoint."
         ) from error
 
 

@@ -75,7 +75,7 @@ class BicycleGAN:
         self.networks = nn.ModuleDict(networks)
         self.inference_networks = tuple(name for name in ("generator", "encoder") if name in networks)
         self.samples_with_noise = False
-        self.parts, self.shares = 2, 1
+        self.shares = 1
         self.pools: Mapping[str, ImagePool] = {}
         self.phases = self._phases()
         # Batch norm's statistics belong to one forward: sharing it would change the numbers.

@@ -58,7 +58,7 @@ class CUT:
         self.networks = nn.ModuleDict(networks)
         self.inference_networks: tuple[str, ...] = ("generator",)
         self.samples_with_noise = False
-        self.parts, self.shares = 1, 1
+        self.shares = 1
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator", "projector"), self.generator_terms, through_fakes=True)
         judge = Phase("discriminator", ("disc",), self.discriminator_terms)

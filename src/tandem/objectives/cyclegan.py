@@ -64,7 +64,7 @@ class CycleGAN:
         )
         self.inference_networks: tuple[str, ...] = ("gen_ab", "gen_ba")
         self.samples_with_noise = False
-        self.parts, self.shares = 1, 1
+        self.shares = 1
         self.pools: Mapping[str, ImagePool] = {name: ImagePool(config.pool_size) for name in ("a", "b")}
         self.phases: tuple[Phase, ...] = (
             Phase("generator", ("gen_ab", "gen_ba"), self.generator_terms, through_fakes=True),

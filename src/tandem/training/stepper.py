@@ -14,7 +14,6 @@ from tandem.training.finite import FiniteGuard, RefusedStepError
 from tandem.training.optimizers import learning_rate_factor
 from tandem.training.state import TrainingState
 from tandem.training.step import Average, StepOptions, train_step
-from tandem.training.world import World
 
 LEAST_SCALE = 2.0**-14
 """A scale of fp16's losses under which gradients overflow for another reason than their size."""
@@ -39,8 +38,10 @@ class Stepper:
     Args:
         config: All options.
         state: Of the run; what it holds is on `device`.
-        world: The processes that share each step, and where this one's networks compute.
+        device: Where networks compute.
         epoch_images: Positions in an epoch, for the learning rate.
+        average: See `train_step`.
+        rank: The number of this process among those that share each step.
     """
 
     def __init__(
@@ -48,13 +49,13 @@ class Stepper:
         config: RunConfig,
         state: TrainingState,
         *,
-        world: World,
+        device: torch.device,
         epoch_images: int,
+        average: Average | None = None,
+        rank: int = 0,
     ) -> None:
-        self._config, self._state, self._rank = config, state, world.rank
-        self._device = device = world.device
-        self._epoch_images = epoch_images
-        self._average: Average | None = world.average if world.size > 1 else None
+        self._config, self._state, self._device, self._rank = config, state, device, rank
+        self._epoch_images, self._average = epoch_images, average
         self._layout = image_layout(device)
         self._options = StepOptions(
             clip_grad_norm=config.training.clip_grad_norm,
@@ -71,8 +72,8 @@ class Stepper:
             BadStepError: A term or gradient is not finite. Where the device works ahead `settle` says so later.
         """
         training, state = self._config.training, self._state
-        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step (and
-        # of the process, whose samples are others).
+        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step,
+        # and of the process, which has other samples.
         torch.manual_seed(rng.derive_seed(training.seed, "step", rank=self._rank, position=state.step))
         self._set_learning_rate()
         positions = [position for batch in batches for position in batch["positions"]]

@@ -5,8 +5,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, to_flat
 from tandem.config.yaml import to_yaml
@@ -14,25 +12,19 @@ from tandem.data.loader import make_loader
 from tandem.data.shards.open import as_location
 from tandem.data.shares import Shares
 from tandem.errors import NonFiniteError
-from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
     configure_backends,
     describe_device,
-    image_layout,
-    make_scaler,
 )
 from tandem.training.distributed import join
-from tandem.training.ema import MovingAverage
 from tandem.training.export import export_model
 from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
 from tandem.training.observer import Bystander, Observer
-from tandem.training.optimizers import make_adam
 from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
+from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
-from tandem.training.state import TrainingState
-from tandem.training.step import owned_once
 from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.world import Agreement, World
 
@@ -124,22 +116,16 @@ class Trainer:
         self.device = device = world.device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
-        objective = build_objective(config)
-        owned_once(objective)
-        self.shares = Shares.of_process(world.rank, world.size, passes=training.accumulate, parts=objective.parts)
+        self.shares = Shares.of_process(
+            world.rank, world.size, passes=training.accumulate, parts=config.objective.parts
+        )
         self.shares.require_equal(training.batch_size)
-        objective.shares = self.shares.count
-        world.join(objective)
-        objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
-        optimizers = {
-            name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
-            for name, network in objective.networks.items()
-        }
-        averaged = {name: objective.networks[name] for name in objective.inference_networks}
-        halflife = training.ema_halflife_images
-        average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
-        self.state = TrainingState(objective, optimizers, average, scaler=make_scaler(device, training.precision))
-        self.stepper = Stepper(config, self.state, world=world, epoch_images=len(inputs.train))
+        self.state = make_state(config, device, shares=self.shares.count)
+        world.join(self.state.objective)
+        average = world.average if world.size > 1 else None
+        self.stepper = Stepper(
+            config, self.state, device=device, epoch_images=len(inputs.train), average=average, rank=world.rank
+        )
         self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
         self.resumed_step = resume(
             self.state,

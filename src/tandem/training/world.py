@@ -7,10 +7,10 @@ dies.
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +25,8 @@ from tandem.training.heartbeat import Heartbeat
 T = TypeVar("T")
 
 BUCKET_BYTES = 32 * 2**20
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.1
+LAST_WORD_SECONDS = 1.0
 _FAILURE = "failure"
 
 
@@ -162,22 +164,17 @@ class World:
     def _get(self, key: str) -> Any:
         """Wait for a key as long as all processes live."""
         assert self.store is not None
+        pause = FIRST_PAUSE_SECONDS
+        # Asking again and again, because a wait with a time-out, which signals and deaths need, leaves warnings.
         with talking():
-            while not self._is_there(key):
+            while not self.store.check([key]):
                 if self.store.check([_FAILURE]):
                     raise PeerError(self.store.get(_FAILURE).decode())
                 if self.heartbeat is not None:
                     self.heartbeat.check()
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             return json.loads(self.store.get(key))
-
-    def _is_there(self, key: str) -> bool:
-        """Wait a second for a key, so that the main thread can handle signals."""
-        assert self.store is not None
-        try:
-            self.store.wait([key], timedelta(seconds=1))
-        except dist.DistStoreError:
-            return False
-        return True
 
     def report(self, error: BaseException) -> None:
         """Leave a word for the others before this process ends."""
@@ -190,9 +187,12 @@ class World:
     def explained(self, error: PeerError) -> PeerError:
         """The word that another process has left, if it was able to."""
         assert self.store is not None
+        deadline = time.monotonic() + LAST_WORD_SECONDS
         with suppress(RuntimeError):
-            self.store.wait([_FAILURE], timedelta(seconds=1))
-            return PeerError(self.store.get(_FAILURE).decode())
+            while time.monotonic() < deadline:
+                if self.store.check([_FAILURE]):
+                    return PeerError(self.store.get(_FAILURE).decode())
+                time.sleep(LONGEST_PAUSE_SECONDS)
         return error
 
 
