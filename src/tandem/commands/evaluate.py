@@ -109,6 +109,7 @@ def _parser() -> "ArgumentParser":
         default="clean",
         help="how images get the size of the feature network; part of the metric",
     )
+    networks.add_argument("--weights", type=str, help="folder of published weights, instead of the cache folder")
     networks.add_argument("--inception", type=str, help="file of the FID weights, or a folder that holds it")
     networks.add_argument("--features", type=str, help="feature network: MobileNet in .npz, .onnx, or TorchScript")
     networks.add_argument("--features-size", type=int, help="side of its input; any size unless given")
@@ -150,6 +151,7 @@ def _options(args: "Namespace") -> "EvaluationOptions":
         batch_size=args.batch_size,
         num_workers=args.num_workers,
         resizer=args.resizer,
+        weights=path("weights"),
         inception=path("inception"),
         features=path("features"),
         features_size=args.features_size,

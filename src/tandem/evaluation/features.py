@@ -181,6 +181,7 @@ def inception_extractor(
     tap: inception.Tap = "2048",
     precision: Precision = "float32",
     may_download: bool = True,
+    cache: Path | None = None,
 ) -> FeatureExtractor:
     """The FID network.
 
@@ -191,11 +192,12 @@ def inception_extractor(
         tap: Which features; 2048 for FID and KID.
         precision: float64 is for proofs.
         may_download: Whether the weights may be fetched.
+        cache: See `find_weights`.
 
     Raises:
         WeightsError: The weights are missing or not those of this network.
     """
-    source = find_weights("inception", path=weights, may_download=may_download)
+    source = find_weights("inception", path=weights, may_download=may_download, cache=cache)
     network = inception.load_inception(read_state_dict(source.path), name=str(source.path))
     network = inception.for_inference(network, device, torch.float64 if precision == "float64" else torch.float32)
     return FeatureExtractor(

@@ -53,6 +53,7 @@ class EvaluationOptions:
         batch_size: Images that are measured at once.
         num_workers: Threads that read files ahead, each as many as that; None for what suits the device.
         resizer: How images get the size of the feature network.
+        weights: A folder of published weights, instead of the cache folder.
         inception: The FID weights, where they are not found by name.
         features: A feature network.
         features_size: The side of its input; None for a network that takes any size.
@@ -77,6 +78,7 @@ class EvaluationOptions:
     batch_size: int = 16
     num_workers: int | None = None
     resizer: Resizer = "clean"
+    weights: Path | None = None
     inception: Path | None = None
     features: Path | None = None
     features_size: int | None = None
@@ -99,6 +101,8 @@ class EvaluationOptions:
             problems += [] if value >= least else [f"--{name} must be at least {least}, not {value}."]
         if self.num_workers is not None and self.num_workers < 0:
             problems.append(f"--num-workers must be at least 0, not {self.num_workers}.")
+        if self.weights is not None and not self.weights.is_dir():
+            problems.append(f"--weights {self.weights} is no folder: make it, or leave the option out.")
         for name, size in (("features-size", self.features_size), ("segmenter-size", self.segmenter_size)):
             problems += [] if size is None or size >= 1 else [f"--{name} must be at least 1, not {size}."]
         if (self.segmenter is None) != (self.palette is None):
