@@ -12,8 +12,8 @@ Distances are float64 and compared with ``<``, as the code of the second paper d
 k nearest neighbours have an empty ball.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ class PRDC:
         density: 0 or more.
         coverage: In [0, 1].
         k: Which neighbour the balls reach to.
+        per_image: By the name of a number what each image adds to it, ``(N,)`` or ``(M,)``; the number is their mean.
     """
 
     precision: float
@@ -43,6 +44,7 @@ class PRDC:
     density: float
     coverage: float
     k: int
+    per_image: Mapping[str, np.ndarray] = field(repr=False, compare=False)
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device | str = "cpu") -> PRDC:
@@ -68,19 +70,23 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device
     centre = torch.stack([part.sum(0, dtype=torch.float64) for part in x.split(_BLOCK)]).sum(0) / len(x)
     real_radii, fake_radii = _squared_radii(x, k, centre), _squared_radii(y, k, centre)
     balls = torch.zeros(len(y), dtype=torch.int64, device=x.device)
-    reached, covered = 0, 0
+    reached: list[Tensor] = []
+    covered: list[Tensor] = []
     for rows, distances in _squared_distances(x, y, centre):
         inside = distances < real_radii[rows, None]
         balls += inside.sum(0)
-        covered += int(inside.any(1).sum())
-        reached += int((distances < fake_radii).any(1).sum())
-    return PRDC(
-        precision=float((balls > 0).double().mean()),
-        recall=reached / len(x),
-        density=float(balls.double().mean()) / k,
-        coverage=covered / len(x),
-        k=k,
-    )
+        covered.append(inside.any(1))
+        reached.append((distances < fake_radii).any(1))
+    per_image = {
+        "precision": balls > 0,
+        "recall": torch.cat(reached),
+        "density": balls,
+        "coverage": torch.cat(covered),
+    }
+    arrays = {name: values.cpu().numpy().astype(np.float64) for name, values in per_image.items()}
+    arrays["density"] /= k
+    means = {name: float(values.mean()) for name, values in arrays.items()}
+    return PRDC(**means, k=k, per_image=arrays)
 
 
 def _squared_radii(points: Tensor, k: int, centre: Tensor) -> Tensor:
