@@ -41,7 +41,7 @@ class Crew:
     Args:
         work: What each does; what it returns must be picklable and no tensor.
         size: How many there are.
-        environment: More variables of each process, by its rank.
+        launcher: What it puts into the environment: of the rank, the size and a port.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Crew:
         work: Callable[[World], Any],
         *,
         size: int = 2,
-        environment: Callable[[int], Mapping[str, str]] = lambda _: {},
+        launcher: Callable[[int, int, int], Mapping[str, str]] = place,
     ) -> None:
         port = free_port()
         self._ends: list[Connection] = []
         self.processes = []
         for rank in range(size):
             ours, theirs = _fork.Pipe()
-            variables = place(rank, size, port) | dict(environment(rank))
+            variables = launcher(rank, size, port)
             process = _fork.Process(target=_run, args=(work, variables, theirs), daemon=True)
             process.start()
             theirs.close()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from processes import Crew, together
 from tandem.errors import ConfigError, DataError
+from tandem.training import heartbeat
 from tandem.training import world as world_module
 from tandem.training.distributed import join
 from tandem.training.world import Agreement, World
@@ -171,3 +172,61 @@ def test_a_killed_process_ends_the_others(waiting: str) -> None:
     assert results[1].startswith("PeerError: lost contact with another process")
     assert "The same command continues from the last checkpoint" in results[1]
     assert time.monotonic() - begun < 20
+
+
+def test_processes_that_have_come_apart_are_noticed() -> None:
+    """By a single bit, in any layout."""
+
+    def work(world: World) -> bool:
+        network = torch.nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        torch.nn.init.constant_(network.weight, 0.5)
+        torch.nn.init.constant_(network.bias, -1.0) if network.bias is not None else None
+        world.require_same_weights(network)
+        if not world.is_main:
+            with torch.no_grad():
+                network.weight[1, 1, 2, 2] = torch.nextafter(torch.tensor(0.5), torch.tensor(1.0))
+        world.require_same_weights(network)
+        return True
+
+    for result in Crew(work).results():
+        assert result.startswith("PeerError: the weights of process 1 differ from those of process 0")
+
+
+def test_a_process_that_falls_silent_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps its connections, as a machine without power does, and the other one hangs in a collective."""
+    for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
+        monkeypatch.setattr(heartbeat, name, seconds)
+
+    def work(world: World) -> None:
+        if world.rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        world.average([torch.zeros(3)])
+
+    crew = Crew(work)
+    try:
+        crew.processes[0].join(20)
+        assert crew.processes[0].exitcode == heartbeat.LOST_STATUS
+    finally:
+        crew.kill(1)
+
+
+def test_slow_work_of_the_main_process_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
+        monkeypatch.setattr(heartbeat, name, seconds)
+    assert together(lambda world: world.on_main(lambda: time.sleep(3))) == [None, None]
+
+
+def srun(rank: int, size: int, port: int) -> dict[str, str]:
+    """What SLURM puts into the environment of a task; the port would follow from the number of the job."""
+    return {
+        "SLURM_PROCID": str(rank),
+        "SLURM_STEP_NUM_TASKS": str(size),
+        "SLURM_LOCALID": str(rank),
+        "SLURM_STEP_NODELIST": "localhost",
+        "MASTER_PORT": str(port),
+    }
+
+
+def test_srun_starts_a_world_too() -> None:
+    results = Crew(lambda world: [world.rank, world.gather(world.rank)], size=3, launcher=srun).results()
+    assert results == [[rank, [0, 1, 2]] for rank in range(3)]

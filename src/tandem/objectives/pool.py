@@ -57,24 +57,30 @@ class ImagePool:
             self.images = fakes.new_zeros((self.size, *fakes.shape[1:]))
         elif self.images.shape[1:] != fakes.shape[1:]:
             return fakes  # images of other sizes, as --preprocess none gives them, cannot be swapped
-        shown = []
-        for fake, draw in zip(fakes, draws, strict=True):
-            if self.count < self.size:
-                self.images[self.count] = fake
-                self.count += 1
-                shown.append(fake)
-            else:
-                shown.append(self._swap(fake, draw))
-        return torch.stack(shown)
+        room = min(self.size - self.count, len(fakes))
+        if room:
+            self.images[self.count : self.count + room] = fakes[:room]
+            self.count += room
+        if room == len(fakes):
+            return fakes
+        swapped = self._swap(fakes[room:], draws[room:])
+        return torch.cat([fakes[:room], swapped]) if room else swapped
 
-    def _swap(self, fake: Tensor, draw: Tensor) -> Tensor:
-        """Decide on the device, so that nothing waits for it."""
+    def _swap(self, fakes: Tensor, draws: Tensor) -> Tensor:
+        """Swap one fake after the other, all of them in a few operations and on the device, so that nothing waits."""
         assert self.images is not None
-        index = (draw[1] * self.size).long().clamp(max=self.size - 1)[None]
-        stored = self.images.index_select(0, index)[0]
-        swaps = draw[0] < 0.5
-        self.images.index_copy_(0, index, torch.where(swaps, fake, stored)[None])
-        return torch.where(swaps, stored, fake)
+        place = (draws[:, 1] * self.size).long().clamp(max=self.size - 1)
+        swaps = draws[:, 0] < 0.5
+        number = torch.arange(len(fakes), device=fakes.device)
+        # In what follows image i is what lies at the place of fake i before the exchange, and image N + i is fake i.
+        images = torch.cat([self.images.index_select(0, place), fakes])
+        as_fake = number + len(fakes)
+        fills = (place[:, None] == place) & swaps  # (i, j): fake j fills the place of fake i
+        before = torch.where(fills & (number < number[:, None]), as_fake, number[:, None]).amax(1)
+        after = torch.where(fills, as_fake, number[:, None]).amax(1)
+        # Fakes of the same place all write what the last of them leaves there, so their order is no matter.
+        self.images.index_copy_(0, place, images.index_select(0, after))
+        return images.index_select(0, torch.where(swaps, before, as_fake))
 
     def tensors(self) -> dict[str, Tensor]:
         """The stored images as part of a training state; empty while nothing is stored."""

@@ -212,6 +212,7 @@ class Trainer:
                 self._snapshot()
             return
         self.stepper.settle()
+        self.world.require_same_weights(self.state.objective.networks)
         if self.world.is_main and self.state.step not in self.store.steps():
             self._save(score=None)
 
@@ -232,6 +233,7 @@ class Trainer:
     def _snapshot(self) -> None:
         """Measure, draw, save the state and renew the model."""
         self.stepper.settle()
+        self.world.require_same_weights(self.state.objective.networks)
         self.world.on_main(lambda: self._save(score=self.observer.measure()))
 
     def _save(self, *, score: float | None) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from tandem.errors import ConfigError, PeerError
 from tandem.networks.joint import join_batch_norms, talking
@@ -28,6 +28,7 @@ BUCKET_BYTES = 32 * 2**20
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.1
 LAST_WORD_SECONDS = 1.0
 _FAILURE = "failure"
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +83,8 @@ class World:
                 work.wait()
                 flat.div_(self.size)
                 pieces = flat.split([tensor.numel() for tensor in bucket])
-                for tensor, piece in zip(bucket, pieces, strict=True):
-                    tensor.detach().copy_(piece.view(tensor.shape))
+                shaped = [piece.view(tensor.shape) for tensor, piece in zip(bucket, pieces, strict=True)]
+                torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
 
     def rows_of_all(self, rows: Tensor) -> Tensor:
         """Put the rows ``(N, …)`` of all processes below each other, in the order of the ranks: ``(size · N, …)``."""
@@ -154,6 +155,25 @@ class World:
             raise ConfigError(
                 f"the processes of this training differ in {what}: process 0 has {values[0]}, process {other} has "
                 f"{values[other]}. Give all machines the same version of Tandem, the same options and the same data."
+            )
+
+    def require_same_weights(self, networks: nn.Module) -> None:
+        """Refuse to go on where the processes have come apart, which no result would show.
+
+        Raises:
+            PeerError: Their weights differ, if only in a bit.
+        """
+        if self.size == 1:
+            return
+        # The sum of the bits as integers depends on no order, so it is the same for the same weights on any device.
+        sums = [p.detach().view(_INTEGERS[p.element_size()]).sum(dtype=torch.int64) for p in networks.parameters()]
+        values = self.gather(int(torch.stack(sums).sum()))
+        other = next((rank for rank, one in enumerate(values) if one != values[0]), None)
+        if other is not None:
+            raise PeerError(
+                f"the weights of process {other} differ from those of process 0, though both have computed the same: a "
+                "machine is broken, or has other kernels. The last checkpoint was written while they were the same; "
+                "the same command continues from it."
             )
 
     def _set(self, key: str, value: Any) -> None:
