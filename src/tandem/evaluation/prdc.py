@@ -23,7 +23,7 @@ from tandem.errors import ConfigError
 from tandem.evaluation.kernel import check_feature_sets
 
 _BLOCK = 1024
-_CELLS = 2**21
+_CELLS = 2**20
 
 
 @dataclass(frozen=True)
