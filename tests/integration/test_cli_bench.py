@@ -90,12 +90,6 @@ def test_targets(*, device: str, method: str, batch_size: int, speedup: float, r
     assert targets_of(report | {"size": 128}) == []
 
 
-def test_sampling_is_measured_per_image() -> None:
-    report = json.loads(tandem("bench", "sample", *TINY, "--json").out)
-    assert report["seconds_per_image"]["batch_10"] == pytest.approx(report["batch_seconds"]["batch_10"]["median"] / 10)
-    assert "ms per image" in tandem("bench", "sample", *TINY).out
-
-
 def test_a_table_of_costs(tmp_path: Path) -> None:
     """With a batch that no memory holds: it is said, and the rest is measured."""
     cells = ["--sizes", "64", "--batches", "2", "40000000", "80000000", "--out", str(tmp_path / "cost")]

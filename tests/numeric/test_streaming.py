@@ -202,8 +202,9 @@ def test_stores_give_back_what_they_held() -> None:
     second.write(Window((0, 10), (0, 20)), values)
     assert torch.equal(second.read(Window((2, 5), (3, 9))), values[:, :, 2:5, 3:9])
     del first, second
-    storage.make((1, 10, 25))
+    third = storage.make((1, 10, 25))
     assert storage.peak_bytes == 1200
+    assert [type(store).__name__ for store in (third, storage.make((1, 1, 1)))] == ["_InMemory", "_InFile"]
 
 
 CONV7, CONV4 = nn.Conv2d(2, 3, 7), nn.Conv2d(2, 3, 4, stride=2, padding=1)

@@ -82,7 +82,9 @@ def make_samplers(
     missing: dict[str, str] = {}
     for way in ways:
         try:
-            samplers[way] = make_sampler(way, subject, device)
+            sampler = make_sampler(way, subject, device)
+            sampler(1)  # compiles or exports
+            samplers[way] = sampler
         except TandemError as error:
             missing[way] = str(error)
     return samplers, missing

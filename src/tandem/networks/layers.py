@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.architecture import Activation, Norm, Upsampling
+from tandem.networks.joint import JointBatchNorm
 
 Initialisation = Literal["normal", "xavier"]
 
@@ -23,7 +24,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module | None:
         case "instance_affine":
             return InstanceNorm(channels, affine=True, track_running_stats=False)
         case "batch":
-            return nn.BatchNorm2d(channels)
+            return JointBatchNorm(channels)
         case "none":
             return None
 

@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from tandem.launch import find_launch
 from tandem.report.text import count, duration, memory, number
 
 _WINDOW_SECONDS = 60.0
@@ -225,4 +226,6 @@ def _standard_error() -> Console:
 
     Rich alone would also obey FORCE_COLOR and write a live bar into a log file.
     """
+    if not find_launch().is_main:  # of processes that train together one speaks
+        return Console(quiet=True)
     return Console(file=sys.stderr) if sys.stderr.isatty() else Console(file=sys.stderr, force_terminal=False)

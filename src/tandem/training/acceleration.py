@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tandem.config.training import Acceleration
+from tandem.networks.joint import is_joined
 from tandem.objectives.phase import Batch, Objective, Terms
 from tandem.training.graphs import GraphedSteps, RecordingError, obstacle
 from tandem.training.step import Average, StepOptions, step_body, train_step
@@ -56,6 +57,11 @@ def make_run_step(
     if acceleration == "none" or device.type != "cuda":
         if acceleration == "graphs":
             log.warning("steps are not recorded as CUDA graphs: the device is %s", device)
+        return plain
+    if is_joined(objective.networks) or any(pool.is_shared for pool in objective.pools.values()):
+        log.warning(
+            "steps are not recorded as CUDA graphs: batch norm or image pools ask the other processes within one"
+        )
         return plain
     body = partial(step_body, objective, optimizers, options=options)
     return _Recorded(objective, plain, GraphedSteps(body, objective, device=device, average=average))

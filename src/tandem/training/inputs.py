@@ -1,6 +1,7 @@
 """The data of a run: splits, the check before training, datasets, fixed previews."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,14 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.config.data import DEFAULT_CACHE_GB
-from tandem.config.run import RunConfig
-from tandem.data.check import CheckReport, Folder
+from tandem.config.run import RunConfig, to_flat
+from tandem.data.check_images import Folder
+from tandem.data.check_report import CheckReport
 from tandem.data.datasets import PairedDataset, UnpairedDataset
+from tandem.data.decoded import DecodedImages
 from tandem.data.discover import Pair, PairedFolder, find_splits
 from tandem.data.order import GlobalOrder, Order, ShardOrder
+from tandem.data.resident import ResidentDataset
 from tandem.data.shards.items import ShardItems
 from tandem.data.shards.member import size_of
 from tandem.data.shards.open import CacheOptions, is_shards, is_url, open_shards, read_shards
@@ -22,6 +26,7 @@ from tandem.data.unpaired import Single, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
 from tandem.training.checks import check_splits, make_transform, require_one_size, require_sense
+from tandem.version import __version__
 
 DEFAULT_CACHE_BYTES = round(DEFAULT_CACHE_GB * 1e9)
 PREVIEW_ORDER = ("val", "test", "train")
@@ -35,7 +40,7 @@ class Inputs:
     Attributes:
         splits: The splits that were found.
         report: What the check before training measured.
-        train: Training samples by their position in the run.
+        train: Training samples by their position in the run; if they stay decoded, the check has begun with it.
         previews: Name of each fixed pair, and the pairs ``a``, ``b`` ``(N, C, H, W)`` in [-1, 1]. Of unpaired data
             `a` and `b` have nothing to do with each other.
         z: Fixed codes ``(M, latent_dim)``.
@@ -44,7 +49,7 @@ class Inputs:
 
     splits: Mapping[str, Folder]
     report: CheckReport
-    train: PairedDataset | UnpairedDataset
+    train: PairedDataset | UnpairedDataset | ResidentDataset
     previews: tuple[list[str], Tensor, Tensor]
     z: Tensor
     fingerprint: str
@@ -56,6 +61,7 @@ def open_inputs(
     data_b: Path | None = None,
     *,
     cache: Path,
+    decoded_bytes: int = 0,
     on_check: Callable[[int, int], None] | None = None,
 ) -> Inputs:
     """Find and check the data of a run: pairs, or two domains where the method trains on these.
@@ -65,6 +71,7 @@ def open_inputs(
         data: The dataset, or the folder of domain A; or the folder or URL of record files.
         data_b: The folder of domain B.
         cache: A folder that remembers the check, and holds record files from a URL.
+        decoded_bytes: Memory in which the training images stay decoded, if all of them fit.
         on_check: Called with (done, all) while images are checked.
 
     Raises:
@@ -76,9 +83,11 @@ def open_inputs(
         raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
     require_sense(config, data, splits["train"])
     transform = make_transform(config)
-    report = check_splits(config, splits, transform, cache=cache, on_check=on_check)
-    require_one_size(config, transform, report)
     train = make_dataset(config, splits["train"])
+    if decoded_bytes and splits["train"].facts is None:
+        train.decoded = DecodedImages(train.num_slots, decoded_bytes)
+    report = check_splits(config, splits, transform, cache=cache, on_check=on_check, on_images=train.keep)
+    require_one_size(config, transform, report)
     preview_split = next(splits[name] for name in PREVIEW_ORDER if name in splits)
     fixed = make_dataset(config, preview_split)
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))
@@ -200,3 +209,9 @@ def fingerprint_of(folder: Folder) -> str:
         images = [(f"{side}/{single.name}", [single.path]) for side, domain in domains for single in domain]
     lines = [f"{name}\t{[size_of(path) for path in paths]}" for name, paths in images]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def digest_of(config: RunConfig, inputs: Inputs) -> str:
+    """Hash what processes that train together must agree on: the version, the options and the training data."""
+    told = [__version__, to_flat(config), inputs.fingerprint, len(inputs.train)]
+    return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:16]

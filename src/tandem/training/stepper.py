@@ -42,6 +42,7 @@ class Stepper:
         device: Where networks compute.
         epoch_images: Positions in an epoch, for the learning rate.
         average: See `train_step`.
+        rank: The number of this process among those that share each step.
     """
 
     def __init__(
@@ -52,8 +53,9 @@ class Stepper:
         device: torch.device,
         epoch_images: int,
         average: Average | None = None,
+        rank: int = 0,
     ) -> None:
-        self._config, self._state, self._device = config, state, device
+        self._config, self._state, self._device, self._rank = config, state, device, rank
         self._epoch_images = epoch_images
         self._layout = image_layout(device)
         self._options = StepOptions(
@@ -81,8 +83,9 @@ class Stepper:
             BadStepError: A term or gradient is not finite. Where the device works ahead `settle` says so later.
         """
         training, state = self._config.training, self._state
-        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step.
-        torch.manual_seed(rng.derive_seed(training.seed, "step", position=state.step))
+        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step,
+        # and of the process, which has other samples.
+        torch.manual_seed(rng.derive_seed(training.seed, "step", rank=self._rank, position=state.step))
         self._set_learning_rate()
         positions = [position for batch in batches for position in batch["positions"]]
         self._unsettled.append(positions)
