@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     settings = _settings(args)
     settings.work.mkdir(parents=True, exist_ok=True)
     report = _earlier(settings.out)
-    chosen = args.part or list(PARTS)
+    chosen = args.part or [name for name, part in PARTS.items() if part.unasked]
     for number, name in enumerate(chosen, start=1):
         limit = PARTS[name].limit_seconds * (1 + settings.smoke)  # the CPU may be a busy one
         _say(f"=== {name} ({number} of {len(chosen)}, at most {limit:.0f} s)")

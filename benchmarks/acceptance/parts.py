@@ -8,10 +8,11 @@ from acceptance.settings import Outcome, Settings
 
 @dataclass(frozen=True)
 class Part:
-    """A module with a function of the part's name, and the seconds that it may take."""
+    """A module with a function of the part's name, the seconds that it may take, and whether it runs unasked."""
 
     module: str
     limit_seconds: float
+    unasked: bool = True
 
 
 PARTS = {
@@ -19,11 +20,13 @@ PARTS = {
     "tests": Part("checks", 150),
     "reference": Part("checks", 120),
     "resume": Part("runs", 120),
+    "processes": Part("processes", 90),
     "steps": Part("measurements", 200),
     "agreement": Part("measurements", 120),
     "sampling": Part("measurements", 120),
     "training": Part("runs", 400),
     "costs": Part("measurements", 300),
+    "compiled": Part("measurements", 240, unasked=False),
 }
 
 

@@ -36,12 +36,12 @@ def resume(settings: Settings) -> Outcome:
     width = 4 if settings.smoke else 32
     result, failures = {}, []
     for precision in ("fp32", "bf16"):
-        options = _widths(width) | {
+        options = widths(width) | {
             **{"size": 64, "steps": 40 if settings.smoke else 300, "batch_size": 2, "dropout": True},
             **{"deterministic": True, "precision": precision, "device": settings.device},
             **{"log_every": 5, "snapshot_every": 1000, "num_previews": 2, "num_workers": 1},
         }
-        whole, parts = (_fresh(settings.work / f"resume_{precision}_{name}") for name in ("whole", "parts"))
+        whole, parts = (fresh(settings.work / f"resume_{precision}_{name}") for name in ("whole", "parts"))
         _train_until(options, data, whole, seconds=None)
         stopped = _train_until(options, data, parts, seconds=0.0, beyond=options["steps"] // 4)
         _train_until(options, data, parts, seconds=None)
@@ -114,10 +114,11 @@ def _training_options(settings: Settings) -> dict[str, Any]:
     if not settings.smoke:
         return options | {"precision": "bf16", "num_workers": 4}
     small = {"size": 64, "load_size": 72, "log_every": 2, "snapshot_every": 10, "num_previews": 2, "num_workers": 1}
-    return options | _widths(4) | small
+    return options | widths(4) | small
 
 
-def _widths(filters: int) -> dict[str, int]:
+def widths(filters: int) -> dict[str, int]:
+    """Options of BicycleGAN's networks with so many filters."""
     return {f"{name}_filters": filters for name in ("generator", "encoder", "discriminator")}
 
 
@@ -179,7 +180,8 @@ def _last_step(run: Path) -> int:
     return steps[-1] if steps else 0
 
 
-def _fresh(folder: Path) -> Path:
+def fresh(folder: Path) -> Path:
+    """A folder that is not there."""
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 

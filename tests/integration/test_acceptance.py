@@ -91,7 +91,7 @@ def test_the_whole_run_with_small_settings(tmp_path: Path, bare: dict[str, str])
     done, report, text = accept(tmp_path, bare, seconds=580)
     assert done.returncode == 0, done.stdout[-3000:]
     states = {name: part["status"] for name, part in report.items()}
-    assert states.pop("tests") in {"ok", "skipped"}
+    assert {states.pop("tests"), states.pop("processes")} <= {"ok", "skipped"}
     assert set(states.values()) == {"ok"}
     assert not any(found["different_tensors"] for found in report["resume"]["result"].values())
     steps = report["training"]["result"]["steps"]

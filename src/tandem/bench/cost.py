@@ -19,7 +19,7 @@ import torch
 
 from tandem.bench.counting import Work, count_work, peak_bandwidth, peak_flops
 from tandem.bench.measure import wait_for
-from tandem.bench.train_step import make_step
+from tandem.bench.train_step import make_step, warmup_steps
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.training.device import configure_backends, peak_memory_mb
 
@@ -127,9 +127,9 @@ def measure_cell(
             torch.cuda.reset_peak_memory_stats(device)
         begun = time.perf_counter()
         step = make_step("tandem", config, device)
-        step()  # the first ones choose kernels and reserve memory
-        if time.perf_counter() - begun < limit_seconds:
-            step()
+        for _ in range(warmup_steps(config, device)):
+            if time.perf_counter() - begun < limit_seconds:
+                step()
         seconds = [_seconds(step, device)]
         while len(seconds) < rounds and time.perf_counter() - begun < limit_seconds:
             seconds.append(_seconds(step, device))
@@ -144,10 +144,10 @@ def measure_cell(
 
 
 def _work_per_image(config: RunConfig, device: torch.device) -> Work:
-    """Counted on a step of the smallest batch, because what is counted grows with the batch."""
+    """Counted on a plain step of the smallest batch, because what is counted grows with the batch."""
     flat = to_flat(config)
     smallest = smallest_batch(flat["method"])
-    step = make_step("tandem", from_flat(flat | {"batch_size": smallest}), device)
+    step = make_step("tandem", from_flat(flat | {"batch_size": smallest, "acceleration": "none"}), device)
     return count_work(step).times(1 / smallest)
 
 

@@ -11,11 +11,9 @@ import sys
 
 import torch
 
-from tandem.bench.train_step import Variant, make_step
+from tandem.bench.train_step import Variant, make_step, warmup_steps
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.training.device import configure_backends, peak_memory_mb
-
-STEPS = 3
 
 
 def peak_memory_of(variant: Variant, config: RunConfig, device: torch.device) -> float | None:
@@ -37,7 +35,7 @@ def peak_memory_of(variant: Variant, config: RunConfig, device: torch.device) ->
 
 def _run(variant: Variant, config: RunConfig, device: torch.device) -> float | None:
     step = make_step(variant, config, device)
-    for _ in range(STEPS):
+    for _ in range(warmup_steps(config, device) + 1):
         step()
     return peak_memory_mb(device)
 

@@ -1,4 +1,4 @@
 """Which options of a run the benchmarks of the training step take."""
 
-STEP_OPTIONS = ("precision", "accumulate")
+STEP_OPTIONS = ("precision", "acceleration", "accumulate", "recompute_activations")
 """Options of training that change what a step costs and not what it means."""

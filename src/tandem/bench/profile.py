@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from tandem.bench.measure import wait_for
 from tandem.bench.train_step import make_step, variants_of
-from tandem.config.run import RunConfig
+from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.files import atomic_replace
 from tandem.training.device import configure_backends
 
@@ -110,7 +110,11 @@ def profile_table(profiles: Mapping[str, StepProfile]) -> str:
 
 
 def profile_variants(config: RunConfig, device: torch.device, *, trace: Path | None = None) -> dict[str, StepProfile]:
-    """Profile the published order, where there is a baseline, and Tandem, whose trace goes to `trace`."""
+    """Profile the published order, where there is a baseline, and Tandem, whose trace goes to `trace`.
+
+    Kernel by kernel, because a recorded step is one operator.
+    """
+    config = from_flat(to_flat(config) | {"acceleration": "none"})
     configure_backends(device, deterministic=False)
     return {
         variant: profile_step(make_step(variant, config, device), device, trace=trace if variant == "tandem" else None)

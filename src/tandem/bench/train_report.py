@@ -8,12 +8,11 @@ from tandem.bench.header import header_line, make_header, spread, spread_text
 from tandem.bench.measure import median_ratio, time_in_turn
 from tandem.bench.memory import peak_memory_of
 from tandem.bench.options import STEP_OPTIONS
-from tandem.bench.train_step import make_step, variants_of
+from tandem.bench.train_step import make_step, variants_of, warmup_steps
 from tandem.config.run import RunConfig
 from tandem.report.progress import TaskProgress
 from tandem.training.device import configure_backends
 
-WARMUP = 2
 NAMES = {"published": "published order", "tandem": "Tandem"}
 
 Report = dict[str, Any]
@@ -35,7 +34,9 @@ def measure_training(config: RunConfig, device: torch.device, *, rounds: int) ->
     configure_backends(device, deterministic=False)
     with TaskProgress("training step", None, "rounds") as progress:
         steps = {variant: make_step(variant, config, device) for variant in variants_of(config)}
-        timed = time_in_turn(steps, rounds=rounds, warmup=WARMUP, device=device, on_round=progress.callback)
+        timed = time_in_turn(
+            steps, rounds=rounds, warmup=warmup_steps(config, device), device=device, on_round=progress.callback
+        )
         del steps
     report = {
         "header": make_header(device),

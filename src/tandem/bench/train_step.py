@@ -6,13 +6,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tandem import rng
 from tandem.bench.baselines.build import has_baseline, make_baseline
 from tandem.config.bicyclegan import BicycleGANConfig
+from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.data.loader import Batch
 from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
 from tandem.training.device import image_layout
+from tandem.training.graphs import WARM_UP_STEPS
 from tandem.training.setup import make_state
 from tandem.training.state import TrainingState
 from tandem.training.stepper import Stepper
@@ -47,6 +50,14 @@ def bench_config(
 def variants_of(config: RunConfig) -> tuple[Variant, ...]:
     """What there is to measure for a method: the published order too where it has been written down."""
     return ("published", "tandem") if has_baseline(config) else ("tandem",)
+
+
+def warmup_steps(config: RunConfig, device: torch.device) -> int:
+    """Steps to do before a measurement: kernels are chosen, pools filled, and where steps are recorded that is done."""
+    if device.type != "cuda":
+        return 2
+    pool_size = config.objective.pool_size if isinstance(config.objective, CycleGANConfig) else 0
+    return WARM_UP_STEPS + 2 + -(-pool_size // config.training.batch_size)
 
 
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
@@ -90,7 +101,7 @@ def _batches(config: RunConfig, shares: Shares, device: torch.device) -> list[Ba
 
 
 def _random_images(config: RunConfig, positions: Sequence[int]) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(positions[0])
-    n, (h, w) = len(positions), config.data.crop_size
+    """Noise that follows from the positions alone, so that it is the same however a batch is split."""
+    h, w = config.data.crop_size
     channels = {"a": config.data.input_channels, "b": config.data.output_channels}
-    return {name: torch.rand(n, c, h, w, generator=generator) * 2 - 1 for name, c in channels.items()}
+    return {name: 2 * rng.uniform(0, f"bench/{name}", positions, (c, h, w)) - 1 for name, c in channels.items()}
