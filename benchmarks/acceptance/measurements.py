@@ -6,9 +6,8 @@ import torch
 
 from acceptance.settings import Outcome, Settings
 from tandem.bench.cost_report import CostTable
-from tandem.bench.header import spread, spread_text
-from tandem.bench.measure import time_in_turn
-from tandem.bench.sampling import make_samplers
+from tandem.bench.sampling import Way, fresh_subject
+from tandem.bench.sampling_report import measure_sampling, sampling_text
 from tandem.bench.train_report import measure_training, training_text
 from tandem.bench.train_step import bench_config, make_stepper
 from tandem.files import atomic_write_text
@@ -33,6 +32,7 @@ SPEED_UPS: dict[str, dict[str, Any]] = {
 TOLERANCES = {"bf16": 0.15, "fp16": 0.15, "two passes": 0.05}
 """Largest deviation of the mean of a loss over a window of steps, relative to that loss in float32 and eager."""
 WINDOWS = 10
+SAMPLING_WAYS: tuple[Way, ...] = ("baseline", "batched", "bf16", "graphs", "graphs-bf16", "compiled-bf16")
 
 
 def steps(settings: Settings) -> Outcome:
@@ -121,8 +121,8 @@ def sampling(settings: Settings) -> Outcome:
     device = torch.device(settings.device)
     configure_backends(device, deterministic=False)
     sizes = {"size": 64, "filters": 4} if settings.smoke else {"size": 256, "filters": 64}
-    samplers = make_samplers(bench_config("bicyclegan", **sizes), device)
-    timed = time_in_turn(samplers, rounds=3 if settings.smoke else 50, warmup=3, device=device)
-    found = {name: spread(timing) for name, timing in timed.items()}
-    lines = [f"- {name.replace('_', ' of ')}: {spread_text(seconds)}" for name, seconds in found.items()]
-    return Outcome({"batch_seconds": found, **sizes}, "\n".join(lines))
+    subject = fresh_subject(bench_config("bicyclegan", **sizes))
+    ways: tuple[Way, ...] = ("baseline", "batched") if settings.smoke else SAMPLING_WAYS
+    counts, rounds = ((1, 2), 3) if settings.smoke else ((1, 8, 64), 20)
+    report = measure_sampling(subject, ways, device=device, counts=counts, rounds=rounds)
+    return Outcome(report, "```\n" + sampling_text(report) + "```")

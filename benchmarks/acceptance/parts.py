@@ -21,7 +21,7 @@ PARTS = {
     "resume": Part("runs", 120),
     "steps": Part("measurements", 200),
     "agreement": Part("measurements", 120),
-    "sampling": Part("measurements", 60),
+    "sampling": Part("measurements", 120),
     "training": Part("runs", 400),
     "costs": Part("measurements", 300),
 }

@@ -18,6 +18,7 @@ COMMANDS = {
     ),
     "evaluate": ("tandem.commands.evaluate", "measure a model, or a folder of images, against real images"),
     "compare": ("tandem.commands.compare", "put several evaluations side by side"),
+    "export": ("tandem.commands.export", "make a model of a run's best checkpoint, or of another one"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
     "data": ("tandem.commands.data", "draw the demo dataset; check, pack or download a dataset"),

@@ -7,6 +7,7 @@ import pytest
 from file_server import FileServer, packed
 from support import train
 
+from model_files import write_random_features
 from tandem.data.download.catalogue import CATALOGUE
 from tandem.data.synthetic import write_dataset
 
@@ -48,3 +49,20 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServ
 def facades() -> bytes:
     """An archive with as many pairs as that of the façades."""
     return packed(CATALOGUE["pix2pix/facades"])
+
+
+@pytest.fixture(scope="session")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Seven images for training and five for validation: pairs, and two domains."""
+    root = tmp_path_factory.mktemp("validated")
+    counts = {"size": 32, "num_train": 7, "num_val": 5, "num_test": 0}
+    return {
+        "pairs": write_dataset(root / "pairs", **counts),
+        "domains": write_dataset(root / "domains", layout="unpaired", **counts),
+    }
+
+
+@pytest.fixture(scope="session")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A feature network with random weights."""
+    return write_random_features(tmp_path_factory.mktemp("features") / "random.onnx")

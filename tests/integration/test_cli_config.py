@@ -11,6 +11,7 @@ from tandem.config.data import DataConfig
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import from_flat, to_flat
 from tandem.config.training import TrainingConfig
+from tandem.config.validation import ValidationConfig
 from tandem.config.yaml import to_yaml
 
 NUMBERS = {
@@ -62,7 +63,7 @@ def test_every_option_of_the_file_is_an_option_of_the_command_line() -> None:
     values = {name: value for name, value in to_flat(config).items() if value is not None}
     assert tandem("train", *flags(**values), "--print-config").out == to_yaml(config)
     help_text = tandem("train", "--help").out
-    for cls in (DataConfig, BicycleGANConfig, TrainingConfig):
+    for cls in (DataConfig, BicycleGANConfig, TrainingConfig, ValidationConfig):
         for field in dataclasses.fields(cls):
             assert f"--{field.name.replace('_', '-')}" in help_text
 

@@ -1,6 +1,7 @@
 """``tandem evaluate`` with models and data of every kind: both directions, grey outputs, record files, dropout."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,21 @@ def test_samples_by_dropout(shapes: Path, tmp_path: Path) -> None:
     found = scores(tmp_path / "run", shapes, "--num-samples", "3", "--metrics", "l1,l1-diversity", out=tmp_path / "out")
     assert found["l1-diversity"] > 0
     assert found["l1-best"] < found["l1"]
+
+
+def test_damaged_training_images_stop_nothing(make_bundle: Callable[..., Path], shapes: Path, tmp_path: Path) -> None:
+    """They are looked at only to warn of copies; a copy is found all the same, and the numbers stay."""
+    bundle, data = make_bundle(size=(32, 32)), tmp_path / "damaged"
+    shutil.copytree(shapes, data)
+    files = sorted((data / "train").iterdir())
+    shutil.copy(files[0], data / "test" / "copy.png")
+    words = ("--metrics", "l1", "--num-samples", "1")
+    whole = scores(bundle, data, *words, out=tmp_path / "whole")
+    files[1].write_bytes(files[1].read_bytes()[:200])
+    finished = tandem("evaluate", bundle, data, *words, "--out", tmp_path / "out", "--device", "cpu")
+    assert finished.status == 0, finished.err
+    assert f"1 of {len(files)} images of the training split cannot be read" in finished.err
+    assert "1 of " in finished.err
+    assert "real images look like an image of the training split" in finished.err
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert {score["name"]: score["value"] for result in report["results"] for score in result["scores"]} == whole

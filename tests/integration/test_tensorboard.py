@@ -44,6 +44,10 @@ def assert_events_are_the_log(run: Path) -> None:
     for name in ("diversity_ratio", "val_l1"):
         assert [event.step for event in events.Scalars(f"health/{name}")] == [line["step"] for line in measured]
     assert [event.step for event in events.Scalars("learning_rate")] == [line["step"] for line in trained]
+    validated = [line for line in lines if line["kind"] == "validation"]
+    for name in validated[0]["numbers"] if validated else ():
+        found = [(event.step, event.value) for event in events.Scalars(f"validation/{name}")]
+        assert found == [(line["step"], pytest.approx(line["numbers"][name], rel=1e-6)) for line in validated]
     assert tags["images"] == ["samples"]
     pictures = events.Images("samples")
     assert [event.step for event in pictures] == [line["step"] for line in measured]
@@ -55,7 +59,8 @@ def test_scalars_and_images(data: Path, tmp_path: Path) -> None:
     assert_events_are_the_log(tmp_path / "run")
     train(data, tmp_path / "run", steps=8, tensorboard=True)
     assert_events_are_the_log(tmp_path / "run")
-    train(data, tmp_path / "run", steps=12, tensorboard=True)
+    train(data, tmp_path / "run", steps=12, tensorboard=True, validate_every=3)
+    assert "validation/ssim" in events_of(tmp_path / "run").Tags()["scalars"]
     assert_events_are_the_log(tmp_path / "run")
 
 

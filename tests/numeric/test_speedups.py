@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from tandem.bench.published import PublishedStep
 
-from tandem.config.bicyclegan import BicycleGANConfig
+from tandem.bench.baselines.build import make_baseline
 from tandem.config.run import RunConfig, from_flat
 from tandem.data.loader import Batch
 from tandem.data.shares import Shares
@@ -65,10 +64,10 @@ def run(dtype: torch.dtype, **options: Any) -> tuple[torch.Tensor, list[str]]:
 
 
 def published(config: RunConfig) -> list[dict[str, torch.Tensor]]:
-    assert isinstance(config.objective, BicycleGANConfig)
+    """The terms of the published order, on plain networks."""
     objective = make_state(config, CPU).objective
     objective.networks.double()
-    step = PublishedStep(dict(objective.networks.items()), config.objective, lr=config.training.learning_rate)
+    step = make_baseline(config, objective, CPU)
     rows = []
     for number in range(STEPS):
         positions = list(range(BATCH * number, BATCH * (number + 1)))

@@ -13,9 +13,10 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig, parse_size
 from tandem.config.run import RunConfig, from_flat
 from tandem.config.training import TrainingConfig
+from tandem.config.validation import ValidationConfig
 from tandem.errors import ConfigError
 
-GROUPS = (DataConfig, BicycleGANConfig, TrainingConfig)
+GROUPS = (DataConfig, BicycleGANConfig, TrainingConfig, ValidationConfig)
 
 
 def run(**options: Any) -> RunConfig:

@@ -15,10 +15,11 @@ from tandem.config.data import DataConfig
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import RunConfig, differences, from_flat, to_flat
 from tandem.config.training import TrainingConfig
+from tandem.config.validation import ValidationConfig
 from tandem.config.yaml import to_yaml
 from tandem.errors import ConfigError
 
-GROUPS = (DataConfig, BicycleGANConfig, TrainingConfig)
+GROUPS = (DataConfig, BicycleGANConfig, TrainingConfig, ValidationConfig)
 
 
 def run(**options: Any) -> RunConfig:

@@ -22,7 +22,7 @@ from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
 from tandem.data.synthetic import write_dataset
-from tandem.training.trainer import MAY_CHANGE_ON_RESUME
+from tandem.training.resume import MAY_CHANGE_ON_RESUME
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "tandem"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tandem.checkpoint import tensors as tensor_files
-from tandem.checkpoint.store import CheckpointStore
+from tandem.checkpoint.store import Best, CheckpointStore
 from tandem.checkpoint.tensors import read_metadata, read_tensors, write_tensors
 from tandem.errors import CheckpointError
 
@@ -173,6 +173,25 @@ def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
         save(store, step, score)
     assert store.best_step() == 2
     assert store.steps() == [2, 4]
+
+
+def test_only_scores_of_the_newest_rule_compete(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep_last=1)
+    for step, score, rule in ((1, -5.0, ""), (2, None, "ssim"), (3, 0.5, "ssim"), (4, 0.5, "ssim"), (5, 0.7, "ssim")):
+        store.save(step, TENSORS, {}, score=score, rule=rule)
+        assert store.best_step() == (1 if step < 3 else 3)
+    assert store.steps() == [3, 5]
+    assert store.best() == Best(step=3, score=0.5, rule="ssim")
+
+
+def test_a_score_of_the_end_counts_until_the_run_goes_on(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep_last=2)
+    store.save(4, TENSORS, {}, score=0.5)
+    store.save(5, TENSORS, {}, score=0.1, final=True)
+    assert store.best_step() == 5
+    store.save(8, TENSORS, {}, score=0.6)
+    assert store.best_step() == 4
+    assert store.steps() == [4, 5, 8]
 
 
 def test_tensor_files_hold_no_pickle(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tandem.config.yaml import to_yaml
 def test_every_option_stands_there_once_with_its_meaning() -> None:
     config = RunConfig()
     lines = to_yaml(config).splitlines()
-    for group in (config.data, config.objective, config.training):
+    for group in config.groups:
         for field in dataclasses.fields(group):
             found = [line for line in lines if line.startswith(f"{field.name}: ")]
             assert len(found) == 1
@@ -18,6 +18,7 @@ def test_every_option_stands_there_once_with_its_meaning() -> None:
         "# --- data ---",
         "# --- method ---",
         "# --- training ---",
+        "# --- validation ---",
     ]
     assert len([line for line in lines if ": " in line and not line.startswith("#")]) == len(to_flat(config))
 

@@ -25,8 +25,20 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Best:
+    """The best checkpoint: its step, its score (lower is better), and the rule that the score goes by."""
+
+    step: int
+    score: float
+    rule: str
+
+
+@dataclass(frozen=True)
 class CheckpointStore:
     """The checkpoints in `folder`.
+
+    Scores compete with those of the same rule alone, and the newest score says which rule holds; of equal scores the
+    earlier one stays the best.
 
     Attributes:
         folder: Where they are; made when the first one is saved.
@@ -37,7 +49,14 @@ class CheckpointStore:
     keep_last: int = 3
 
     def save(
-        self, step: int, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, score: float | None = None
+        self,
+        step: int,
+        tensors: Mapping[str, Tensor],
+        metadata: Mapping[str, Any],
+        *,
+        score: float | None = None,
+        rule: str = "",
+        final: bool = False,
     ) -> Path:
         """Write the state of `step`, then remove what retention no longer covers.
 
@@ -46,9 +65,19 @@ class CheckpointStore:
             tensors: The state, by name.
             metadata: What else a resumed run needs, as JSON.
             score: Lower is better; None does not compete for the best.
+            rule: What the score is.
+            final: Whether the score counts only as long as no later step is saved: a run that goes on is the same as
+                one that was never meant to end here.
         """
         path = self._path(step)
-        envelope = {"format": FORMAT_VERSION, "step": step, "score": score, "state": dict(metadata)}
+        envelope = {
+            "format": FORMAT_VERSION,
+            "step": step,
+            "score": score,
+            "rule": rule,
+            "final": final,
+            "state": dict(metadata),
+        }
         write_tensors(path, tensors, envelope)
         self._prune()
         return path
@@ -78,11 +107,17 @@ class CheckpointStore:
         except (ValueError, OSError) as error:
             raise CheckpointError(self._damaged(step, error)) from error
 
+    def best(self) -> Best | None:
+        """The checkpoint with the lowest score, or None when no checkpoint has one."""
+        steps = self.steps()
+        scored = [best for step in steps if (best := self._score(step, newest=step == steps[-1])) is not None]
+        competing = [best for best in scored if best.rule == scored[-1].rule]
+        return min(competing, key=lambda best: (best.score, best.step)) if competing else None
+
     def best_step(self) -> int | None:
-        """The step with the lowest score, or None when no checkpoint has one."""
-        scores = {step: self._score(step) for step in self.steps()}
-        scored = {step: score for step, score in scores.items() if score is not None}
-        return min(scored, key=lambda step: (scored[step], step)) if scored else None
+        """The step of the best checkpoint, or None when no checkpoint has a score."""
+        best = self.best()
+        return None if best is None else best.step
 
     def clean(self) -> None:
         """Remove what a killed writer left behind."""
@@ -93,14 +128,17 @@ class CheckpointStore:
         for step in set(steps[: -self.keep_last]) - {self.best_step()}:
             self._path(step).unlink(missing_ok=True)
 
-    def _score(self, step: int) -> float | None:
+    def _score(self, step: int, *, newest: bool) -> Best | None:
         try:
-            score = self._envelope(step).get("score")
+            envelope = self._envelope(step)
         except CheckpointError as error:
             # An old file must not stop a run that no longer needs it.
             log.warning("%s", error)
             return None
-        return score if isinstance(score, int | float) and not math.isnan(score) else None
+        score, rule = envelope.get("score"), str(envelope.get("rule", ""))
+        if not isinstance(score, int | float) or math.isnan(score) or (envelope.get("final") and not newest):
+            return None
+        return Best(step, score, rule)
 
     def _envelope(self, step: int) -> dict[str, Any]:
         try:

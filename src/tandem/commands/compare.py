@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: give a folder.")
     from tandem.evaluation.compare import compare_reports, names_of  # noqa: PLC0415  (imports torch)
-    from tandem.evaluation.folder import REPORT_NAME, read_report  # noqa: PLC0415
+    from tandem.evaluation.folder import REPORT_NAME, read_reports  # noqa: PLC0415
 
     paths = []
     for text in args.reports:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         inner = path / "evaluation"
         paths.append(inner if not (path / REPORT_NAME).is_file() and (inner / REPORT_NAME).is_file() else path)
     names = names_of(paths)
-    compared = compare_reports({name: read_report(path) for name, path in zip(names, paths, strict=True)})
+    compared = compare_reports({name: read_reports(path) for name, path in zip(names, paths, strict=True)})
     table = comparison_markdown(names, compared)
     atomic_write_text(out / "comparison.html", comparison_page(names, compared))
     atomic_write_text(out / "comparison.md", table)

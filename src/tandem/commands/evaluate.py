@@ -2,14 +2,14 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from tandem.commands.parser import make_parser, parse
 from tandem.config.data import Direction
 from tandem.errors import ConfigError
-from tandem.report.evaluation_page import uncertainty
+from tandem.report.evaluation_page import side_by_side, uncertainty, way_warnings
 from tandem.report.progress import TaskProgress
 from tandem.report.scores import EvaluationReport
 from tandem.report.text import number
@@ -31,32 +31,50 @@ def main(arguments: Sequence[str]) -> int:
     args = parse(_parser(), arguments)
     options = _options(args)
     out = _out(args)
-    from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415  (imports torch)
-    from tandem.evaluation.run import evaluate  # noqa: PLC0415
+    from tandem.evaluation.both_ways import evaluate_ways  # noqa: PLC0415  (imports torch)
+    from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415
     from tandem.networks.device import choose_device  # noqa: PLC0415
 
     device = choose_device(args.device)
-    situation = _situation(args, options)
+    situations = _situations(args, options)
     cache = Path(args.cache) if args.cache else out / "cache"
     with _Bars() as bars:
-        evaluation = evaluate(situation, options, device=device, cache=cache, on_progress=bars.callback)
-    page = write_evaluation(evaluation, situation, out)
-    for line in table_lines(evaluation.report):
+        found = evaluate_ways(situations, options, device=device, cache=cache, on_progress=bars.callback)
+    page = write_evaluation(found, out)
+    for line in table_lines([evaluation.report for evaluation, _ in found]):
         log.info("%s", line)
     log.info("page: %s", page)
     return 0
 
 
-def table_lines(report: EvaluationReport) -> list[str]:
-    """The report as lines for a terminal."""
-    rows = [(score.name, number(score.value), uncertainty(score), score.note) for score in report.scores]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    lines = []
-    for name, value, interval, note in rows:
-        line = f"{name:<{widths[0]}}  {value:>{widths[1]}}  {interval:<{widths[2]}}  {note}"
-        lines.append(line.rstrip())
-    lines += [f"left out: {one.metric} ({one.reason})" for one in report.left_out]
-    return lines + [f"attention: {text}" for text in report.all_warnings]
+def table_lines(reports: Sequence[EvaluationReport]) -> list[str]:
+    """The reports as lines for a terminal: one, or those of both directions side by side."""
+    if len(reports) == 1:
+        report = reports[0]
+        lines = _aligned((score.name, number(score.value), uncertainty(score), score.note) for score in report.scores)
+        lines += [f"left out: {one.metric} ({one.reason})" for one in report.left_out]
+        return lines + [f"attention: {text}" for text in report.all_warnings]
+    header = ("", *(report.way for report in reports))
+    lines = _aligned([header, *((name, *cells) for name, _, cells in side_by_side(reports))])
+    left_out = [(one, report.way) for report in reports for one in report.left_out]
+    for one in dict.fromkeys(one for one, _ in left_out):
+        ways = [way for other, way in left_out if other == one]
+        where = "" if len(ways) == len(reports) else f"{ways[0]}: "
+        lines.append(f"left out: {where}{one.metric} ({one.reason})")
+    return lines + [f"attention: {text}" for report in reports for text in way_warnings(report)]
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns of equal width; the second one, of numbers, ends evenly."""
+    cells = list(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if index == 1 and len(row) == 4 else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
 
 
 def _parser() -> "ArgumentParser":
@@ -67,7 +85,11 @@ def _parser() -> "ArgumentParser":
     parser.add_argument("--out", type=str, help="folder for the report; by default MODEL/evaluation, or evaluation")
     parser.add_argument("--cache", type=str, help="folder of what was measured before; by default cache in --out")
     parser.add_argument("--split", type=str, help="split of the dataset; by default test, else val, else train")
-    parser.add_argument("--direction", type=Literal["AtoB", "BtoA"], help="the way, for models that go both ways")
+    parser.add_argument(
+        "--direction",
+        type=Literal["AtoB", "BtoA", "both"],
+        help="the way, of models that go both ways; by default both, side by side",
+    )
     parser.add_argument("--metrics", type=str, help="names separated by commas; by default all that can be computed")
     parser.add_argument("--num-samples", type=int, default=10, help="samples of each input")
     parser.add_argument("--seed", type=int, default=0, help="decides the samples: the same seed gives the same report")
@@ -154,21 +176,22 @@ def _out(args: "Namespace") -> Path:
     return out
 
 
-def _situation(args: "Namespace", options: "EvaluationOptions") -> "Situation":
+def _situations(args: "Namespace", options: "EvaluationOptions") -> "list[Situation]":
     from tandem.evaluation.situation import folder_situation, model_situation  # noqa: PLC0415  (imports torch)
     from tandem.inference.translator import load  # noqa: PLC0415
 
     if args.images is not None:
-        return folder_situation(Path(args.images[0]), Path(args.images[1]))
+        return [folder_situation(Path(args.images[0]), Path(args.images[1]))]
     translator = load(args.model, device=args.device)
-    return model_situation(
-        translator,
-        Path(args.model),
-        Path(args.data),
-        options,
-        split=args.split,
-        direction=cast(Direction | None, args.direction),
-    )
+    ways: Sequence[Direction] = translator.directions
+    if args.direction == "both" and len(ways) == 1:
+        raise ConfigError(f"--direction both: this model translates one way only, {ways[0]}; leave the option out.")
+    if args.direction in {"AtoB", "BtoA"}:
+        ways = [cast(Direction, args.direction)]
+    return [
+        model_situation(translator, Path(args.model), Path(args.data), options, split=args.split, direction=way)
+        for way in ways
+    ]
 
 
 def _read_palette(path: Path) -> tuple[tuple[int, int, int], ...]:

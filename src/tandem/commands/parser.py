@@ -5,7 +5,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
@@ -81,6 +81,6 @@ def _expected(message: str) -> str:
     return message
 
 
-def _title(cls: type) -> Literal["data", "training", "method"] | str:
+def _title(cls: type) -> str:
     name = cls.__name__.removesuffix("Config")
-    return {"Data": "data", "Training": "training"}.get(name, f"method ({name})")
+    return name.lower() if name in {"Data", "Training", "Validation"} else f"method ({name})"

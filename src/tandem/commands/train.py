@@ -12,6 +12,7 @@ from tandem.config.data import DataConfig
 from tandem.config.presets import find_preset
 from tandem.config.run import METHODS, RunConfig, from_flat, resolve_method
 from tandem.config.training import TrainingConfig
+from tandem.config.validation import ValidationConfig
 from tandem.config.variants import VARIANTS
 from tandem.config.yaml import method_in_files, to_yaml
 from tandem.data.shards.open import as_location
@@ -69,9 +70,10 @@ def _defaults(first: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _train(config: RunConfig, data: Path | str, out: Path, data_b: Path | None) -> int:
     from tandem.commands.after_training import sample_held_out  # noqa: PLC0415  (imports torch)
-    from tandem.training.trainer import train  # noqa: PLC0415  (imports torch)
+    from tandem.evaluation.validation import make_validator  # noqa: PLC0415
+    from tandem.training.trainer import train  # noqa: PLC0415
 
-    result = train(config, data, out, data_b=data_b)
+    result = train(config, data, out, data_b=data_b, make_validator=make_validator)
     if result.stopped_by is not None:
         return SIGNAL_STATUS + result.stopped_by
     if not result.is_main:
@@ -106,7 +108,7 @@ def _parse(
     parser.add_argument("--preset", default=first.preset, help="defaults of a recipe; 'tandem presets' lists them")
     parser.add_argument("--print-config", action="store_true", help="print all options as YAML and end")
     parser.add_argument("--method", help=f"the method: {', '.join(METHODS)}; or a variant: {', '.join(VARIANTS)}")
-    for cls in (DataConfig, METHODS[method], TrainingConfig):
+    for cls in (DataConfig, METHODS[method], TrainingConfig, ValidationConfig):
         add_fields(parser, cls, defaults)
     options = dict(vars(parse(parser, arguments)))
     if options["preset"] != first.preset:

@@ -1,4 +1,4 @@
-"""The configuration of a run: data, method, training."""
+"""The configuration of a run: data, method, training, validation."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from tandem.config.data import DataConfig
 from tandem.config.options import refuse, wrong_types
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.training import TrainingConfig
+from tandem.config.validation import ValidationConfig
 from tandem.config.variants import VARIANTS
 from tandem.errors import ConfigError, nearest
 
@@ -42,13 +43,19 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     objective: ObjectiveConfig = field(default_factory=BicycleGANConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
         # First, because what follows computes with the values.
-        refuse([problem for group in (self.data, self.objective, self.training) for problem in wrong_types(group)])
-        problems = [*self.data.problems(), *self.training.problems()]
+        refuse([problem for group in self.groups for problem in wrong_types(group)])
+        problems = [*self.data.problems(), *self.training.problems(), *self.validation.problems()]
         problems += self.objective.problems(self.data, self.training.batch_size)
         refuse(problems)
+
+    @property
+    def groups(self) -> tuple[DataConfig, ObjectiveConfig, TrainingConfig, ValidationConfig]:
+        """All groups of options, whose names are unique over all of them."""
+        return self.data, self.objective, self.training, self.validation
 
     def total_steps(self, num_pairs: int) -> int:
         """Optimiser steps of the whole run on `num_pairs` training pairs.
@@ -76,7 +83,7 @@ class RunConfig:
 def to_flat(config: RunConfig) -> dict[str, Any]:
     """All options by name, the method first: what a YAML file holds."""
     flat: dict[str, Any] = {"method": config.objective.method}
-    for group in (config.data, config.objective, config.training):
+    for group in config.groups:
         flat |= dataclasses.asdict(group)
     return flat
 
@@ -108,7 +115,12 @@ def from_flat(flat: Mapping[str, Any]) -> RunConfig:
     rest = dict(flat)
     method, defaults = resolve_method(rest.pop("method", BicycleGANConfig.method))
     rest = defaults | rest
-    groups = {"data": DataConfig, "objective": METHODS[method], "training": TrainingConfig}
+    groups = {
+        "data": DataConfig,
+        "objective": METHODS[method],
+        "training": TrainingConfig,
+        "validation": ValidationConfig,
+    }
     built = {}
     for group, cls in groups.items():
         names = [f.name for f in dataclasses.fields(cls)]

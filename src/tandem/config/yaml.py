@@ -34,8 +34,7 @@ def to_yaml(config: RunConfig) -> str:
     """Every option of `config` with its help as a comment, in groups."""
     lines = ["# Options of a Tandem run: tandem train DATA --out RUN --config THIS_FILE", ""]
     lines += [f"method: {config.objective.method}"]
-    groups: dict[str, Any] = {"data": config.data, "method": config.objective, "training": config.training}
-    for title, group in groups.items():
+    for title, group in zip(("data", "method", "training", "validation"), config.groups, strict=True):
         lines += ["", f"# --- {title} ---"]
         for field in dataclasses.fields(group):
             lines.append(f"{field.name}: {_scalar(getattr(group, field.name))}  # {field.metadata['help']}")

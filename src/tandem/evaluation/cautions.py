@@ -6,6 +6,7 @@ import numpy as np
 
 from tandem.data.images import read_size
 from tandem.errors import DataError
+from tandem.evaluation.measurements import NO_PIXEL
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.sources import FileCase
 
@@ -22,7 +23,7 @@ _BLOCK = 256
 def cautions(situation: Situation) -> list[str]:
     """What can be said without looking at the pixels; reads the files once for their hashes."""
     found = []
-    reals, hashes = situation.reals, situation.hashes
+    reals = situation.reals
     jpeg = sum(Path(_name(case)).suffix.lower() in _JPEG for case in reals)
     if jpeg:
         found.append(
@@ -31,8 +32,8 @@ def cautions(situation: Situation) -> list[str]:
         )
     if situation.are_resized:
         found.append("inputs were resized to the training size and outputs back (--fit resize), which blurs them.")
-    train = {hashes(case.image.path) for case in situation.train}
-    same = sum(hashes(case.image.path) in train for case in reals) if train else 0
+    train = {case.key(1) for case in situation.train}
+    same = sum(case.key(1) in train for case in reals) if train else 0
     if same:
         found.append(
             f"{same} of {len(reals)} real images are files of the training split too: the model has seen them, and "
@@ -62,27 +63,31 @@ def _folder_cautions(situation: Situation) -> list[str]:
 
 
 def near_duplicates(reals: np.ndarray, train: np.ndarray) -> int:
-    """How many of the thumbnails ``(N, D)`` are nearly equal to one of ``(M, D)``, uint8."""
+    """How many of the thumbnails ``(N, D)`` are nearly equal to one of ``(M, D)``, int16."""
     count = 0
-    others = train.astype(np.int16)
-    for row in reals.astype(np.int16):
+    for row in reals:
         nearest = min(
-            float(np.abs(others[start : start + _BLOCK] - row).mean(axis=1).min())
-            for start in range(0, len(others), _BLOCK)
+            float(np.abs(train[start : start + _BLOCK] - row).mean(axis=1).min())
+            for start in range(0, len(train), _BLOCK)
         )
         count += nearest < NEAR
     return count
 
 
-def near_duplicate_caution(reals: np.ndarray, train: np.ndarray) -> list[str]:
-    """A warning if test images look like training images."""
-    count = near_duplicates(reals, train)
-    if not count:
-        return []
-    return [
-        f"{count} of {len(reals)} real images look like an image of the training split (16 px thumbnails differ by "
-        f"less than {NEAR:g} of 255): are they frames of one film, or copies?"
-    ]
+def near_duplicate_cautions(reals: np.ndarray, train: np.ndarray) -> list[str]:
+    """Warnings if test images look like training images, and if there are training images that cannot be read."""
+    found = []
+    if unreadable := int((train[:, 0] == NO_PIXEL).sum()):
+        found.append(
+            f"{unreadable} of {len(train)} images of the training split cannot be read: whether test images look like "
+            "them is not known ('tandem data check' names them)."
+        )
+    if count := near_duplicates(reals, train):
+        found.append(
+            f"{count} of {len(reals)} real images look like an image of the training split (16 px thumbnails differ by "
+            f"less than {NEAR:g} of 255): are they frames of one film, or copies?"
+        )
+    return found
 
 
 def _name(case: FileCase) -> str:

@@ -10,22 +10,30 @@ from tandem.evaluation.folder import REPORT_NAME
 from tandem.report.comparison_page import ComparedScore
 from tandem.report.scores import EvaluationReport, Measured
 
-_OUTCOMES = frozenset({"r_squared", "frequencies", "class_accuracies", "class_ious", "pixels", "seed"})
+_OUTCOMES = frozenset({"r_squared", "frequencies", "class_accuracies", "class_ious", "pixels", "seed", "intervals"})
 """What is said beside a number but is not a condition of it. Other seeds give other samples of the same kind."""
 
 
-def compare_reports(reports: Mapping[str, EvaluationReport]) -> list[ComparedScore]:
+def compare_reports(evaluations: Mapping[str, Sequence[EvaluationReport]]) -> list[ComparedScore]:
     """All numbers of several evaluations.
 
     Args:
-        reports: By the name of the evaluation.
+        evaluations: By name; of a model that goes both ways one report for each direction. If there are such, every
+            number is named with its direction.
     """
-    found: dict[str, ComparedScore] = {}
-    for report in reports.values():
-        for score in report.scores:
-            if score.name not in found:
-                found[score.name] = _compared(score.name, reports)
-    return list(found.values())
+    several = any(len(reports) > 1 for reports in evaluations.values())
+    ways: dict[str, dict[str, EvaluationReport]] = {}
+    for title, reports in evaluations.items():
+        for report in reports:
+            ways.setdefault(report.way if several else "", {})[title] = report
+    found: dict[tuple[str, str], ComparedScore] = {}
+    for way, reports_of_way in ways.items():
+        for report in reports_of_way.values():
+            for score in report.scores:
+                if (score.name, way) not in found:
+                    found[score.name, way] = _compared(score.name, reports_of_way, way)
+    order = list(dict.fromkeys(name for name, _ in found))
+    return [found[key] for key in sorted(found, key=lambda key: order.index(key[0]))]
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
@@ -49,7 +57,7 @@ def _telling(folder: Path) -> tuple[str, ...]:
     return folder.parts[:-1] if folder.name == "evaluation" else folder.parts
 
 
-def _compared(name: str, reports: Mapping[str, EvaluationReport]) -> ComparedScore:
+def _compared(name: str, reports: Mapping[str, EvaluationReport], way: str) -> ComparedScore:
     holding = {
         title: (report, result, score)
         for title, report in reports.items()
@@ -61,7 +69,8 @@ def _compared(name: str, reports: Mapping[str, EvaluationReport]) -> ComparedSco
     keys = dict.fromkeys(key for one in conditions for key in one)
     differing = tuple(key for key in keys if len({_text(one.get(key)) for one in conditions}) > 1)
     first = next(iter(holding.values()))[2]
-    return ComparedScore(name, first.better, {title: score for title, (_, _, score) in holding.items()}, differing)
+    titled = f"{name} ({way})" if way else name
+    return ComparedScore(titled, first.better, {title: score for title, (_, _, score) in holding.items()}, differing)
 
 
 def _conditions(report: EvaluationReport, result: Measured) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +16,58 @@ from tandem.evaluation.run import Evaluation
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.sources import ModelCase
 from tandem.files import atomic_write_text, remove_leftovers
-from tandem.report.evaluation_page import PictureGroup, evaluation_page
+from tandem.report.evaluation_page import PictureGroup, both_ways_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
-from tandem.report.scores import EvaluationReport
+from tandem.report.scores import WAYS, EvaluationReport
 
 REPORT_NAME = "report.json"
 PAGE_NAME = "report.html"
+FORMAT = 1
 MAX_REPORT_BYTES = 256 * 2**20
 _NUM_SAMPLES = 6
-_PICTURE = re.compile(r"input-\d{1,7}\.png")
+_PICTURE = re.compile(r"(?:(?:AtoB|BtoA)-)?input-\d{1,7}\.png")
 
 
-def write_evaluation(evaluation: Evaluation, situation: Situation, out: Path) -> Path:
+def write_evaluation(found: Sequence[tuple[Evaluation, Situation]], out: Path) -> Path:
     """Write everything, the numbers last, and return the page.
+
+    Args:
+        found: The evaluation and what was measured; of a model that goes both ways one for each direction.
+        out: The folder.
 
     Raises:
         DataError: An image cannot be read any more.
     """
-    text = report_to_json(evaluation.report)
+    reports = [evaluation.report for evaluation, _ in found]
+    text = reports_to_json(reports)
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
-    groups = _pictures(evaluation.ranking, situation, out)
-    atomic_write_text(out / PAGE_NAME, evaluation_page(evaluation.report, groups))
+    several = len(found) > 1
+    groups = [
+        _pictures(evaluation.ranking, situation, out, f"{evaluation.report.subject['direction']}-" if several else "")
+        for evaluation, situation in found
+    ]
+    _remove_pictures(out, [path for some in groups for group in some for _, path in group.pictures])
+    pairs = list(zip(reports, groups, strict=True))
+    atomic_write_text(out / PAGE_NAME, both_ways_page(pairs) if several else evaluation_page(*pairs[0]))
     atomic_write_text(out / REPORT_NAME, text)
     return out / PAGE_NAME
 
 
-def report_to_json(report: EvaluationReport) -> str:
-    """The text of ``report.json``."""
-    return json.dumps(dataclasses.asdict(report), indent=1, allow_nan=False) + "\n"
+def reports_to_json(reports: Sequence[EvaluationReport]) -> str:
+    """The text of ``report.json``: one report, or one for each direction by its name."""
+    values = [dataclasses.asdict(report) for report in reports]
+    whole = values[0]
+    if len(values) > 1:
+        whole = {
+            "format": FORMAT,
+            "ways": {report.subject["direction"]: one for report, one in zip(reports, values, strict=True)},
+        }
+    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
 
-def read_report(path: Path) -> EvaluationReport:
-    """Read a report again.
+def read_reports(path: Path) -> list[EvaluationReport]:
+    """Read a report again: one, or one for each direction of a model.
 
     Args:
         path: The file, or the folder that holds it.
@@ -61,33 +80,44 @@ def read_report(path: Path) -> EvaluationReport:
         if file.stat().st_size > MAX_REPORT_BYTES:
             raise DataError(f"{file} is larger than {MAX_REPORT_BYTES} bytes: that is no report.")
         values = json.loads(file.read_text(encoding="utf-8"))
-        report = parse_dataclass(EvaluationReport, values, file.name)
+        parts = [values]
+        if isinstance(values, dict) and isinstance(values.get("ways"), dict):
+            parts = [values["ways"][way] for way in WAYS if way in values["ways"]]
+            if len(parts) != len(WAYS) or len(values["ways"]) != len(WAYS):
+                raise ValueError(f"ways must be {' and '.join(WAYS)}")
+        reports = [parse_dataclass(EvaluationReport, part, file.name) for part in parts]
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DataError(f"{file} is no report of tandem evaluate: {reason}.") from error
-    if report.format != 1:
-        raise DataError(f"{file} has the format {report.format}; this version of Tandem reads format 1.")
-    return report
+    for report in reports:
+        if report.format != FORMAT:
+            raise DataError(f"{file} has the format {report.format}; this version of Tandem reads format {FORMAT}.")
+    return reports
 
 
-def _pictures(ranking: Mapping[str, tuple[int, ...]], situation: Situation, out: Path) -> list[PictureGroup]:
+def _pictures(
+    ranking: Mapping[str, tuple[int, ...]], situation: Situation, out: Path, prefix: str
+) -> list[PictureGroup]:
     folder = out / "pictures"
-    wanted = sorted({index for indices in ranking.values() for index in indices})
-    for index in wanted:
-        save_image(_row(situation, index), folder / f"input-{index}.png")
-    names = {f"input-{index}.png" for index in wanted}
-    for old in folder.glob("input-*.png"):
-        if old.name not in names and _PICTURE.fullmatch(old.name):
-            old.unlink(missing_ok=True)
+    for index in sorted({index for indices in ranking.values() for index in indices}):
+        save_image(_row(situation, index), folder / f"{prefix}input-{index}.png")
     return [
         PictureGroup(
             title,
-            tuple((situation.cases[index].name, f"pictures/input-{index}.png") for index in indices),
+            tuple((situation.cases[index].name, f"pictures/{prefix}input-{index}.png") for index in indices),
         )
         for title, indices in ranking.items()
     ]
+
+
+def _remove_pictures(out: Path, kept: Sequence[str]) -> None:
+    """Remove those of an earlier evaluation."""
+    names = {Path(path).name for path in kept}
+    for old in (out / "pictures").glob("*input-*.png"):
+        if old.name not in names and _PICTURE.fullmatch(old.name):
+            old.unlink(missing_ok=True)
 
 
 def _row(situation: Situation, index: int) -> Any:

@@ -20,6 +20,8 @@ from tandem.evaluation.segmentation import ConfusionMatrix, Segmenter, labels_fr
 from tandem.evaluation.sources import FileCase, Loaded, ModelCase
 
 THUMBNAIL_SIDE = 16
+NO_PIXEL = -1000
+"""In the thumbnail of an image that cannot be read: far from every pixel."""
 _ROW_VERSION = 1
 
 PairMetric = Callable[[Tensor, Tensor], Tensor]
@@ -56,7 +58,7 @@ class Features:
 
     def __init__(self, extractor: FeatureExtractor) -> None:
         self.extractor = extractor
-        self.spec = _spec("features", dataclasses.asdict(extractor.spec), device=extractor.device.type)
+        self.spec = spec_text("features", dataclasses.asdict(extractor.spec), device=extractor.device.type)
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
         """See `Measurement`."""
@@ -74,7 +76,7 @@ class PairedDistances:
 
     def __init__(self, name: str, num_samples: int) -> None:
         self.num_samples = num_samples
-        self.spec = _spec(name)
+        self.spec = spec_text(name)
         self._metric = PAIR_METRICS[name]
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
@@ -121,7 +123,7 @@ class L1Diversity:
 
     def __init__(self, num_samples: int) -> None:
         self.num_samples = num_samples
-        self.spec = _spec("l1-diversity")
+        self.spec = spec_text("l1-diversity")
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
         """See `Measurement`."""
@@ -134,7 +136,7 @@ class RecoveredCodes:
 
     def __init__(self, num_samples: int) -> None:
         self.num_samples = num_samples
-        self.spec = _spec("codes")
+        self.spec = spec_text("codes")
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
         """See `Measurement`."""
@@ -154,7 +156,7 @@ class Reconstruction:
     num_samples = 1
 
     def __init__(self) -> None:
-        self.spec = _spec("reconstruction")
+        self.spec = spec_text("reconstruction")
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
         """See `Measurement`."""
@@ -174,7 +176,7 @@ class Modes:
 
     def __init__(self, info: DemoInfo, split: str, num_samples: int) -> None:
         self.num_samples = num_samples
-        self.spec = _spec("modes", {"seed": info.seed, "size": info.size, "split": split})
+        self.spec = spec_text("modes", {"seed": info.seed, "size": info.size, "split": split})
         self._info, self._split = info, split
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
@@ -194,7 +196,7 @@ class Confusions:
     num_samples = 1
 
     def __init__(self, segmenter: Segmenter, palette: np.ndarray, max_distance: float) -> None:
-        self.spec = _spec(
+        self.spec = spec_text(
             "segmentation",
             {"sha256": segmenter.source.sha256, "palette": palette.tolist(), "max_distance": max_distance},
         )
@@ -213,17 +215,22 @@ class Confusions:
 
 
 class Thumbnails:
-    """A tiny copy of the first sample, ``(16 · 16 · 3,)``, uint8, to find near duplicates by."""
+    """A tiny copy of the first sample, ``(16 · 16 · 3,)``, int16, to find near duplicates by; else `NO_PIXEL`."""
 
     num_samples = 1
 
     def __init__(self) -> None:
-        self.spec = _spec("thumbnail")
+        self.spec = spec_text("thumbnail", "int16")
 
     def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
         """See `Measurement`."""
-        images = [convert_channels(one.samples(1)[0], 3) for one in loaded]
-        return [resize(image, THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel() for image in images]
+        return [_thumbnail(one.samples(1)[0]) for one in loaded]
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    if not image.size:
+        return np.full(THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3, NO_PIXEL, np.int16)
+    return resize(convert_channels(image, 3), THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel().astype(np.int16)
 
 
 def to_batch(images: np.ndarray) -> Tensor:
@@ -240,7 +247,7 @@ def as_rgb(images: np.ndarray) -> Tensor:
 
 def lpips_spec(name: str, distance: LPIPS) -> str:
     """The text of a measurement with LPIPS."""
-    return _spec(name, dataclasses.asdict(distance.spec), device=distance.shift.device.type)
+    return spec_text(name, dataclasses.asdict(distance.spec), device=distance.shift.device.type)
 
 
 def _of_one_size(loaded: Loaded) -> np.ndarray:
@@ -255,8 +262,8 @@ def _of_one_size(loaded: Loaded) -> np.ndarray:
     return truth
 
 
-def _spec(name: str, values: Any = None, *, device: str = "cpu") -> str:
-    """Paths are left out: the content of files counts."""
+def spec_text(name: str, values: Any = None, *, device: str = "cpu") -> str:
+    """All that a row depends on beside the images; paths are left out, for the content of files counts."""
     described = {
         "measurement": name,
         "version": _ROW_VERSION,

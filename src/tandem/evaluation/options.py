@@ -25,6 +25,8 @@ MetricName = Literal[
     "lpips-diversity",
     "l1-diversity",
     "bijection",
+    "cycle",
+    "identity",
     "mode-coverage",
     "segmentation",
 ]

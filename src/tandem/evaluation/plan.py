@@ -14,6 +14,7 @@ from tandem.evaluation.lpips import MIN_SIDE
 from tandem.evaluation.measurements import Measurement
 from tandem.evaluation.options import METRICS, EvaluationOptions, MetricName
 from tandem.evaluation.paired import MS_SSIM_MIN_SIDE
+from tandem.evaluation.round_trips import CycleDistance, IdentityDistance, trains_on_domains
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.sources import RealPair
 from tandem.evaluation.tools import Tools
@@ -111,6 +112,8 @@ class _Planner:
             "lpips-diversity": self._lpips_diversity,
             "l1-diversity": self._l1_diversity,
             "bijection": self._bijection,
+            "cycle": self._cycle,
+            "identity": self._identity,
             "mode-coverage": self._coverage,
             "segmentation": self._segmentation,
         }
@@ -193,6 +196,27 @@ class _Planner:
             )
 
         return Planned("bijection", summarise, (codes,) if again is None else (codes, again))
+
+    def _cycle(self) -> Planned:
+        model = self._situation.model
+        if model is None or len(model.translator.directions) != 2:
+            raise ConfigError("it needs a model that translates both ways (CycleGAN)")
+        rows = CycleDistance()
+        return Planned("cycle", lambda f: summaries.way_result("cycle", f.cases[rows.spec], self._seed), (rows,))
+
+    def _identity(self) -> Planned:
+        model = self._situation.model
+        if model is None or not trains_on_domains(model.translator.manifest.method):
+            raise ConfigError("it needs a model that was trained on two domains (CycleGAN, CUT)")
+        spec = model.translator.abilities.generator(model.direction).spec
+        if spec.in_channels != spec.out_channels:
+            raise ConfigError("it needs a model whose inputs have the channels of its outputs")
+        rows = IdentityDistance(model)
+        return Planned(
+            "identity",
+            lambda f: summaries.way_result("identity", f.reals[rows.spec], self._seed),
+            on_reals=(rows,),
+        )
 
     def _coverage(self) -> Planned:
         demo = self._situation.demo

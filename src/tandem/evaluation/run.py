@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tandem.evaluation.cautions import cautions, near_duplicate_caution
+from tandem.evaluation.cautions import cautions, near_duplicate_cautions
 from tandem.evaluation.gather import gather
 from tandem.evaluation.measurements import Thumbnails
 from tandem.evaluation.options import EvaluationOptions
@@ -83,7 +83,7 @@ def evaluate(
         told("metrics")(number + 1, len(planned))
     warnings = cautions(situation)
     if thumbnails:
-        warnings += near_duplicate_caution(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
+        warnings += near_duplicate_cautions(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
     per_input = _per_input(planned, rows, only)
     report = EvaluationReport(
         versions={
@@ -112,6 +112,7 @@ _PER_INPUT = {
     "best-of-n": np.min,
     "lpips-diversity": np.mean,
     "l1-diversity": np.mean,
+    "cycle": np.mean,
 }
 
 
@@ -120,7 +121,7 @@ def _per_input(
 ) -> dict[str, np.ndarray]:
     """One number of each input, NaN where it was not measured or is not finite."""
     found = {}
-    total = max(len(one) for one in rows.values())
+    total = max((len(one) for one in rows.values()), default=0)
     for metric in planned:
         if metric.metric not in _PER_INPUT:
             continue

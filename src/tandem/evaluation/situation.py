@@ -1,5 +1,6 @@
 """What there is to measure: a model on a split of a dataset, or two folders of images."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError, listed
 from tandem.evaluation.cache import hash_of
 from tandem.evaluation.options import EvaluationOptions
+from tandem.evaluation.seen import SeenCase
 from tandem.evaluation.sources import (
     FileCase,
     FileHashes,
@@ -94,30 +96,15 @@ def model_situation(
         DataError: There is no such dataset or split.
         ConfigError: The model does not translate in this direction.
     """
-    spec = translator.abilities.generator(direction).spec
     way = direction or translator.directions[0]
+    channels = translator.abilities.generator(direction).spec.out_channels
     folder = choose_split(data, split)
-    hashes = FileHashes()
-    model = SampledModel(translator, way, options.seed, options.fit)
-    fingerprint = model.fingerprint
-    cases = [
-        ModelCase(job.name, job, position, model, fingerprint, hashes)
-        for position, job in enumerate(split_jobs(folder, [way]))
-    ]
-    reals = file_cases(_outputs(folder, way), hashes, channels=spec.out_channels)
-    first = cases[0].load().input
+    situation = split_situation(translator, folder, options, direction=way)
     manifest = translator.manifest
     assert manifest.weights is not None
-    paired = isinstance(folder, PairedFolder)
-    return Situation(
-        cases=cases,
-        reals=reals,
-        train=_train_images(data, folder, way, spec.out_channels, hashes),
-        hashes=hashes,
-        num_samples=options.num_samples if translator.is_stochastic else 1,
-        size=(first.shape[0], first.shape[1]),
-        no_truth="" if paired else "the data is unpaired, so that outputs have no truth",
-        model=model,
+    return dataclasses.replace(
+        situation,
+        train=_train_images(data, folder, way, channels, situation.hashes),
         demo=_demo_info(data, folder.split),
         subject={
             "kind": "model",
@@ -128,8 +115,54 @@ def model_situation(
             "trained_with": manifest.tandem_version,
             "steps": manifest.training.get("steps"),
         },
+        data={"path": str(data)} | situation.data,
+    )
+
+
+def split_situation(
+    translator: Translator,
+    folder: PairedFolder | UnpairedFolder,
+    options: EvaluationOptions,
+    *,
+    direction: Direction,
+    positions: Sequence[int] | None = None,
+) -> Situation:
+    """A model on images that were found already.
+
+    Args:
+        translator: The model.
+        folder: The pairs, or the images of both domains.
+        options: How it is sampled.
+        direction: The way.
+        positions: The place of each input in its split, which decides its samples; by default in `folder`.
+
+    Raises:
+        ConfigError: The model does not translate in this direction.
+    """
+    hashes = FileHashes()
+    model = SampledModel(translator, direction, options.seed, options.fit)
+    fingerprint = model.fingerprint
+    jobs = split_jobs(folder, [direction])
+    cases = [
+        ModelCase(job.name, job, position, model, fingerprint, hashes)
+        for position, job in zip(range(len(jobs)) if positions is None else positions, jobs, strict=True)
+    ]
+    channels = translator.abilities.generator(direction).spec.out_channels
+    reals = file_cases(_outputs(folder, direction), hashes, channels=channels)
+    first = cases[0].load().input
+    paired = isinstance(folder, PairedFolder)
+    return Situation(
+        cases=cases,
+        reals=reals,
+        train=[],
+        hashes=hashes,
+        num_samples=options.num_samples if translator.is_stochastic else 1,
+        size=(first.shape[0], first.shape[1]),
+        no_truth="" if paired else "the data is unpaired, so that outputs have no truth",
+        model=model,
+        demo=None,
+        subject={"kind": "model", "method": translator.manifest.method, "direction": direction},
         data={
-            "path": str(data),
             "split": folder.split,
             "layout": folder.layout,
             "paired": paired,
@@ -228,7 +261,7 @@ def _train_images(
         train = choose_split(data, "train")
     except DataError:
         return []
-    return file_cases(_outputs(train, way), hashes, channels=channels)
+    return [SeenCase(one.name, one, hashes, channels) for one in _outputs(train, way)]
 
 
 def _demo_info(data: Path, split: str) -> tuple[DemoInfo, str] | None:

@@ -21,9 +21,14 @@ from tandem.evaluation.segmentation import ConfusionMatrix
 from tandem.report.scores import Better, Measured, Score
 
 _PRDC_K = 5
+_NO_INTERVALS = "none: a bootstrap repeats images, which are each other's nearest neighbours, so that all radii shrink"
 _CHEAP = 512
 _INFINITY_IMAGES = 20
 _TITLES = {"l1": "L1 to the truth", "psnr": "PSNR (dB)", "ssim": "SSIM", "ms-ssim": "MS-SSIM"}
+_WAY_TITLES = {
+    "cycle": "There and back: L1 of an input to what comes back",
+    "identity": "Identity: L1 of a real output to what the model makes of it",
+}
 _FRECHET_TITLES = {"fid": "Fréchet inception distance (FID)", "frechet": "Fréchet distance"}
 _BETTER: dict[str, Better] = {"l1": "lower", "psnr": "higher", "ssim": "higher", "ms-ssim": "higher"}
 
@@ -83,7 +88,7 @@ def prdc_result(real: np.ndarray, fake: np.ndarray, spec: FeatureSpec) -> Measur
         metric="prdc",
         title="Precision, recall, density, coverage",
         scores=tuple(plain_score(name, getattr(found, name), "higher", count) for name in names),
-        depends_on=features_depend(spec, real, fake) | {"k": _PRDC_K},
+        depends_on=features_depend(spec, real, fake) | {"k": _PRDC_K, "intervals": _NO_INTERVALS},
         warnings=_unpublished(spec),
     )
 
@@ -183,6 +188,14 @@ def bijection_result(codes: np.ndarray, images: np.ndarray | None, seed: int) ->
     }
     title = "Round trips: z → image → z, image → z → image"
     return Measured(metric="bijection", title=title, scores=tuple(scores), depends_on=depends)
+
+
+def way_result(metric: str, rows: np.ndarray, seed: int) -> Measured:
+    """A distance ``(N, 1)`` that needs no pairs."""
+    score = score_of(metric, mean_estimate(rows[:, 0], seed=seed), "lower")
+    return Measured(
+        metric=metric, title=_WAY_TITLES[metric], scores=(score,), depends_on={"images": len(rows), "seed": seed}
+    )
 
 
 def coverage_result(modes: np.ndarray) -> Measured:

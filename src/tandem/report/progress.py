@@ -143,6 +143,11 @@ class TaskProgress:
         self._meter.update(done)
         self._show()
 
+    def note(self, text: str) -> None:
+        """Add a few words behind the numbers, in place of earlier ones; none with an empty text."""
+        self._extra = f" · {text}" if text else ""
+        self._show()
+
     def _show(self) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, total=self.total, status=self._status())

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 Better = Literal["lower", "higher", "neither"]
+
+WAYS: Mapping[str, str] = MappingProxyType({"AtoB": "A → B", "BtoA": "B → A"})
+"""Directions as people read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +94,11 @@ class EvaluationReport:
     warnings: tuple[str, ...] = ()
     per_input: Mapping[str, Any] = field(default_factory=dict)
     format: int = 1
+
+    @property
+    def way(self) -> str:
+        """The direction of the model, as people read it; empty where there is none."""
+        return WAYS.get(str(self.subject.get("direction", "")), "")
 
     @property
     def scores(self) -> tuple[Score, ...]:

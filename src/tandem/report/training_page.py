@@ -24,6 +24,7 @@ from tandem.report.page import (
     table,
 )
 from tandem.report.text import count, duration, escape, memory, number
+from tandem.report.validation_section import validation_section
 
 REFRESH_SECONDS = 15
 _SHOWN_SNAPSHOTS = 12
@@ -62,9 +63,11 @@ class RunView:
         records: Lines of `metrics.jsonl`; see `read_metrics`. A `train` record has `images` and `losses`, a
             `health` record `images`, of paired methods `diversity_ratio`, `kl_per_dimension`, `recovered_z_error`,
             `recovered_z_chance`, `val_l1`, of unpaired ones `cycle_a`, `change_a` and so on, `verdict` and optionally
-            `level` (`good`, `warning` or `info`); what is missing is left out.
+            `level` (`good`, `warning` or `info`); what is missing is left out. A `validation` record has `step`,
+            `numbers` by name, `conditions` (`split`, `inputs`, `samples`) and `speed` (`seconds`, `share`).
         snapshots: Pictures in the order in which they were made.
         snapshot_caption: What the rows and columns of these pictures are.
+        best: A sentence about the best checkpoint.
     """
 
     name: str
@@ -82,16 +85,19 @@ class RunView:
     records: Sequence[Record]
     snapshots: Sequence[Snapshot]
     snapshot_caption: str = ""
+    best: str = ""
 
 
 def training_page(run: RunView) -> str:
     """Return the HTML of the page."""
     train = [record for record in run.records if record.get("kind") == "train"]
     health = [record for record in run.records if record.get("kind") == "health"]
+    validations = [record for record in run.records if record.get("kind") == "validation"]
     body = [
         _status(run),
         _samples(run),
         section("Losses", block("charts", _loss_charts(train))),
+        validation_section(validations, run.best),
         health_section(health),
         section("Configuration", table(("Setting", "Value"), run.config.items())),
     ]

@@ -1,23 +1,32 @@
-"""From a training state to a model bundle."""
+"""From a training state, or a checkpoint of one, to a model bundle."""
 
 import dataclasses
 from pathlib import Path
 
 from tandem.checkpoint.bundle import save_bundle
-from tandem.checkpoint.manifest import Manifest, Preprocessing
+from tandem.checkpoint.manifest import Manifest, Preprocessing, read_manifest
+from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, to_flat
+from tandem.errors import CheckpointError
+from tandem.networks.build import build_network
 from tandem.training.inputs import Inputs
+from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
 from tandem.version import __version__
 
 
 def export_model(folder: Path, *, state: TrainingState, config: RunConfig, inputs: Inputs) -> None:
     """Write the networks that inference needs, averaged where the run keeps an average, as a bundle."""
-    averaged = state.average is not None
+    manifest = manifest_of(state=state, config=config, inputs=inputs)
     source = state.average.networks if state.average is not None else state.objective.networks
-    networks = {name: source[name] for name in state.objective.inference_networks}
+    save_bundle(folder, manifest, {name: source[name] for name in manifest.networks})
+
+
+def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> Manifest:
+    """What the model of a run says of itself now."""
+    networks = {name: state.objective.networks[name] for name in state.objective.inference_networks}
     data = config.data
-    manifest = Manifest(
+    return Manifest(
         tandem_version=__version__,
         method=config.objective.method,
         networks={name: network.spec for name, network in networks.items()},  # type: ignore[misc]
@@ -30,7 +39,7 @@ def export_model(folder: Path, *, state: TrainingState, config: RunConfig, input
         training={
             "steps": state.step,
             "images_seen": state.step * config.training.batch_size,
-            "weights": "average" if averaged else "last",
+            "weights": "average" if state.average is not None else "last",
             "num_pairs": len(inputs.train),
             "data_fingerprint": inputs.fingerprint,
             "options": to_flat(config),
@@ -38,4 +47,38 @@ def export_model(folder: Path, *, state: TrainingState, config: RunConfig, input
         samples_with_noise=state.objective.samples_with_noise,
         statistics=dataclasses.asdict(inputs.report),
     )
-    save_bundle(folder, manifest, networks)
+
+
+def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
+    """Write the bundle that training wrote, or would have written, at a step whose checkpoint is kept.
+
+    What a bundle says of the data is taken from the run's newest one; it is the same during a run.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or does not belong to the run's model.
+        BundleError: The run's model is missing or damaged.
+    """
+    store = CheckpointStore(run.checkpoints)
+    metadata, tensors = store.metadata(step), store.tensors(step)
+    newest, _ = read_manifest(run.model)
+    averaged = any(name.startswith("average/") for name in tensors)
+    source = "average" if averaged else "network"
+    networks = {}
+    for name, spec in newest.networks.items():
+        prefix = f"{source}/{name}."
+        own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        networks[name] = build_network(spec)
+        try:
+            networks[name].load_state_dict(own)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"step {step} in {store.folder} does not fit the model of the run: {error}."
+            ) from error
+    options = metadata["config"]
+    training = dict(newest.training) | {
+        "steps": step,
+        "images_seen": step * options["batch_size"],
+        "weights": "average" if averaged else "last",
+        "options": options,
+    }
+    save_bundle(folder, dataclasses.replace(newest, training=training, weights=None), networks)

@@ -1,7 +1,7 @@
 """Watching a run: log lines, measurements and pictures of fixed inputs, the page, the progress bar."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from tandem.config.run import RunConfig, to_flat
 from tandem.data.images import to_array
 from tandem.errors import NonFiniteError
 from tandem.report.progress import TrainingProgress
-from tandem.report.training_page import RunView
+from tandem.report.training_page import Record, RunView
 from tandem.training.device import describe_device, peak_memory_mb
 from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
@@ -28,7 +28,11 @@ PAGE_SHARE = 50
 
 
 class Observer:
-    """Writes what people want to know of a run; changes nothing of its state but the log's running means."""
+    """Writes what people want to know of a run; changes nothing of its state but the log's running means.
+
+    Attributes:
+        best: A sentence about the best checkpoint, for the page.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Observer:
         self._caption = caption_of(state.objective.networks, sampling=self._sampling, paired=paired)
         self._losses: dict[str, float] = {}
         self._page_due = 0.0
+        self.best = ""
 
     @property
     def _images(self) -> int:
@@ -88,9 +93,20 @@ class Observer:
         )
         state.meter.reset()
 
-    def has_measured(self) -> bool:
-        """Whether the log holds a measurement of the current step."""
-        return any(r["kind"] == "health" and r["step"] == self._state.step for r in self._recorder.records)
+    @property
+    def records(self) -> Sequence[Record]:
+        """All lines of the log."""
+        return self._recorder.records
+
+    def has(self, kind: str) -> bool:
+        """Whether the log holds a line of this kind of the current step."""
+        return any(r["kind"] == kind and r["step"] == self._state.step for r in self._recorder.records)
+
+    def write(self, kind: str, content: Mapping[str, object], *, every: int) -> None:
+        """Write one line about the current step; off its turn it belongs to the end of a run, and goes with that."""
+        step = self._state.step
+        at_the_end = {} if step % every == 0 else {"final": True}
+        self._recorder.write({"kind": kind, "step": step, "images": self._images} | dict(content) | at_the_end)
 
     def measure(self) -> float | None:
         """Measure on the fixed inputs, write the numbers down and save a picture.
@@ -107,10 +123,7 @@ class Observer:
             measured = measure(networks, *self._fixed, sampling=self._sampling, paired=self._config.objective.paired)
         if not all(bool(torch.isfinite(images).all()) for images in measured.columns.values()):
             raise NonFiniteError("the samples of the fixed inputs are not finite: the weights have diverged")
-        at_the_end = {} if state.step % self._config.training.snapshot_every == 0 else {"final": True}
-        self._recorder.write(
-            {"kind": "health", "step": state.step, "images": self._images} | dict(measured.record) | at_the_end
-        )
+        self.write("health", measured.record, every=self._config.training.snapshot_every)
         self._picture(measured.columns)
         return measured.score
 
@@ -151,6 +164,7 @@ class Observer:
                 records=self._recorder.records,
                 snapshots=self._recorder.snapshots(self._state.step, self._config.training.batch_size),
                 snapshot_caption=self._caption,
+                best=self.best,
             )
         )
         took = time.monotonic() - begun
@@ -175,10 +189,6 @@ class Bystander:
         """Begin new means, as the observer does."""
         del progress
         self._state.meter.reset()
-
-    def has_measured(self) -> bool:
-        """Not known here."""
-        return False
 
     def measure(self) -> float | None:
         """Measure nothing."""

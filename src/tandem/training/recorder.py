@@ -49,13 +49,7 @@ class Recorder:
         self._log.write(json.dumps(record) + "\n")
         self._log.flush()
         if self._board is not None:
-            scalars = {f"loss/{k}": v for k, v in record.get("losses", {}).items()}
-            if record["kind"] == "health":
-                scalars = {f"health/{k}": v for k, v in record.items() if isinstance(v, float)}
-            else:
-                scalars["learning_rate"] = record["learning_rate"]
-                scalars |= {f"speed/{k}": v for k, v in record["speed"].items() if v is not None}
-            for name, value in scalars.items():
+            for name, value in _scalars(record).items():
                 self._board.add_scalar(name, value, record["step"])
 
     def picture(self, step: int, rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> None:
@@ -88,6 +82,16 @@ class Recorder:
         self._log.close()
         if self._board is not None:
             self._board.close()
+
+
+def _scalars(record: Mapping[str, Any]) -> dict[str, float]:
+    match record["kind"]:
+        case "health":
+            return {f"health/{k}": v for k, v in record.items() if isinstance(v, float)}
+        case "validation":
+            return {f"validation/{k}": v for k, v in record["numbers"].items() if v is not None}
+    scalars = {f"loss/{k}": v for k, v in record["losses"].items()} | {"learning_rate": record["learning_rate"]}
+    return scalars | {f"speed/{k}": v for k, v in record["speed"].items() if v is not None}
 
 
 def _summary_writer(run: RunFolder, resume_step: int) -> Any:

@@ -12,6 +12,36 @@ from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
 from tandem.training.world import World
 
+MAY_CHANGE_ON_RESUME = frozenset(
+    {
+        "steps",
+        "epochs",
+        "acceleration",
+        "accumulate",
+        "cache_gb",
+        "device",
+        "deterministic",
+        "num_workers",
+        "recompute_activations",
+        "log_every",
+        "snapshot_every",
+        "keep_last",
+        "num_previews",
+        "num_preview_samples",
+        "tensorboard",
+        "validate_every",
+        "validate_metrics",
+        "validate_images",
+        "validate_samples",
+        "validate_features",
+        "validate_features_size",
+        "validate_features_range",
+        "validate_trust_torchscript",
+        "keep_best",
+    }
+)
+"""Options that do not change what the steps compute."""
+
 
 def resume(
     state: TrainingState,
@@ -21,7 +51,6 @@ def resume(
     inputs: Inputs,
     folder: RunFolder,
     world: World,
-    may_change: frozenset[str],
 ) -> int | None:
     """Load the newest checkpoint, which the main process reads for all; its step, or None where there is none.
 
@@ -35,7 +64,7 @@ def resume(
         if not steps:
             return None
         metadata = store.metadata(steps[-1])
-        changed = differences(from_flat(metadata["config"]), config, ignore=may_change)
+        changed = differences(from_flat(metadata["config"]), config, ignore=MAY_CHANGE_ON_RESUME)
         if metadata["data_fingerprint"] != inputs.fingerprint:
             changed.append("the training data: other pairs or other names")
         if changed:

@@ -27,30 +27,10 @@ from tandem.training.run_folder import RunFolder
 from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.stepper import BadStepError, Stepper
+from tandem.training.validation import MakeValidator, Validation
 from tandem.training.world import Agreement, World
 
 log = logging.getLogger(__name__)
-
-MAY_CHANGE_ON_RESUME = frozenset(
-    {
-        "steps",
-        "epochs",
-        "acceleration",
-        "accumulate",
-        "cache_gb",
-        "device",
-        "deterministic",
-        "num_workers",
-        "recompute_activations",
-        "log_every",
-        "snapshot_every",
-        "keep_last",
-        "num_previews",
-        "num_preview_samples",
-        "tensorboard",
-    }
-)
-"""Options that do not change what the steps compute."""
 
 LOCK_PATIENCE_SECONDS = 30.0
 DEAF_SECONDS = 10.0
@@ -75,7 +55,14 @@ class TrainResult:
     is_main: bool = True
 
 
-def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: Path | str | None = None) -> TrainResult:
+def train(
+    config: RunConfig,
+    data_dir: Path | str,
+    out: Path | str,
+    *,
+    data_b: Path | str | None = None,
+    make_validator: MakeValidator | None = None,
+) -> TrainResult:
     """Train a model, or continue the training in `out` where it stopped.
 
     Args:
@@ -84,6 +71,7 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
             or the folder of domain A.
         out: Folder of the run; made, or continued when it holds this run.
         data_b: The folder of domain B, for methods that train on unpaired images.
+        make_validator: Makes what measures at validations, for runs that have them; see `tandem.training.validation`.
 
     Raises:
         DataError: Something is wrong with the data; found before the first step.
@@ -108,13 +96,20 @@ def train(config: RunConfig, data_dir: Path | str, out: Path | str, *, data_b: P
         world.require_same("the version of Tandem, the options or the data", digest_of(config, inputs))
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
-        return Trainer(config, inputs, run, world).run()
+        return Trainer(config, inputs, run, world, make_validator).run()
 
 
 class Trainer:
     """One process's part in a run; see `train`."""
 
-    def __init__(self, config: RunConfig, inputs: Inputs, run: RunFolder, world: World) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        inputs: Inputs,
+        run: RunFolder,
+        world: World,
+        make_validator: MakeValidator | None = None,
+    ) -> None:
         self.config, self.inputs, self.folder, self.world = config, inputs, run, world
         self.device = device = world.device
         training = config.training
@@ -137,13 +132,19 @@ class Trainer:
             inputs=inputs,
             folder=run,
             world=world,
-            may_change=MAY_CHANGE_ON_RESUME,
         )
         total = self.total_steps * training.batch_size
         self.observer = (
             Observer(config, inputs, self.state, run=run, device=device, total_images=total, processes=world.size)
             if world.is_main
             else Bystander(self.state)
+        )
+        self.validation = (
+            Validation(
+                config, inputs, self.state, self.store, self.observer, device=device, make_validator=make_validator
+            )
+            if isinstance(self.observer, Observer)
+            else None
         )
 
     def run(self) -> TrainResult:
@@ -157,6 +158,8 @@ class Trainer:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
             arithmetic = describe_arithmetic(self.device, self.config.training.precision)
             log.info("training on %s, %s", describe_device(self.device, processes=self.world.size), arithmetic)
+            if self.validation is not None:
+                self.validation.announce()
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
         stop = GracefulStop(deaf_seconds=DEAF_SECONDS if self.world.size > 1 else 0.0)
         agreement = Agreement(self.world)
@@ -174,6 +177,8 @@ class Trainer:
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
                 log.info("%s: saved step %d; the same command continues", name, state.step)
+            elif not already_done and self.validation is not None:
+                self.validation.conclude()
             self.observer.page(progress, "stopped" if name else "finished", f"Stopped by {name}." if name else "")
         except KeyboardInterrupt:
             saved = ", ".join(map(str, self.store.steps())) or "none"
@@ -203,8 +208,8 @@ class Trainer:
                     self.stepper.settle()
                     self.observer.log(progress)
                 ended = state.step >= self.total_steps
-                if state.step % training.snapshot_every == 0 and not ended:
-                    self._snapshot()
+                if not ended:
+                    self._milestone()
                 self.observer.show(progress)
                 if ended or agreement.ask(stop.signal or 0):
                     return
@@ -212,8 +217,7 @@ class Trainer:
     def _conclude(self, stop: GracefulStop) -> None:
         """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
         if stop.signal is None:
-            if not self.world.tell(self.observer.has_measured()):
-                self._snapshot()
+            self._milestone(at_the_end=True)
             return
         self.stepper.settle()
         self.world.require_same_weights(self.state.objective.networks)
@@ -234,11 +238,32 @@ class Trainer:
             )
         return NonFiniteError(f"after step {self.state.step}: {error}. {left}")
 
-    def _snapshot(self) -> None:
-        """Measure, draw, save the state and renew the model."""
+    def _milestone(self, *, at_the_end: bool = False) -> None:
+        """Take stock at a step where the fixed inputs are measured or the model is validated, and at the end."""
+        step, every = self.state.step, self.config.validation.validate_every
+        measures, validates = step % self.config.training.snapshot_every == 0, every > 0 and step % every == 0
+        if at_the_end:
+            measures, validates = self.world.tell(self._open_at_the_end())
+        if not (measures or validates):
+            return
         self.stepper.settle()
         self.world.require_same_weights(self.state.objective.networks)
-        self.world.on_main(lambda: self._save(score=self.observer.measure()))
+        self.world.on_main(lambda: self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end))
+
+    def _open_at_the_end(self) -> list[bool]:
+        """Whether the last step has yet to be measured and validated, which only the main process knows."""
+        if self.validation is None or isinstance(self.observer, Bystander):
+            return [False, False]
+        return [not self.observer.has("health"), self.validation.is_due_at_the_end()]
+
+    def _take_stock(self, *, measures: bool, validates: bool, at_the_end: bool) -> None:
+        """Measure, draw and validate; save the state and renew the model where it is worth it."""
+        assert self.validation is not None
+        score = self.observer.measure() if measures else None
+        if self.validation.decides:
+            score = self.validation.run() if validates else None
+        if measures or at_the_end or self.validation.beats_the_best(score):
+            self._save(score=score)
 
     def _save(self, *, score: float | None) -> None:
         metadata = self.state.metadata() | {
@@ -248,4 +273,7 @@ class Trainer:
         self.observer.sync()
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
         export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
-        self.store.save(self.state.step, self.state.tensors(), metadata, score=score)
+        assert self.validation is not None
+        rule, final = self.validation.rule.key, self.validation.is_off_turn()
+        self.store.save(self.state.step, self.state.tensors(), metadata, score=score, rule=rule, final=final)
+        self.validation.tell()

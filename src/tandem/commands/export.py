@@ -1,0 +1,70 @@
+"""``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tandem.checkpoint.manifest import MANIFEST_NAME
+from tandem.commands.parser import make_parser, parse
+from tandem.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from tandem.checkpoint.store import CheckpointStore
+    from tandem.training.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse the options and write the model."""
+    parser = make_parser("export", "Write a model from a checkpoint of a run, as training would have at that step.")
+    parser.add_argument("run", help="folder of a run, e.g. runs/shoes")
+    parser.add_argument("--checkpoint", type=str, default="best", help="best, last, or the number of a step")
+    parser.add_argument("--out", type=str, help="folder for the model; by default model-CHECKPOINT in the run")
+    args = parse(parser, arguments)
+    from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415  (imports torch)
+    from tandem.training.export import export_checkpoint  # noqa: PLC0415
+    from tandem.training.run_folder import RunFolder  # noqa: PLC0415
+
+    run = RunFolder(Path(args.run))
+    store = CheckpointStore(run.checkpoints)
+    if not store.steps():
+        raise CheckpointError(
+            f"{run.root} holds no checkpoints: give the folder of a run (runs/NAME), in which checkpoints/ is."
+        )
+    step = _step(store, args.checkpoint)
+    out = Path(args.out) if args.out else run.root / f"model-{args.checkpoint}"
+    _require_free(out, run)
+    export_checkpoint(run, step, out)
+    log.info("step %d of %s: the model is in %s", step, run.root, out)
+    return 0
+
+
+def _step(store: "CheckpointStore", wanted: str) -> int:
+    steps = store.steps()
+    kept = f"the steps {', '.join(map(str, steps))} are kept"
+    if wanted == "last":
+        return steps[-1]
+    if wanted == "best":
+        best = store.best_step()
+        if best is None:
+            raise CheckpointError(
+                f"no checkpoint in {store.folder} was measured by a number that says which is best: {kept}. Choose one "
+                "with --checkpoint STEP; a run with --validate-every has a best one."
+            )
+        return best
+    if not wanted.isdigit():
+        raise ConfigError(f"--checkpoint must be best, last or a step, not '{wanted}'; {kept}.")
+    if int(wanted) not in steps:
+        raise CheckpointError(f"there is no checkpoint of step {wanted} in {store.folder}: {kept}.")
+    return int(wanted)
+
+
+def _require_free(out: Path, run: "RunFolder") -> None:
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: give a folder.")
+    if out.resolve() in {run.model.resolve(), run.root.resolve()}:
+        raise ConfigError(f"--out {out} belongs to training: give another folder, e.g. {run.root / 'model-best'}.")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
+        raise ConfigError(f"--out {out} holds other files and no model: give a new folder.")

@@ -1,0 +1,51 @@
+"""How a run is measured on held-out data, and which checkpoint is kept as the best one."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tandem.config.options import flag, option, out_of_bounds
+
+AUTO = "auto"
+"""Leaves a choice to the method and to what can be measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """Options of validation. None of them changes what the steps compute."""
+
+    validate_every: int = option(0, "steps between validations on the split val, else test; 0 is off", at_least=0)
+    validate_metrics: str = option(
+        AUTO, "metrics of 'tandem evaluate', separated by commas; auto takes the cheap ones that there are"
+    )
+    validate_images: int = option(32, "inputs, spread evenly over the split; 0 takes all", at_least=0)
+    validate_samples: int = option(3, "samples of each input, of models with noise", at_least=1)
+    validate_features: str | None = option(
+        None, "feature network of the Fréchet distance: MobileNet in .npz, .onnx, or TorchScript"
+    )
+    validate_features_size: int | None = option(None, "side of its input; any size unless given", at_least=1)
+    validate_features_range: Literal["signed", "unit", "bytes", "imagenet"] = option("signed", "the values it takes")
+    validate_trust_torchscript: bool = option(False, "run a TorchScript file, which is a program, as your own")
+    keep_best: str = option(AUTO, "number of a validation by which the best checkpoint is kept; auto goes by a list")
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
+        yield from out_of_bounds(self)
+        if not self.validate_every:
+            changed = [
+                flag(field.name) for field in dataclasses.fields(self) if getattr(self, field.name) != field.default
+            ]
+            if changed:
+                yield (
+                    f"{', '.join(changed)}: no effect without validation: give --validate-every STEPS, e.g. "
+                    "--validate-every 1000"
+                )
+        if self.validate_features is None:
+            given = [
+                name
+                for name in ("validate_features_size", "validate_features_range", "validate_trust_torchscript")
+                if getattr(self, name) not in {None, "signed", False}
+            ]
+            if given and self.validate_every:
+                yield f"{', '.join(map(flag, given))}: no effect without --validate-features FILE"

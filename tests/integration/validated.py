@@ -1,0 +1,19 @@
+"""What the tests of validation share: small runs of every method, and the lines of their validations."""
+
+from pathlib import Path
+from typing import Any
+
+from support import log_of
+
+NONE = {"encoder_filters": None, "latent_dim": None}
+CUT = NONE | {"discriminator_layers": 2, "nce_patches": 8, "nce_filters": 4, "generator_filters": 2}
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bicyclegan": ("pairs", {}),
+    "pix2pix": ("pairs", NONE | {"method": "pix2pix", "size": 64, "generator_filters": 2, "direction": "BtoA"}),
+    "cyclegan": ("domains", NONE | {"method": "cyclegan", "generator_blocks": 1, "generator_filters": 2}),
+    "cut": ("domains", CUT | {"method": "cut", "direction": "BtoA"}),
+}
+
+
+def validations_of(run: Path) -> list[dict[str, Any]]:
+    return [line for line in log_of(run) if line["kind"] == "validation"]
