@@ -275,15 +275,3 @@ class TestPRDC:
     def test_k_needs_neighbours(self) -> None:
         with pytest.raises(ConfigError, match=r"k is 5, .* give 1 to 3"):
             prdc(draws(4, 2), draws(9, 2))
-
-
-def test_a_bootstrap_of_precision_and_coverage_would_mislead() -> None:
-    """Why reports have no intervals of these: repeated images shrink the balls, and the estimate lies outside."""
-    generator = np.random.default_rng(0)
-    real, fake = generator.normal(size=(2, 200, 16))
-    found = prdc(real, fake, k=5)
-    resampled = [
-        prdc(real[generator.integers(0, 200, 200)], fake[generator.integers(0, 200, 200)], k=5) for _ in range(20)
-    ]
-    for name in ("precision", "recall", "coverage"):
-        assert getattr(found, name) > max(getattr(one, name) for one in resampled)

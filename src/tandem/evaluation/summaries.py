@@ -21,7 +21,6 @@ from tandem.evaluation.segmentation import ConfusionMatrix
 from tandem.report.scores import Better, Measured, Score
 
 _PRDC_K = 5
-_NO_INTERVALS = "none: a bootstrap repeats images, which are each other's nearest neighbours, so that all radii shrink"
 _CHEAP = 512
 _INFINITY_IMAGES = 20
 _TITLES = {"l1": "L1 to the truth", "psnr": "PSNR (dB)", "ssim": "SSIM", "ms-ssim": "MS-SSIM"}
@@ -88,7 +87,7 @@ def prdc_result(real: np.ndarray, fake: np.ndarray, spec: FeatureSpec) -> Measur
         metric="prdc",
         title="Precision, recall, density, coverage",
         scores=tuple(plain_score(name, getattr(found, name), "higher", count) for name in names),
-        depends_on=features_depend(spec, real, fake) | {"k": _PRDC_K, "intervals": _NO_INTERVALS},
+        depends_on=features_depend(spec, real, fake) | {"k": _PRDC_K},
         warnings=_unpublished(spec),
     )
 
