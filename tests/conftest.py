@@ -1,12 +1,12 @@
 """What all tests share: one thread (the tests are small), reproducible property tests, tiny models."""
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import settings
 
 from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest, Preprocessing
@@ -15,8 +15,11 @@ from tandem.networks.build import build_network
 from tandem.networks.layers import initialise
 
 torch.set_num_threads(1)
-settings.register_profile("tandem", derandomize=True, deadline=None, max_examples=30, database=None)
-settings.load_profile("tandem")
+if importlib.util.find_spec("hypothesis") is not None:  # the tests for a GPU run without it, on a bare machine
+    from hypothesis import settings
+
+    settings.register_profile("tandem", derandomize=True, deadline=None, max_examples=30, database=None)
+    settings.load_profile("tandem")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

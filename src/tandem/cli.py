@@ -6,6 +6,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from tandem.errors import ConfigError, TandemError
+from tandem.launch import find_launch
 from tandem.version import __version__
 
 COMMANDS = {
@@ -48,23 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = arguments
     if name not in COMMANDS:
         return _unknown(name)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    return _run(name, rest)
-
-
-def _run(name: str, rest: list[str]) -> int:
-    from tandem.errors import ConfigError, TandemError  # noqa: PLC0415  (start-up time)
-
     try:
-        return importlib.import_module(COMMANDS[name][0]).main(rest)
+        launch = find_launch()
     except ConfigError as error:
         sys.stderr.write(f"tandem {name}: {error}\n")
         return 2
+    level = logging.INFO if launch.is_main else logging.WARNING
+    logging.basicConfig(level=level, format=f"{launch.prefix}%(message)s", stream=sys.stderr)
+    return _run(name, rest, launch.prefix)
+
+
+def _run(name: str, rest: list[str], prefix: str) -> int:
+    try:
+        return importlib.import_module(COMMANDS[name][0]).main(rest)
+    except ConfigError as error:
+        sys.stderr.write(f"{prefix}tandem {name}: {error}\n")
+        return 2
     except TandemError as error:
-        sys.stderr.write(f"tandem {name}: {error}\n")
+        sys.stderr.write(f"{prefix}tandem {name}: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"tandem {name}: interrupted\n")
+        sys.stderr.write(f"{prefix}tandem {name}: interrupted\n")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
@@ -73,7 +79,7 @@ def _run(name: str, rest: list[str]) -> int:
         if error.errno not in DISK_ERRORS:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"tandem {name}: {where}{error.strerror}\n")
+        sys.stderr.write(f"{prefix}tandem {name}: {where}{error.strerror}\n")
         return 1
 
 

@@ -40,6 +40,10 @@ class NonFiniteError(TandemError, ArithmeticError):
     """A loss or gradient that is not finite; raised before the update that would have spread it."""
 
 
+class PeerError(TandemError):
+    """Another process of the same training has ended or cannot be reached, so this one cannot go on."""
+
+
 class MissingExtraError(TandemError, ImportError):
     """An optional dependency that is not installed."""
 

@@ -2,10 +2,12 @@
 
 import json
 import statistics
+from pathlib import Path
 
 import pytest
 from support import tandem
 
+from tandem.bench.train_report import targets_of, training_text
 from tandem.commands.bench import BENCHMARKS
 
 TINY = ["--size", "64", "--filters", "4", "--device", "cpu", "--rounds", "2"]
@@ -35,7 +37,7 @@ def test_an_unknown_benchmark() -> None:
 
 
 def test_the_header_says_what_was_measured_where() -> None:
-    report = json.loads(tandem("bench", "sample", *TINY, "--json").out)
+    report = json.loads(tandem("bench", "sample", *TINY, "--counts", "1", "--ways", "batched", "--json").out)
     header = report["header"]
     assert header["device"] == "cpu"
     assert header["threads"] == 1
@@ -55,19 +57,84 @@ def test_a_training_step_is_measured(method: str) -> None:
         assert seconds["median"] == statistics.median(seconds["all"]) > 0
         assert min(seconds["all"]) <= seconds["quartiles"][0] <= seconds["median"] <= seconds["quartiles"][1]
     assert all(megabytes > 50 for megabytes in report["peak_memory_mb"].values())
-    if method == "bicyclegan":
+    if method == "pix2pix":
+        assert report["train_step_seconds"].keys() == {"tandem"}
+        assert report["train_step_speedup"] is None
+    else:
         assert report["train_step_seconds"].keys() == {"published", "tandem"}
         assert report["train_step_speedup"] > 0
+    assert report["targets"] == []  # they are for the published sizes
+    text = training_text(report)
+    assert f"{report['train_step_seconds']['tandem']['median']:.2f}"[:3] in text or " ms (" in text
+    assert ("times as fast" in text) == ("published order" in text) == (method != "pix2pix")
 
 
-def test_the_text_has_the_medians() -> None:
-    measured = tandem("bench", "train", *TINY)
-    assert measured.status == 0
-    assert "published order" in measured.out
-    assert "times faster" in measured.out
+@pytest.mark.parametrize(
+    ("device", "method", "batch_size", "speedup", "rate", "met"),
+    [
+        ("cpu", "bicyclegan", 2, 1.59, 0.8, [False]),
+        ("cpu", "bicyclegan", 2, 1.6, 0.8, [True]),
+        ("cpu", "bicyclegan", 4, 1.6, 0.8, []),
+        ("cpu", "cyclegan", 1, 9.0, 0.8, []),
+        ("cuda:0", "bicyclegan", 2, 6.1, 149.0, [True, False]),
+        ("cuda", "cyclegan", 1, 3.0, 10.0, [True]),
+    ],
+)
+def test_targets(*, device: str, method: str, batch_size: int, speedup: float, rate: float, met: list[bool]) -> None:
+    report = {
+        "header": {"device": device},
+        **{"method": method, "size": 256, "filters": 64, "batch_size": batch_size},
+        **{"train_step_speedup": speedup, "steps_per_second": {"tandem": rate}},
+    }
+    assert [target["met"] for target in targets_of(report)] == met
+    assert targets_of(report | {"size": 128}) == []
 
 
 def test_sampling_is_measured_per_image() -> None:
     report = json.loads(tandem("bench", "sample", *TINY, "--json").out)
     assert report["seconds_per_image"]["batch_10"] == pytest.approx(report["batch_seconds"]["batch_10"]["median"] / 10)
     assert "ms per image" in tandem("bench", "sample", *TINY).out
+
+
+def test_a_table_of_costs(tmp_path: Path) -> None:
+    """With a batch that no memory holds: it is said, and the rest is measured."""
+    cells = ["--sizes", "64", "--batches", "2", "40000000", "80000000", "--out", str(tmp_path / "cost")]
+    measured = tandem("bench", "train", "--table", *TINY[2:], *cells, "--json")
+    assert measured.status == 0, measured.err
+    report = json.loads(measured.out)
+    first, second, third = report["cells"]
+    assert first["seconds"] > 0
+    assert 0 < first["share_of_peak"] < 1
+    assert first["intensity"] == pytest.approx(first["flops"] / first["bytes"])
+    assert first["memory_mb"] > 50
+    assert (second["seconds"], second["problem"]) == (None, "does not fit the memory")
+    assert (third["seconds"], third["problem"]) == (None, "a smaller batch does not fit the memory")
+    assert json.loads((tmp_path / "cost" / "cost.json").read_text()) == report
+    table = (tmp_path / "cost" / "cost.md").read_text()
+    assert "| 64 | 2 | " in table
+    assert "| 64 | 40000000 | does not fit the memory |" in table
+    assert (tmp_path / "cost" / "cost.svg").read_text().startswith("<svg")
+
+
+def test_a_profile(tmp_path: Path) -> None:
+    profiled = tandem("bench", "train", *TINY[:-2], "--profile", str(tmp_path / "trace.json"))
+    assert profiled.status == 0, profiled.err
+    assert "| convolutions, backward |" in profiled.out
+    assert "published: ms" in profiled.out
+    assert "traceEvents" in json.loads((tmp_path / "trace.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--table", "--profile", "trace.json"], "--table and --profile are two things"),
+        (["--table", "--batch-size", "4"], "--table takes --sizes and --batches"),
+        (["--table", "--batches", "3"], "--batch-size must be even"),
+        (["--rounds", "0"], "--rounds must be at least 1, not 0"),
+        (["--precision", "fp8"], "--precision: must be one of"),
+    ],
+)
+def test_options_that_cannot_be(options: list[str], message: str) -> None:
+    refused = tandem("bench", "train", *options)
+    assert refused.status == 2
+    assert message in refused.err

@@ -16,6 +16,7 @@ MISUSED = [
     (["in.gif", "--out", "in.gif"], "is the input itself"),
     (["in.gif", "--out", "folder.mp4"], "is a folder"),
     (["in.gif", "--out", "o.gif", "--num-samples", "3"], "in.gif is a clip, for which --num-samples has no effect"),
+    (["in.gif", "--out", "o.gif", "--max-batch", "2"], "in.gif is a clip, for which --max-batch has no effect"),
     (["in.gif", "--out", "o.gif", "--pairs", "--format", "jpg"], "--pairs has no effect; --format has no effect"),
     (["in.gif", "--out", "o.gif", "--mode", "encode"], "there is no --mode encode"),
     (["in.gif", "--out", "o.gif", "--mode", "reference"], "--mode reference needs --reference IMAGE"),

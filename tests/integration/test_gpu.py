@@ -1,4 +1,4 @@
-"""What only a CUDA device can show; skipped where there is none. tools/gpu_checks.sh runs these."""
+"""What only a CUDA device can show; skipped where there is none. benchmarks/gpu_acceptance.sh runs these."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from support import tiny_config
 from tandem.checkpoint.store import CheckpointStore
 from tandem.data.synthetic import write_dataset
 from tandem.objectives.build import build_objective
-from tandem.training.optimizers import make_adam
 from tandem.training.step import train_step
 from tandem.training.trainer import train
 
@@ -29,7 +28,7 @@ def steps_on(device: str, steps: int) -> list[float]:
     objective = build_objective(config)
     objective.networks.double().to(device)
     optimizers = {
-        name: make_adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for name, n in objective.networks.items()
+        name: torch.optim.Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for name, n in objective.networks.items()
     }
     losses = []
     for step in range(steps):

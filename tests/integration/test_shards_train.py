@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from crews import run_forked
 from shard_server import ShardServer, serving
 from support import (
     assert_same_run,
@@ -105,6 +106,16 @@ def test_a_web_server_gives_the_same_weights(
     assert_same_state(tmp_path / "run", from_folder)
     assert len([name for name, _ in server.asked if name.endswith(".tar")]) == fetched  # the cache is kept
     assert fetched == len(list(server.root.glob("*.tar")))
+
+
+def test_two_processes_share_the_cache(server: ShardServer, data: Path, tmp_path: Path) -> None:
+    """Every shard is fetched once, and the run is that of the folder."""
+    words = tiny(steps=STEPS, batch_size=4, num_workers=1)
+    run_forked("train", server.url, "--out", tmp_path / "url", *words, logs=tmp_path / "logs")
+    fetched = [name for name, _ in server.asked if name.endswith(".tar")]
+    assert sorted(fetched) == sorted(path.name for path in server.root.glob("*.tar"))
+    run_forked("train", data, "--out", tmp_path / "folder", *words, logs=tmp_path / "logs")
+    assert_same_state(tmp_path / "url", tmp_path / "folder")
 
 
 def test_data_larger_than_the_cache_is_read_in_turn(

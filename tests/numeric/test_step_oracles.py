@@ -17,7 +17,7 @@ from plain import (
     twin,
 )
 
-from tandem.bench.published import PublishedStep
+from tandem.bench.baselines.bicyclegan import PublishedBicycleGANStep
 
 STEPS = 3
 PUBLISHED = {
@@ -49,7 +49,7 @@ def test_equals_the_published_order(name: str, batch_size: int) -> None:
     config = tiny_config(**PUBLISHED[name])
     objective = tiny_objective(config)
     networks = twin(objective)
-    ours, theirs = TandemStep(objective), PublishedStep(networks, config, lr=LR, betas=BETAS)
+    ours, theirs = TandemStep(objective), PublishedBicycleGANStep(networks, config, lr=LR, betas=BETAS)
     expected_gradients: Gradients = {}
     record_gradients(expected_gradients, networks, theirs.optimizers)
     for step in range(STEPS):

@@ -22,7 +22,7 @@ from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
 from tandem.data.synthetic import write_dataset
-from tandem.training.trainer import MAY_CHANGE_ON_RESUME
+from tandem.training.resume import MAY_CHANGE_ON_RESUME
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "tandem"
@@ -60,17 +60,20 @@ def shell_lines(text: str) -> Iterator[list[str]]:
 
 
 def command_lines() -> list[tuple[str, tuple[str, ...]]]:
-    """All `tandem …` lines in blocks of code: the document and the arguments, without redirections."""
+    """All `tandem …` and `torchrun … -m tandem …` lines in blocks of code: document and arguments, no redirections."""
     found = []
     for name, text in TEXTS.items():
-        for program, *arguments in shell_lines(text):
-            if program == "tandem":
+        for words in shell_lines(text):
+            if words[0] in {"tandem", "torchrun"} and "tandem" in words:  # torchrun … -m tandem train …
+                arguments = words[words.index("tandem") + 1 :]
                 cut = next((i for i, word in enumerate(arguments) if word in {">", "|"}), len(arguments))
                 found.append((name, tuple(arguments[:cut])))
     return found
 
 
 COMMAND_LINES = command_lines()
+OF_OTHERS = {"--nproc-per-node", "--max-restarts", "--shutdown-timeout", "--ntasks-per-node", "--ipc"}
+"""Options of torchrun, SLURM and Docker."""
 
 
 def anchors(text: str) -> set[str]:
@@ -188,6 +191,7 @@ def test_options_exist_and_none_is_missing(capsys: pytest.CaptureFixture[str]) -
     everything = set().union(*known.values(), {"--version"})
     mentioned = {name: set(re.findall(r"(?<![\w-])--[a-z][\w-]*", prose(text))) for name, text in TEXTS.items()}
     mentioned["docs/guide.md"] -= {"--lamda-kl"}  # the example of a misspelling
+    mentioned = {name: options - OF_OTHERS for name, options in mentioned.items()}
     assert {name: options - everything for name, options in mentioned.items() if options - everything} == {}
     shown = mentioned["docs/guide.md"] | {w for _, arguments in COMMAND_LINES for w in arguments if w[:2] == "--"}
     missing = {option for option in everything - shown if not option.startswith("--no-")}
@@ -275,7 +279,7 @@ def test_order_of_the_layers_holds() -> None:
 
 def test_code_map_is_complete() -> None:
     mapped = set(re.findall(r"`([\w/]+(?:\.py|/))`", section(ARCHITECTURE, "Code map")))
-    mapped = {entry for entry in mapped if not entry.startswith(("src/", "tests/", "tools/"))}
+    mapped = {entry for entry in mapped if not entry.startswith(("src/", "tests/", "tools/", "benchmarks/"))}
     assert [entry for entry in mapped if not (PACKAGE / entry).exists()] == []
     folders = tuple(entry for entry in mapped if entry.endswith("/"))
     files = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}

@@ -14,7 +14,7 @@ ROOT = Path(tandem.__file__).parent
 ORDER = [
     {"version", "errors"},
     {"config"},
-    {"rng", "files"},
+    {"rng", "files", "launch"},
     {"data"},
     {"networks"},
     {"objectives"},

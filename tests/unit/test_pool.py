@@ -162,3 +162,19 @@ def test_nothing_waits_for_the_device() -> None:
     with Calls() as control:
         bool(torch.rand(1) < 0.5)
     assert any("_local_scalar_dense" in name for name in control.names)
+
+
+def test_processes_keep_one_pool() -> None:
+    """Each is shown its rows of what one process with the joined batch would be shown, and stores the same."""
+    generator = torch.Generator().manual_seed(3)
+    alone, shared = ImagePool(3), [ImagePool(3), ImagePool(3)]
+    for step in range(6):
+        fakes, drawn = numbered(*range(4 * step, 4 * step + 4)), torch.rand((4, 2), generator=generator)
+        expected = alone.exchange(fakes, drawn)
+        for rank, pool in enumerate(shared):
+            whole = {4: fakes, 2: drawn}
+            pool.join(lambda rows, whole=whole: whole[rows.ndim], rank=rank)
+            own = slice(2 * rank, 2 * rank + 2)
+            assert torch.equal(pool.exchange(fakes[own], drawn[own]), expected[own])
+            assert kept(pool) == kept(alone)
+    assert kept(alone) != [0, 1, 2]

@@ -159,3 +159,17 @@ def test_a_narrow_terminal_shows_the_bar_rather_than_the_losses() -> None:
     assert "l1" not in plain
     assert "training" in plain
     assert "40/100 images (40 %)" in plain
+
+
+def test_of_processes_that_train_together_one_shows_its_progress(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        with TaskProgress(f"work of {rank}", 3, "pairs") as progress:
+            progress.advance()
+    said = capsys.readouterr().err
+    assert "work of 0" in said
+    assert "work of 1" not in said

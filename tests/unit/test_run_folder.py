@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,26 @@ def test_children_of_a_killed_process_do_not_hold_the_lock(tmp_path: Path) -> No
             pass
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def test_a_process_that_is_started_again_waits_for_its_forerunner(tmp_path: Path) -> None:
+    pid, _ = in_child(tmp_path)
+    timer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
+    timer.start()
+    begun = time.monotonic()
+    with RunFolder(tmp_path, patience_seconds=20):
+        assert 0.4 < time.monotonic() - begun < 10
+    os.waitpid(pid, 0)
+
+
+def test_patience_ends(tmp_path: Path) -> None:
+    pid, _ = in_child(tmp_path)
+    try:
+        with (
+            pytest.raises(CheckpointError, match="another process is training in"),
+            RunFolder(tmp_path, patience_seconds=0.3),
+        ):
+            pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

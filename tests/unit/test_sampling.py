@@ -137,9 +137,12 @@ def test_parallel_codes_take_the_straight_line(end: list[float]) -> None:
 
 
 def test_a_picture_follows_from_its_code_alone(make_bundle: MakeBundle) -> None:
-    """Also of a network that is wide enough for convolutions to take other ways for several images than for one."""
+    """Bit for bit where samples run one by one.
+
+    Also of a network that is wide enough for convolutions to take other ways for several images than for one.
+    """
     generator = {"latent_dim": 8, "depth": 6, "filters": 24, "upsampling": "bilinear"}
-    translator = load(make_bundle(size=(64, 64), generator=generator), device="cpu")
+    translator = load(make_bundle(size=(64, 64), generator=generator), device="cpu", max_batch=1)
     (series,) = sample_input(translator, picture(128, 128), None, SamplingOptions(num_samples=10))
     for z, image in zip(series.z, series.images, strict=True):
         assert np.array_equal(translator(picture(128, 128), z=z, output="array")[0], image)

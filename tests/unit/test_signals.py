@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -53,3 +54,28 @@ def test_elsewhere_it_does_nothing() -> None:
     thread.start()
     thread.join()
     assert found == [None, True]
+
+
+def test_what_a_launcher_repeats_does_not_insist() -> None:
+    """The terminal, torchrun and the cluster may each send the same signal."""
+    with GracefulStop(deaf_seconds=0.3) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal is signal.SIGTERM
+        time.sleep(0.35)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("own", "agreed"), [(None, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM), (None, None)])
+def test_processes_settle_on_a_signal(own: signal.Signals | None, agreed: signal.Signals | None) -> None:
+    stop, asked = GracefulStop(), []
+    stop.signal = own
+
+    def agree(number: int) -> int:
+        asked.append(number)
+        return int(agreed or 0)
+
+    stop.settle(agree)
+    assert asked == [int(own or 0)]
+    assert stop.signal is agreed

@@ -19,7 +19,7 @@ from tandem.evaluation.held_out import held_out
 from tandem.evaluation.options import METRICS
 from tandem.evaluation.validation import CHEAP, NUMBERS, TELLING
 from tandem.report.training_page import training_page
-from tandem.training.trainer import MAY_CHANGE_ON_RESUME
+from tandem.training.resume import MAY_CHANGE_ON_RESUME
 from tandem.training.validation import BestRule
 
 

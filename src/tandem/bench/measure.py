@@ -1,16 +1,11 @@
 """Timing of several variants in one process, in turn, so that a machine whose speed drifts is fair to all."""
 
-import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-
-from tandem.config.run import RunConfig, to_flat
 
 
 @dataclass(frozen=True)
@@ -53,10 +48,10 @@ def time_in_turn(
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for index in range(warmup + rounds):
         for name, run in variants.items():
-            _wait(device)
+            wait_for(device)
             begun = time.perf_counter()
             run()
-            _wait(device)
+            wait_for(device)
             if index >= warmup:
                 seconds[name].append(time.perf_counter() - begun)
         if on_round is not None:
@@ -69,16 +64,8 @@ def median_ratio(slow: Timing, fast: Timing) -> float:
     return statistics.median(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True))
 
 
-def peak_memory_of(variant: str, config: RunConfig, device: torch.device) -> float | None:
-    """Peak memory in MiB of a few training steps in a fresh process; None where the system does not say."""
-    options = json.dumps(to_flat(config))
-    command = [sys.executable, "-m", "tandem.bench.train_step", variant, str(device), options]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    word = done.stdout.split()[-1]
-    return None if word == "None" else float(word)
-
-
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Wait until `device` has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,30 +1,139 @@
-"""Sampling latency: the generator as inference runs it."""
+"""Sampling: one input, many samples, by every way to run a generator that this machine has.
 
-from collections.abc import Callable
+The baseline is a loop of forwards with one sample each, eager, in float32 and PyTorch's default memory layout, as the
+original research code samples. Every way begins with a NumPy array and ends with one.
+"""
 
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
 import torch
+from torch import nn
 
+from tandem.bench.graphs import Graphed
+from tandem.checkpoint.bundle import load_bundle
+from tandem.config.architecture import GeneratorSpec
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig
+from tandem.errors import ConfigError, TandemError
+from tandem.inference.engine import Engine
+from tandem.inference.memory import batch_within
+from tandem.inference.model import abilities_of
+from tandem.inference.onnx_engine import OnnxEngine
+from tandem.inference.runtime import Precision, Runtime
+from tandem.inference.torch_engine import TorchEngine
 from tandem.networks.build import build_network
 
-BATCHES = (1, 10)
+Way = Literal["baseline", "batched", "bf16", "compiled", "compiled-bf16", "graphs", "graphs-bf16", "onnx"]
+WAYS: tuple[Way, ...] = get_args(Way)
+MAX_SAMPLES = 1024
+
+Sampler = Callable[[int], np.ndarray]
+"""From a number of samples to them, ``(N, C, H, W)``."""
 
 
-def make_samplers(config: RunConfig, device: torch.device) -> dict[str, Callable[[], object]]:
-    """One forward of the generator for batches of different sizes, by the name ``batch_N``."""
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        spec: Of the generator.
+        network: The generator, on the CPU, in eval mode.
+        size: Height and width of the image.
+    """
+
+    spec: GeneratorSpec
+    network: nn.Module
+    size: tuple[int, int]
+
+
+def fresh_subject(config: RunConfig) -> Subject:
+    """BicycleGAN's generator with random weights."""
     assert isinstance(config.objective, BicycleGANConfig)
-    generator = build_network(config.objective.generator_spec(config.data)).to(device).eval()
-    h, w = config.data.crop_size
+    spec = config.objective.generator_spec(config.data)
+    return Subject(spec, build_network(spec).eval().requires_grad_(False), config.data.crop_size)
 
-    def sampler(count: int) -> Callable[[], object]:
-        a = torch.zeros(count, config.data.input_channels, h, w, device=device)
-        z = torch.randn(count, config.objective.latent_dim, device=device)
 
-        def run() -> object:
-            with torch.inference_mode():
-                return generator(a, z)
+def trained_subject(folder: Path, size: int) -> Subject:
+    """The (first) generator of a model.
 
-        return run
+    Raises:
+        BundleError: There is no model.
+        ConfigError: It samples with dropout, or does not take this size.
+    """
+    manifest, networks = load_bundle(folder)
+    generator = abilities_of(manifest).generator(None)
+    if manifest.samples_with_noise:
+        raise ConfigError("--model: this model samples in the state of training (pix2pix), one sample at a time.")
+    if size % generator.spec.size_multiple or size < generator.spec.smallest_side:
+        raise ConfigError(f"--size {size}: this model takes multiples of {generator.spec.size_multiple} px.")
+    return Subject(generator.spec, networks[generator.name], (size, size))
 
-    return {f"batch_{count}": sampler(count) for count in BATCHES}
+
+def make_samplers(
+    ways: Sequence[Way], subject: Subject, device: torch.device
+) -> tuple[dict[str, Sampler], dict[str, str]]:
+    """The ways that this machine has, and why it does not have the others."""
+    samplers: dict[str, Sampler] = {}
+    missing: dict[str, str] = {}
+    for way in ways:
+        try:
+            sampler = make_sampler(way, subject, device)
+            sampler(1)  # compiles or exports
+            samplers[way] = sampler
+        except TandemError as error:
+            missing[way] = str(error)
+    return samplers, missing
+
+
+def make_sampler(way: Way, subject: Subject, device: torch.device) -> Sampler:
+    """One way to sample, with a copy of the network.
+
+    Raises:
+        TandemError: This machine does not have it.
+    """
+    random = np.random.default_rng(0)
+    a = random.uniform(-1, 1, (subject.spec.in_channels, *subject.size)).astype(np.float32)
+    codes = random.standard_normal((MAX_SAMPLES, subject.spec.latent_dim)).astype(np.float32)
+    network = copy.deepcopy(subject.network)
+    if way == "baseline":
+        return _baseline(network.to(device), device, a, codes)
+    engine = _engine(way, subject.spec, network, device)
+    h, w = subject.size
+    together = batch_within(subject.spec, h, w, budget_bytes=Runtime().budget_bytes, limit=engine.batch_limit)
+
+    def sample(count: int) -> np.ndarray:
+        parts = [codes[start : min(start + together, count)] for start in range(0, count, together)]
+        outputs = [
+            engine.generate("generator", np.broadcast_to(a, (len(part), *a.shape)), part, None) for part in parts
+        ]
+        return np.concatenate(outputs)
+
+    return sample
+
+
+def _baseline(network: nn.Module, device: torch.device, a: np.ndarray, codes: np.ndarray) -> Sampler:
+    def sample(count: int) -> np.ndarray:
+        with torch.inference_mode():
+            image = torch.from_numpy(a[None]).to(device)
+            z = torch.from_numpy(codes[:count]).to(device)
+            return np.concatenate([network(image, one[None]).cpu().numpy() for one in z])
+
+    return sample
+
+
+def _engine(way: Way, spec: GeneratorSpec, network: nn.Module, device: torch.device) -> Engine:
+    if way == "onnx":
+        return OnnxEngine({"generator": spec}, {"generator": network}, device=str(device), noise=False)
+    precision: Precision = "bf16" if way.endswith("bf16") else "fp32"
+    network.to(device)
+    if way.startswith("graphs"):
+        if device.type != "cuda":
+            raise ConfigError("CUDA graphs need a CUDA device.")
+        return TorchEngine({"generator": Graphed(network)}, device, noise=False, precision=precision)
+    compiled = way.startswith("compiled")
+    return TorchEngine({"generator": network}, device, noise=False, precision=precision, compiled=compiled)

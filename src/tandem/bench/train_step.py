@@ -1,31 +1,39 @@
-"""The training step as Tandem runs it and in the published order, on the same random images.
+"""The training step as Tandem runs it and in the published order, on the same random images."""
 
-As a module it runs one variant for a few steps in a fresh process and prints its peak memory in MiB:
-``python -m tandem.bench.train_step VARIANT DEVICE OPTIONS``, the options of the run as JSON.
-"""
-
-import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
+from torch import Tensor
 
-from tandem.bench.published import PublishedStep
+from tandem.bench.baselines.build import has_baseline, make_baseline
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.data.loader import Batch
+from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
-from tandem.training.device import configure_backends, peak_memory_mb
+from tandem.training.device import image_layout
 from tandem.training.setup import make_state
+from tandem.training.state import TrainingState
 from tandem.training.stepper import Stepper
 
 Variant = Literal["tandem", "published"]
-MEMORY_STEPS = 3
+MANY_IMAGES = 1_000_000
+"""Of an epoch: more than a benchmark sees, so that the learning rate stays."""
 
 
-def bench_config(*, method: str = "bicyclegan", size: int, filters: int, batch_size: int | None = None) -> RunConfig:
-    """A method with its published options at another size, width or batch size."""
+def bench_config(
+    method: str, *, size: int, filters: int, batch_size: int | None = None, **options: object
+) -> RunConfig:
+    """A method with its published options at another size, width or batch size.
+
+    Args:
+        method: Its name.
+        size: Side of the images.
+        filters: Width of all networks.
+        batch_size: Images per step; the published number if not given.
+        options: Further options of a run by name, such as the precision.
+    """
     flat: dict[str, object] = {"method": method, "size": size, "seed": 0, "generator_filters": filters}
     flat["ema_halflife_images"] = 0  # the published training has no moving average
     flat["discriminator_filters"] = filters
@@ -33,51 +41,56 @@ def bench_config(*, method: str = "bicyclegan", size: int, filters: int, batch_s
         flat["encoder_filters"] = filters
     if batch_size is not None:
         flat["batch_size"] = batch_size
-    return from_flat(flat)
+    return from_flat(flat | options)
 
 
 def variants_of(config: RunConfig) -> tuple[Variant, ...]:
     """What there is to measure for a method: the published order too where it has been written down."""
-    return ("published", "tandem") if isinstance(config.objective, BicycleGANConfig) else ("tandem",)
+    return ("published", "tandem") if has_baseline(config) else ("tandem",)
 
 
 def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Callable[[], object]:
-    """One step of `variant` as a function without arguments, with networks and images of its own."""
-    batch = _random_batch(config)
-    training = config.training
+    """One step of `variant` as a function without arguments, with networks and images of its own.
+
+    Tandem's is the step of a training run, with its random draws and its checks; only the images lie on the device.
+    """
     if variant == "published":
-        assert isinstance(config.objective, BicycleGANConfig)
         objective = build_objective(config)
-        objective.networks.to(device)
-        lr, betas = training.learning_rate, (training.beta1, training.beta2)
-        published = PublishedStep(dict(objective.networks.items()), config.objective, lr=lr, betas=betas)
-        tensors = {"a": batch["a"], "b": batch["b"]} | objective.draw(training.seed, batch["positions"])
-        return lambda: published({name: tensor.to(device) for name, tensor in tensors.items()})
-    stepper = Stepper(config, make_state(config, device), device=device, epoch_images=training.batch_size)
-    return lambda: stepper.step([batch])
+        published = make_baseline(config, objective, device)
+        positions = range(config.training.batch_size)
+        batch = _random_images(config, positions) | objective.draw(config.training.seed, positions)
+        # Its pools decide on the host, as the published ones do.
+        placed = {name: t if name.startswith("pool") else t.to(device) for name, t in batch.items()}
+        return lambda: published(placed)
+    stepper, batches, _ = make_stepper(config, device)
+    return lambda: stepper.step(batches)
 
 
-def _random_batch(config: RunConfig) -> Batch:
-    generator = torch.Generator().manual_seed(0)
-    n, (h, w) = config.training.batch_size, config.data.crop_size
-    return Batch(
-        a=torch.rand(n, config.data.input_channels, h, w, generator=generator) * 2 - 1,
-        b=torch.rand(n, config.data.output_channels, h, w, generator=generator) * 2 - 1,
-        names=[str(index) for index in range(n)],
-        positions=list(range(n)),
-    )
+def make_stepper(config: RunConfig, device: torch.device) -> tuple[Stepper, list[Batch], TrainingState]:
+    """What does the steps of a run, a batch for it, and the state that it changes."""
+    shares = Shares.of_process(0, 1, passes=config.training.accumulate, parts=config.objective.parts)
+    shares.require_equal(config.training.batch_size)
+    state = make_state(config, device, shares=shares.count)
+    stepper = Stepper(config, state, device=device, epoch_images=MANY_IMAGES)
+    return stepper, _batches(config, shares, device), state
 
 
-def main(arguments: list[str]) -> None:
-    """Run one variant and print its peak memory."""
-    variant, device_name, options = arguments
-    device = torch.device(device_name)
-    configure_backends(device, deterministic=False)
-    step = make_step("published" if variant == "published" else "tandem", from_flat(json.loads(options)), device)
-    for _ in range(MEMORY_STEPS):
-        step()
-    sys.stdout.write(f"{peak_memory_mb(device)}\n")
+def _batches(config: RunConfig, shares: Shares, device: torch.device) -> list[Batch]:
+    """The shares of one batch, as a loader gives them but on the device already."""
+    positions = shares.positions(0, config.training.batch_size)
+    batches = []
+    for _ in range(shares.number):
+        own = next(positions)
+        images = {
+            name: tensor.to(device, memory_format=image_layout(device))
+            for name, tensor in _random_images(config, own).items()
+        }
+        batches.append(Batch(a=images["a"], b=images["b"], names=[str(p) for p in own], positions=own))
+    return batches
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _random_images(config: RunConfig, positions: Sequence[int]) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(positions[0])
+    n, (h, w) = len(positions), config.data.crop_size
+    channels = {"a": config.data.input_channels, "b": config.data.output_channels}
+    return {name: torch.rand(n, c, h, w, generator=generator) * 2 - 1 for name, c in channels.items()}

@@ -18,11 +18,15 @@ def make_parser(command: str, description: str) -> ArgumentParser:
     return ArgumentParser(prog=f"tandem {command}", description=description, exit_on_error=False, allow_abbrev=False)
 
 
-def add_fields(parser: ArgumentParser, cls: type, defaults: Mapping[str, Any]) -> None:
-    """Add one option for each field of a configuration class, with its help text."""
+def add_fields(
+    parser: ArgumentParser, cls: type, defaults: Mapping[str, Any], *, only: Sequence[str] | None = None
+) -> None:
+    """Add one option for each field of a configuration class, or for those in `only`, with its help text."""
     hints = typing.get_type_hints(cls)
     group = parser.add_argument_group(_title(cls))
     for field in dataclasses.fields(cls):
+        if only is not None and field.name not in only:
+            continue
         help_text = field.metadata["help"]
         default = defaults.get(field.name, field.default)
         if hints[field.name] is bool:

@@ -9,6 +9,7 @@ from typing import Literal, cast
 import numpy as np
 
 from tandem.commands.parser import make_parser, parse
+from tandem.commands.runtime_options import add_runtime_options, load_translator, show_tiles
 from tandem.commands.sample_video import add_clip_options, find_clip, refuse_clip_options, sample_clip
 from tandem.config.data import Direction
 from tandem.data.images import read_size
@@ -16,7 +17,7 @@ from tandem.errors import ConfigError
 from tandem.inference.gallery import sample_to_folder
 from tandem.inference.jobs import Job, find_jobs, has_two_domains
 from tandem.inference.sampling import Mode, SamplingOptions
-from tandem.inference.translator import Translator, load
+from tandem.inference.translator import Translator
 from tandem.report.progress import TaskProgress
 
 MAX_Z_BYTES = 16 * 2**20
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         default="png",
         help="format of single pictures",
     )
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_runtime_options(parser)
     add_clip_options(parser)
     args = parse(parser, arguments)
     if (clip := find_clip(args.inputs)) is not None:
@@ -74,11 +75,12 @@ def main(arguments: Sequence[str]) -> int:
         cycle=args.cycle,
     )
     inputs = [Path(path) for path in args.inputs]
-    translator = load(args.model, device=args.device)
+    translator = load_translator(args)
     directions = _directions(args.direction, translator, inputs)
     jobs = find_jobs(inputs, pairs=args.pairs, split=args.split, directions=directions)
     _warn_of_pairs(jobs)
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
+        show_tiles(translator, progress)
         page = sample_to_folder(translator, jobs, Path(args.out), options, on_progress=progress.callback)
     log.info("page: %s", page)
     return 0

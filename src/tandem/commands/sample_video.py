@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 
+from tandem.commands.runtime_options import load_translator, show_tiles
 from tandem.config.options import flag
 from tandem.errors import ConfigError
 from tandem.files import atomic_replace, remove_leftovers_of
-from tandem.inference.translator import Translator, load
+from tandem.inference.translator import Translator
 from tandem.inference.video.clip import VIDEO_SUFFIXES
 from tandem.inference.video.flicker import FlickerReport
 from tandem.inference.video.translate import ClipTranslator, is_clip, open_clip, open_writer
@@ -25,7 +26,7 @@ BATCH_SIZE = 1
 WALK_CODES = 4
 CLIP_OPTIONS = ("walk", "walk_codes", "batch_size")
 """Options that only clips have."""
-IMAGE_OPTIONS = ("num_samples", "pairs", "split", "format", "cycle")
+IMAGE_OPTIONS = ("num_samples", "pairs", "split", "format", "cycle", "max_batch")
 """Options that clips do not have."""
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def sample_clip(parser: ArgumentParser, args: Namespace, clip_path: Path, z: np.
     _check(parser, args, clip_path, out)
     suffix = out.suffix.lower()
     with open_clip(clip_path, target_suffix=suffix) as clip:
-        translator = load(args.model, device=args.device)
+        translator = load_translator(args)
         batch_size = BATCH_SIZE if args.batch_size is None else args.batch_size
         codes = _codes(args, translator, z)
         translator.abilities.generator(args.direction)
@@ -101,6 +102,7 @@ def sample_clip(parser: ArgumentParser, args: Namespace, clip_path: Path, z: np.
             with open_writer(temporary, suffix, clip) as writer:
                 _say_what_is_left_out(writer.left_out)
                 with TaskProgress("translating", clip.info.num_frames, "frames") as progress:
+                    show_tiles(translator, progress)
                     report = work.run(clip, writer, on_progress=progress.callback)
                 summary.update(report=report, format=writer.description, left_out=writer.left_out)
 

@@ -76,6 +76,8 @@ def _train(config: RunConfig, data: Path | str, out: Path, data_b: Path | None) 
     result = train(config, data, out, data_b=data_b, make_validator=make_validator)
     if result.stopped_by is not None:
         return SIGNAL_STATUS + result.stopped_by
+    if not result.is_main:
+        return 0
     if result.already_done:
         log.info("%s is finished already (%d steps); raise --steps or --epochs to go on", out, result.step)
     sample_held_out(config, data, out, data_b)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from tandem.config.options import option, out_of_bounds
 
+Acceleration = Literal["auto", "none", "graphs", "compile"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -16,6 +18,9 @@ class TrainingConfig:
     batch_size: int = option(2, "pairs per step, of all processes and passes together", at_least=1)
     accumulate: int = option(
         1, "passes that a process computes its part of a batch in, one after the other: less memory", at_least=1
+    )
+    recompute_activations: bool = option(
+        False, "keep no activations of a network but compute them again in the backward pass: less memory, more time"
     )
     seed: int = option(0, "everything random follows from it", at_least=0)
     learning_rate: float = option(2e-4, "Adam's base rate", above=0)
@@ -30,6 +35,11 @@ class TrainingConfig:
     )
     precision: Literal["fp32", "bf16", "fp16"] = option(
         "fp32", "bf16 and fp16 run the networks under autocast, fp16 with scaled losses; losses are always fp32"
+    )
+    acceleration: Acceleration = option(
+        "auto",
+        "how steps are run: auto and graphs record them as CUDA graphs, compile also compiles the networks; the "
+        "numbers are the same",
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = option(False, "ask CUDA for deterministic kernels: slower, needed for bit-exact resume there")
@@ -52,5 +62,7 @@ class TrainingConfig:
             yield "--lr-constant-epochs and --lr-decay-epochs have no effect with --lr-schedule constant"
         if self.lr_schedule != "constant" and not self.lr_decay_epochs:
             yield f"--lr-schedule {self.lr_schedule} needs --lr-decay-epochs"
+        if self.recompute_activations and self.acceleration in {"graphs", "compile"}:
+            yield f"--recompute-activations and --acceleration {self.acceleration} exclude each other: leave out one"
         if self.device not in {"auto", "cpu", "cuda", "mps"} and not self.device.removeprefix("cuda:").isdigit():
             yield f"--device must be auto, cpu, cuda, cuda:N or mps, not '{self.device}'"

@@ -27,8 +27,8 @@ from tandem.evaluation.plan import Found, Planned, distinct, plan, real_pairs
 from tandem.evaluation.round_trips import IdentityDistance
 from tandem.evaluation.situation import Situation, split_situation
 from tandem.evaluation.tools import Tools
-from tandem.inference.engine import TorchEngine
 from tandem.inference.inputs import Fit
+from tandem.inference.torch_engine import TorchEngine
 from tandem.inference.translator import Translator
 from tandem.report.scores import Better
 from tandem.training.inputs import Inputs, fingerprint_of

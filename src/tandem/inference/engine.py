@@ -1,21 +1,25 @@
 """What runs a model's networks. Around it everything is NumPy, so that another runtime can take PyTorch's place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from tandem.checkpoint.manifest import Manifest
-from tandem.errors import BundleError
+from tandem.errors import ConfigError
+from tandem.inference.runtime import Runtime
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+OnTile = Callable[[int, int], None]
 
 
 class Engine(Protocol):
     """Runs the networks of a model on batches of float32 arrays."""
+
+    @property
+    def batch_limit(self) -> int:
+        """How many samples at once still make each of them faster."""
+        ...
 
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """Translate.
@@ -36,50 +40,66 @@ class Engine(Protocol):
         ...
 
 
-class TorchEngine:
-    """Runs the networks with PyTorch."""
+@runtime_checkable
+class TilingEngine(Engine, Protocol):
+    """An engine that also takes images that are too large for one forward."""
 
-    def __init__(self, networks: "Mapping[str, nn.Module]", device: "torch.device", *, noise: bool) -> None:
-        self._networks = networks
-        self._device = device
-        if noise:
-            from tandem.networks.layers import sample_as_in_training  # noqa: PLC0415  (imports torch)
+    def generate_tiled(
+        self,
+        generator: str,
+        a: np.ndarray,
+        z: np.ndarray,
+        seed: int | None,
+        *,
+        tile: int | None,
+        budget_bytes: int,
+        on_tile: OnTile | None,
+    ) -> np.ndarray:
+        """Translate one image of any size in bounded memory; the result is that of `generate`, but for rounding.
 
-            for network in networks.values():
-                sample_as_in_training(network)
+        Args:
+            generator: The network's name.
+            a: The input, ``(C, H, W)``, [-1, 1].
+            z: The code, ``(latent_dim,)``.
+            seed: As for `generate`.
+            tile: Side of the tiles in pixels of the image; None: as large as the budget allows.
+            budget_bytes: For tiles and maps; maps that find no room in it become temporary files.
+            on_tile: Called with the tiles done and those in all.
 
-    def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
-        """See `Engine`."""
-        import torch  # noqa: PLC0415
+        Returns:
+            The output, ``(C, H, W)``, [-1, 1].
 
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices, enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
-            image = self._networks[generator](self._to_device(a), self._to_device(z))
-            return image.float().cpu().numpy()
-
-    def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See `Engine`."""
-        import torch  # noqa: PLC0415
-
-        if "encoder" not in self._networks:
-            raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
-        with torch.inference_mode():
-            mu, logvar = self._networks["encoder"](self._to_device(b))
-            return mu.float().cpu().numpy(), logvar.float().cpu().numpy()
-
-    def _to_device(self, array: np.ndarray) -> "torch.Tensor":
-        import torch  # noqa: PLC0415
-
-        return torch.from_numpy(np.array(array, order="C")).to(self._device)
+        Raises:
+            ConfigError: The budget is too small.
+            DataError: There is no room for a temporary file.
+        """
+        ...
 
 
-def load_engine(path: Path, *, device: str) -> tuple[Manifest, TorchEngine]:
-    """Load the bundle at `path` onto `device` (``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``)."""
+def load_engine(path: Path, *, device: str, runtime: Runtime) -> tuple[Manifest, Engine]:
+    """Load the bundle at `path` onto `device` (``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``).
+
+    Raises:
+        BundleError: There is no model, or it is damaged.
+        ConfigError: This machine does not have the device, or the runtime does not work with it.
+    """
     from tandem.checkpoint.bundle import load_bundle  # noqa: PLC0415  (imports torch)
+    from tandem.inference.torch_engine import TorchEngine  # noqa: PLC0415  (imports torch)
     from tandem.networks.device import choose_device  # noqa: PLC0415  (imports torch)
 
+    if runtime.engine == "onnx":
+        from tandem.inference.onnx_engine import OnnxEngine  # noqa: PLC0415  (imports torch)
+
+        manifest, networks = load_bundle(path)
+        return manifest, OnnxEngine(manifest.networks, networks, device=device, noise=manifest.samples_with_noise)
     chosen = choose_device(device)
     manifest, networks = load_bundle(path, device=chosen)
-    return manifest, TorchEngine(networks, chosen, noise=manifest.samples_with_noise)
+    if runtime.compile and manifest.samples_with_noise:
+        raise ConfigError(
+            "compile: this model samples in the state of training, and compiled code would draw other random numbers "
+            "for its dropout: run it without compile."
+        )
+    engine = TorchEngine(
+        networks, chosen, noise=manifest.samples_with_noise, precision=runtime.precision, compiled=runtime.compile
+    )
+    return manifest, engine

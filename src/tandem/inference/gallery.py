@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tandem.checkpoint.manifest import Manifest
 from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_text, remove_leftovers
@@ -47,7 +46,7 @@ def sample_to_folder(
     """
     options = options.for_model(translator)
     _require_ours(out)
-    settings = _settings(translator.manifest, options)
+    settings = _settings(translator, options)
     done = _finished(out, settings)
     lines = [json.dumps(settings), *(json.dumps(record) for record in done.values())]
     atomic_write_text(out / RECORD_NAME, "".join(line + "\n" for line in lines))
@@ -148,7 +147,8 @@ def _group(record: Mapping[str, Any]) -> SampleGroup:
     )
 
 
-def _settings(manifest: Manifest, options: SamplingOptions) -> dict[str, Any]:
+def _settings(translator: Translator, options: SamplingOptions) -> dict[str, Any]:
+    manifest = translator.manifest
     return {
         "tandem": __version__,
         "model": None if manifest.weights is None else manifest.weights.sha256,
@@ -161,6 +161,7 @@ def _settings(manifest: Manifest, options: SamplingOptions) -> dict[str, Any]:
         "references": [describe_file(path) for path in options.references],
         "format": options.image_format,
         "cycle": options.cycle,
+        "precision": translator.runtime.precision,
     }
 
 

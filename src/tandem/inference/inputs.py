@@ -7,10 +7,22 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from tandem.data.images import array_from_pil, convert_channels, from_floats, half_range, read_image, resize, to_floats
+from tandem.data.images import (
+    MAX_PIXELS,
+    array_from_pil,
+    convert_channels,
+    from_floats,
+    half_range,
+    read_image,
+    resize,
+    to_floats,
+)
 from tandem.errors import ConfigError, DataError
 
 Fit = Literal["pad", "resize"]
+
+MAX_PADDED_PIXELS = 2 * MAX_PIXELS
+"""More are not translated: a generator pads a line of a few pixels to hundreds."""
 
 
 def to_input(image: Any, *, channels: int) -> np.ndarray:
@@ -86,6 +98,7 @@ def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, i
 
     Raises:
         ConfigError: There is no such `fit`.
+        DataError: It is so thin that its padding would be much larger than any image.
     """
     if fit not in {"pad", "resize"}:
         raise ConfigError(f"fit must be pad or resize, not {fit!r}.")
@@ -94,6 +107,12 @@ def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, i
         small = values if (height, width) == size else to_floats(resize(from_floats(values), *size))
         return Fitted(small, (height, width), fit)
     missing = [max(side + -side % multiple, smallest) - side for side in (height, width)]
+    padded_size = height + missing[0], width + missing[1]
+    if padded_size[0] * padded_size[1] > MAX_PADDED_PIXELS:
+        raise DataError(
+            f"the image is {width}×{height} px, and {padded_size[1]}×{padded_size[0]} px after padding to what the "
+            f"generator takes; at most {MAX_PADDED_PIXELS} pixels are translated. Cut it, or resize it (--fit resize)."
+        )
     # NumPy's mirror repeats as often as needed, so that images smaller than the padding work too.
     padded = np.pad(values, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
     return Fitted(padded, (height, width), fit)

@@ -10,27 +10,56 @@ from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
 from tandem.data.images import from_floats, pil_from_array
 from tandem.errors import BundleError, ConfigError
-from tandem.inference.engine import Engine, load_engine
+from tandem.inference.codes import choose_number, draw_codes, given_codes
+from tandem.inference.engine import Engine, OnTile, load_engine
 from tandem.inference.inputs import Fit, Fitted, fit_image, is_batch, to_input
 from tandem.inference.model import abilities_of
-from tandem.rng import derive_seed, numpy_generator
+from tandem.inference.runner import Runner
+from tandem.inference.runtime import Auto, EngineName, Precision, Runtime
 
 Output = Literal["pil", "array", "tensor"]
 
 
-def load(path: str | Path, *, device: str = "auto") -> "Translator":
+def load(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    compile: bool = False,
+    max_batch: int | Auto = "auto",
+    tile: int | Auto = "auto",
+    memory_gb: float = 4.0,
+    engine: EngineName = "torch",
+) -> "Translator":
     """Load a model.
 
     Args:
         path: The folder of a bundle (``runs/NAME/model``) or of the run (``runs/NAME``).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``fp32``, or ``bf16`` for convolutions in bfloat16: faster, and less exact.
+        compile: Compile the generators (`torch.compile`), which pays for many images of one size. Where that fails
+            they run as they are, and the reason is logged once.
+        max_batch: Samples of one input that run through the generator at once; ``auto``: as many as pay and fit. With 1
+            a sample follows from its input and its code alone, bit for bit.
+        tile: Side of the tiles of large images, in pixels; 0: never in tiles; ``auto``: in tiles when the whole image
+            would take more than `memory_gb`. In tiles or not, an output is the same but for rounding.
+        memory_gb: What the maps of a generator may take, in GiB.
+        engine: ``torch``, or ``onnx`` for ONNX Runtime.
 
     Raises:
         BundleError: There is no model, or it is damaged or of another format.
-        ConfigError: This machine does not have the device.
+        ConfigError: This machine does not have the device, or an option is out of range or does not fit the others.
     """
-    manifest, engine = load_engine(Path(path), device=device)
-    return Translator(manifest, engine)
+    runtime = Runtime(
+        engine=engine,
+        precision=precision,
+        compile=compile,
+        max_batch=max_batch,
+        tile=tile,
+        memory_gb=memory_gb,
+    )
+    manifest, loaded = load_engine(Path(path), device=device, runtime=runtime)
+    return Translator(manifest, loaded, runtime=runtime)
 
 
 class Translator:
@@ -41,16 +70,20 @@ class Translator:
         abilities: What it can do.
         latent_dim: Length of the latent code; 0 without one.
         multiple: Sides of the network's input are multiples of this.
+        runtime: How it is run.
     """
 
-    max_batch = 1
-    """Samples that run through the generator at once. With more of them the last bits of a sample depend on its
-    neighbours; one at a time, a picture follows from its input and its code alone, bit for bit."""
-
-    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+    def __init__(self, manifest: Manifest, engine: Engine, *, runtime: Runtime | None = None) -> None:
         self.abilities = abilities_of(manifest)
         self.manifest = manifest
+        self.runtime = runtime or Runtime()
         self._engine = engine
+        self._runner = Runner(
+            engine,
+            self.runtime,
+            one_by_one=manifest.samples_with_noise,
+            has_dropout_noise=self.abilities.has_dropout_noise,
+        )
         self.latent_dim = self.abilities.latent_dim
         self.multiple = max(generator.spec.size_multiple for generator in self.abilities.generators.values())
         self._smallest = max(generator.spec.smallest_side for generator in self.abilities.generators.values())
@@ -65,6 +98,10 @@ class Translator:
         """Whether one input has several outputs: by a latent code, or by dropout."""
         return self.abilities.is_stochastic
 
+    def report_tiles(self, on_tile: OnTile | None) -> None:
+        """Have `on_tile` called with the tiles done and those in all while an image is translated in tiles."""
+        self._runner.on_tile = on_tile
+
     def __call__(
         self,
         image: Any,
@@ -74,6 +111,7 @@ class Translator:
         z: np.ndarray | Sequence[Any] | None = None,
         fit: Fit = "pad",
         direction: Direction | None = None,
+        tile: int | Auto | None = None,
         output: Output = "pil",
     ) -> Any:
         """Translate one image, or several, each into several outputs.
@@ -89,6 +127,7 @@ class Translator:
             fit: ``pad`` keeps the image's resolution and pads it by mirroring up to the next size that the network
                 takes (the padding is cut off again); ``resize`` translates at the training size and resizes back.
             direction: For CycleGAN ``AtoB`` (the default) or ``BtoA``; other models have one direction only.
+            tile: Side of the tiles of a large image, 0 or ``auto``; None: as the model was loaded. See `load`.
             output: ``pil`` images, uint8 ``array`` ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1].
 
         Returns:
@@ -97,7 +136,7 @@ class Translator:
 
         Raises:
             DataError: An image cannot be read or used.
-            ConfigError: `num_samples`, `z` or `direction` do not fit.
+            ConfigError: `num_samples`, `z`, `direction` or `tile` do not fit.
         """
         generator = self.abilities.generator(direction)
         images = list(image) if is_batch(image) else [image]
@@ -105,8 +144,11 @@ class Translator:
         results = []
         for one, one_codes in zip(images, codes, strict=True):
             fitted = self._fit(to_input(one, channels=generator.spec.in_channels), fit)
-            outputs = self._generate(generator.name, fitted.values, one_codes, seed=seed)
-            results.append(_as_output(fitted.restore(outputs), output))
+            parts = [
+                _as_output(fitted.restore(outputs), output)
+                for outputs in self._runner.samples(generator, fitted.values, one_codes, seed=seed, tile=tile)
+            ]
+            results.append(_joined(parts, output))
         return results if is_batch(image) else results[0]
 
     def cycle(
@@ -131,8 +173,8 @@ class Translator:
         there = self.abilities.generator(direction)
         fitted = self._fit(to_input(image, channels=there.spec.in_channels), fit)
         none = np.empty((1, 0), np.float32)
-        fake = self._generate(there.name, fitted.values, none, seed=0)
-        returned = self._generate(back.name, fake[0], none, seed=0)
+        (fake,) = self._runner.samples(there, fitted.values, none, seed=0)
+        (returned,) = self._runner.samples(back, fake[0], none, seed=0)
         made, again = (_as_output(fitted.restore(values), output)[0] for values in (fake, returned))
         return made, again
 
@@ -148,7 +190,7 @@ class Translator:
         """Translate several frames of one size, each into one output with a code of its own.
 
         They run through the generator at once, so memory grows with them, and the last bits of an output may depend on
-        the other frames (see `max_batch`). Models that sample with dropout take them one by one, all with one mask.
+        the other frames. Models that sample with dropout take them one by one, all with one mask.
 
         Args:
             frames: ``(N, H, W, C)``, uint8, C from 1 to 4.
@@ -162,18 +204,8 @@ class Translator:
         """
         generator = self.abilities.generator(direction)
         fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit) for frame in frames]
-        noise = derive_seed(seed, "dropout") if self.abilities.has_dropout_noise else None
-        together = 1 if self.manifest.samples_with_noise else len(frames)
-        outputs = [
-            self._engine.generate(
-                generator.name,
-                np.stack([one.values for one in fitted[start : start + together]]),
-                z[start : start + together],
-                noise,
-            )
-            for start in range(0, len(frames), together)
-        ]
-        restored = [one.restore(output[None]) for one, output in zip(fitted, np.concatenate(outputs), strict=True)]
+        outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed)
+        restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
         return from_floats(np.concatenate(restored))
 
     def encode(self, image: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -209,55 +241,21 @@ class Translator:
 
     def sample_z(self, num_samples: int, *, seed: int = 0) -> np.ndarray:
         """The codes of ``translator(image, num_samples, seed=seed)``: ``(num_samples, latent_dim)``, float32."""
-        draws = [
-            numpy_generator(seed, "sample", position=index).standard_normal(self.latent_dim)
-            for index in range(num_samples)
-        ]
-        return np.stack(draws).astype(np.float32)
+        return draw_codes(num_samples, self.latent_dim, seed=seed)
 
     def _fit(self, values: np.ndarray, fit: Fit) -> Fitted:
         size = self.manifest.preprocessing.size
         return fit_image(values, fit=fit, multiple=self.multiple, size=size, smallest=self._smallest)
 
-    def _generate(self, name: str, values: np.ndarray, codes: np.ndarray, *, seed: int) -> np.ndarray:
-        outputs = []
-        for start in range(0, len(codes), self.max_batch):
-            part = codes[start : start + self.max_batch]
-            repeated = np.broadcast_to(values, (len(part), *values.shape))
-            noise = derive_seed(seed, "dropout", position=start) if self.abilities.has_dropout_noise else None
-            outputs.append(self._engine.generate(name, repeated, part, noise))
-        return np.concatenate(outputs)
-
     def _codes(
         self, num_samples: int | None, *, seed: int, z: np.ndarray | Sequence[Any] | None, count: int
     ) -> list[np.ndarray]:
         if z is None:
-            default = 5 if self.is_stochastic else 1
-            number = default if num_samples is None else num_samples
-            if number > 1 and not self.is_stochastic:
-                raise ConfigError(
-                    f"num_samples is {number}, but this model ({self.manifest.method}) gives one output for an input: "
-                    "it has neither a latent code nor dropout."
-                )
-            if number < 1:
-                raise ConfigError(f"num_samples must be at least 1, not {number}.")
+            number = choose_number(num_samples, is_stochastic=self.is_stochastic, method=self.manifest.method)
             return [self.sample_z(number, seed=seed)] * count
         if not self.latent_dim:
             raise ConfigError(f"z has no effect: this model ({self.manifest.method}) has no latent code.")
-        array = np.asarray(z, dtype=np.float32)
-        array = array[None] if array.ndim == 1 else array
-        if array.ndim == 2:
-            array = np.broadcast_to(array, (count, *array.shape))
-        if array.ndim != 3 or array.shape[0] != count or array.shape[2] != self.latent_dim or not array.shape[1]:
-            raise ConfigError(
-                f"z has the shape {np.shape(z)}; expected ({self.latent_dim},), (M, {self.latent_dim}) or "
-                f"({count}, M, {self.latent_dim})."
-            )
-        if num_samples not in {None, array.shape[1]}:
-            raise ConfigError(f"num_samples is {num_samples}, but z holds {array.shape[1]} codes: give one of them.")
-        if not np.isfinite(array).all():
-            raise ConfigError("z holds values that are not finite.")
-        return list(array)
+        return given_codes(z, latent_dim=self.latent_dim, num_images=count, num_samples=num_samples)
 
 
 def _as_output(values: np.ndarray, output: Output) -> Any:
@@ -271,3 +269,15 @@ def _as_output(values: np.ndarray, output: Output) -> Any:
 
             return torch.from_numpy(np.ascontiguousarray(values))
     raise ConfigError(f"output must be pil, array or tensor, not {output!r}.")
+
+
+def _joined(parts: list[Any], output: Output) -> Any:
+    match output:
+        case "pil":
+            return [image for part in parts for image in part]
+        case "array":
+            return np.concatenate(parts)
+        case "tensor":
+            import torch  # noqa: PLC0415  (only where a tensor is wanted)
+
+            return torch.cat(parts)

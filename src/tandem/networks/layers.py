@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.architecture import Activation, Norm, Upsampling
+from tandem.networks.joint import JointBatchNorm
 
 Initialisation = Literal["normal", "xavier"]
 
@@ -23,7 +24,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module | None:
         case "instance_affine":
             return InstanceNorm(channels, affine=True, track_running_stats=False)
         case "batch":
-            return nn.BatchNorm2d(channels)
+            return JointBatchNorm(channels)
         case "none":
             return None
 
@@ -33,13 +34,13 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     PyTorch computes it as a batch norm between two views. For one image the second view hides from the batch norm's
     backward on the CPU (2.13) that a gradient is channels-last, so that it reads the values in the wrong order.
-    Gathered features (PatchNCE) have such gradients.
+    Gathered features (PatchNCE) have such gradients. Compiled code takes the norm apart and does not have the fault.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to the same shape, float."""
         output = super().forward(input)
-        if len(input) == 1 and output.requires_grad:
+        if len(input) == 1 and output.requires_grad and not torch.compiler.is_compiling():
             output.register_hook(lambda gradient: gradient.contiguous())
         return output
 

@@ -50,7 +50,7 @@ class Objective(Protocol):
     samples_with_noise: bool
     """Whether models sample in the state of training: dropout on, batch norm with the image's own statistics."""
     pools: Mapping[str, ImagePool]
-    """What the method remembers besides weights, by name; part of the training state, each process has its own."""
+    """What the method remembers besides weights, by name; part of the training state, the same in all processes."""
     shares: int
     """Equal shares that a step's batch is split into, of which the losses see one: 1, or what the trainer sets. Terms
     are means over samples, so that the mean over shares is the term of the whole batch; sums have to count them."""

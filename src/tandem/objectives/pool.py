@@ -2,9 +2,12 @@
 
 Until the pool is full every fake is stored and shown. Then, for each fake, with probability ½ a stored one is shown and
 the new one takes its place; otherwise the new one is shown and not stored.
+
+Processes that train together keep the same pool: each stores the fakes of all of them, so that the pool, and what the
+judges are shown, are those of one process with the joined batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,6 +25,22 @@ class ImagePool:
         self.size = size
         self.count = 0
         self.images: Tensor | None = None
+        self._rows_of_all: Callable[[Tensor], Tensor] | None = None
+        self._rank = 0
+
+    def join(self, rows_of_all: Callable[[Tensor], Tensor], *, rank: int) -> None:
+        """Share this pool with other processes.
+
+        Args:
+            rows_of_all: Puts the rows that each process gives below each other, in the order of the ranks.
+            rank: The number of this process.
+        """
+        self._rows_of_all, self._rank = rows_of_all, rank
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether an exchange asks other processes."""
+        return self._rows_of_all is not None
 
     def exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:
         """Store fakes and say what the judge is shown.
@@ -33,28 +52,40 @@ class ImagePool:
         Returns:
             ``(N, C, H, W)``: the fakes, or stored images in their place.
         """
+        if self._rows_of_all is None:
+            return self._exchange(fakes, draws)
+        shown = self._exchange(self._rows_of_all(fakes), self._rows_of_all(draws))
+        return shown[self._rank * len(fakes) : (self._rank + 1) * len(fakes)]
+
+    def _exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:
         if self.images is None:
             self.images = fakes.new_zeros((self.size, *fakes.shape[1:]))
         elif self.images.shape[1:] != fakes.shape[1:]:
             return fakes  # images of other sizes, as --preprocess none gives them, cannot be swapped
-        shown = []
-        for fake, draw in zip(fakes, draws, strict=True):
-            if self.count < self.size:
-                self.images[self.count] = fake
-                self.count += 1
-                shown.append(fake)
-            else:
-                shown.append(self._swap(fake, draw))
-        return torch.stack(shown)
+        room = min(self.size - self.count, len(fakes))
+        if room:
+            self.images[self.count : self.count + room] = fakes[:room]
+            self.count += room
+        if room == len(fakes):
+            return fakes
+        swapped = self._swap(fakes[room:], draws[room:])
+        return torch.cat([fakes[:room], swapped]) if room else swapped
 
-    def _swap(self, fake: Tensor, draw: Tensor) -> Tensor:
-        """Decide on the device, so that nothing waits for it."""
+    def _swap(self, fakes: Tensor, draws: Tensor) -> Tensor:
+        """Swap one fake after the other, all of them in a few operations and on the device, so that nothing waits."""
         assert self.images is not None
-        index = (draw[1] * self.size).long().clamp(max=self.size - 1)[None]
-        stored = self.images.index_select(0, index)[0]
-        swaps = draw[0] < 0.5
-        self.images.index_copy_(0, index, torch.where(swaps, fake, stored)[None])
-        return torch.where(swaps, stored, fake)
+        place = (draws[:, 1] * self.size).long().clamp(max=self.size - 1)
+        swaps = draws[:, 0] < 0.5
+        number = torch.arange(len(fakes), device=fakes.device)
+        # In what follows image i is what lies at the place of fake i before the exchange, and image N + i is fake i.
+        images = torch.cat([self.images.index_select(0, place), fakes])
+        as_fake = number + len(fakes)
+        fills = (place[:, None] == place) & swaps  # (i, j): fake j fills the place of fake i
+        before = torch.where(fills & (number < number[:, None]), as_fake, number[:, None]).amax(1)
+        after = torch.where(fills, as_fake, number[:, None]).amax(1)
+        # Fakes of the same place all write what the last of them leaves there, so their order is no matter.
+        self.images.index_copy_(0, place, images.index_select(0, after))
+        return images.index_select(0, torch.where(swaps, before, as_fake))
 
     def tensors(self) -> dict[str, Tensor]:
         """The stored images as part of a training state; empty while nothing is stored."""

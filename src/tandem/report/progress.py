@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from tandem.launch import find_launch
 from tandem.report.text import count, duration, memory, number
 
 _WINDOW_SECONDS = 60.0
@@ -142,6 +143,11 @@ class TaskProgress:
         self._meter.update(done)
         self._show()
 
+    def note(self, text: str) -> None:
+        """Add a few words behind the numbers, in place of earlier ones; none with an empty text."""
+        self._extra = f" · {text}" if text else ""
+        self._show()
+
     def _show(self) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, total=self.total, status=self._status())
@@ -220,4 +226,6 @@ def _standard_error() -> Console:
 
     Rich alone would also obey FORCE_COLOR and write a live bar into a log file.
     """
+    if not find_launch().is_main:  # of processes that train together one speaks
+        return Console(quiet=True)
     return Console(file=sys.stderr) if sys.stderr.isatty() else Console(file=sys.stderr, force_terminal=False)

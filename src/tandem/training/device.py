@@ -45,13 +45,22 @@ def make_scaler(device: torch.device, precision: Precision) -> torch.amp.GradSca
     return torch.amp.GradScaler(device.type) if precision == "fp16" else None
 
 
-def describe_device(device: torch.device) -> str:
-    """The device in words."""
+def describe_device(device: torch.device, *, processes: int = 1) -> str:
+    """The device in words, or the devices of so many processes."""
+    several = f"{processes} processes, each on " if processes > 1 else ""
     if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
+        which = "cuda" if several else str(device)
+        return f"{several}{which} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
-        return f"cpu ({torch.get_num_threads()} threads)"
-    return str(device)
+        return f"{several}cpu ({torch.get_num_threads()} threads)"
+    return f"{several}{device}"
+
+
+def describe_arithmetic(device: torch.device, precision: Precision) -> str:
+    """In which numbers a run computes, in words."""
+    if precision != "fp32":
+        return f"{precision} networks, fp32 losses and weights"
+    return "fp32 with TF32 in matrix products and convolutions" if device.type == "cuda" else "fp32"
 
 
 def peak_memory_mb(device: torch.device) -> float | None:

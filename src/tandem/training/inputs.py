@@ -1,6 +1,7 @@
 """The data of a run: splits, the check before training, datasets, fixed previews."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.config.data import DEFAULT_CACHE_GB
-from tandem.config.run import RunConfig
+from tandem.config.run import RunConfig, to_flat
 from tandem.data.check import CheckReport, Folder
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.discover import Pair, PairedFolder, find_splits
@@ -22,6 +23,7 @@ from tandem.data.unpaired import Single, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
 from tandem.training.checks import check_splits, make_transform, require_one_size, require_sense
+from tandem.version import __version__
 
 DEFAULT_CACHE_BYTES = round(DEFAULT_CACHE_GB * 1e9)
 PREVIEW_ORDER = ("val", "test", "train")
@@ -200,3 +202,9 @@ def fingerprint_of(folder: Folder) -> str:
         images = [(f"{side}/{single.name}", [single.path]) for side, domain in domains for single in domain]
     lines = [f"{name}\t{[size_of(path) for path in paths]}" for name, paths in images]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def digest_of(config: RunConfig, inputs: Inputs) -> str:
+    """Hash what processes that train together must agree on: the version, the options and the training data."""
+    told = [__version__, to_flat(config), inputs.fingerprint, len(inputs.train)]
+    return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:16]

@@ -43,9 +43,11 @@ class Observer:
         run: RunFolder,
         device: torch.device,
         total_images: int,
+        processes: int = 1,
     ) -> None:
         self._config, self._inputs, self._state = config, inputs, state
         self._run, self._device, self._total_images = run, device, total_images
+        self._processes = processes
         self._recorder = Recorder(
             run,
             resume_step=state.step,
@@ -81,8 +83,12 @@ class Observer:
                 "images": self._images,
                 "epoch": self._images / len(self._inputs.train),
                 "losses": self._losses,
-                "learning_rate": next(iter(state.optimizers.values())).param_groups[0]["lr"],
-                "speed": {"images_per_second": progress.rate, "memory_mb": peak_memory_mb(self._device)},
+                "learning_rate": float(next(iter(state.optimizers.values())).param_groups[0]["lr"]),
+                "speed": {
+                    "images_per_second": progress.rate,
+                    "memory_mb": peak_memory_mb(self._device),
+                    "world_size": self._processes,
+                },
             }
         )
         state.meter.reset()
@@ -153,7 +159,7 @@ class Observer:
                 rate=progress.rate,
                 seconds_left=progress.seconds_left,
                 memory_mb=peak_memory_mb(self._device),
-                device=describe_device(self._device),
+                device=describe_device(self._device, processes=self._processes),
                 config={name: str(value) for name, value in to_flat(self._config).items()},
                 records=self._recorder.records,
                 snapshots=self._recorder.snapshots(self._state.step, self._config.training.batch_size),
@@ -171,3 +177,31 @@ class Observer:
     def close(self) -> None:
         """Close the log."""
         self._recorder.close()
+
+
+class Bystander:
+    """Stands in for the observer in the processes that do not write."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self._state = state
+
+    def log(self, progress: TrainingProgress) -> None:
+        """Begin new means, as the observer does."""
+        del progress
+        self._state.meter.reset()
+
+    def measure(self) -> float | None:
+        """Measure nothing."""
+        return None
+
+    def show(self, progress: TrainingProgress) -> None:
+        """Show nothing."""
+
+    def page(self, progress: TrainingProgress, state: str, message: str) -> None:
+        """Write nothing."""
+
+    def sync(self) -> None:
+        """Nothing to force to the disk."""
+
+    def close(self) -> None:
+        """Nothing to close."""

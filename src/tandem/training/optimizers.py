@@ -11,8 +11,24 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 def make_adam(parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
-    """Adam (1412.6980), in PyTorch's fused form: one pass over the weights instead of a dozen."""
-    return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
+    """Adam (1412.6980), in PyTorch's fused form: one pass over the weights instead of a dozen.
+
+    On CUDA its rate is a tensor there, so that recorded steps see a new one.
+    """
+    trained = list(parameters)
+    device = trained[0].device
+    on_cuda = device.type == "cuda"
+    rate = torch.tensor(lr, device=device) if on_cuda else lr
+    return torch.optim.Adam(trained, lr=rate, betas=betas, fused=True, capturable=on_cuda)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of all parameters."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def learning_rate_factor(schedule: Schedule, *, epoch: int, constant_epochs: int, decay_epochs: int) -> float:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,13 +21,19 @@ LOCK_NAME = ".tandem.lock"
 class RunFolder:
     """Paths of a run, and a lock on them while entered; the system drops the lock of a killed process.
 
+    Args:
+        root: The folder.
+        patience_seconds: How long to wait for the lock: a process that is started again may come before its forerunner
+            has gone.
+
     Raises:
         ConfigError: On entering: the folder is a file, or holds something that is not a run.
         CheckpointError: On entering: another process is training there.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, patience_seconds: float = 0.0) -> None:
         self.root = root
+        self._patience_seconds = patience_seconds
         self._lock_handle: int | None = None
 
     @property
@@ -108,12 +115,17 @@ class RunFolder:
     def _lock(self) -> None:
         handle = os.open(self.root / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
         if sys.platform != "win32":
-            try:
-                # Unlike flock, a POSIX lock is not inherited: loader workers outlive a killed process by seconds.
-                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(handle)
-                raise CheckpointError(
-                    f"another process is training in {self.root}: wait for it, stop it, or give another --out."
-                ) from error
+            deadline = time.monotonic() + self._patience_seconds
+            while True:
+                try:
+                    # Unlike flock, a POSIX lock is not inherited: loader workers outlive a killed process by seconds.
+                    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if time.monotonic() >= deadline:
+                        os.close(handle)
+                        raise CheckpointError(
+                            f"another process is training in {self.root}: wait for it, stop it, or give another --out."
+                        ) from error
+                time.sleep(0.2)
         self._lock_handle = handle

@@ -7,6 +7,7 @@ from tandem.objectives.build import build_objective
 from tandem.training.device import image_layout, make_scaler
 from tandem.training.ema import MovingAverage
 from tandem.training.optimizers import make_adam
+from tandem.training.recompute import recompute_activations
 from tandem.training.state import TrainingState
 from tandem.training.step import owned_once
 
@@ -31,4 +32,7 @@ def make_state(config: RunConfig, device: torch.device, *, shares: int = 1) -> T
     averaged = {name: objective.networks[name] for name in objective.inference_networks}
     halflife = training.ema_halflife_images
     average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
+    if training.recompute_activations:  # last, because the average must not take it over
+        for network in objective.networks.values():
+            recompute_activations(network)
     return TrainingState(objective, optimizers, average, scaler=make_scaler(device, training.precision))

@@ -21,22 +21,37 @@ class LossMeter:
 
     def __init__(self) -> None:
         self.count = 0
-        self.sums: dict[str, Tensor] = {}
+        self._names: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """The sum of each term."""
+        return {} if self._sums is None else dict(zip(self._names, self._sums.unbind(), strict=True))
 
     def add(self, terms: Terms) -> None:
-        """Add the terms of one step."""
+        """Add the terms of one step, the same ones in every step."""
+        stacked = torch.stack(list(terms.values()))
+        wide = stacked.to(torch.float64 if stacked.device.type != "mps" else torch.float32)
+        if self._sums is None:
+            self._names, self._sums = tuple(terms), wide
+        else:  # a loaded sum may have the terms in another order
+            order = [list(terms).index(name) for name in self._names]
+            self._sums = self._sums + (wide if order == sorted(order) else wide[order])
         self.count += 1
-        for name, value in terms.items():
-            wide = value.double() if value.device.type != "mps" else value.float()
-            self.sums[name] = self.sums[name] + wide if name in self.sums else wide
 
     def means(self) -> dict[str, float]:
         """Mean of each term over the steps added; reading waits for the device."""
-        return {name: value.item() / self.count for name, value in self.sums.items()}
+        return {} if self._sums is None else dict(zip(self._names, (self._sums / self.count).tolist(), strict=True))
 
     def reset(self) -> None:
         """Start a new mean."""
-        self.count, self.sums = 0, {}
+        self.count, self._names, self._sums = 0, (), None
+
+    def load(self, sums: Mapping[str, Tensor], count: int, *, device: torch.device) -> None:
+        """Take over what `sums` and `count` gave."""
+        self.count, self._names = count, tuple(sums)
+        self._sums = torch.stack([tensor.to(device) for tensor in sums.values()]) if sums else None
 
 
 class TrainingState:
@@ -109,8 +124,7 @@ class TrainingState:
         device = next(self.objective.networks.parameters()).device
         for name, pool in self.objective.pools.items():
             pool.load(_under(f"{name}/", groups["pool"]), device=device)
-        self.meter.sums = {name: tensor.to(device) for name, tensor in groups["meter"].items()}
-        self.meter.count = int(metadata["meter_count"])
+        self.meter.load(groups["meter"], int(metadata["meter_count"]), device=device)
         if self.scaler is not None:
             self.scaler.load_state_dict(metadata["loss_scale"])
         self.step = int(metadata["step"])

@@ -9,11 +9,12 @@ from tandem import rng
 from tandem.config.run import RunConfig
 from tandem.data.loader import Batch
 from tandem.errors import NonFiniteError
+from tandem.training.acceleration import make_run_step
 from tandem.training.device import image_layout, make_autocast
 from tandem.training.finite import FiniteGuard, RefusedStepError
-from tandem.training.optimizers import learning_rate_factor
+from tandem.training.optimizers import learning_rate_factor, set_learning_rate
 from tandem.training.state import TrainingState
-from tandem.training.step import Average, StepOptions, train_step
+from tandem.training.step import Average, StepOptions
 
 LEAST_SCALE = 2.0**-14
 """A scale of fp16's losses under which gradients overflow for another reason than their size."""
@@ -41,6 +42,7 @@ class Stepper:
         device: Where networks compute.
         epoch_images: Positions in an epoch, for the learning rate.
         average: See `train_step`.
+        rank: The number of this process among those that share each step.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class Stepper:
         device: torch.device,
         epoch_images: int,
         average: Average | None = None,
+        rank: int = 0,
     ) -> None:
-        self._config, self._state, self._device = config, state, device
-        self._epoch_images, self._average = epoch_images, average
+        self._config, self._state, self._device, self._rank = config, state, device, rank
+        self._epoch_images = epoch_images
         self._layout = image_layout(device)
         self._options = StepOptions(
             clip_grad_norm=config.training.clip_grad_norm,
@@ -61,7 +64,17 @@ class Stepper:
             scaler=state.scaler,
             guard=FiniteGuard(deferred=device.type != "cpu"),
         )
+        self._run = make_run_step(
+            state.objective,
+            state.optimizers,
+            self._options,
+            device=device,
+            acceleration="none" if config.training.recompute_activations else config.training.acceleration,
+            twice_differentiated=config.objective.gan_loss == "wgangp",
+            average=average,
+        )
         self._unsettled: list[list[int]] = []
+        self._rate: float | None = None
 
     def step(self, batches: Sequence[Batch]) -> None:
         """Do one step with this process's shares of its batch.
@@ -70,19 +83,14 @@ class Stepper:
             BadStepError: A term or gradient is not finite. Where the device works ahead `settle` says so later.
         """
         training, state = self._config.training, self._state
-        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step.
-        torch.manual_seed(rng.derive_seed(training.seed, "step", position=state.step))
+        # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step,
+        # and of the process, which has other samples.
+        torch.manual_seed(rng.derive_seed(training.seed, "step", rank=self._rank, position=state.step))
         self._set_learning_rate()
         positions = [position for batch in batches for position in batch["positions"]]
         self._unsettled.append(positions)
         try:
-            terms = train_step(
-                state.objective,
-                state.optimizers,
-                *(self._prepare(batch) for batch in batches),
-                options=self._options,
-                average=self._average,
-            )
+            terms = self._run([self._prepare(batch) for batch in batches])
         except NonFiniteError as error:
             raise BadStepError(str(error), step=state.step + 1, positions=positions) from error
         state.step += 1
@@ -128,6 +136,8 @@ class Stepper:
             constant_epochs=training.lr_constant_epochs,
             decay_epochs=training.lr_decay_epochs,
         )
-        for optimizer in self._state.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * factor
+        rate = training.learning_rate * factor
+        if rate != self._rate:
+            for optimizer in self._state.optimizers.values():
+                set_learning_rate(optimizer, rate)
+            self._rate = rate

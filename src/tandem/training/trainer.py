@@ -1,62 +1,39 @@
 """The training loop: composes data, objective, step, state, checkpoints and reports."""
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from tandem.checkpoint.store import CheckpointStore
-from tandem.config.run import RunConfig, differences, from_flat, to_flat
+from tandem.config.run import RunConfig, to_flat
 from tandem.config.yaml import to_yaml
 from tandem.data.loader import make_loader
 from tandem.data.shards.open import as_location
 from tandem.data.shares import Shares
-from tandem.errors import CheckpointError, NonFiniteError
-from tandem.networks.device import choose_device
+from tandem.errors import NonFiniteError
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
     configure_backends,
+    describe_arithmetic,
     describe_device,
 )
+from tandem.training.distributed import join
 from tandem.training.export import export_model
-from tandem.training.inputs import Inputs, fetch_data, open_inputs
-from tandem.training.observer import Observer
+from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
+from tandem.training.observer import Bystander, Observer
+from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
 from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.validation import MakeValidator, Validation
+from tandem.training.world import Agreement, World
 
 log = logging.getLogger(__name__)
 
-MAY_CHANGE_ON_RESUME = frozenset(
-    {
-        "steps",
-        "epochs",
-        "accumulate",
-        "cache_gb",
-        "device",
-        "deterministic",
-        "num_workers",
-        "log_every",
-        "snapshot_every",
-        "keep_last",
-        "num_previews",
-        "num_preview_samples",
-        "tensorboard",
-        "validate_every",
-        "validate_metrics",
-        "validate_images",
-        "validate_samples",
-        "validate_features",
-        "validate_features_size",
-        "validate_features_range",
-        "validate_trust_torchscript",
-        "keep_best",
-    }
-)
-"""Options that do not change what the steps compute."""
+LOCK_PATIENCE_SECONDS = 30.0
+DEAF_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,12 +45,14 @@ class TrainResult:
         total_steps: Steps of the whole run.
         stopped_by: The signal that stopped it, or None when it is finished.
         already_done: Nothing was left to do.
+        is_main: Whether this process is the one that wrote it; of several that train together one is.
     """
 
     step: int
     total_steps: int
     stopped_by: int | None
     already_done: bool
+    is_main: bool = True
 
 
 def train(
@@ -98,18 +77,26 @@ def train(
         DataError: Something is wrong with the data; found before the first step.
         CheckpointError: `out` holds a run with other options or other data, or is in use.
         NonFiniteError: A loss or gradient is not finite; the last good state is on the disk.
+        PeerError: Another process of the same training is gone.
     """
-    device = choose_device(config.training.device)
-    configure_backends(device, deterministic=config.training.deterministic)
-    data = as_location(data_dir)
-    with RunFolder(Path(out)) as run:
-        fetch_data(config, data, cache=run.cache)
-        with TaskProgress("checking images", None, "pairs") as checking:
-            second = None if data_b is None else Path(data_b)
-            inputs = open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
+    with join(config.training.device) as world, ExitStack() as stack:
+        configure_backends(world.device, deterministic=config.training.deterministic)
+        data = as_location(data_dir)
+        run = RunFolder(Path(out), patience_seconds=LOCK_PATIENCE_SECONDS if world.size > 1 else 0.0)
+
+        def prepare() -> Inputs:
+            if world.is_main:
+                stack.enter_context(run)
+            fetch_data(config, data, cache=run.cache)
+            with TaskProgress("checking images", None, "pairs") as checking:
+                second = None if data_b is None else Path(data_b)
+                return open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
+
+        inputs = world.main_first(prepare)
+        world.require_same("the version of Tandem, the options or the data", digest_of(config, inputs))
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
-        return Trainer(config, inputs, run, device, make_validator).run()
+        return Trainer(config, inputs, run, world, make_validator).run()
 
 
 class Trainer:
@@ -120,51 +107,77 @@ class Trainer:
         config: RunConfig,
         inputs: Inputs,
         run: RunFolder,
-        device: torch.device,
+        world: World,
         make_validator: MakeValidator | None = None,
     ) -> None:
-        self.config, self.inputs, self.folder, self.device = config, inputs, run, device
+        self.config, self.inputs, self.folder, self.world = config, inputs, run, world
+        self.device = device = world.device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
-        self.shares = Shares.of_process(0, 1, passes=training.accumulate, parts=config.objective.parts)
+        self.shares = Shares.of_process(
+            world.rank, world.size, passes=training.accumulate, parts=config.objective.parts
+        )
         self.shares.require_equal(training.batch_size)
         self.state = make_state(config, device, shares=self.shares.count)
-        self.stepper = Stepper(config, self.state, device=device, epoch_images=len(inputs.train))
-        self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
-        self.resumed_step = self._resume()
-        self.observer = Observer(
-            config, inputs, self.state, run=run, device=device, total_images=self.total_steps * training.batch_size
+        world.join(self.state.objective)
+        average = world.average if world.size > 1 else None
+        self.stepper = Stepper(
+            config, self.state, device=device, epoch_images=len(inputs.train), average=average, rank=world.rank
         )
-        self.validation = Validation(
-            config, inputs, self.state, self.store, self.observer, device=device, make_validator=make_validator
+        self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
+        self.resumed_step = resume(
+            self.state,
+            self.store,
+            config=config,
+            inputs=inputs,
+            folder=run,
+            world=world,
+        )
+        total = self.total_steps * training.batch_size
+        self.observer = (
+            Observer(config, inputs, self.state, run=run, device=device, total_images=total, processes=world.size)
+            if world.is_main
+            else Bystander(self.state)
+        )
+        self.validation = (
+            Validation(
+                config, inputs, self.state, self.store, self.observer, device=device, make_validator=make_validator
+            )
+            if isinstance(self.observer, Observer)
+            else None
         )
 
     def run(self) -> TrainResult:
         """Train to the end, or until a signal asks to stop."""
         state, batch_size = self.state, self.config.training.batch_size
         already_done = state.step >= self.total_steps
-        self.folder.write_config(to_yaml(self.config))
+        if self.world.is_main:
+            self.folder.write_config(to_yaml(self.config))
         if not already_done:
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
-            log.info("training on %s", describe_device(self.device))
-            self.validation.announce()
+            arithmetic = describe_arithmetic(self.device, self.config.training.precision)
+            log.info("training on %s, %s", describe_device(self.device, processes=self.world.size), arithmetic)
+            if self.validation is not None:
+                self.validation.announce()
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
-        stop = GracefulStop()
+        stop = GracefulStop(deaf_seconds=DEAF_SECONDS if self.world.size > 1 else 0.0)
+        agreement = Agreement(self.world)
         try:
             with stop, progress:
                 if self.resumed_step is None:
-                    self._save(score=None)
+                    self.world.on_main(lambda: self._save(score=None))
                 try:
                     if not already_done:
-                        self._loop(stop, progress)
+                        self._loop(stop, agreement, progress)
+                    stop.settle(agreement.settle)
                     self._conclude(stop)
                 except NonFiniteError as error:
                     raise self._explained(error) from error
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
                 log.info("%s: saved step %d; the same command continues", name, state.step)
-            elif not already_done:
+            elif not already_done and self.validation is not None:
                 self.validation.conclude()
             self.observer.page(progress, "stopped" if name else "finished", f"Stopped by {name}." if name else "")
         except KeyboardInterrupt:
@@ -176,9 +189,9 @@ class Trainer:
             raise
         finally:
             self.observer.close()
-        return TrainResult(state.step, self.total_steps, stop.signal, already_done)
+        return TrainResult(state.step, self.total_steps, stop.signal, already_done, self.world.is_main)
 
-    def _loop(self, stop: GracefulStop, progress: TrainingProgress) -> None:
+    def _loop(self, stop: GracefulStop, agreement: Agreement, progress: TrainingProgress) -> None:
         training, state = self.config.training, self.state
         loader = make_loader(
             self.inputs.train,
@@ -196,18 +209,19 @@ class Trainer:
                     self.observer.log(progress)
                 ended = state.step >= self.total_steps
                 if not ended:
-                    self._milestone(measures=state.step % training.snapshot_every == 0)
+                    self._milestone()
                 self.observer.show(progress)
-                if ended or stop.signal is not None:
+                if ended or agreement.ask(stop.signal or 0):
                     return
 
     def _conclude(self, stop: GracefulStop) -> None:
         """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
         if stop.signal is None:
-            self._milestone(measures=not self.observer.has("health"), at_the_end=True)
+            self._milestone(at_the_end=True)
             return
-        if self.state.step not in self.store.steps():
-            self.stepper.settle()
+        self.stepper.settle()
+        self.world.require_same_weights(self.state.objective.networks)
+        if self.world.is_main and self.state.step not in self.store.steps():
             self._save(score=None)
 
     def _explained(self, error: NonFiniteError) -> NonFiniteError:
@@ -217,21 +231,34 @@ class Trainer:
             "new --out, lower --learning-rate, set --clip-grad-norm 1, or use --precision fp32."
         )
         if isinstance(error, BadStepError):
-            files = ", ".join(file for p in error.positions for file in self.inputs.train.files_at(p))
+            positions = sorted(p for some in self.world.gather(list(error.positions)) for p in some)
+            files = ", ".join(file for p in positions for file in self.inputs.train.files_at(p))
             return NonFiniteError(
                 f"step {error.step}, {error}. The update was not made. Files of the batch: {files}. {left}"
             )
         return NonFiniteError(f"after step {self.state.step}: {error}. {left}")
 
-    def _milestone(self, *, measures: bool, at_the_end: bool = False) -> None:
-        """Take stock at a step where the fixed inputs are measured, or the model is validated."""
-        validates = self.validation.is_due(at_the_end=at_the_end)
-        if measures or validates:
-            self.stepper.settle()
-            self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end)
+    def _milestone(self, *, at_the_end: bool = False) -> None:
+        """Take stock at a step where the fixed inputs are measured or the model is validated, and at the end."""
+        step, every = self.state.step, self.config.validation.validate_every
+        measures, validates = step % self.config.training.snapshot_every == 0, every > 0 and step % every == 0
+        if at_the_end:
+            measures, validates = self.world.tell(self._open_at_the_end())
+        if not (measures or validates):
+            return
+        self.stepper.settle()
+        self.world.require_same_weights(self.state.objective.networks)
+        self.world.on_main(lambda: self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end))
+
+    def _open_at_the_end(self) -> list[bool]:
+        """Whether the last step has yet to be measured and validated, which only the main process knows."""
+        if self.validation is None or isinstance(self.observer, Bystander):
+            return [False, False]
+        return [not self.observer.has("health"), self.validation.is_due_at_the_end()]
 
     def _take_stock(self, *, measures: bool, validates: bool, at_the_end: bool) -> None:
         """Measure, draw and validate; save the state and renew the model where it is worth it."""
+        assert self.validation is not None
         score = self.observer.measure() if measures else None
         if self.validation.decides:
             score = self.validation.run() if validates else None
@@ -246,24 +273,7 @@ class Trainer:
         self.observer.sync()
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
         export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
+        assert self.validation is not None
         rule, final = self.validation.rule.key, self.validation.is_off_turn()
         self.store.save(self.state.step, self.state.tensors(), metadata, score=score, rule=rule, final=final)
         self.validation.tell()
-
-    def _resume(self) -> int | None:
-        self.store.clean()
-        steps = self.store.steps()
-        if not steps:
-            return None
-        metadata = self.store.metadata(steps[-1])
-        changed = differences(from_flat(metadata["config"]), self.config, ignore=MAY_CHANGE_ON_RESUME)
-        if metadata["data_fingerprint"] != self.inputs.fingerprint:
-            changed.append("the training data: other pairs or other names")
-        if changed:
-            raise CheckpointError(
-                f"{self.folder.root} holds a run with other settings:\n"
-                + "\n".join(f"  - {change}" for change in changed)
-                + f"\nTo continue it give the same settings, e.g. with --config {self.folder.config}; or another --out."
-            )
-        self.state.load(self.store.tensors(steps[-1]), metadata)
-        return steps[-1]

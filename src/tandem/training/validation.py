@@ -183,11 +183,9 @@ class Validation:
         if best is not None and best.rule != self.rule.key and self.rule.number:
             log.info("the best checkpoint so far went by another rule, or other data: it is chosen anew")
 
-    def is_due(self, *, at_the_end: bool) -> bool:
-        """Whether this step is validated: at its turn, and the last one."""
-        if self._validator is None:
-            return False
-        return not self._observer.has("validation") if at_the_end else self._state.step % self._every == 0
+    def is_due_at_the_end(self) -> bool:
+        """Whether the run's last step has yet to be validated."""
+        return self._validator is not None and not self._observer.has("validation")
 
     def run(self) -> float | None:
         """Measure and write the numbers down.

@@ -1,8 +1,8 @@
-"""The published order of a BicycleGAN step, written plainly: what `tandem bench train` measures against.
+"""The published order of a BicycleGAN step, written plainly.
 
 Two forwards of the generator, two backwards for G and E over a retained graph, one backward per discriminator, one
-Adam per network, everything in PyTorch's default memory layout. It computes the same gradients as
-`tandem.objectives.bicyclegan`, and the tests hold one against the other.
+Adam per network. As in the published code E is frozen between the two backwards and not in its forward, so that the
+latent regression's gradients of its weights are computed and dropped.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.objectives.losses import discriminator_gan_loss, generator_gan_loss, kl_divergence
 
 
-class PublishedStep:
+class PublishedBicycleGANStep:
     """One BicycleGAN step in the published order, with unshared discriminators and without a gradient penalty.
 
     Args:
@@ -45,12 +45,10 @@ class PublishedStep:
         mu, logvar = encoder(b1)
         fake_encoded = generator(a1, mu + batch["eps"] * torch.exp(0.5 * logvar))
         fake_random = generator(a1, batch["z_random"])
+        mu_random, _ = encoder(fake_random)
 
         self._train_only("generator", "encoder")
         self._zero_grad("generator", "encoder")
-        encoder.requires_grad_(False)
-        mu_random, _ = encoder(fake_random)
-        encoder.requires_grad_(True)
         kind = config.gan_loss
         terms = {
             "gan_encoded": config.lambda_gan
@@ -62,6 +60,7 @@ class PublishedStep:
         }
         torch.stack(list(terms.values())).sum().backward(retain_graph=True)
         terms["latent"] = config.lambda_z * (mu_random - batch["z_random"]).abs().mean()
+        self._train_only("generator")
         terms["latent"].backward()
         self.optimizers["encoder"].step()
         self.optimizers["generator"].step()

@@ -1,0 +1,83 @@
+"""Measure how the training step scales: ``torchrun --nproc-per-node 2 benchmarks/scaling.py --device cpu``.
+
+All variants run in turn in the same processes, so that ratios hold on a machine whose speed drifts. `whole` is one
+process with the whole batch, `share` one process with its share while the others rest, `beside` all processes with
+their shares and no communication, `together` the training step as it is, `means` its all-reduces alone, `message` the
+mean of one number.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+
+import torch
+
+from tandem.bench.header import header_line, make_header
+from tandem.bench.scaling import Link, make_variants, phase_bytes_of, step_seconds, time_together
+from tandem.bench.train_step import bench_config
+from tandem.training.device import configure_backends
+from tandem.training.distributed import join
+
+
+def main() -> None:
+    """Measure, compare with the model, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", default="bicyclegan", choices=["bicyclegan", "pix2pix", "cyclegan"])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=4, help="of all processes together")
+    parser.add_argument("--filters", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    config = bench_config(method=args.method, size=args.size, batch_size=args.batch_size, filters=args.filters)
+    with join(args.device) as world:
+        configure_backends(world.device, deterministic=False)
+        seconds = time_together(make_variants(config, world), world, rounds=args.rounds, warmup=2)
+        report = {"header": make_header(world.device), "processes": world.size, "options": vars(args)}
+        if world.is_main:
+            report |= _evaluated(seconds, list(phase_bytes_of(config).values()), world.size)
+            text = json.dumps(report, indent=2) if args.json else _text(report)
+            sys.stdout.write(text + "\n")
+
+
+def _evaluated(seconds: dict[str, list[float]], phase_bytes: list[int], processes: int) -> dict[str, object]:
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    rounds = range(len(seconds["whole"]))
+    # What the link can do, from the all-reduces alone; the model then says what the step should take.
+    latency = medians["message"] / 2
+    carried = 2 * (processes - 1) / processes * sum(phase_bytes)
+    link = Link(carried / max(1e-9, medians["means"] - len(phase_bytes) * medians["message"]), latency)
+    predicted = step_seconds(medians["beside"], phase_bytes, processes, link)
+    return {
+        "seconds": {name: {"median": medians[name], "all": values} for name, values in seconds.items()},
+        "phase_bytes": phase_bytes,
+        "link": {"bytes_per_second": link.bytes_per_second, "latency_seconds": latency},
+        "speedup": statistics.median(seconds["whole"][i] / seconds["together"][i] for i in rounds),
+        "weak_efficiency": statistics.median(seconds["share"][i] / seconds["together"][i] for i in rounds),
+        "contention": statistics.median(seconds["beside"][i] / seconds["share"][i] for i in rounds),
+        "predicted_seconds": predicted,
+        "measured_over_predicted": medians["together"] / predicted,
+    }
+
+
+def _text(report: dict) -> str:
+    seconds = {name: value["median"] for name, value in report["seconds"].items()}
+    link = report["link"]
+    return "\n".join(
+        [
+            f"{report['processes']} processes; {header_line(report['header'])}",
+            ", ".join(f"{name} {1000 * value:.2f} ms" for name, value in seconds.items()),
+            f"gradients {sum(report['phase_bytes']) / 1e6:.1f} MB in {len(report['phase_bytes'])} phases; link "
+            f"{link['bytes_per_second'] / 1e9:.2f} GB/s, {1e6 * link['latency_seconds']:.0f} us",
+            f"{report['speedup']:.2f} times as fast as one process with the whole batch; a share takes "
+            f"{report['contention']:.2f} times as long beside another one; efficiency {report['weak_efficiency']:.2f}",
+            f"model {1000 * report['predicted_seconds']:.2f} ms, measured over model "
+            f"{report['measured_over_predicted']:.3f}; {torch.get_num_threads()} thread(s) each",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""How a training step scales over processes: what is measured of it, and a model that says what it costs.
+
+The model of one step with P processes, each with its share of the batch:
+
+    T(P) = compute + Σ_phases [ 2·(P − 1)/P · bytes / bandwidth + rounds(P) · latency ]
+
+`compute` is one process's step with its share and nobody to talk to, `bytes` are the gradients of a phase, and an
+all-reduce takes ``rounds(P) = 2·⌈log2 P⌉`` messages that cannot overlap. The bandwidth is that of the slowest link that
+a ring over all processes crosses. Nothing overlaps with anything; loading counts where it takes longer than the step.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from tandem.config.run import RunConfig
+from tandem.data.loader import Batch
+from tandem.data.shares import Shares
+from tandem.objectives.build import build_objective
+from tandem.objectives.phase import Objective
+from tandem.training.setup import make_state
+from tandem.training.stepper import Stepper
+from tandem.training.world import World
+
+
+@dataclass(frozen=True)
+class Link:
+    """What connects the processes.
+
+    Attributes:
+        bytes_per_second: Of one process's connection, each way.
+        latency_seconds: From sending a message to having it.
+    """
+
+    bytes_per_second: float
+    latency_seconds: float
+
+
+def all_reduce_seconds(num_bytes: float, processes: int, link: Link) -> float:
+    """What the mean of `num_bytes` over all processes costs: bandwidth-optimal, and logarithmic in the latency."""
+    if processes == 1:
+        return 0.0
+    rounds = 2 * math.ceil(math.log2(processes))
+    return 2 * (processes - 1) / processes * num_bytes / link.bytes_per_second + rounds * link.latency_seconds
+
+
+def step_seconds(
+    compute: float, phase_bytes: Sequence[float], processes: int, link: Link, *, loading: float = 0.0
+) -> float:
+    """The model of the file's head.
+
+    Args:
+        compute: Seconds of a process's own part.
+        phase_bytes: Of the gradients of each phase.
+        processes: P.
+        link: The slowest connection.
+        loading: Seconds in which a process's loader makes its part of a batch.
+    """
+    talking = sum(all_reduce_seconds(num_bytes, processes, link) for num_bytes in phase_bytes)
+    return max(compute + talking, loading)
+
+
+def phase_bytes_of(config: RunConfig) -> dict[str, int]:
+    """Bytes of the gradients of each phase, float32, with its terms left out."""
+    with torch.device("meta"):
+        objective = build_objective(config)
+    return {phase.name: _phase_bytes(objective, phase.networks) for phase in objective.phases}
+
+
+def _phase_bytes(objective: Objective, networks: Sequence[str]) -> int:
+    return sum(4 * p.numel() for name in networks for p in objective.networks[name].parameters())
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing to time.
+
+    Attributes:
+        run: Does it.
+        by_main: The main process alone does it while the others rest.
+    """
+
+    run: Callable[[], object]
+    by_main: bool = False
+
+
+def make_variants(config: RunConfig, world: World) -> dict[str, Variant]:
+    """The whole step in one process, a share alone, shares beside each other, shares together; the means alone."""
+    whole = _stepper(config, World(device=world.device), average=False)
+    share = _stepper(config, world, average=False)
+    together = _stepper(config, world, average=True)
+    gradients = [torch.zeros(count // 4, device=world.device) for count in phase_bytes_of(config).values()]
+
+    def means() -> None:
+        for gradient in gradients:
+            world.average([gradient])
+
+    small = torch.zeros(1, device=world.device)
+    return {
+        "whole": Variant(whole, by_main=True),
+        "share": Variant(share, by_main=True),
+        "beside": Variant(share),
+        "together": Variant(together),
+        "means": Variant(means),
+        "message": Variant(lambda: world.average([small])),
+    }
+
+
+def _stepper(config: RunConfig, world: World, *, average: bool) -> Callable[[], None]:
+    shares = Shares.of_process(world.rank, world.size, parts=config.objective.parts)
+    shares.require_equal(config.training.batch_size)
+    state = make_state(config, world.device, shares=shares.count)
+    if average:
+        world.join(state.objective)
+    stepper = Stepper(
+        config,
+        state,
+        device=world.device,
+        epoch_images=config.training.batch_size,
+        average=world.average if average else None,
+        rank=world.rank,
+    )
+    positions = next(shares.positions(0, config.training.batch_size))
+    generator = torch.Generator().manual_seed(world.rank)
+    (height, width), channels = config.data.crop_size, (config.data.input_channels, config.data.output_channels)
+    a, b = (torch.rand(len(positions), c, height, width, generator=generator) * 2 - 1 for c in channels)
+    batch = Batch(a=a, b=b, names=[str(position) for position in positions], positions=positions)
+
+    def step() -> None:
+        stepper.step([batch])
+        stepper.settle()
+
+    return step
+
+
+def time_together(variants: dict[str, Variant], world: World, *, rounds: int, warmup: int) -> dict[str, list[float]]:
+    """Run all variants once per round, in turn: for each the seconds of the slowest process, round by round."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for index in range(warmup + rounds):
+        for name, variant in variants.items():
+            took = _timed(variant, world)
+            if index >= warmup:
+                seconds[name].append(max(world.gather(took)))
+    return seconds
+
+
+def _timed(variant: Variant, world: World) -> float:
+    begin: Tensor = torch.zeros(1)
+    if world.size > 1:
+        dist.all_reduce(begin)
+    if variant.by_main and not world.is_main:
+        return 0.0
+    begun = time.perf_counter()
+    variant.run()
+    if world.device.type == "cuda":
+        torch.cuda.synchronize(world.device)
+    return time.perf_counter() - begun

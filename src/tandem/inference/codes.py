@@ -1,0 +1,68 @@
+"""The latent codes of a call: drawn from a seed, or checked where they were given."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tandem.errors import ConfigError
+from tandem.rng import numpy_generator
+
+DEFAULT_SAMPLES = 5
+
+
+def draw_codes(number: int, latent_dim: int, *, seed: int) -> np.ndarray:
+    """Draw from N(0, I), each code by its position: ``(number, latent_dim)``, float32."""
+    draws = [numpy_generator(seed, "sample", position=index).standard_normal(latent_dim) for index in range(number)]
+    return np.stack(draws).astype(np.float32)
+
+
+def choose_number(num_samples: int | None, *, is_stochastic: bool, method: str) -> int:
+    """How many samples an input has.
+
+    Raises:
+        ConfigError: None, or several of a model that gives one.
+    """
+    default = DEFAULT_SAMPLES if is_stochastic else 1
+    number = default if num_samples is None else num_samples
+    if number > 1 and not is_stochastic:
+        raise ConfigError(
+            f"num_samples is {number}, but this model ({method}) gives one output for an input: it has neither a "
+            "latent code nor dropout."
+        )
+    if number < 1:
+        raise ConfigError(f"num_samples must be at least 1, not {number}.")
+    return number
+
+
+def given_codes(
+    z: np.ndarray | Sequence[Any], *, latent_dim: int, num_images: int, num_samples: int | None
+) -> list[np.ndarray]:
+    """Codes that a caller gives.
+
+    Args:
+        z: ``(latent_dim,)`` or ``(M, latent_dim)``, or ``(num_images, M, latent_dim)``.
+        latent_dim: Their length.
+        num_images: How many images there are.
+        num_samples: How many samples were asked for, if that was said.
+
+    Returns:
+        Of every image ``(M, latent_dim)``, float32.
+
+    Raises:
+        ConfigError: Shape or number do not fit, or they are not finite.
+    """
+    array = np.asarray(z, dtype=np.float32)
+    array = array[None] if array.ndim == 1 else array
+    if array.ndim == 2:
+        array = np.broadcast_to(array, (num_images, *array.shape))
+    if array.ndim != 3 or array.shape[0] != num_images or array.shape[2] != latent_dim or not array.shape[1]:
+        raise ConfigError(
+            f"z has the shape {np.shape(z)}; expected ({latent_dim},), (M, {latent_dim}) or "
+            f"({num_images}, M, {latent_dim})."
+        )
+    if num_samples not in {None, array.shape[1]}:
+        raise ConfigError(f"num_samples is {num_samples}, but z holds {array.shape[1]} codes: give one of them.")
+    if not np.isfinite(array).all():
+        raise ConfigError("z holds values that are not finite.")
+    return list(array)

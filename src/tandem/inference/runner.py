@@ -1,0 +1,111 @@
+"""From one input and its codes to outputs: how many at once, and whether in tiles."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tandem.errors import ConfigError
+from tandem.inference.engine import Engine, OnTile, TilingEngine
+from tandem.inference.memory import batch_within, forward_bytes
+from tandem.inference.model import Generator
+from tandem.inference.runtime import Auto, Runtime, check_tile
+from tandem.rng import derive_seed
+
+
+class Runner:
+    """Runs generators within the limits of a runtime.
+
+    Args:
+        engine: What runs the networks.
+        runtime: The limits.
+        one_by_one: Whether samples of one forward would influence each other: batch norm with the batch's own
+            statistics, or one dropout mask for all.
+        has_dropout_noise: Whether dropout makes samples differ.
+
+    Attributes:
+        on_tile: Called with the tiles done and those in all while an image is translated in tiles.
+    """
+
+    def __init__(self, engine: Engine, runtime: Runtime, *, one_by_one: bool, has_dropout_noise: bool) -> None:
+        self.on_tile: OnTile | None = None
+        self._engine, self._runtime = engine, runtime
+        self._one_by_one, self._has_dropout_noise = one_by_one, has_dropout_noise
+
+    def samples(
+        self, generator: Generator, values: np.ndarray, codes: np.ndarray, *, seed: int, tile: int | Auto | None = None
+    ) -> Iterator[np.ndarray]:
+        """Translate one input with several codes.
+
+        Args:
+            generator: Which one.
+            values: The input, ``(C, H, W)``, of a size that the generator takes.
+            codes: ``(M, latent_dim)``.
+            seed: Decides the dropout, differently for every sample.
+            tile: See `Runtime`; None: as the runtime says.
+
+        Yields:
+            Some outputs at a time, ``(m, C, H, W)``.
+
+        Raises:
+            ConfigError: `tile` is too small, or nothing that this engine does.
+        """
+        tiled = self._tiled(generator, values, tile)
+        together = 1 if tiled else self._together(generator, values)
+        for start in range(0, len(codes), together):
+            part = codes[start : start + together]
+            noise = derive_seed(seed, "dropout", position=start) if self._has_dropout_noise else None
+            if tiled:
+                yield self._in_tiles(generator, values, part[0], noise, tile)
+            else:
+                repeated = np.broadcast_to(values, (len(part), *values.shape))
+                yield self._engine.generate(generator.name, repeated, part, noise)
+
+    def frames(self, generator: Generator, values: Sequence[np.ndarray], codes: np.ndarray, *, seed: int) -> np.ndarray:
+        """Translate inputs of one size at once, each with its code, all with the dropout that the seed decides.
+
+        Returns:
+            ``(N, C, H, W)``.
+        """
+        noise = derive_seed(seed, "dropout") if self._has_dropout_noise else None
+        if self._tiled(generator, values[0], None):
+            made = [self._in_tiles(generator, *pair, noise, None) for pair in zip(values, codes, strict=True)]
+            return np.concatenate(made)
+        together = 1 if self._one_by_one else len(values)
+        parts = [slice(start, start + together) for start in range(0, len(values), together)]
+        return np.concatenate(
+            [self._engine.generate(generator.name, np.stack(values[part]), codes[part], noise) for part in parts]
+        )
+
+    def _tiled(self, generator: Generator, values: np.ndarray, tile: int | Auto | None) -> bool:
+        _, height, width = values.shape
+        tile = self._runtime.tile if tile is None else tile
+        check_tile(tile)
+        if tile != "auto":
+            return tile != 0
+        large = forward_bytes(generator.spec, height, width) > self._runtime.budget_bytes
+        return large and isinstance(self._engine, TilingEngine)
+
+    def _together(self, generator: Generator, values: np.ndarray) -> int:
+        if self._one_by_one:
+            return 1
+        if self._runtime.max_batch != "auto":
+            return self._runtime.max_batch
+        _, height, width = values.shape
+        budget, limit = self._runtime.budget_bytes, self._engine.batch_limit
+        return batch_within(generator.spec, height, width, budget_bytes=budget, limit=limit)
+
+    def _in_tiles(
+        self, generator: Generator, values: np.ndarray, code: np.ndarray, noise: int | None, tile: int | Auto | None
+    ) -> np.ndarray:
+        tile = self._runtime.tile if tile is None else tile
+        if not isinstance(self._engine, TilingEngine):
+            raise ConfigError(f"tile is {tile}, but the engine {self._runtime.engine} does not translate in tiles.")
+        return self._engine.generate_tiled(
+            generator.name,
+            values,
+            code,
+            noise,
+            tile=None if tile == "auto" else tile,
+            budget_bytes=self._runtime.budget_bytes,
+            on_tile=self.on_tile,
+        )[None]

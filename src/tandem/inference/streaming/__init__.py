@@ -1,0 +1,1 @@
+"""Generators on images of any size in bounded memory: map by map, tile by tile, with the numbers of one forward."""

@@ -1,0 +1,123 @@
+"""PyTorch as an engine: eager or compiled, float32 or bfloat16, whole or in tiles."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tandem.errors import BundleError
+from tandem.inference.compiling import Compiled
+from tandem.inference.engine import OnTile
+from tandem.inference.runtime import Precision
+from tandem.inference.streaming.run import make_plan, run_plan
+from tandem.networks.layers import sample_as_in_training
+
+BATCH_LIMITS = {"cuda": 64, "cpu": 4}
+"""By kind of device; on a CPU four samples already keep it busy, and more of them only leave its caches."""
+
+
+class TorchEngine:
+    """Runs the networks with PyTorch; see `tandem.inference.engine.TilingEngine`.
+
+    Args:
+        networks: By name, in eval mode, on `device`.
+        device: Where they run.
+        noise: Whether they sample in the state of training.
+        precision: Of convolutions; under bf16 autocast casts their inputs.
+        compiled: Whether generators are compiled.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        device: torch.device,
+        *,
+        noise: bool,
+        precision: Precision = "fp32",
+        compiled: bool = False,
+    ) -> None:
+        self._device, self._precision = device, precision
+        self._networks = dict(networks)
+        for network in networks.values():
+            if noise:
+                sample_as_in_training(network)
+            if device.type == "cuda":
+                network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._forwards: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            name: Compiled(network, device) if compiled and name != "encoder" else network
+            for name, network in networks.items()
+        }
+
+    @property
+    def batch_limit(self) -> int:
+        """See `Engine`."""
+        return BATCH_LIMITS.get(self._device.type, 4)
+
+    def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
+        """See `Engine`."""
+        with self._context(seed):
+            image = self._forwards[generator](self._to_device(a), self._to_device(z))
+            return image.float().cpu().numpy()
+
+    def generate_tiled(
+        self,
+        generator: str,
+        a: np.ndarray,
+        z: np.ndarray,
+        seed: int | None,
+        *,
+        tile: int | None,
+        budget_bytes: int,
+        on_tile: OnTile | None,
+    ) -> np.ndarray:
+        """See `TilingEngine`."""
+        network = self._networks[generator]
+        channels, height, width = a.shape
+        dtype = torch.float32 if self._precision == "fp32" else torch.bfloat16
+        plan = make_plan(network, (channels, height, width), tile=tile, budget_bytes=budget_bytes, dtype=dtype)
+        with self._context(seed):
+            return run_plan(
+                network,
+                a,
+                self._to_device(z[None]) if len(z) else None,
+                plan,
+                budget_bytes=budget_bytes,
+                device=self._device,
+                dtype=dtype,
+                on_progress=on_tile,
+            )
+
+    def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Engine`."""
+        if "encoder" not in self._networks:
+            raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
+        with torch.inference_mode():  # codes are few numbers that decide much: always in float32
+            mu, logvar = self._networks["encoder"](self._to_device(b))
+            return mu.float().cpu().numpy(), logvar.float().cpu().numpy()
+
+    @contextmanager
+    def _context(self, seed: int | None) -> Iterator[None]:
+        devices = [self._device] if self._device.type == "cuda" else []
+        with (
+            torch.inference_mode(),
+            self._autocast(),
+            torch.random.fork_rng(devices, enabled=seed is not None),
+        ):
+            if seed is not None:
+                torch.manual_seed(seed)
+            yield
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self._precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=torch.bfloat16)
+
+    def _to_device(self, array: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(np.array(array, order="C")).to(self._device)
+        return tensor.contiguous(memory_format=self._layout) if tensor.ndim == 4 else tensor
+
+    @property
+    def _layout(self) -> torch.memory_format:
+        return torch.channels_last if self._device.type == "cuda" else torch.contiguous_format

@@ -1,0 +1,135 @@
+"""What processes that train together compute over the samples of all of them, as if these were one batch.
+
+Everything here works in one process too, where it does nothing. Collectives must be called in the same order in all
+processes; networks and losses are the same there, so this holds by itself.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from tandem.errors import PeerError
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """Say what it means when a collective inside fails.
+
+    Raises:
+        PeerError: Another process is gone.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        # What the library says is long, and begins with the place in its source.
+        reason = re.sub(r"^(\[[^\]]*\]\s*)+", "", str(error)).split(". ")[0].splitlines()
+        raise PeerError(
+            "lost contact with another process of this training: it has failed, was killed, or its machine cannot be "
+            f"reached ({reason[0] if reason else type(error).__name__}). The same command continues from the last "
+            "checkpoint."
+        ) from error
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum of their gradients, of any order."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        del ctx
+        total = tensor.contiguous().clone()
+        with talking():
+            dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        del ctx
+        return _sum(gradients[0])
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    total = _Sum.apply(tensor)
+    assert isinstance(total, Tensor)
+    return total
+
+
+@torch.compiler.disable()
+def row_of_each(row: Tensor, rank: int, size: int) -> Tensor:
+    """Put the rows of all processes below each other, differentiably.
+
+    Args:
+        row: Of any shape, the same in all processes.
+        rank: The number of this process.
+        size: How many there are.
+
+    Returns:
+        ``(size, *row.shape)``, the same in all processes.
+    """
+    if size == 1:
+        return row[None]
+    # A sum of rows of which all but one are zero: one collective that every backend has, and exact.
+    before, after = row.new_zeros((rank, *row.shape)), row.new_zeros((size - rank - 1, *row.shape))
+    return _sum(torch.cat([before, row[None], after]))
+
+
+class JointBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the batch of all processes together, which hold equally many values each.
+
+    `nn.SyncBatchNorm` does so on GPUs only. In one process, and where models sample, this is `nn.BatchNorm2d`.
+
+    Attributes:
+        rank: The number of this process.
+        size: How many train together; `join_batch_norms` says so.
+    """
+
+    rank = 0
+    size = 1
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to the same shape and type, float."""
+        if self.size == 1 or not (self.training and self.track_running_stats):
+            return super().forward(input)
+        x = input.float() if input.dtype in {torch.bfloat16, torch.float16} else input
+        variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+        each = row_of_each(torch.stack([mean, variance]), self.rank, self.size)
+        means, variances = each.unbind(1)
+        # The variance of all is the mean of the variances and the variance of the means: nothing cancels out.
+        joint_variance, joint_mean = torch.var_mean(means, dim=0, correction=0)
+        joint_variance = joint_variance + variances.mean(0)
+        self._follow(joint_mean.detach(), joint_variance.detach(), self.size * x.numel() // x.shape[1])
+        scale = (joint_variance + self.eps).rsqrt()
+        if self.affine:
+            scale = scale * self.weight
+        shift = -joint_mean * scale
+        if self.affine:
+            shift = shift + self.bias
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None]).to(input.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Let the running statistics follow, as `nn.BatchNorm2d` does: with the unbiased variance."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        unbiased = variance * (count / max(1, count - 1))
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+
+def join_batch_norms(network: nn.Module, *, rank: int, size: int) -> None:
+    """Have every batch norm of `network` use the statistics of all `size` processes in training."""
+    for module in network.modules():
+        if isinstance(module, JointBatchNorm):
+            module.rank, module.size = rank, size
+
+
+def is_joined(network: nn.Module) -> bool:
+    """Whether a forward of `network` in training asks other processes."""
+    return any(isinstance(module, JointBatchNorm) and module.size > 1 for module in network.modules())

@@ -1,0 +1,106 @@
+"""Noticing that another process is gone, however silently.
+
+Each process counts a number up in the store that all share, from a thread, so that slow work (a long measurement, a
+first compilation, a stalled server) is told apart from death. Who has not counted for `SILENCE_SECONDS` counts as dead;
+so do all whose store is out of reach. The main thread is usually told by the connection itself; where it hangs in a
+collective of the GPU, nothing but the end of the process gets it out.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from torch.distributed import Store
+
+from tandem.errors import PeerError
+
+BEAT_SECONDS = 2.0
+SILENCE_SECONDS = 30.0
+GRACE_SECONDS = 5.0
+"""What the main thread has to end by itself before the process is ended."""
+LOST_STATUS = 1
+
+log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Counts in the store and watches the others' counts until `stop`.
+
+    Args:
+        store: A connection of its own: one that waits would hold this thread up.
+        rank: The number of this process.
+        size: How many there are.
+        end: Ends the process when the main thread does not.
+    """
+
+    def __init__(self, store: Store, *, rank: int, size: int, end: Callable[[int], None] = os._exit) -> None:
+        self._store, self._rank, self._size, self._end = store, rank, size, end
+        self._stopped = threading.Event()
+        self._lost = ""
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    @staticmethod
+    def key(rank: int) -> str:
+        """Where a process counts."""
+        return f"alive/{rank}"
+
+    def start(self) -> None:
+        """Begin; all processes must have made their key."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, before the store goes."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def check(self) -> None:
+        """Raise `PeerError` if a process is lost."""
+        if self._lost:
+            raise PeerError(self._lost)
+
+    def _run(self) -> None:
+        watch = Watch(self._size, time.monotonic())
+        beats = 0
+        while not self._stopped.wait(BEAT_SECONDS):
+            beats += 1
+            try:
+                self._store.set(self.key(self._rank), str(beats))
+                values = self._store.multi_get([self.key(rank) for rank in range(self._size)])
+            except RuntimeError as error:
+                self._give_up(f"the store that the processes of this training share is out of reach ({error})")
+                return
+            silent = watch.silent(values, time.monotonic())
+            if silent:
+                listed = ", ".join(map(str, silent))
+                self._give_up(f"nothing has been heard of process {listed} for {SILENCE_SECONDS:.0f} seconds")
+                return
+
+    def _give_up(self, what: str) -> None:
+        if self._stopped.is_set():
+            return
+        self._lost = f"{what}: it has failed, or its machine has. The same command continues from the last checkpoint."
+        if not self._stopped.wait(GRACE_SECONDS):
+            log.error("%s", self._lost)
+            self._end(LOST_STATUS)
+
+
+class Watch:
+    """Who has not counted for how long, by this process's clock alone.
+
+    Args:
+        size: How many processes there are.
+        now: Seconds that never go back.
+    """
+
+    def __init__(self, size: int, now: float) -> None:
+        self._seen: list[tuple[bytes, float]] = [(b"", now)] * size
+
+    def silent(self, values: Sequence[bytes], now: float) -> list[int]:
+        """The processes whose value has been the same for too long, given all values of now."""
+        for rank, value in enumerate(values):
+            if value != self._seen[rank][0]:
+                self._seen[rank] = (value, now)
+        return [rank for rank, (_, since) in enumerate(self._seen) if now - since > SILENCE_SECONDS]

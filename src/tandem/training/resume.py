@@ -1,0 +1,84 @@
+"""Going on from the newest checkpoint of a run."""
+
+from typing import Any
+
+from torch import Tensor
+
+from tandem.checkpoint.store import CheckpointStore
+from tandem.config.run import RunConfig, differences, from_flat
+from tandem.errors import CheckpointError
+from tandem.training.inputs import Inputs
+from tandem.training.run_folder import RunFolder
+from tandem.training.state import TrainingState
+from tandem.training.world import World
+
+MAY_CHANGE_ON_RESUME = frozenset(
+    {
+        "steps",
+        "epochs",
+        "acceleration",
+        "accumulate",
+        "cache_gb",
+        "device",
+        "deterministic",
+        "num_workers",
+        "recompute_activations",
+        "log_every",
+        "snapshot_every",
+        "keep_last",
+        "num_previews",
+        "num_preview_samples",
+        "tensorboard",
+        "validate_every",
+        "validate_metrics",
+        "validate_images",
+        "validate_samples",
+        "validate_features",
+        "validate_features_size",
+        "validate_features_range",
+        "validate_trust_torchscript",
+        "keep_best",
+    }
+)
+"""Options that do not change what the steps compute."""
+
+
+def resume(
+    state: TrainingState,
+    store: CheckpointStore,
+    *,
+    config: RunConfig,
+    inputs: Inputs,
+    folder: RunFolder,
+    world: World,
+) -> int | None:
+    """Load the newest checkpoint, which the main process reads for all; its step, or None where there is none.
+
+    Raises:
+        CheckpointError: It belongs to a run with other options or data, or does not fit.
+    """
+
+    def read() -> tuple[list[Any], dict[str, Tensor]] | None:
+        store.clean()
+        steps = store.steps()
+        if not steps:
+            return None
+        metadata = store.metadata(steps[-1])
+        changed = differences(from_flat(metadata["config"]), config, ignore=MAY_CHANGE_ON_RESUME)
+        if metadata["data_fingerprint"] != inputs.fingerprint:
+            changed.append("the training data: other pairs or other names")
+        if changed:
+            raise CheckpointError(
+                f"{folder.root} holds a run with other settings:\n"
+                + "\n".join(f"  - {change}" for change in changed)
+                + f"\nTo continue it give the same settings, e.g. with --config {folder.config}; or another --out."
+            )
+        return [steps[-1], metadata], store.tensors(steps[-1])
+
+    found = world.on_main(read)
+    told = world.tell(None if found is None else found[0])
+    if told is None:
+        return None
+    step, metadata = told
+    state.load(world.share_tensors(None if found is None else found[1]), metadata)
+    return step

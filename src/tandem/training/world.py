@@ -1,0 +1,270 @@
+"""What processes that train one model do together; one process is a world of one, for which all of it does nothing.
+
+Numbers go through collectives (NCCL for tensors on GPUs, gloo for those on the CPU), words and waiting through the
+store of keys that `tandem.training.distributed` has connected. A wait there has no time-out: it ends when a process
+dies.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from tandem.errors import ConfigError, PeerError
+from tandem.networks.joint import join_batch_norms, talking
+from tandem.objectives.phase import Objective
+from tandem.training.heartbeat import Heartbeat
+
+T = TypeVar("T")
+
+BUCKET_BYTES = 32 * 2**20
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.1
+LAST_WORD_SECONDS = 1.0
+_FAILURE = "failure"
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The processes that train together, seen from one of them.
+
+    All processes must call the methods in the same order.
+
+    Attributes:
+        device: What this process computes on.
+        rank: Its number; process 0 is the main one, which alone writes.
+        size: How many there are.
+    """
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+    store: dist.Store | None = None
+    heartbeat: Heartbeat | None = None
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes."""
+        return self.rank == 0
+
+    def join(self, objective: Objective) -> None:
+        """Let what a method computes over a batch count the batch of all processes: batch norm and image pools."""
+        if self.size == 1:
+            return
+        join_batch_norms(objective.networks, rank=self.rank, size=self.size)
+        for pool in objective.pools.values():
+            pool.join(self.rows_of_all, rank=self.rank)
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors, in place, by their mean over all processes.
+
+        They are sent in buckets, each flat and of one type; while one is under way the next one is packed.
+
+        Raises:
+            PeerError: Another process is gone.
+        """
+        if self.size == 1:
+            return
+        sent = []
+        with talking():
+            for bucket in _buckets(tensors):
+                flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
+                sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+            for bucket, flat, work in sent:
+                assert work is not None
+                work.wait()
+                flat.div_(self.size)
+                pieces = flat.split([tensor.numel() for tensor in bucket])
+                shaped = [piece.view(tensor.shape) for tensor, piece in zip(bucket, pieces, strict=True)]
+                torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
+
+    def rows_of_all(self, rows: Tensor) -> Tensor:
+        """Put the rows ``(N, …)`` of all processes below each other, in the order of the ranks: ``(size · N, …)``."""
+        if self.size == 1:
+            return rows
+        parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        with talking():
+            dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    def main_first(self, work: Callable[[], T]) -> T:
+        """Do `work` in the main process, then in the others, which find what it has left in files."""
+        if self.is_main:
+            result = work()
+            self.tell(None)
+            return result
+        self.tell(None)
+        return work()
+
+    def on_main(self, work: Callable[[], T]) -> T | None:
+        """Do `work` in the main process while the others wait, however long it takes; only there it has a value."""
+        result = work() if self.is_main else None
+        self.tell(None)
+        return result
+
+    def tell(self, value: Any) -> Any:
+        """Give all processes the main one's `value`, which JSON can hold."""
+        if self.store is None:
+            return value
+        key = f"told/{next(self._numbers)}"
+        if self.is_main:
+            self._set(key, value)
+            return value
+        return self._get(key)
+
+    def gather(self, value: Any) -> list[Any]:
+        """All processes' values, which JSON can hold, by rank."""
+        if self.store is None:
+            return [value]
+        number = next(self._numbers)
+        self._set(f"gathered/{number}/{self.rank}", value)
+        return [self._get(f"gathered/{number}/{rank}") for rank in range(self.size)]
+
+    def share_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        """Give all processes the main one's tensors, by name, on the CPU; the others give None."""
+        if self.size == 1:
+            return dict(tensors or {})
+        given = {name: tensor.cpu().contiguous() for name, tensor in (tensors or {}).items()}
+        kinds = [[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in given.items()]
+        shared = {}
+        for name, shape, kind in self.tell(kinds):
+            dtype = getattr(torch, kind.removeprefix("torch."))
+            tensor = given[name] if self.is_main else torch.empty(shape, dtype=dtype)
+            with talking():
+                dist.broadcast(tensor, src=0)
+            shared[name] = tensor
+        return shared
+
+    def require_same(self, what: str, value: Any) -> None:
+        """Refuse to train where the processes do not agree on `value`, which JSON can hold.
+
+        Raises:
+            ConfigError: They do not.
+        """
+        values = self.gather(value)
+        other = next((rank for rank, one in enumerate(values) if one != values[0]), None)
+        if other is not None:
+            raise ConfigError(
+                f"the processes of this training differ in {what}: process 0 has {values[0]}, process {other} has "
+                f"{values[other]}. Give all machines the same version of Tandem, the same options and the same data."
+            )
+
+    def require_same_weights(self, networks: nn.Module) -> None:
+        """Refuse to go on where the processes have come apart, which no result would show.
+
+        Raises:
+            PeerError: Their weights differ, if only in a bit.
+        """
+        if self.size == 1:
+            return
+        # The sum of the bits as integers depends on no order, so it is the same for the same weights on any device.
+        sums = [p.detach().view(_INTEGERS[p.element_size()]).sum(dtype=torch.int64) for p in networks.parameters()]
+        values = self.gather(int(torch.stack(sums).sum()))
+        other = next((rank for rank, one in enumerate(values) if one != values[0]), None)
+        if other is not None:
+            raise PeerError(
+                f"the weights of process {other} differ from those of process 0, though both have computed the same: a "
+                "machine is broken, or has other kernels. The last checkpoint was written while they were the same; "
+                "the same command continues from it."
+            )
+
+    def _set(self, key: str, value: Any) -> None:
+        assert self.store is not None
+        with talking():
+            self.store.set(key, json.dumps(value))
+
+    def _get(self, key: str) -> Any:
+        """Wait for a key as long as all processes live."""
+        assert self.store is not None
+        pause = FIRST_PAUSE_SECONDS
+        # Asking again and again, because a wait with a time-out, which signals and deaths need, leaves warnings.
+        with talking():
+            while not self.store.check([key]):
+                if self.store.check([_FAILURE]):
+                    raise PeerError(self.store.get(_FAILURE).decode())
+                if self.heartbeat is not None:
+                    self.heartbeat.check()
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            return json.loads(self.store.get(key))
+
+    def report(self, error: BaseException) -> None:
+        """Leave a word for the others before this process ends."""
+        if self.store is None or isinstance(error, PeerError):
+            return
+        text = f"process {self.rank} of {self.size} has ended: {type(error).__name__}: {error}"
+        with suppress(RuntimeError):
+            self.store.set(_FAILURE, text)
+
+    def explained(self, error: PeerError) -> PeerError:
+        """The word that another process has left, if it was able to."""
+        assert self.store is not None
+        deadline = time.monotonic() + LAST_WORD_SECONDS
+        with suppress(RuntimeError):
+            while time.monotonic() < deadline:
+                if self.store.check([_FAILURE]):
+                    return PeerError(self.store.get(_FAILURE).decode())
+                time.sleep(LONGEST_PAUSE_SECONDS)
+        return error
+
+
+class Agreement:
+    """One number that all processes agree on: the largest that any of them gives."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._under_way: tuple[Tensor, dist.Work] | None = None
+
+    def ask(self, value: int) -> int:
+        """What was agreed on in the call before: so nobody waits, and all processes hear of it in the same call.
+
+        In one process it is `value` itself.
+        """
+        if self._world.size == 1:
+            return value
+        before = self._finish()
+        number = torch.tensor([value])
+        with talking():
+            work = dist.all_reduce(number, dist.ReduceOp.MAX, async_op=True)
+        assert work is not None
+        self._under_way = number, work
+        return before
+
+    def settle(self, value: int) -> int:
+        """Agree at once, waiting for the others."""
+        before = self._finish()
+        self.ask(value)
+        return max(before, self._finish()) if self._world.size > 1 else value
+
+    def _finish(self) -> int:
+        if self._under_way is None:
+            return 0
+        number, work = self._under_way
+        with talking():
+            work.wait()
+        self._under_way = None
+        return int(number)
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of one type together, in their order, up to `BUCKET_BYTES`."""
+    by_type: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        by_type.setdefault(tensor.dtype, []).append(tensor)
+    for group in by_type.values():
+        bucket: list[Tensor] = []
+        for tensor in group:
+            bucket.append(tensor)
+            if sum(one.numel() * one.element_size() for one in bucket) >= BUCKET_BYTES:
+                yield bucket
+                bucket = []
+        if bucket:
+            yield bucket

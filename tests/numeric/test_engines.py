@@ -1,0 +1,73 @@
+"""Other ways to run the same networks, held against PyTorch's own: ONNX Runtime, compiled code, CUDA."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cyclegan_bundle import make_cyclegan
+from tandem.errors import ConfigError
+from tandem.inference.compiling import Compiled
+from tandem.inference.translator import load
+
+MakeBundle = Callable[..., Path]
+CLOSE: dict[str, Any] = {"rtol": 0, "atol": 1e-4}
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_onnx_runtime_gives_the_same_samples(make_bundle: MakeBundle) -> None:
+    """Of any number and size, also where the example of the export had another one; and the same codes."""
+    folder = make_bundle()
+    reference, exported = (load(folder, device="cpu", engine=engine) for engine in ("torch", "onnx"))
+    for height, width, number in ((16, 16, 1), (40, 30, 5), (64, 130, 2)):
+        image = picture(height, width)
+        expected = reference(image, number, output="tensor")
+        torch.testing.assert_close(exported(image, number, output="tensor"), expected, **CLOSE)
+    for one, other in zip(reference.encode(picture(30, 20)), exported.encode(picture(30, 20)), strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-5)
+    with pytest.raises(ConfigError, match="tile is 32, but the engine onnx does not translate in tiles"):
+        exported(picture(64, 64), 1, tile=32)
+    assert load(folder, device="cpu", engine="onnx", memory_gb=1e-6)(picture(16, 16), 1, output="array").shape[0] == 1
+
+
+@pytest.mark.slow
+def test_onnx_runtime_gives_the_same_cycle(tmp_path: Path) -> None:
+    make_cyclegan(tmp_path / "model")
+    reference, exported = (load(tmp_path / "model", device="cpu", engine=engine) for engine in ("torch", "onnx"))
+    for one, other in zip(
+        reference.cycle(picture(33, 50), output="tensor"), exported.cycle(picture(33, 50), output="tensor"), strict=True
+    ):
+        torch.testing.assert_close(other, one, **CLOSE)
+
+
+def test_what_onnx_runtime_does_not_have(make_bundle: MakeBundle) -> None:
+    with pytest.raises(ConfigError, match=r"--device mps: ONNX Runtime does not have it here. Available: auto, cpu"):
+        load(make_bundle(), device="mps", engine="onnx")
+
+
+def test_compiled_samples_are_the_same(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(generator={"latent_dim": 2, "depth": 2, "filters": 4})
+    reference, compiled = (load(folder, device="cpu", compile=compiled) for compiled in (False, True))
+    expected = reference(picture(16, 16), 2, output="tensor")
+    torch.testing.assert_close(compiled(picture(16, 16), 2, output="tensor"), expected, **CLOSE)
+    forward = compiled._engine._forwards["generator"]  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(forward, Compiled)
+    assert not forward.failed
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("options", [{}, {"compile": True}, {"tile": 32}], ids=["batched", "compiled", "tiled"])
+def test_cuda_gives_the_samples_of_the_cpu(make_bundle: MakeBundle, options: dict[str, Any]) -> None:
+    folder = make_bundle(size=(64, 64), generator={"latent_dim": 8, "depth": 5, "filters": 16})
+    expected = load(folder, device="cpu")(picture(64, 96), 3, output="tensor")
+    found = load(folder, device="cuda", **options)(picture(64, 96), 3, output="tensor")
+    assert (found - expected).abs().mean() < 1e-3  # TF32
+    near = load(folder, device="cuda", precision="bf16", **options)(picture(64, 96), 3, output="tensor")
+    assert (near - expected).abs().mean() < 0.03

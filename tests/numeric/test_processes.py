@@ -1,0 +1,128 @@
+"""Two processes equal one with the joined batch: terms, weights, statistics and pools of every method, in float64."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from processes import together
+from tandem.config.run import from_flat
+from tandem.data.shares import Shares
+from tandem.objectives.build import build_objective
+from tandem.objectives.phase import Objective
+from tandem.training.distributed import join
+from tandem.training.step import StepOptions, train_step
+from tandem.training.world import World
+
+STEPS = 3
+WIDTHS: dict[str, Any] = {"generator_filters": 2, "discriminator_filters": 2, "size": 32}
+BICYCLE = WIDTHS | {"encoder_filters": 2, "latent_dim": 2}
+PIX2PIX = WIDTHS | {"method": "pix2pix", "dropout": False}
+CYCLE = WIDTHS | {"method": "cyclegan", "generator_blocks": 1}
+CUT = WIDTHS | {"method": "cut", "generator_blocks": 5, "nce_filters": 4, "nce_patches": 8}
+
+CASES: dict[str, dict[str, Any]] = {
+    "bicyclegan": BICYCLE,
+    "bicyclegan with batch norm": BICYCLE | {"norm": "batch"},
+    "batch norm in the judges": BICYCLE | {"discriminator_norm": "batch"},
+    "wgangp": BICYCLE | {"gan_loss": "wgangp"},
+    "hinge, clipped": BICYCLE | {"gan_loss": "hinge", "clip_grad_norm": 0.5},
+    "bce, not conditional": BICYCLE | {"gan_loss": "bce", "conditional": False},
+    "kl sum": BICYCLE | {"kl_reduction": "sum", "lambda_kl": 0.5},
+    "mode seeking": BICYCLE | {"lambda_ms": 1.0},
+    "discriminator first": BICYCLE | {"update_order": "discriminator_first"},
+    "shared judge": BICYCLE | {"shared_discriminator": True},
+    "latent trains the encoder": BICYCLE | {"latent_trains_encoder": True},
+    "cvae-gan": BICYCLE | {"method": "cvae-gan"},
+    "cvae-gan++": BICYCLE | {"method": "cvae-gan++"},
+    "clr-gan": BICYCLE | {"method": "clr-gan"},
+    "cae-gan": BICYCLE | {"method": "cae-gan"},
+    "pix2pix-noise": BICYCLE | {"method": "pix2pix-noise"},
+    "pix2pix with batch norm": PIX2PIX,
+    "pix2pix with instance norm": PIX2PIX | {"norm": "instance"},
+    "pix2pix, one image each": PIX2PIX | {"batch_size": 2},
+    "cyclegan while the pools fill": CYCLE | {"pool_size": 50},
+    "cyclegan with full pools": CYCLE | {"pool_size": 3},
+    "cyclegan without pools": CYCLE | {"pool_size": 0},
+    "cyclegan with batch norm": CYCLE | {"norm": "batch", "pool_size": 2},
+    "cyclegan without the identity term": CYCLE | {"lambda_identity": 0.0},
+    "cut": CUT,
+    "cut with batch norm": CUT | {"norm": "batch"},
+    "fastcut": CUT | {"method": "fastcut"},
+    "bicyclegan in two passes": BICYCLE | {"accumulate": 2, "batch_size": 8},
+    "kl sum in two passes": BICYCLE | {"accumulate": 2, "batch_size": 8, "kl_reduction": "sum"},
+}
+
+
+def images_at(objective: Objective, positions: Sequence[int], side: int) -> dict[str, Tensor]:
+    images = {}
+    for offset, name in enumerate("ab"):
+        seeds = [torch.Generator().manual_seed(2 * position + offset) for position in positions]
+        images[name] = torch.stack([torch.rand((3, side, side), generator=s, dtype=torch.float64) for s in seeds])
+        images[name] = images[name] * 2 - 1
+    drawn = objective.draw(0, positions)
+    return images | {name: value.double() if value.is_floating_point() else value for name, value in drawn.items()}
+
+
+def trained(world: World, options: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Terms of each step, and all that the networks and pools hold after the last, in this process."""
+    config = from_flat({"batch_size": 4} | options)
+    training = config.training
+    objective = build_objective(config)
+    objective.networks.double().train()
+    shares = Shares.of_process(world.rank, world.size, passes=training.accumulate, parts=config.objective.parts)
+    objective.shares = shares.count
+    world.join(objective)
+    # A large epsilon, because Adam's usual one makes a whole step of a gradient that is rounding alone.
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        name: torch.optim.Adam(network.parameters(), lr=1e-2, betas=(0.5, 0.999), eps=1e-2)
+        for name, network in objective.networks.items()
+    }
+    found: dict[str, np.ndarray] = {}
+    positions = shares.positions(0, training.batch_size)
+    for step in range(STEPS):
+        batches = [images_at(objective, next(positions), config.data.crop_size[0]) for _ in range(shares.number)]
+        terms = train_step(
+            objective,
+            optimizers,
+            *batches,
+            options=StepOptions(clip_grad_norm=training.clip_grad_norm),
+            average=world.average if world.size > 1 else None,
+        )
+        found |= {f"step {step}, {name}": value.numpy() for name, value in terms.items()}
+    found |= {name: value.numpy() for name, value in objective.networks.state_dict().items()}
+    for name, pool in objective.pools.items():
+        found |= {f"pool {name}/{key}": value.numpy() for key, value in pool.tensors().items()}
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_two() -> list[dict[str, dict[str, np.ndarray]]]:
+    """What each of two processes has after all cases: one pair of processes for all of them."""
+    return together(lambda world: {name: trained(world, options) for name, options in CASES.items()})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_equal_one(case: str, of_two: list[dict[str, dict[str, np.ndarray]]]) -> None:
+    options = CASES[case]
+    with join("cpu") as world:
+        expected = trained(world, options | {"accumulate": 1})
+    first, second = (one[case] for one in of_two)
+    assert first.keys() == second.keys() == expected.keys()
+    for name, value in first.items():
+        assert value.tobytes() == second[name].tobytes(), f"{name} differs between the processes"
+        np.testing.assert_allclose(value, expected[name], rtol=1e-8, atol=1e-10, err_msg=name)
+
+
+def test_the_steps_change_the_weights() -> None:
+    """So the cases above compare what training has made."""
+    with join("cpu") as world:
+        after = trained(world, CASES["cyclegan with full pools"])
+    objective = build_objective(from_flat({"batch_size": 4} | CASES["cyclegan with full pools"]))
+    before = {name: value.numpy() for name, value in objective.networks.state_dict().items()}
+    moved = [np.abs(after[name] - value).max() for name, value in before.items() if name.endswith("weight")]
+    assert min(moved) > 1e-4
+    assert len(after["pool a/images"]) == 3

@@ -1,0 +1,93 @@
+"""The cost model of several processes, and what is timed of them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from processes import free_port, together
+from tandem.bench.scaling import (
+    Link,
+    Variant,
+    all_reduce_seconds,
+    make_variants,
+    phase_bytes_of,
+    step_seconds,
+    time_together,
+)
+from tandem.config.run import from_flat
+from tandem.objectives.build import build_objective
+from tandem.training.world import World
+
+TINY = {"size": 32, "generator_filters": 2, "encoder_filters": 2, "discriminator_filters": 2, "batch_size": 4}
+LINK = Link(bytes_per_second=1e9, latency_seconds=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("processes", "seconds"),
+    [(1, 0.0), (2, 1.0 + 2e-5), (4, 1.5 + 4e-5), (8, 1.75 + 6e-5), (9, 16 / 9 + 8e-5)],
+)
+def test_an_all_reduce(processes: int, seconds: float) -> None:
+    """Every byte but a P-th is sent twice; the messages are those of a tree, up and down."""
+    assert all_reduce_seconds(1e9, processes, LINK) == pytest.approx(seconds, rel=1e-12)
+
+
+def test_a_step() -> None:
+    phases = [2e6, 1e6]
+    expected = 0.05 + 1.75 * 3e-3 + 2 * 6e-5
+    assert step_seconds(0.05, phases, 8, LINK) == pytest.approx(expected, rel=1e-12)
+    assert step_seconds(0.05, phases, 8, LINK, loading=0.2) == 0.2
+    assert step_seconds(0.05, phases, 1, LINK) == 0.05
+
+
+def test_the_bytes_of_the_phases_are_those_of_the_networks() -> None:
+    config = from_flat(TINY)
+    objective = build_objective(config)
+    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in objective.networks.items()}
+    assert phase_bytes_of(config) == {
+        "generator": 4 * (counts["generator"] + counts["encoder"]),
+        "discriminator": 4 * (counts["disc_encoded"] + counts["disc_random"]),
+    }
+
+
+def test_everything_is_timed_in_every_round() -> None:
+    def work(world: World) -> dict[str, list[float]]:
+        return time_together(make_variants(from_flat(TINY), world), world, rounds=2, warmup=1)
+
+    for seconds in together(work):
+        assert set(seconds) == {"whole", "share", "beside", "together", "means", "message"}
+        assert all(len(values) == 2 and min(values) > 0 for values in seconds.values())
+
+
+def test_the_slowest_process_counts_and_the_others_rest() -> None:
+    done: list[str] = []
+
+    def work(world: World) -> tuple[dict[str, list[float]], list[str]]:
+        def slow() -> None:
+            if not world.is_main:
+                time.sleep(0.2)
+
+        variants = {"main": Variant(lambda: done.append("main"), by_main=True), "slow": Variant(slow)}
+        return time_together(variants, world, rounds=1, warmup=0), done
+
+    (first, main_did), (_, other_did) = together(work)
+    assert first["slow"][0] >= 0.2 > first["main"][0]
+    assert (main_did, other_did) == (["main"], [])
+
+
+def test_the_script() -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "scaling.py"
+    options = ["--size", "32", "--filters", "2", "--rounds", "2", "--device", "cpu", "--json"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--master-port", str(free_port()), str(script), *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["processes"] == 2
+    assert report["measured_over_predicted"] > 0
+    assert report["header"]["threads"] == 1

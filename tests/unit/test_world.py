@@ -1,0 +1,232 @@
+"""What processes do together: means, rows, words, waiting, agreeing; and what they say when one is gone."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from processes import Crew, together
+from tandem.errors import ConfigError, DataError
+from tandem.training import heartbeat
+from tandem.training import world as world_module
+from tandem.training.distributed import join
+from tandem.training.world import Agreement, World
+
+
+def own_tensors(rank: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(rank)
+    shapes = [(3, 2), (4, 3, 2, 2), (), (0,), (5,)]
+    tensors = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    tensors[1] = tensors[1].to(memory_format=torch.channels_last)
+    return [*tensors, torch.randn(7, generator=generator), torch.randn((2, 2), generator=generator)]
+
+
+@pytest.mark.parametrize("bucket_bytes", [1, 100, 1 << 20])
+def test_average(monkeypatch: pytest.MonkeyPatch, bucket_bytes: int) -> None:
+    """Of several types and layouts, in buckets of any size, also where a tensor is larger than one."""
+    monkeypatch.setattr(world_module, "BUCKET_BYTES", bucket_bytes)
+
+    def work(world: World) -> list[Any]:
+        tensors = own_tensors(world.rank)
+        strides = [tensor.stride() for tensor in tensors]
+        world.average(tensors)
+        assert [tensor.stride() for tensor in tensors] == strides
+        return [tensor.numpy() for tensor in tensors]
+
+    first, second = together(work)
+    expected = [(a + b) / 2 for a, b in zip(own_tensors(0), own_tensors(1), strict=True)]
+    for one, other, mean in zip(first, second, expected, strict=True):
+        assert one.tobytes() == other.tobytes()
+        torch.testing.assert_close(torch.from_numpy(one), mean, rtol=1e-7, atol=1e-12)
+
+
+def test_gradients_of_parameters_are_averaged_in_place() -> None:
+    def work(world: World) -> list[float]:
+        parameter = torch.nn.Parameter(torch.zeros(2))
+        (parameter * torch.tensor([1.0, world.rank])).sum().backward()
+        gradient = parameter.grad
+        assert gradient is not None
+        world.average([gradient])
+        assert parameter.grad is gradient
+        return gradient.tolist()
+
+    assert together(work, size=3) == [[1.0, 1.0]] * 3
+
+
+def test_rows_words_and_tensors() -> None:
+    def work(world: World) -> dict[str, Any]:
+        rows = torch.full((2, 3), float(world.rank)).t().contiguous().t()
+        state = {"a": torch.arange(6).view(2, 3), "b": torch.tensor(1.5, dtype=torch.float64), "c": torch.zeros(0, 2)}
+        shared = world.share_tensors(state if world.is_main else None)
+        return {
+            "rows": world.rows_of_all(rows)[:, 0].tolist(),
+            "told": world.tell({"rank": world.rank, "text": "ä"}),
+            "gathered": world.gather([world.rank]),
+            "main": world.on_main(lambda: world.rank + 5),
+            "shared": {name: (str(t.dtype), t.tolist()) for name, t in shared.items()},
+        }
+
+    results = together(work, size=3)
+    shared = {
+        "a": ("torch.int64", [[0, 1, 2], [3, 4, 5]]),
+        "b": ("torch.float64", 1.5),
+        "c": ("torch.float32", []),
+    }
+    for rank, result in enumerate(results):
+        assert result["rows"] == [0, 0, 1, 1, 2, 2]
+        assert result["told"] == {"rank": 0, "text": "ä"}
+        assert result["gathered"] == [[0], [1], [2]]
+        assert result["main"] == (None if rank else 5)
+        assert result["shared"] == shared
+
+
+def test_main_first(tmp_path: Path) -> None:
+    """The others begin when the main process has finished."""
+
+    def work(world: World) -> bool:
+        def prepare() -> bool:
+            found = (tmp_path / "cache").exists()
+            if not found:
+                time.sleep(0.5)
+                (tmp_path / "cache").write_text("")
+            return found
+
+        return world.main_first(prepare)
+
+    assert together(work, size=3) == [False, True, True]
+
+
+def test_agreement() -> None:
+    """The largest, one call late and in all processes alike; settled at once, with what is under way."""
+
+    def work(world: World) -> list[int]:
+        agreement = Agreement(world)
+        asked = [agreement.ask(15 if (world.rank, call) == (1, 2) else 0) for call in range(5)]
+        agreement.ask(2 if world.rank == 0 else 0)
+        settled = [agreement.settle(0), agreement.settle(3 * world.rank), agreement.settle(0)]
+        return asked + settled
+
+    assert together(work) == [[0, 0, 0, 15, 0, 2, 3, 0]] * 2
+
+
+def test_alone_everything_is_the_identity() -> None:
+    with join("cpu") as world:
+        assert not torch.distributed.is_initialized()
+        tensor = torch.arange(3.0)
+        world.average([tensor])
+        assert tensor.tolist() == world.rows_of_all(tensor).tolist() == [0, 1, 2]
+        assert world.tell(4) == world.on_main(lambda: 4) == world.main_first(lambda: 4) == 4
+        assert world.gather(4) == [4]
+        agreement = Agreement(world)
+        assert [agreement.ask(2), agreement.ask(0), agreement.settle(15)] == [2, 0, 15]
+
+
+def test_processes_that_differ_are_refused() -> None:
+    def work(world: World) -> None:
+        world.require_same("the options", f"v{world.rank % 2}")
+
+    for result in Crew(work, size=3).results():
+        assert result.startswith(ConfigError.__name__)
+        assert "differ in the options: process 0 has v0, process 1 has v1" in result
+
+
+@pytest.mark.parametrize("waiting", ["for words", "in a collective"])
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_of_one_is_told_to_the_others(waiting: str, failing: int) -> None:
+    def work(world: World) -> None:
+        if world.rank == failing:
+            time.sleep(0.3)
+            raise DataError("cat.png is broken")
+        if waiting == "for words":
+            world.gather(1)
+        world.average([torch.zeros(3)])
+
+    begun = time.monotonic()
+    results = Crew(work).results()
+    assert results[failing].startswith("DataError: cat.png")
+    told = results[1 - failing]
+    assert told.startswith("PeerError: ")
+    if failing == 1:  # process 0 holds the words: when it is gone there may be none
+        assert "process 1 of 2 has ended: DataError: cat.png is broken" in told
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("waiting", ["for words", "in a collective"])
+def test_a_killed_process_ends_the_others(waiting: str) -> None:
+    def work(world: World) -> None:
+        if world.rank == 0:
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if waiting == "for words":
+            world.tell(None)
+        world.average([torch.zeros(3)])
+
+    begun = time.monotonic()
+    results = Crew(work).results()
+    assert results[0] is None
+    assert results[1].startswith("PeerError: lost contact with another process")
+    assert "The same command continues from the last checkpoint" in results[1]
+    assert time.monotonic() - begun < 20
+
+
+def test_processes_that_have_come_apart_are_noticed() -> None:
+    """By a single bit, in any layout."""
+
+    def work(world: World) -> bool:
+        network = torch.nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        torch.nn.init.constant_(network.weight, 0.5)
+        torch.nn.init.constant_(network.bias, -1.0) if network.bias is not None else None
+        world.require_same_weights(network)
+        if not world.is_main:
+            with torch.no_grad():
+                network.weight[1, 1, 2, 2] = torch.nextafter(torch.tensor(0.5), torch.tensor(1.0))
+        world.require_same_weights(network)
+        return True
+
+    for result in Crew(work).results():
+        assert result.startswith("PeerError: the weights of process 1 differ from those of process 0")
+
+
+def test_a_process_that_falls_silent_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps its connections, as a machine without power does, and the other one hangs in a collective."""
+    for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
+        monkeypatch.setattr(heartbeat, name, seconds)
+
+    def work(world: World) -> None:
+        if world.rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        world.average([torch.zeros(3)])
+
+    crew = Crew(work)
+    try:
+        crew.processes[0].join(20)
+        assert crew.processes[0].exitcode == heartbeat.LOST_STATUS
+    finally:
+        crew.kill(1)
+
+
+def test_slow_work_of_the_main_process_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
+        monkeypatch.setattr(heartbeat, name, seconds)
+    assert together(lambda world: world.on_main(lambda: time.sleep(3))) == [None, None]
+
+
+def srun(rank: int, size: int, port: int) -> dict[str, str]:
+    """What SLURM puts into the environment of a task; the port would follow from the number of the job."""
+    return {
+        "SLURM_PROCID": str(rank),
+        "SLURM_STEP_NUM_TASKS": str(size),
+        "SLURM_LOCALID": str(rank),
+        "SLURM_STEP_NODELIST": "localhost",
+        "MASTER_PORT": str(port),
+    }
+
+
+def test_srun_starts_a_world_too() -> None:
+    results = Crew(lambda world: [world.rank, world.gather(world.rank)], size=3, launcher=srun).results()
+    assert results == [[rank, [0, 1, 2]] for rank in range(3)]
