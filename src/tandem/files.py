@@ -1,7 +1,9 @@
 """Writing files so that a reader, or a crash, never sees half of one."""
 
+import contextlib
 import glob
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,10 +36,12 @@ def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that a killed writer left in `folder`."""
+def remove_leftovers(folder: Path, *, min_age_seconds: float = 0.0) -> None:
+    """Remove the temporary files that a killed writer left in `folder`, where others write too those of some age."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if min_age_seconds <= 0 or time.time() - leftover.stat().st_mtime >= min_age_seconds:
+                leftover.unlink()
 
 
 def remove_leftovers_of(path: Path) -> None:

@@ -49,6 +49,7 @@ def test_two_reports_side_by_side(reports: Path, tmp_path: Path) -> None:
     for good, bad in rows.values():
         assert good.strip().startswith("**")
         assert "**" not in bad
+    assert ["≈" in rows[name][1] for name in ("frechet", "l1")] == [True, False]  # 8 images, and a clear difference
     assert "must not" not in text
     assert_page_is_whole(tmp_path / "out" / "comparison.html", least=0)
     assert "★" in (tmp_path / "out" / "comparison.html").read_text()

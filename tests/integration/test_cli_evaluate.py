@@ -262,6 +262,8 @@ def test_training_images_among_the_test_images(bundle: Path, shapes: Path, tmp_p
         (["MODEL", "DATA", "--features", "no.onnx", "--metrics", "kid"], 1, "no.onnx"),
         (["MODEL", "DATA", "--features", "net.pt", "--metrics", "kid"], 1, "a program that can read and write"),
         (["MODEL", "DATA", "--inception", "net.pt", "--metrics", "fid"], 1, "net.pt"),
+        (["MODEL", "DATA", "--weights", "nowhere"], 2, "--weights nowhere is no folder"),
+        (["MODEL", "DATA", "--num-workers", "-1"], 2, "--num-workers must be at least 0, not -1"),
         (["MODEL"], 2, "give MODEL and DATA, or --images"),
         (["MODEL", "--images", "DATA", "DATA"], 2, "MODEL has no effect"),
         (["--images", "DATA", "DATA"], 1, "holds no images"),

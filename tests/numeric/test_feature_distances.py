@@ -275,3 +275,32 @@ class TestPRDC:
     def test_k_needs_neighbours(self) -> None:
         with pytest.raises(ConfigError, match=r"k is 5, .* give 1 to 3"):
             prdc(draws(4, 2), draws(9, 2))
+
+
+def test_a_bootstrap_of_precision_and_coverage_would_mislead() -> None:
+    """Why the balls stay the same in their intervals: repeated images shrink them, and the estimate lies outside."""
+    generator = np.random.default_rng(0)
+    real, fake = generator.normal(size=(2, 200, 16))
+    found = prdc(real, fake, k=5)
+    resampled = [
+        prdc(real[generator.integers(0, 200, 200)], fake[generator.integers(0, 200, 200)], k=5) for _ in range(20)
+    ]
+    for name in ("precision", "recall", "coverage"):
+        assert getattr(found, name) > max(getattr(one, name) for one in resampled)
+
+
+def test_each_number_of_coverage_is_the_mean_of_what_the_images_add() -> None:
+    real, fake = draws(30, 4, stream="real"), draws(25, 4, stream="fake", shift=0.3)
+    found = prdc(real, fake, k=3)
+    assert {name: len(values) for name, values in found.per_image.items()} == {
+        "precision": 25,
+        "recall": 30,
+        "density": 25,
+        "coverage": 30,
+    }
+    for name, values in found.per_image.items():
+        assert values.mean() == getattr(found, name)
+    shrunk = prdc(real, fake[:10], k=3)
+    # The balls are those of the real images, whoever is looked for in them.
+    assert np.array_equal(shrunk.per_image["precision"], found.per_image["precision"][:10])
+    assert np.array_equal(shrunk.per_image["density"], found.per_image["density"][:10])

@@ -1,5 +1,6 @@
 """Weights of the metrics' networks: by path, from caches, downloaded from a real server; hostile files."""
 
+import dataclasses
 import hashlib
 import io
 import threading
@@ -150,9 +151,14 @@ def test_without_a_connection_it_says_what_to_do(cache: Path, tmp_path: Path, mo
         find_weights("alex")
     message = str(error.value)
     assert "the weights 'alex' are not on this machine" in message
-    assert f"looked for {cache / 'file.pth'}, {tmp_path / 'torch' / 'hub' / 'checkpoints' / 'file.pth'}" in message
     assert "Connection refused" in message
-    assert "Fetch http://127.0.0.1:9/file.pth (5.0 MB) on a machine with a connection" in message
+    lines = [line.split(maxsplit=1) for line in message.splitlines()]
+    assert ["from", "http://127.0.0.1:9/file.pth"] in lines
+    assert ["file", "file.pth, 5.0 MB"] in lines
+    assert ["SHA-256", SHA256] in lines
+    assert ["to", f"{cache}, or to another folder that you give with --weights"] in lines
+    looked = [[str(cache / "file.pth")], [str(tmp_path / "torch" / "hub" / "checkpoints" / "file.pth")]]
+    assert lines[-2:] == looked
     with pytest.raises(WeightsError, match="downloads are switched off"):
         find_weights("alex", may_download=False)
 
@@ -184,6 +190,22 @@ def test_a_folder_is_looked_into(tmp_path: Path) -> None:
         find_weights("lpips-v0.1-alex", path=tmp_path)
     with pytest.raises(WeightsError, match="does not exist"):
         find_weights("inception", path=tmp_path / "none.pth")
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("name", weights.PUBLISHED)
+def test_one_folder_serves_all_weights(
+    name: weights.WeightsName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the published names, and under those in the folders of other packages; nothing is downloaded."""
+    entry = dataclasses.replace(weights.PUBLISHED[name], sha256=hashlib.sha256(b"published").hexdigest())
+    monkeypatch.setitem(weights.PUBLISHED, name, entry)
+    for number, file in enumerate((entry.file, *entry.aliases)):
+        path = tmp_path / str(number) / file
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"published")
+        found = find_weights(name, cache=tmp_path / str(number), may_download=False)
+        assert (found.path, found.published) == (path, True)
 
 
 @pytest.mark.usefixtures("cache")

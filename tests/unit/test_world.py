@@ -170,7 +170,7 @@ def test_a_killed_process_ends_the_others(waiting: str) -> None:
     results = Crew(work).results()
     assert results[0] is None
     assert results[1].startswith("PeerError: lost contact with another process")
-    assert "The same command continues from the last checkpoint" in results[1]
+    assert "The same command continues where it was stopped" in results[1]
     assert time.monotonic() - begun < 20
 
 

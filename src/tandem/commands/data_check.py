@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tandem.commands.parser import make_parser, parse
 from tandem.config.data import DataConfig
-from tandem.data.check import CheckReport, Folder, check_data
+from tandem.data.check import check_data
+from tandem.data.check_images import Folder
+from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
 from tandem.data.unpaired import UnpairedFolder, find_unpaired, looks_unpaired

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tandem.commands.data_check import find, look
 from tandem.commands.parser import make_parser, parse
-from tandem.data.check import Folder
+from tandem.data.check_images import Folder
 from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.open import is_shards
 from tandem.data.shards.pack import pack

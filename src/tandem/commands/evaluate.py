@@ -2,13 +2,16 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from tandem.commands.parser import make_parser, parse
 from tandem.config.data import Direction
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, PeerError
 from tandem.report.evaluation_page import side_by_side, uncertainty, way_warnings
 from tandem.report.progress import TaskProgress
 from tandem.report.scores import EvaluationReport
@@ -33,18 +36,41 @@ def main(arguments: Sequence[str]) -> int:
     out = _out(args)
     from tandem.evaluation.both_ways import evaluate_ways  # noqa: PLC0415  (imports torch)
     from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415
-    from tandem.networks.device import choose_device  # noqa: PLC0415
+    from tandem.training.distributed import join  # noqa: PLC0415
 
-    device = choose_device(args.device)
-    situations = _situations(args, options)
     cache = Path(args.cache) if args.cache else out / "cache"
-    with _Bars() as bars:
-        found = evaluate_ways(situations, options, device=device, cache=cache, on_progress=bars.callback)
-    page = write_evaluation(found, out)
-    for line in table_lines([evaluation.report for evaluation, _ in found]):
-        log.info("%s", line)
-    log.info("page: %s", page)
+    with _ended_by_sigterm(), join(args.device) as world:
+        situations = world.main_first(lambda: _situations(args, options, str(world.device)))
+        with _Bars() as bars:
+            found = evaluate_ways(situations, options, world=world, cache=cache, on_progress=bars.callback)
+
+        def write() -> None:
+            page = write_evaluation(found, out)
+            for line in table_lines([evaluation.report for evaluation, _ in found]):
+                log.info("%s", line)
+            log.info("page: %s", page)
+
+        world.on_main(write)
     return 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the command with its rows written and a message; torchrun sends it when a process has failed."""
+
+    def end(*_: object) -> None:
+        raise PeerError(
+            "ended by SIGTERM, as torchrun and clusters send it. What was measured is kept: the same command goes on."
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def table_lines(reports: Sequence[EvaluationReport]) -> list[str]:
@@ -94,7 +120,8 @@ def _parser() -> "ArgumentParser":
     parser.add_argument("--num-samples", type=int, default=10, help="samples of each input")
     parser.add_argument("--seed", type=int, default=0, help="decides the samples: the same seed gives the same report")
     parser.add_argument("--fit", type=Literal["pad", "resize"], default="pad", help="as for tandem sample")
-    parser.add_argument("--batch-size", type=int, default=16, help="images that are held at once")
+    parser.add_argument("--batch-size", type=int, default=16, help="images that are measured at once")
+    parser.add_argument("--num-workers", type=int, help="threads that read files ahead; no number depends on it")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     networks = parser.add_argument_group("networks of the metrics")
     networks.add_argument(
@@ -103,6 +130,7 @@ def _parser() -> "ArgumentParser":
         default="clean",
         help="how images get the size of the feature network; part of the metric",
     )
+    networks.add_argument("--weights", type=str, help="folder of published weights, instead of the cache folder")
     networks.add_argument("--inception", type=str, help="file of the FID weights, or a folder that holds it")
     networks.add_argument("--features", type=str, help="feature network: MobileNet in .npz, .onnx, or TorchScript")
     networks.add_argument("--features-size", type=int, help="side of its input; any size unless given")
@@ -142,7 +170,9 @@ def _options(args: "Namespace") -> "EvaluationOptions":
         seed=args.seed,
         fit=args.fit,
         batch_size=args.batch_size,
+        num_workers=args.num_workers,
         resizer=args.resizer,
+        weights=path("weights"),
         inception=path("inception"),
         features=path("features"),
         features_size=args.features_size,
@@ -176,13 +206,13 @@ def _out(args: "Namespace") -> Path:
     return out
 
 
-def _situations(args: "Namespace", options: "EvaluationOptions") -> "list[Situation]":
+def _situations(args: "Namespace", options: "EvaluationOptions", device: str) -> "list[Situation]":
     from tandem.evaluation.situation import folder_situation, model_situation  # noqa: PLC0415  (imports torch)
     from tandem.inference.translator import load  # noqa: PLC0415
 
     if args.images is not None:
         return [folder_situation(Path(args.images[0]), Path(args.images[1]))]
-    translator = load(args.model, device=args.device)
+    translator = load(args.model, device=device)
     ways: Sequence[Direction] = translator.directions
     if args.direction == "both" and len(ways) == 1:
         raise ConfigError(f"--direction both: this model translates one way only, {ways[0]}; leave the option out.")

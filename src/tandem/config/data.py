@@ -36,6 +36,17 @@ class DataConfig:
     cache_gb: float | None = option(
         None, f"disk space (10**9 bytes) for record files from a URL; by default {DEFAULT_CACHE_GB:g}", above=0
     )
+    decoded_gb: float | None = option(
+        None,
+        "memory (10**9 bytes) in which the training images stay decoded if all of them fit; by default a quarter of "
+        "what is free, at most 32; 0 is off",
+        at_least=0,
+    )
+    decoded_place: Literal["auto", "ram", "device"] = option(
+        "auto",
+        "where they stay: in memory that the loader's processes share, or on the device, which then cuts and mirrors "
+        "them; auto is a CUDA device if they take at most a tenth of its free memory",
+    )
     input_channels: int = option(3, "channels of the input images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
     output_channels: int = option(3, "channels of the output images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
 

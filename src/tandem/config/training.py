@@ -43,7 +43,11 @@ class TrainingConfig:
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = option(False, "ask CUDA for deterministic kernels: slower, needed for bit-exact resume there")
-    num_workers: int = option(2, "processes that load images; the result does not depend on it", at_least=0)
+    num_workers: int | None = option(
+        None,
+        "processes that load images; the result does not depend on it; by default one for each core but one, at most 8",
+        at_least=0,
+    )
     log_every: int = option(50, "steps between lines of metrics.jsonl", at_least=1)
     snapshot_every: int = option(
         1000, "steps between checkpoints, samples, latent health and a fresh model", at_least=1

@@ -15,12 +15,28 @@ arrays ``(H, W, C)`` of any integer type and any number of channels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from tandem.data.check_report import SizeRange
 from tandem.data.images import resize
 from tandem.errors import ConfigError, DataError
+
+
+class Window(NamedTuple):
+    """What is cut out of an image that has been brought to size, and whether it is then mirrored left to right."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    mirrored: bool
+
+    def cut(self, planes: np.ndarray) -> np.ndarray:
+        """A view of it in an image ``(C, H, W)``: ``(C, height, width)``."""
+        part = planes[:, self.top : self.top + self.height, self.left : self.left + self.width]
+        return part[:, :, :: -1 if self.mirrored else 1]
 
 
 @dataclass(frozen=True)
@@ -103,22 +119,35 @@ class TrainTransform:
             f"{_text(self.size)} that the networks are laid out for: lower --size"
         )
 
-    def __call__(self, images: Sequence[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:
-        """Transform images ``(H, W, C)`` of one size by draws of `generator`.
+    def load(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Bring images ``(H, W, C)`` of one size to the size that windows are cut from, without any draw.
 
         Raises:
             DataError: See `check_fits`.
         """
         height, width = images[0].shape[:2]
         self.check_fits(height, width)
-        height, width = self.resized(height, width)
-        rows, columns = slice(None), slice(None)
+        return [resize(image, *self.resized(height, width)) for image in images]
+
+    def draw(self, height: int, width: int, generator: np.random.Generator) -> Window:
+        """Draw what is cut out of images of a size that `load` gave."""
+        top, left, size = 0, 0, (height, width)
         if self.crop:
-            top = int(generator.integers(height - self.size[0] + 1))
-            left = int(generator.integers(width - self.size[1] + 1))
-            rows, columns = slice(top, top + self.size[0]), slice(left, left + self.size[1])
-        step = -1 if self.flip and generator.random() < 0.5 else 1
-        return [np.ascontiguousarray(resize(image, height, width)[rows, columns][:, ::step]) for image in images]
+            size = self.size
+            top = int(generator.integers(height - size[0] + 1))
+            left = int(generator.integers(width - size[1] + 1))
+        return Window(top, left, *size, mirrored=self.flip and generator.random() < 0.5)
+
+    def __call__(self, images: Sequence[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:
+        """Transform images ``(H, W, C)`` of one size by draws of `generator`: `load`, `draw`, and cut.
+
+        Raises:
+            DataError: See `check_fits`.
+        """
+        loaded = self.load(images)
+        height, width = loaded[0].shape[:2]
+        window = self.draw(height, width, generator)
+        return [np.ascontiguousarray(np.moveaxis(window.cut(np.moveaxis(x, 2, 0)), 0, 2)) for x in loaded]
 
 
 @dataclass(frozen=True)
@@ -131,9 +160,18 @@ class EvalTransform:
         if min(self.size) < 1:
             raise ConfigError(f"The size is {_text(self.size)}; it must be at least 1 x 1.")
 
+    def load(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Resize images ``(H, W, C)`` to the size."""
+        return [resize(image, *self.size) for image in images]
+
+    def draw(self, height: int, width: int, generator: np.random.Generator) -> Window:
+        """All of an image of `height` x `width`, as it is."""
+        del generator
+        return Window(0, 0, height, width, mirrored=False)
+
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Transform images ``(H, W, C)`` to the size."""
-        return [resize(image, *self.size) for image in images]
+        return self.load(images)
 
 
 def _nearest(side: float, multiple: int) -> int:

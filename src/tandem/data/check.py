@@ -8,100 +8,29 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from tandem.data.augment import TrainTransform
+from tandem.data.check_images import Folder, Job, Measured, Reader, files_of, jobs_of, relative_to_root
 from tandem.data.check_report import ChannelStatistics, CheckReport, SizeRange, read_cache, write_cache
-from tandem.data.datasets import Direction, read_pair, read_single
-from tandem.data.discover import Pair, PairedFolder
-from tandem.data.images import ImageReadError, half_range, resize
+from tandem.data.datasets import Direction
+from tandem.data.discover import PairedFolder
+from tandem.data.images import half_range
 from tandem.data.shards.member import ImageFile, Member
-from tandem.data.unpaired import Single, UnpairedFolder
+from tandem.data.unpaired import UnpairedFolder
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Part of the cache's key; to be raised when the check or the report changes."""
 
 _MAX_STATISTICS_IMAGES = 500
 _MAX_SPREAD_COUPLES = 200
-SPREAD_SIZE = 64
-
-Folder = PairedFolder | UnpairedFolder
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one thread reads at a time: a pair, or one image of a domain.
-
-    Attributes:
-        folder: The split.
-        item: What is read.
-        sides: Whose domain's: "ab" of a pair, else "a" or "b".
-        index: In its domain.
-    """
-
-    folder: Folder
-    item: Pair | Single
-    sides: str
-    index: int
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """An image: its size and, where it takes part in that, sums of its pixels and a small copy."""
-
-    width: int
-    height: int
-    moments: np.ndarray | None
-    thumbnail: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads and measures the image or the images of a job."""
-
-    direction: Direction
-    channels: dict[str, int]
-    transform: TrainTransform | None
-    measured: Folder
-    spaced: dict[str, frozenset[int]]
-    compared: frozenset[int]
-
-    def __call__(self, job: _Job) -> dict[str, _Measured] | str:
-        """The images by their side, or what is wrong."""
-        try:
-            images = self._read(job)
-        except ImageReadError as error:
-            return f"{_relative(job.folder, error.file)}: {error.reason}"
-        except DataError as error:  # of a shard
-            return str(error)
-        if self.transform is not None and job.folder.split == "train":
-            try:
-                self.transform.check_fits(*next(iter(images.values())).shape[:2])
-            except DataError as error:
-                return f"{_relative(job.folder, str(_files(job.item)[0]))}: {error}"
-        return {side: self._measure(job, side, image) for side, image in images.items()}
-
-    def _read(self, job: _Job) -> dict[str, np.ndarray]:
-        if isinstance(job.item, Single):
-            return {job.sides: read_single(job.item, channels=self.channels[job.sides])}
-        a, b = read_pair(
-            job.item, direction=self.direction, channels_a=self.channels["a"], channels_b=self.channels["b"]
-        )
-        return {"a": a, "b": b}
-
-    def _measure(self, job: _Job, side: str, image: np.ndarray) -> _Measured:
-        height, width, _ = image.shape
-        here = job.folder is self.measured
-        moments = _moments(image) if here and job.index in self.spaced[side] else None
-        small = here and side == "b" and job.index in self.compared
-        return _Measured(width, height, moments, resize(image, SPREAD_SIZE, SPREAD_SIZE) if small else None)
 
 
 def check_data(
@@ -113,6 +42,7 @@ def check_data(
     transform: TrainTransform | None = None,
     cache: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_images: Callable[[int, dict[str, np.ndarray]], None] | None = None,
     num_threads: int | None = None,
 ) -> CheckReport:
     """Decode every file of the splits and report, or raise everything that is wrong.
@@ -125,13 +55,15 @@ def check_data(
         transform: What training does to images: those of the split 'train' must be large enough for it.
         cache: A folder for the result, made if needed; None always decodes.
         on_progress: Called with (done, all) in the caller's thread; counts pairs, or images of unpaired data.
+        on_images: Called in the threads that decode, with the index and the images ``(H, W, C)`` by side ("a", "b" or
+            both) of what is read of the split 'train'; not called where the result is in the cache.
         num_threads: Threads that decode; by default one per processor, at most 8.
 
     Raises:
         DataError: Files that are unreadable, truncated, too large, too small, of odd width (side by side) or of
             another size than their partner: the first 20 by name, and how many.
     """
-    jobs = [job for folder in folders for job in _jobs(folder, direction)]
+    jobs = [job for folder in folders for job in jobs_of(folder, direction)]
     if not jobs:
         raise DataError("There are no images to check.")
     key = _cache_key(jobs, [direction, channels_a, channels_b, None if transform is None else asdict(transform)])
@@ -144,15 +76,16 @@ def check_data(
     measured = next((folder for folder in folders if folder.split == "train"), folders[0])
     counts = {side: sum(side in job.sides for job in jobs if job.folder is measured) for side in "ab"}
     couples = _couples(counts["b"])
-    reader = _Reader(
+    reader = Reader(
         direction,
         {"a": channels_a, "b": channels_b},
         transform,
         measured,
         {side: _spaced(count) for side, count in counts.items()},
         frozenset(index for couple in couples for index in couple),
+        on_images,
     )
-    outcomes: list[dict[str, _Measured] | str] = []
+    outcomes: list[dict[str, Measured] | str] = []
     executor = ThreadPoolExecutor(num_threads or min(8, os.cpu_count() or 1))
     try:
         for outcome in executor.map(reader, jobs):
@@ -165,15 +98,6 @@ def check_data(
     if path is not None:
         write_cache(path, key, report)
     return report
-
-
-def _jobs(folder: Folder, direction: Direction) -> Iterator[_Job]:
-    if isinstance(folder, PairedFolder):
-        yield from (_Job(folder, pair, "ab", index) for index, pair in enumerate(folder.pairs))
-        return
-    domains = {"a": folder.a, "b": folder.b} if direction == "AtoB" else {"a": folder.b, "b": folder.a}
-    for side, domain in domains.items():
-        yield from (_Job(folder, single, side, index) for index, single in enumerate(domain))
 
 
 def _spaced(count: int) -> frozenset[int]:
@@ -192,19 +116,10 @@ def _couples(count: int) -> list[tuple[int, int]]:
     return couples
 
 
-def _moments(array: np.ndarray) -> np.ndarray:
-    """The sums of x and x**2 over the pixels, x in [-1, 1]: ``(2, C)``, float64."""
-    height, width, _ = array.shape
-    scale = half_range(array.dtype)
-    total = array.sum(axis=(0, 1), dtype=np.int64) / scale
-    squares = np.einsum("hwc,hwc->c", array, array, dtype=np.int64) / scale**2
-    return np.stack([total - height * width, squares - 2 * total + height * width])
-
-
 def _summarise(
     folders: Sequence[Folder],
-    jobs: Sequence[_Job],
-    outcomes: Sequence[dict[str, _Measured] | str],
+    jobs: Sequence[Job],
+    outcomes: Sequence[dict[str, Measured] | str],
     measured: Folder,
     couples: Sequence[tuple[int, int]],
 ) -> CheckReport:
@@ -232,6 +147,7 @@ def _summarise(
         spread_b=_spread([(sides["b"][i].thumbnail, sides["b"][j].thumbnail) for i, j in couples]),
         sizes_a=_sizes(sides["a"]),
         sizes_b=_sizes(sides["b"]),
+        loaded_bytes=sum(image.loaded_bytes for images in sides.values() for image in images),
     )
 
 
@@ -239,7 +155,7 @@ def _num_pairs(folder: Folder) -> int:
     return len(folder.pairs) if isinstance(folder, PairedFolder) else max(len(folder.a), len(folder.b))
 
 
-def _statistics(images: Sequence[_Measured]) -> ChannelStatistics:
+def _statistics(images: Sequence[Measured]) -> ChannelStatistics:
     counted = [(image.width * image.height, image.moments) for image in images if image.moments is not None]
     num_pixels, moments = sum(pixels for pixels, _ in counted), [moments for _, moments in counted]
     mean, mean_square = np.sum(moments, axis=0) / num_pixels
@@ -256,28 +172,17 @@ def _spread(couples: Sequence[tuple[np.ndarray | None, np.ndarray | None]]) -> f
     return float(np.mean(distances)) if distances else 0.0
 
 
-def _sizes(images: Sequence[_Measured]) -> SizeRange:
+def _sizes(images: Sequence[Measured]) -> SizeRange:
     widths, heights = [image.width for image in images], [image.height for image in images]
     aspects = [image.width / image.height for image in images]
     return SizeRange(min(widths), max(widths), min(heights), max(heights), min(aspects), max(aspects))
 
 
-def _files(item: Pair | Single) -> list[ImageFile]:
-    if isinstance(item, Single):
-        return [item.path]
-    return [file for file in (item.path_a, item.path_b) if file is not None]
-
-
-def _relative(folder: Folder, file: str) -> str:
-    path = Path(file)
-    return str(path.relative_to(folder.root) if path.is_relative_to(folder.root) else file)
-
-
-def _cache_key(jobs: Sequence[_Job], settings: list[object]) -> str:
+def _cache_key(jobs: Sequence[Job], settings: list[object]) -> str:
     """Hash the names, sizes and times of all files, with everything else that the report depends on."""
     digest = hashlib.blake2b(json.dumps([FORMAT_VERSION, *settings]).encode(), digest_size=32)
     for job in jobs:
-        stamps = [[_relative(job.folder, str(file)), *_stamp(file)] for file in _files(job.item)]
+        stamps = [[relative_to_root(job.folder, str(file)), *_stamp(file)] for file in files_of(job.item)]
         digest.update(json.dumps([job.folder.split, job.sides, job.item.name, stamps]).encode())
     return digest.hexdigest()
 

@@ -52,6 +52,7 @@ class CheckReport:
             measured. 0 if there is only one output.
         sizes_a: Of all images of the measured split.
         sizes_b: The same for the output.
+        loaded_bytes: Bytes of the pixels of all images of the measured split as training loads them, before the crop.
     """
 
     num_pairs: int
@@ -64,6 +65,7 @@ class CheckReport:
     spread_b: float
     sizes_a: SizeRange
     sizes_b: SizeRange
+    loaded_bytes: int
 
 
 def write_cache(path: Path, key: str, report: CheckReport) -> None:

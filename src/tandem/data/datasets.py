@@ -1,32 +1,20 @@
 """Pairs, or images of two domains, as samples that are numbered without end from the start of the run."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
-from tandem.data.augment import EvalTransform, TrainTransform
+from tandem.data.augment import EvalTransform, TrainTransform, Window
 from tandem.data.discover import Pair, PairedFolder
 from tandem.data.images import ImageReadError, convert_channels, read_native, to_tensor
 from tandem.data.order import GlobalOrder, Order
+from tandem.data.samples import Sample, SampleDataset
 from tandem.data.shards.member import ImageFile
 from tandem.data.unpaired import Single, UnpairedFolder
-from tandem.errors import DataError
 from tandem.rng import numpy_generator
 
-if TYPE_CHECKING:
-    import torch
-
 Direction = Literal["AtoB", "BtoA"]
-
-
-class Sample(TypedDict):
-    """What the model gets: `a` of its input's domain, `b` of its output's, ``(C, H, W)``, float32, [-1, 1]."""
-
-    a: "torch.Tensor"
-    b: "torch.Tensor"
-    name: str
-    position: int
 
 
 def read_pair(pair: Pair, *, direction: Direction, channels_a: int, channels_b: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +65,7 @@ def _halves(path: ImageFile) -> tuple[np.ndarray, np.ndarray]:
     return whole[:, : width // 2], whole[:, width // 2 :]
 
 
-class PairedDataset:
+class PairedDataset(SampleDataset):
     """Samples of a split by their position in the run.
 
     Position p lies in epoch ``p // len(self)``; each epoch shows every pair once, in an order drawn from
@@ -105,28 +93,35 @@ class PairedDataset:
         seed: int,
         order: Order | None = None,
     ) -> None:
+        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b)
         self.folder = folder
-        self.transform = transform
         self.direction: Direction = direction
-        self.channels_a = channels_a
-        self.channels_b = channels_b
-        self.seed = seed
         self._order = order or GlobalOrder(seed, len(folder.pairs))
 
     def __len__(self) -> int:
         """The number of pairs."""
         return len(self.folder.pairs)
 
-    def __getitem__(self, position: int) -> Sample:
-        """The sample at a position in the run, from 0 without end.
+    @property
+    def num_slots(self) -> int:
+        """The number of pairs."""
+        return len(self)
 
-        Raises:
-            DataError: A file cannot be read or is too small for the crop.
-        """
-        pair = self.folder.pairs[self.index_at(position)]
-        draw = numpy_generator(self.seed, "augment", position=position)
-        a, b = _transformed(self.transform, self._read(pair), draw, pair.path_a)
-        return Sample(a=to_tensor(a), b=to_tensor(b), name=pair.name, position=position)
+    def slots_at(self, position: int) -> tuple[int, ...]:
+        """See `SampleDataset`."""
+        return (self.index_at(position),)
+
+    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[Window]:
+        """See `SampleDataset`; both images of the pair by the same draw."""
+        return [self.transform.draw(*sizes[0], numpy_generator(self.seed, "augment", position=position))]
+
+    def name_of(self, slots: Sequence[int]) -> str:
+        """The name of the pair."""
+        return self.folder.pairs[slots[0]].name
+
+    def keep(self, index: int, images: Mapping[str, np.ndarray]) -> None:
+        """Keep pair `index` decoded, where anything is: `images` are "a" and "b" ``(H, W, C)`` at native size."""
+        self._keep(index, [images["a"], images["b"]])
 
     def index_at(self, position: int) -> int:
         """The index in `folder.pairs` of the sample at a position."""
@@ -146,11 +141,15 @@ class PairedDataset:
         a, b = EvalTransform(self.transform.size)(self._read(pair))
         return Sample(a=to_tensor(a), b=to_tensor(b), name=pair.name, position=index)
 
+    def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+        pair = self.folder.pairs[slot]
+        return list(self._read(pair)), pair.path_a
+
     def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         return read_pair(pair, direction=self.direction, channels_a=self.channels_a, channels_b=self.channels_b)
 
 
-class UnpairedDataset:
+class UnpairedDataset(SampleDataset):
     """Samples of two domains by their position in the run.
 
     An epoch has as many positions as the larger domain has images. In each, the images of the model's input domain
@@ -179,11 +178,8 @@ class UnpairedDataset:
         seed: int,
         orders: tuple[Order, Order] | None = None,
     ) -> None:
+        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b)
         self.folder = folder
-        self.transform = transform
-        self.channels_a = channels_a
-        self.channels_b = channels_b
-        self.seed = seed
         self.a, self.b = (folder.a, folder.b) if direction == "AtoB" else (folder.b, folder.a)
         self._orders = orders or (GlobalOrder(seed, len(self.a)), GlobalOrder(seed, len(self.b)))
 
@@ -191,26 +187,37 @@ class UnpairedDataset:
         """The number of samples in an epoch: the images of the larger domain."""
         return max(len(self.a), len(self.b))
 
-    def __getitem__(self, position: int) -> Sample:
-        """The sample at a position in the run, from 0 without end.
+    @property
+    def num_slots(self) -> int:
+        """The images of both domains: those of the model's input come first."""
+        return len(self.a) + len(self.b)
 
-        Raises:
-            DataError: A file cannot be read or is too small for the crop.
-        """
-        a, b = self.singles_at(position)
-        images = []
-        for side, single, channels in (("a", a, self.channels_a), ("b", b, self.channels_b)):
-            draw = numpy_generator(self.seed, f"augment/{side}", position=position)
-            images += _transformed(self.transform, [read_single(single, channels=channels)], draw, single.path)
-        return _unpaired_sample(a, b, position, images)
-
-    def singles_at(self, position: int) -> tuple[Single, Single]:
-        """The images of the model's input and output domain at a position."""
+    def slots_at(self, position: int) -> tuple[int, ...]:
+        """See `SampleDataset`."""
         epoch, offset = divmod(position, len(self))
         draw = numpy_generator(self.seed, "unpaired", position=position)
         order_a, order_b = self._orders
         index_b = order_b.draw(epoch, offset / len(self), draw)
-        return self.a[order_a.index(epoch, offset % len(self.a))], self.b[index_b]
+        return order_a.index(epoch, offset % len(self.a)), len(self.a) + index_b
+
+    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[Window]:
+        """See `SampleDataset`; a draw for each domain."""
+        draws = [numpy_generator(self.seed, f"augment/{side}", position=position) for side in "ab"]
+        return [self.transform.draw(*size, draw) for size, draw in zip(sizes, draws, strict=True)]
+
+    def name_of(self, slots: Sequence[int]) -> str:
+        """The names of both images."""
+        return " | ".join(self._single(slot).name for slot in slots)
+
+    def keep(self, index: int, images: Mapping[str, np.ndarray]) -> None:
+        """Keep image `index` of a domain decoded, where anything is: `images` has it as "a" or "b" at native size."""
+        for side, image in images.items():
+            self._keep(index if side == "a" else len(self.a) + index, [image])
+
+    def singles_at(self, position: int) -> tuple[Single, Single]:
+        """The images of the model's input and output domain at a position."""
+        a, b = self.slots_at(position)
+        return self._single(a), self._single(b)
 
     def files_at(self, position: int) -> list[str]:
         """The files that the sample at a position is read from."""
@@ -223,22 +230,12 @@ class UnpairedDataset:
         """
         a, b = (domain[index * len(domain) // (number or len(self))] for domain in (self.a, self.b))
         images = read_single(a, channels=self.channels_a), read_single(b, channels=self.channels_b)
-        return _unpaired_sample(a, b, index, EvalTransform(self.transform.size)(images))
+        a_image, b_image = EvalTransform(self.transform.size)(images)
+        return Sample(a=to_tensor(a_image), b=to_tensor(b_image), name=f"{a.name} | {b.name}", position=index)
 
+    def _single(self, slot: int) -> Single:
+        return self.a[slot] if slot < len(self.a) else self.b[slot - len(self.a)]
 
-def _transformed(
-    transform: TrainTransform | EvalTransform,
-    images: Sequence[np.ndarray],
-    generator: np.random.Generator,
-    path: ImageFile,
-) -> list[np.ndarray]:
-    if isinstance(transform, EvalTransform):
-        return transform(images)
-    try:
-        return transform(images, generator)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-
-
-def _unpaired_sample(a: Single, b: Single, position: int, images: Sequence[np.ndarray]) -> Sample:
-    return Sample(a=to_tensor(images[0]), b=to_tensor(images[1]), name=f"{a.name} | {b.name}", position=position)
+    def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+        single, channels = self._single(slot), self.channels_a if slot < len(self.a) else self.channels_b
+        return [read_single(single, channels=channels)], single.path

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, TypedDict
+from typing import Protocol, Self, TypedDict, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -15,7 +15,10 @@ from tandem.errors import ConfigError, DataError
 
 
 class Batch(TypedDict):
-    """Samples of consecutive positions: `a` and `b` are ``(N, C, H, W)``, float32, [-1, 1], on the CPU."""
+    """Samples of consecutive positions: `a` and `b` are ``(N, C, H, W)``, float32, [-1, 1].
+
+    They are on the CPU, but for data that lives on a device.
+    """
 
     a: torch.Tensor
     b: torch.Tensor
@@ -36,6 +39,15 @@ class SampleSource(Protocol):
 
     def files_at(self, position: int) -> list[str]:
         """What the sample at a position is read from, for messages."""
+        ...
+
+
+@runtime_checkable
+class BatchSource(SampleSource, Protocol):
+    """Training data that makes whole batches by itself, in this process."""
+
+    def batch_at(self, positions: Sequence[int]) -> Batch:
+        """The samples at some positions, raising `DataError` where they cannot be had."""
         ...
 
 
@@ -91,7 +103,8 @@ def make_loader(
     random state of torch is not touched.
 
     Args:
-        dataset: Where samples come from; it is sent to the workers.
+        dataset: Where samples come from; it is sent to the workers. A `BatchSource` goes without them, and batches stay
+            where it makes them.
         start: The position of the first sample, i.e. how many the whole run has used before.
         batch_size: Samples of a whole batch, of all processes together.
         num_workers: Processes that decode; 0 decodes in this one.
@@ -112,6 +125,8 @@ def make_loader(
     ]
     if problems:
         raise ConfigError(f"The loader cannot be made: {'; '.join(problems)}.")
+    if isinstance(dataset, BatchSource):
+        num_workers, pin_memory = 0, False
     shares.require_equal(batch_size)
     loader = DataLoader(
         _Guarded(dataset),
@@ -155,15 +170,27 @@ class _Guarded(Dataset["Sample | _Failure"]):
         except DataError as error:
             return _Failure(error)
 
+    def __getitems__(self, positions: list[int]) -> "list[Sample | _Failure] | Batch | _Failure":
+        """All of a batch; torch asks for this where it is there."""
+        if not isinstance(self._source, BatchSource):
+            return [self[position] for position in positions]
+        try:
+            return self._source.batch_at(positions)
+        except DataError as error:
+            return _Failure(error)
 
-def _collate(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
+
+def _collate(samples: Sequence[Sample | _Failure] | Batch | _Failure) -> Batch | _Failure:
+    if not isinstance(samples, Sequence):
+        return samples
     good: list[Sample] = []
     for sample in samples:
         if isinstance(sample, _Failure):
             return sample
         good.append(sample)
-    if len({(sample["a"].shape, sample["b"].shape) for sample in good}) > 1:
-        return _Failure(DataError(_differing_sizes(good)))
+    sizes = [(tuple(sample["a"].shape[1:]), tuple(sample["b"].shape[1:])) for sample in good]
+    if len(set(sizes)) > 1:
+        return _Failure(differing_sizes([sample["name"] for sample in good], sizes))
     return Batch(
         a=torch.stack([sample["a"] for sample in good]),
         b=torch.stack([sample["b"] for sample in good]),
@@ -172,10 +199,11 @@ def _collate(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
     )
 
 
-def _differing_sizes(samples: Sequence[Sample]) -> str:
-    sizes = [[f"{sample[side].shape[1]} x {sample[side].shape[2]}" for side in ("a", "b")] for sample in samples]
-    given = ", ".join(f"{sample['name']} ({a}, {b})" for sample, (a, b) in zip(samples, sizes, strict=True))
-    return (
+def differing_sizes(names: Sequence[str], sizes: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> DataError:
+    """The error for a batch whose images differ in size: names, and ``(height, width)`` of A and of B."""
+    texts = [" x ".join(map(str, a)) + ", " + " x ".join(map(str, b)) for a, b in sizes]
+    given = ", ".join(f"{name} ({text})" for name, text in zip(names, texts, strict=True))
+    return DataError(
         f"images of different sizes cannot share a batch (height x width of A, of B): {given}. Choose a "
         "--preprocess that crops, or --batch-size 1 if the method allows it."
     )

@@ -51,10 +51,9 @@ class MeanCovariance:
         rows = torch.as_tensor(features)
         if rows.ndim != 2 or rows.shape[1] != self.num_features:
             raise DataError(f"the features have the shape {tuple(rows.shape)}; expected (N, {self.num_features}).")
-        rows = rows.to(self.device, torch.float64)
         while len(rows):
             part, rows = rows[: _BLOCK - self._pending], rows[_BLOCK - self._pending :]
-            self._block.append(part)
+            self._block.append(part.to(self.device, torch.float64, copy=True))
             self._pending += len(part)
             if self._pending == _BLOCK:
                 self._flush()

@@ -9,17 +9,18 @@ import torch
 from tandem.errors import ConfigError
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.plan import plan
-from tandem.evaluation.run import Evaluation, Progress, evaluate
+from tandem.evaluation.run import Evaluation, Progress, evaluate_together
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.tools import Tools
 from tandem.report.scores import LeftOut
+from tandem.training.world import World
 
 
 def evaluate_ways(
     situations: Sequence[Situation],
     options: EvaluationOptions,
     *,
-    device: torch.device,
+    world: World,
     cache: Path | None = None,
     on_progress: Progress | None = None,
 ) -> list[tuple[Evaluation, Situation]]:
@@ -28,18 +29,23 @@ def evaluate_ways(
     A metric that was asked for by name must be possible in one direction; in the other one it is left out, with the
     reason. A direction without any metric is left out itself.
 
+    Returns:
+        Each direction's evaluation and situation; empty in processes other than the main one.
+
     Args:
         situations: One for each direction, or a single one.
         options: How.
-        device: See `tandem.evaluation.run.evaluate`, also for what follows and for errors.
+        world: See `tandem.evaluation.run.evaluate_together`, also for what follows and for errors.
         cache: Likewise.
         on_progress: Likewise.
     """
     found = []
-    for situation, (wanted, left_out) in zip(situations, _wanted(situations, options, device), strict=True):
+    for situation, (wanted, left_out) in zip(situations, _wanted(situations, options, world.device), strict=True):
         if not wanted.metrics and options.metrics:
             continue
-        evaluation = evaluate(situation, wanted, device=device, cache=cache, on_progress=on_progress)
+        evaluation = evaluate_together(situation, wanted, world=world, cache=cache, on_progress=on_progress)
+        if evaluation is None:
+            continue
         report = evaluation.report
         report = dataclasses.replace(report, left_out=(*report.left_out, *left_out))
         found.append((dataclasses.replace(evaluation, report=report), situation))

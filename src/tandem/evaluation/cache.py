@@ -19,6 +19,9 @@ from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
 FLUSH_SECONDS = 5.0
 """Least time between two files: a killed process loses what it measured in this time."""
 
+_LEFTOVER_SECONDS = 600.0
+"""Age of temporary files that count as left by a killed process; younger ones may be another's that writes."""
+
 _FIRST_ROWS = 256
 _DAMAGES = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -51,7 +54,7 @@ class RowCache:
         self._new: list[str] = []
         self._clock, self._flushed = clock, clock()
         if self._folder is not None and self._folder.is_dir():
-            remove_leftovers(self._folder)
+            remove_leftovers(self._folder, min_age_seconds=_LEFTOVER_SECONDS)
             for file in sorted(self._folder.glob("*.npz")):
                 self._read(file)
         self.num_known = len(self._places)
@@ -59,6 +62,10 @@ class RowCache:
     def __contains__(self, key: str) -> bool:
         """Whether the row of a content is known."""
         return key in self._places
+
+    def knows(self, keys: Sequence[str]) -> bool:
+        """Whether the rows of all of these contents are known."""
+        return all(key in self for key in keys)
 
     def rows(self, keys: Sequence[str]) -> np.ndarray:
         """The rows of contents that are known, ``(N, …)``; at least one."""

@@ -4,6 +4,7 @@ An interval says how the number would vary with other images of the same kind (a
 does not know about bias, nor about another training run.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from tandem.errors import DataError
 from tandem.rng import numpy_generator
 
+_CELLS = 2**19
 _NORMAL_QUANTILES = {0.9: 1.6448536269514722, 0.95: 1.959963984540054, 0.99: 2.5758293035489004}
 
 
@@ -59,8 +61,8 @@ def mean_estimate(
     if len(rows) == 1:
         return Estimate(float(rows[0]), None, None, None, confidence, 1, "none: a single unit")
     error = float(rows.std(ddof=1) / np.sqrt(len(rows)))
-    counts = resample_counts(len(rows), num_resamples, seed, "mean")
-    low, high = _percentiles(counts @ rows / len(rows), confidence)
+    resampled = [counts @ rows / len(rows) for counts in _resamples(len(rows), num_resamples, seed, "mean")]
+    low, high = _percentiles(np.concatenate(resampled), confidence)
     return Estimate(float(rows.mean()), error, low, high, confidence, len(rows), "percentile bootstrap")
 
 
@@ -109,9 +111,22 @@ def percentile_estimate(value: float, resampled: np.ndarray, *, count: int, conf
 
 
 def resample_counts(count: int, num_resamples: int, seed: int, stream: str) -> np.ndarray:
-    """How often each of `count` units is drawn, with replacement: ``(num_resamples, count)``, float64."""
+    """How often each of `count` units is drawn, with replacement: ``(num_resamples, count)``, the smallest integers."""
+    found = np.empty((num_resamples, count), np.min_scalar_type(count))
+    done = 0
+    for counts in _resamples(count, num_resamples, seed, stream):
+        found[done : done + len(counts)] = counts
+        done += len(counts)
+    return found
+
+
+def _resamples(count: int, num_resamples: int, seed: int, stream: str) -> Iterator[np.ndarray]:
+    """The counts of some resamples at a time, ``(n, count)``: all of them can be much more than the values."""
     generator = numpy_generator(seed, f"bootstrap/{stream}", position=count)
-    return generator.multinomial(count, np.full(count, 1 / count), size=num_resamples).astype(np.float64)
+    shares = np.full(count, 1 / count)
+    at_once = max(1, _CELLS // count)
+    for start in range(0, num_resamples, at_once):
+        yield generator.multinomial(count, shares, size=min(at_once, num_resamples - start))
 
 
 def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,7 +66,7 @@ class InputSpec:
         shift, scale = (
             torch.tensor(values, dtype=dtype, device=x.device).view(1, -1, 1, 1) for values in (self.shift, self.scale)
         )
-        return ((x - shift) / scale).contiguous(memory_format=torch.channels_last)
+        return x.sub_(shift).div_(scale).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,33 @@ class FeatureExtractor:
             )
         return features
 
+    def start(self, images: Tensor) -> Callable[[], np.ndarray]:
+        """Begin with a batch and return a function that waits for its features, ``(N, num_features)``.
+
+        On a GPU, work that is begun in between lines up behind it without a gap.
+
+        Args:
+            images: As for a call, on the CPU.
+
+        Raises:
+            DataError: The images or the features have another form.
+        """
+        if self.device.type != "cuda":
+            features = self(images)
+            return lambda: features.cpu().numpy()
+        features = self(images.pin_memory())
+        there = torch.empty(features.shape, dtype=features.dtype, pin_memory=True).copy_(features, non_blocking=True)
+        arrival = torch.cuda.current_stream(self.device).record_event()
+
+        def wait() -> np.ndarray:
+            arrival.synchronize()
+            return there.numpy()
+
+        return wait
+
     def preprocess(self, images: Tensor) -> Tensor:
         """Resize and scale a batch to what the network takes; channels last in memory."""
-        images = images.to(self.device, non_blocking=True)
+        images = images.to(self.device, non_blocking=True).contiguous()
         return self.spec.input.apply(images, resizer=self.spec.resizer, dtype=self._dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,6 +181,7 @@ def inception_extractor(
     tap: inception.Tap = "2048",
     precision: Precision = "float32",
     may_download: bool = True,
+    cache: Path | None = None,
 ) -> FeatureExtractor:
     """The FID network.
 
@@ -166,16 +192,26 @@ def inception_extractor(
         tap: Which features; 2048 for FID and KID.
         precision: float64 is for proofs.
         may_download: Whether the weights may be fetched.
+        cache: See `find_weights`.
 
     Raises:
         WeightsError: The weights are missing or not those of this network.
     """
-    source = find_weights("inception", path=weights, may_download=may_download)
+    source = find_weights("inception", path=weights, may_download=may_download, cache=cache)
     network = inception.load_inception(read_state_dict(source.path), name=str(source.path))
     network = inception.for_inference(network, device, torch.float64 if precision == "float64" else torch.float32)
+    return FeatureExtractor(
+        inception_spec(source, resizer=resizer, tap=tap, precision=precision), lambda x: network(x, (tap,))[tap], device
+    )
+
+
+def inception_spec(
+    source: WeightsSource, *, resizer: Resizer, tap: inception.Tap = "2048", precision: Precision = "float32"
+) -> FeatureSpec:
+    """What features of the FID network with weights from `source` depend on."""
     value = 127.5 if resizer == "pytorch-fid" else 128.0
     size = (inception.INPUT_SIZE, inception.INPUT_SIZE)
-    spec = FeatureSpec(
+    return FeatureSpec(
         network="inception-fid",
         tap=tap,
         num_features=inception.TAP_SIZES[tap],
@@ -184,7 +220,6 @@ def inception_extractor(
         precision=precision,
         weights=source,
     )
-    return FeatureExtractor(spec, lambda x: network(x, (tap,))[tap], device)
 
 
 def mobilenet_extractor(path: Path, *, device: torch.device, resizer: Resizer = "clean") -> FeatureExtractor:

@@ -6,6 +6,7 @@ statistics of the real images fixed, for which it has 50,000; here by default bo
 so that the bias from the real ones goes as well.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -134,7 +135,10 @@ def frechet_bootstrap(
             on_progress(index + 1, num_resamples)
     error = float(np.std(resampled, ddof=1))
     count = min(len(real), len(fake))
-    return normal_estimate(value, error, count=count, confidence=confidence, method="normal, bootstrap standard error")
+    method = "normal from 0 on, bootstrap standard error"
+    found = normal_estimate(value, error, count=count, confidence=confidence, method=method)
+    assert found.low is not None
+    return dataclasses.replace(found, low=max(0.0, found.low))  # no distance is less
 
 
 def root_of_rows(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,22 @@
-"""Measuring many cases: batch by batch, in constant memory but for the rows, from the cache where it knows them."""
+"""Measuring many cases: batch by batch, in constant memory but for the rows, from the cache where it knows them.
 
+While a batch is measured, threads hash and read the files of the next ones, so that the networks need not wait. Several
+processes take the batches in turn and put their rows together.
+"""
+
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tandem.evaluation.cache import RowCache
+from tandem.evaluation.exchange import rows_of_all
 from tandem.evaluation.measurements import Measurement
-from tandem.evaluation.sources import Case
+from tandem.evaluation.read_ahead import LateRows, read_ahead
+from tandem.evaluation.sources import Case, Loaded
+from tandem.training.world import World
 
 Progress = Callable[[int, int], None]
 
@@ -19,6 +28,8 @@ def gather(
     cache: Path | None,
     batch_size: int,
     only: Mapping[str, frozenset[int]] | None = None,
+    num_workers: int = 1,
+    world: World | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
     """Measure cases.
@@ -30,15 +41,18 @@ def gather(
         cases: What to measure.
         measurements: How.
         cache: The folder of known rows; None keeps nothing.
-        batch_size: Cases that are held at once.
+        batch_size: Cases that are measured at once.
         only: For measurements (by spec) that need not all cases, which ones.
-        on_progress: Called with cases done and cases in all.
+        num_workers: Threads that read files ahead, each a batch; so many more batches are held.
+        world: The processes that share the work, all of which must call this; by default it is this one's alone.
+        on_progress: Called with cases done (in all processes, about) and cases in all.
 
     Returns:
-        By the spec of the measurement its rows, ``(N, …)``, in the order of the cases.
+        By the spec of the measurement its rows, ``(N, …)``, in the order of the cases; in every process all of them.
 
     Raises:
         DataError: A case cannot be read or measured; what was measured before is in the cache.
+        PeerError: Another process is gone; likewise.
     """
     # Rows of other numbers of samples have other shapes.
     caches = {
@@ -46,26 +60,86 @@ def gather(
     }
     # The first to ask for samples asks for the most, so that none is generated twice.
     ordered = sorted(measurements, key=lambda one: -one.num_samples)
-    measured: dict[str, list[str]] = {one.spec: [] for one in measurements}
+    reader = _Reader(cases, ordered, caches, batch_size, only or {})
+    done: dict[str, list[_Part]] = {one.spec: [] for one in measurements}
+    late: list[tuple[_Part, LateRows]] = []
     if on_progress is not None and cases:
         on_progress(0, len(cases))
+    rank, size = (0, 1) if world is None else (world.rank, world.size)
+    starts = range(rank * batch_size, len(cases), size * batch_size)
     try:
-        for start in range(0, len(cases), batch_size):
-            batch = cases[start : start + batch_size]
-            loaded = [case.load() for case in batch]
-            for one in ordered:
-                wanted = None if only is None else only.get(one.spec)
-                kept = [i for i in range(len(batch)) if wanted is None or start + i in wanted]
-                if not kept:
+        for start, parts in zip(starts, read_ahead(reader.read, starts, num_threads=num_workers), strict=True):
+            later: list[tuple[_Part, LateRows]] = []
+            for part in parts:
+                done[part.measurement.spec].append(dataclasses.replace(part, loaded=[]))
+                if part.known.knows(part.keys):
                     continue
-                keys = [batch[i].key(one.num_samples) for i in kept]
-                known = caches[one.spec]
-                if not all(key in known for key in keys):
-                    known.put(keys, one([loaded[i] for i in kept]))
-                measured[one.spec] += keys
+                rows = part.measurement(part.loaded)
+                if isinstance(rows, LateRows):
+                    later.append((part, rows))
+                else:
+                    part.known.put(part.keys, rows)
+            # The device has its next work by now; only then are the rows of the batch before waited for.
+            _put_all(late)
+            late = later
             if on_progress is not None:
-                on_progress(start + len(batch), len(cases))
+                on_progress(min(start + size * batch_size, len(cases)), len(cases))
     finally:
-        for one in caches.values():
-            one.flush()
-    return {spec: caches[spec].rows(keys) for spec, keys in measured.items() if keys}
+        try:
+            _put_all(late)
+        finally:
+            for one in caches.values():
+                one.flush()
+    found = {spec: _joined(parts, world) for spec, parts in done.items()}
+    return {spec: rows for spec, rows in found.items() if rows is not None}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a measurement needs of a batch."""
+
+    measurement: Measurement
+    known: RowCache
+    indices: list[int]
+    keys: list[str]
+    loaded: list[Loaded]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Hashes and reads the files of a batch, in any thread."""
+
+    cases: Sequence[Case]
+    measurements: Sequence[Measurement]
+    caches: Mapping[str, RowCache]
+    batch_size: int
+    only: Mapping[str, frozenset[int]]
+
+    def read(self, start: int) -> list[_Part]:
+        """What each measurement needs of the batch that begins there; of rows that are known nothing is read."""
+        batch = range(start, min(start + self.batch_size, len(self.cases)))
+        loaded = {index: self.cases[index].load() for index in batch}
+        parts = []
+        for one in self.measurements:
+            wanted = self.only.get(one.spec)
+            kept = [index for index in batch if wanted is None or index in wanted]
+            if not kept:
+                continue
+            keys = [self.cases[index].key(one.num_samples) for index in kept]
+            parts.append(_Part(one, self.caches[one.spec], kept, keys, [loaded[index] for index in kept]))
+            if not self.caches[one.spec].knows(keys):
+                for index in kept:
+                    loaded[index].read_ahead(one.num_samples)
+        return parts
+
+
+def _put_all(late: Sequence[tuple[_Part, LateRows]]) -> None:
+    for part, rows in late:
+        part.known.put(part.keys, rows)
+
+
+def _joined(parts: Sequence[_Part], world: World | None) -> np.ndarray | None:
+    """The rows of one measurement, of all processes."""
+    keys = [key for part in parts for key in part.keys]
+    rows = parts[0].known.rows(keys) if keys else None
+    return rows if world is None else rows_of_all(world, [i for part in parts for i in part.indices], keys, rows)

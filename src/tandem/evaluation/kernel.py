@@ -3,9 +3,10 @@
 Paper: *Demystifying MMD GANs* (1801.01401). The estimate leaves out both diagonals and is unbiased at any number of
 images; it may be negative. Published numbers are often means over random subsets, whose spread says how a subset
 varies, not how sure the estimate is; `kid_subsets` draws them as torch-fidelity does, `kid` uses every image once
-and gives a bootstrap interval.
+and gives a bootstrap interval. The kernel is computed block by block, in memory that does not grow with the images.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,17 +64,14 @@ def kid(
         DataError: The features do not fit together.
     """
     x, y = _features(real, fake, device)
-    counts = [
-        torch.as_tensor(
-            np.concatenate([np.ones((1, len(rows))), resample_counts(len(rows), num_resamples, seed, f"kid/{name}")])
-        ).to(x)
-        for name, rows in (("real", x), ("fake", y))
-    ]
-    values = (
-        _mean_kernel(x, x, counts[0], counts[0], without_diagonal=True)
-        + _mean_kernel(y, y, counts[1], counts[1], without_diagonal=True)
-        - 2 * _mean_kernel(x, y, counts[0], counts[1], without_diagonal=False)
+    drawn_x, drawn_y = (
+        resample_counts(len(rows), num_resamples, seed, f"kid/{name}") for name, rows in (("real", x), ("fake", y))
     )
+    # The first row is the set itself.
+    counts_x, counts_y = (
+        np.concatenate([np.ones_like(drawn, shape=(1, drawn.shape[1])), drawn]) for drawn in (drawn_x, drawn_y)
+    )
+    values = _own_kernel(x, counts_x) + _own_kernel(y, counts_y) - 2 * _cross_kernel(x, y, counts_x, counts_y)
     point, *resampled = values.cpu().tolist()
     # Of a handful of images a resample may hold a single one, again and again: no pair is left then, and no distance.
     drawn = np.array([value for value in resampled if np.isfinite(value)])
@@ -115,31 +113,63 @@ def kid_subsets(
         of_real = generator.choice(len(x), subset_size, replace=False)
         of_fake = generator.choice(len(y), subset_size, replace=False)
         a, b = x[torch.from_numpy(of_real).to(x.device)], y[torch.from_numpy(of_fake).to(x.device)]
-        ones = torch.ones(1, subset_size, dtype=torch.float64, device=x.device)
-        own = sum(_mean_kernel(z, z, ones, ones, without_diagonal=True) for z in (a, b))
-        values.append(float(own - 2 * _mean_kernel(a, b, ones, ones, without_diagonal=False)))
+        ones = np.ones((1, subset_size))
+        values.append(float(_own_kernel(a, ones) + _own_kernel(b, ones) - 2 * _cross_kernel(a, b, ones, ones)))
     array = np.array(values)
     return SubsetKID(float(array.mean()), float(array.std()), array, subset_size, seed)
 
 
-def _mean_kernel(x: Tensor, y: Tensor, counts_x: Tensor, counts_y: Tensor, *, without_diagonal: bool) -> Tensor:
-    """Weighted means of the kernel for each row of counts ``(B, N)`` and ``(B, M)``: ``(B,)``."""
-    total = torch.zeros(len(counts_x), dtype=torch.float64, device=x.device)
+def _own_kernel(x: Tensor, counts: np.ndarray) -> Tensor:
+    """Means of the kernel over pairs of two rows of ``(N, D)``, weighted by each row of counts ``(B, N)``: ``(B,)``."""
+    total, same = _zeros(counts, x), _zeros(counts, x)
+    for rows in _blocks(x):
+        weights = _part(counts, rows, x)
+        same += weights.square().sum(1)
+        for columns in _blocks(x):
+            if columns.start < rows.start:
+                continue  # the kernel is symmetric
+            kernel = _kernel(x[rows], x[columns])
+            if columns == rows:
+                total += ((weights @ kernel.fill_diagonal_(0)) * weights).sum(1)
+            else:
+                total += 2 * ((weights @ kernel) * _part(counts, columns, x)).sum(1)
+    return total / (_sums(counts, x).square() - same)
+
+
+def _cross_kernel(x: Tensor, y: Tensor, counts_x: np.ndarray, counts_y: np.ndarray) -> Tensor:
+    """Weighted means of the kernel over all pairs of rows of ``(N, D)`` and ``(M, D)``: ``(B,)``."""
+    total = _zeros(counts_x, x)
+    for rows in _blocks(x):
+        weights = _part(counts_x, rows, x)
+        for columns in _blocks(y):
+            total += ((weights @ _kernel(x[rows], y[columns])) * _part(counts_y, columns, y)).sum(1)
+    return total / (_sums(counts_x, x) * _sums(counts_y, y))
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    return (a.double() @ b.double().T).div_(a.shape[1]).add_(1).pow_(3)
+
+
+def _blocks(x: Tensor) -> Iterator[slice]:
     for start in range(0, len(x), _BLOCK):
-        stop = min(start + _BLOCK, len(x))
-        kernel = (x[start:stop] @ y.T / x.shape[1] + 1) ** 3
-        if without_diagonal:
-            kernel.diagonal(start).zero_()
-        total += ((counts_x[:, start:stop] @ kernel) * counts_y).sum(1)
-    pairs = counts_x.sum(1) * counts_y.sum(1)
-    if without_diagonal:
-        pairs = pairs - (counts_x * counts_y).sum(1)
-    return total / pairs
+        yield slice(start, min(start + _BLOCK, len(x)))
+
+
+def _part(counts: np.ndarray, part: slice, like: Tensor) -> Tensor:
+    return torch.from_numpy(counts[:, part].astype(np.float64)).to(like.device)
+
+
+def _sums(counts: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(counts.sum(axis=1, dtype=np.float64)).to(like.device)
+
+
+def _zeros(counts: np.ndarray, like: Tensor) -> Tensor:
+    return torch.zeros(len(counts), dtype=torch.float64, device=like.device)
 
 
 def _features(real: np.ndarray, fake: np.ndarray, device: torch.device | str) -> tuple[Tensor, Tensor]:
     check_feature_sets(real, fake)
-    return torch.as_tensor(real).to(device, torch.float64), torch.as_tensor(fake).to(device, torch.float64)
+    return torch.as_tensor(real).to(device), torch.as_tensor(fake).to(device)
 
 
 def check_feature_sets(real: np.ndarray, fake: np.ndarray) -> None:

@@ -157,6 +157,7 @@ def load_lpips(
     backbone_weights: Path | None = None,
     head_weights: Path | None = None,
     may_download: bool = True,
+    cache: Path | None = None,
 ) -> LPIPS:
     """LPIPS with weights from files.
 
@@ -167,13 +168,14 @@ def load_lpips(
         backbone_weights: A file or folder instead of the cache; see `find_weights`.
         head_weights: Likewise. The v0.1 heads come with torchmetrics.
         may_download: Whether weights may be fetched.
+        cache: See `find_weights`.
 
     Raises:
         WeightsError: Weights are missing or belong to something else.
     """
     heads: WeightsName = f"lpips-{version}-{network}"  # type: ignore[assignment]  (both are literals)
-    found = find_weights(network, path=backbone_weights, may_download=may_download)
-    found_heads = find_weights(heads, path=head_weights, may_download=may_download)
+    found = find_weights(network, path=backbone_weights, may_download=may_download, cache=cache)
+    found_heads = find_weights(heads, path=head_weights, may_download=may_download, cache=cache)
     return LPIPS(
         network,
         version,

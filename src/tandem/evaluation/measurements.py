@@ -16,6 +16,7 @@ from tandem.evaluation import paired
 from tandem.evaluation.diversity import consecutive_distances, distances_to
 from tandem.evaluation.features import FeatureExtractor
 from tandem.evaluation.lpips import LPIPS
+from tandem.evaluation.read_ahead import LateRows
 from tandem.evaluation.segmentation import ConfusionMatrix, Segmenter, labels_from_colours
 from tandem.evaluation.sources import FileCase, Loaded, ModelCase
 
@@ -46,7 +47,7 @@ class Measurement(Protocol):
     spec: str
     num_samples: int
 
-    def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
+    def __call__(self, loaded: Sequence[Loaded]) -> Sequence[np.ndarray]:
         """One row for each, all of one shape and type."""
         ...
 
@@ -60,15 +61,20 @@ class Features:
         self.extractor = extractor
         self.spec = spec_text("features", dataclasses.asdict(extractor.spec), device=extractor.device.type)
 
-    def __call__(self, loaded: Sequence[Loaded]) -> list[np.ndarray]:
+    def __call__(self, loaded: Sequence[Loaded]) -> Sequence[np.ndarray]:
         """See `Measurement`."""
-        images = [as_rgb(one.samples(1)) for one in loaded]
-        rows: dict[int, np.ndarray] = {}
+        images = [_rgb(one.samples(1)[0]) for one in loaded]
+        parts: list[tuple[list[int], Callable[[], np.ndarray]]] = []
         for shape in dict.fromkeys(image.shape for image in images):
             where = [index for index, image in enumerate(images) if image.shape == shape]
-            features = self.extractor(torch.cat([images[index] for index in where])).cpu().numpy()
-            rows.update(zip(where, features, strict=True))
-        return [rows[index] for index in range(len(images))]
+            batch = torch.from_numpy(np.stack([images[index] for index in where])).movedim(-1, 1)
+            parts.append((where, self.extractor.start(batch)))
+
+        def arrive() -> list[np.ndarray]:
+            rows = {index: row for where, features in parts for index, row in zip(where, features(), strict=True)}
+            return [rows[index] for index in range(len(images))]
+
+        return LateRows(len(images), arrive) if self.extractor.device.type == "cuda" else arrive()
 
 
 class PairedDistances:
@@ -240,9 +246,11 @@ def to_batch(images: np.ndarray) -> Tensor:
 
 def as_rgb(images: np.ndarray) -> Tensor:
     """Likewise, with three channels: grey is repeated, transparency laid over white."""
-    if images.shape[-1] != 3:
-        images = np.stack([convert_channels(image, 3) for image in images])
-    return to_batch(images)
+    return to_batch(images if images.shape[-1] == 3 else np.stack([_rgb(image) for image in images]))
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    return convert_channels(image, 3)
 
 
 def lpips_spec(name: str, distance: LPIPS) -> str:

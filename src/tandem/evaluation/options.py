@@ -52,8 +52,10 @@ class EvaluationOptions:
         num_samples: Samples of each input.
         seed: Of the samples, of bootstraps and of random pairs.
         fit: How inputs get a size that the network takes.
-        batch_size: Images that are held at once.
+        batch_size: Images that are measured at once.
+        num_workers: Threads that read files ahead, each as many as that; None for what suits the device.
         resizer: How images get the size of the feature network.
+        weights: A folder of published weights, instead of the cache folder.
         inception: The FID weights, where they are not found by name.
         features: A feature network.
         features_size: The side of its input; None for a network that takes any size.
@@ -76,7 +78,9 @@ class EvaluationOptions:
     seed: int = 0
     fit: Fit = "pad"
     batch_size: int = 16
+    num_workers: int | None = None
     resizer: Resizer = "clean"
+    weights: Path | None = None
     inception: Path | None = None
     features: Path | None = None
     features_size: int | None = None
@@ -97,6 +101,10 @@ class EvaluationOptions:
         problems = []
         for name, value, least in (("num-samples", self.num_samples, 1), ("batch-size", self.batch_size, 1)):
             problems += [] if value >= least else [f"--{name} must be at least {least}, not {value}."]
+        if self.num_workers is not None and self.num_workers < 0:
+            problems.append(f"--num-workers must be at least 0, not {self.num_workers}.")
+        if self.weights is not None and not self.weights.is_dir():
+            problems.append(f"--weights {self.weights} is no folder: make it, or leave the option out.")
         for name, size in (("features-size", self.features_size), ("segmenter-size", self.segmenter_size)):
             problems += [] if size is None or size >= 1 else [f"--{name} must be at least 1, not {size}."]
         if (self.segmenter is None) != (self.palette is None):

@@ -134,7 +134,7 @@ class _Planner:
             if metric == "kid":
                 return summaries.kid_result(real, fake, spec, self._seed)
             if metric == "prdc":
-                return summaries.prdc_result(real, fake, spec)
+                return summaries.prdc_result(real, fake, spec, self._seed)
             return summaries.frechet_result(metric, real, fake, spec, self._seed)
 
         return Planned(metric, summarise, (rows,), (rows,))

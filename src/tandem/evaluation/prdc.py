@@ -12,8 +12,8 @@ Distances are float64 and compared with ``<``, as the code of the second paper d
 k nearest neighbours have an empty ball.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from tandem.errors import ConfigError
 from tandem.evaluation.kernel import check_feature_sets
 
 _BLOCK = 1024
+_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PRDC:
         density: 0 or more.
         coverage: In [0, 1].
         k: Which neighbour the balls reach to.
+        per_image: By the name of a number what each image adds to it, ``(N,)`` or ``(M,)``; the number is their mean.
     """
 
     precision: float
@@ -42,6 +44,7 @@ class PRDC:
     density: float
     coverage: float
     k: int
+    per_image: Mapping[str, np.ndarray] = field(repr=False, compare=False)
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device | str = "cpu") -> PRDC:
@@ -62,38 +65,46 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device
         raise ConfigError(
             f"k is {k}, but every image needs k others of its own set: give 1 to {min(len(real), len(fake)) - 1}."
         )
-    x, y = (torch.as_tensor(rows).to(device, torch.float64) for rows in (real, fake))
+    x, y = (torch.as_tensor(rows).to(device) for rows in (real, fake))
     # Distances do not depend on the origin; near it their squares lose less to rounding.
-    centre = x.mean(0)
-    x, y = x - centre, y - centre
-    real_radii, fake_radii = _squared_radii(x, k), _squared_radii(y, k)
+    centre = torch.stack([part.sum(0, dtype=torch.float64) for part in x.split(_BLOCK)]).sum(0) / len(x)
+    real_radii, fake_radii = _squared_radii(x, k, centre), _squared_radii(y, k, centre)
     balls = torch.zeros(len(y), dtype=torch.int64, device=x.device)
-    reached, covered = 0, 0
-    for rows, distances in _squared_distances(x, y):
+    reached: list[Tensor] = []
+    covered: list[Tensor] = []
+    for rows, distances in _squared_distances(x, y, centre):
         inside = distances < real_radii[rows, None]
         balls += inside.sum(0)
-        covered += int(inside.any(1).sum())
-        reached += int((distances < fake_radii).any(1).sum())
-    return PRDC(
-        precision=float((balls > 0).double().mean()),
-        recall=reached / len(x),
-        density=float(balls.double().mean()) / k,
-        coverage=covered / len(x),
-        k=k,
-    )
+        covered.append(inside.any(1))
+        reached.append((distances < fake_radii).any(1))
+    per_image = {
+        "precision": balls > 0,
+        "recall": torch.cat(reached),
+        "density": balls,
+        "coverage": torch.cat(covered),
+    }
+    arrays = {name: values.cpu().numpy().astype(np.float64) for name, values in per_image.items()}
+    arrays["density"] /= k
+    means = {name: float(values.mean()) for name, values in arrays.items()}
+    return PRDC(**means, k=k, per_image=arrays)
 
 
-def _squared_radii(points: Tensor, k: int) -> Tensor:
+def _squared_radii(points: Tensor, k: int, centre: Tensor) -> Tensor:
     radii = []
-    for rows, distances in _squared_distances(points, points):
+    for rows, distances in _squared_distances(points, points, centre):
         distances.diagonal(rows.start).fill_(torch.inf)  # not its own neighbour
         radii.append(distances.kthvalue(k, dim=1).values)
     return torch.cat(radii)
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    norms = y.square().sum(1)
-    for start in range(0, len(x), _BLOCK):
-        block = x[start : start + _BLOCK]
-        squares = block.square().sum(1, keepdim=True) + norms - 2 * block @ y.T
-        yield slice(start, start + len(block)), squares.clamp_(min=0)
+def _squared_distances(x: Tensor, y: Tensor, centre: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Squared distances of some rows of ``(N, D)`` at a time to all of ``(M, D)``, float64, of about `_CELLS` each."""
+    height = max(1, min(_BLOCK, _CELLS // len(y)))
+    for start in range(0, len(x), height):
+        block = x[start : start + height] - centre
+        distances = block.new_empty((len(block), len(y)))
+        for first in range(0, len(y), _BLOCK):
+            others = y[first : first + _BLOCK] - centre
+            part = block.square().sum(1, keepdim=True) + others.square().sum(1) - 2 * block @ others.T
+            distances[:, first : first + _BLOCK] = part.clamp_(min=0)
+        yield slice(start, start + len(block)), distances

@@ -1,6 +1,7 @@
 """The resizes that published numbers depend on, as batched matrix products on any device.
 
-Every one of them is separable, so an image is ``rows @ image @ columns.T`` with two small matrices:
+Every one of them is separable, so an image is ``rows @ image @ columns.T`` with two small matrices. These are zero but
+for a narrow band along the diagonal, so that the CPU multiplies them piece by piece.
 
 - ``clean``: clean-fid's (2104.11222): bicubic (a = -0.5) with antialiasing when shrinking, as Pillow does it on
   floats, clipped to 0..255 and not rounded.
@@ -8,6 +9,7 @@ Every one of them is separable, so an image is ``rows @ image @ columns.T`` with
 - ``pytorch-fid``: bilinear with half-pixel centres, no antialiasing.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -21,6 +23,9 @@ Resizer = Literal["clean", "torch-fidelity", "pytorch-fid"]
 
 RESIZERS: tuple[Resizer, ...] = ("clean", "torch-fidelity", "pytorch-fid")
 """All of them; `clean` is the default everywhere, since shrinking without antialiasing changes the distances."""
+
+_PIECES = 12
+"""From 256 to 299 px they take a fifth of the CPU time of whole matrices; from 8 to 16 pieces take about the same."""
 
 
 def resize_images(
@@ -48,13 +53,45 @@ def resize_images(
     x = images.to(dtype)
     if (height, width) == size and resizer != "clean":
         return x
-    rows, columns = (
-        torch.from_numpy(resize_matrix(given, wanted, resizer)).to(images.device, dtype)
-        for given, wanted in ((height, size[0]), (width, size[1]))
-    )
     # The order that makes the product in between smaller.
-    x = (rows @ x) @ columns.T if size[0] * width <= size[1] * height else rows @ (x @ columns.T)
+    for axis in (2, 3) if size[0] * width <= size[1] * height else (3, 2):
+        x = _resize_axis(x, axis, size[axis - 2], resizer)
     return x.clamp_(0, 255) if resizer == "clean" else x
+
+
+def _resize_axis(x: Tensor, axis: int, wanted: int, resizer: Resizer) -> Tensor:
+    shape = [*x.shape]
+    shape[axis] = wanted
+    result = x.new_empty(shape)
+    # A GPU is faster with one large product than with the starts of many small ones.
+    for piece in _pieces(x.shape[axis], wanted, resizer, _PIECES if x.device.type == "cpu" else 1):
+        weights = torch.from_numpy(piece.weights).to(x.device, x.dtype)
+        if axis == 2:
+            result[:, :, piece.to] = weights @ x[:, :, piece.of]
+        else:
+            result[..., piece.to] = x[..., piece.of] @ weights.T
+    return result
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows of a matrix, without the columns that are zero in all of them."""
+
+    to: slice
+    of: slice
+    weights: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def _pieces(given: int, wanted: int, resizer: Resizer, number: int) -> tuple[_Piece, ...]:
+    matrix = resize_matrix(given, wanted, resizer)
+    pieces = []
+    for rows in np.array_split(np.arange(wanted), min(number, wanted)):
+        to = slice(int(rows[0]), int(rows[-1]) + 1)
+        used = np.flatnonzero(matrix[to].any(axis=0))
+        of = slice(int(used[0]), int(used[-1]) + 1)
+        pieces.append(_Piece(to, of, np.ascontiguousarray(matrix[to, of])))
+    return tuple(pieces)
 
 
 @lru_cache(maxsize=64)

@@ -16,9 +16,11 @@ from tandem.evaluation.measurements import Thumbnails
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.plan import Found, Planned, distinct, plan, real_pairs
 from tandem.evaluation.ranking import rank_inputs
+from tandem.evaluation.read_ahead import suitable_workers
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.tools import Tools
 from tandem.report.scores import EvaluationReport
+from tandem.training.world import World
 from tandem.version import __version__
 
 Progress = Callable[[str, int, int], None]
@@ -46,21 +48,44 @@ def evaluate(
     cache: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Evaluation:
-    """Compute metrics.
+    """`evaluate_together` in this process alone, with the networks on `device`."""
+    world = World(device=device)
+    found = evaluate_together(situation, options, world=world, cache=cache, on_progress=on_progress)
+    assert found is not None
+    return found
+
+
+def evaluate_together(
+    situation: Situation,
+    options: EvaluationOptions,
+    *,
+    world: World,
+    cache: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Evaluation | None:
+    """Compute metrics; several processes share the measuring, and give what one alone gives.
 
     Args:
         situation: What is measured.
         options: How.
-        device: Where the networks of the metrics run.
+        world: Where the networks of the metrics run, and the processes that share the work; all must call this.
         cache: The folder of rows that are known already; an interrupted evaluation goes on from there.
         on_progress: See `Progress`.
 
+    Returns:
+        The outcome; None in all but the main process.
+
     Raises:
-        ConfigError: A metric that was asked for cannot be computed.
+        ConfigError: A metric that was asked for cannot be computed, or the processes were asked for different things.
         WeightsError: Weights of a metric that was asked for are missing.
         DataError: An image cannot be read or compared.
+        PeerError: Another process is gone.
     """
-    planned, left_out = plan(situation, options, lambda download: Tools(options, device=device, may_download=download))
+    world.require_same("what is evaluated", _identity(situation, options))
+    # One process downloads.
+    planned, left_out = world.main_first(
+        lambda: plan(situation, options, lambda download: Tools(options, device=world.device, may_download=download))
+    )
     on_cases, on_reals, on_pairs = (
         distinct(one for metric in planned for one in wanted(metric))
         for wanted in (lambda m: m.on_cases, lambda m: m.on_reals, lambda m: m.on_pairs)
@@ -70,22 +95,41 @@ def evaluate(
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: None if on_progress is None else on_progress(what, done, total)
 
-    common: dict[str, Any] = {"cache": cache, "batch_size": options.batch_size}
+    num_workers = suitable_workers(world.device) if options.num_workers is None else options.num_workers
+    common: dict[str, Any] = {
+        "cache": cache,
+        "batch_size": options.batch_size,
+        "num_workers": num_workers,
+        "world": world,
+    }
     thumbnails = [Thumbnails()] if situation.train else []
     reals = gather(situation.reals, [*on_reals, *thumbnails], on_progress=told("real images"), **common)
     seen = gather(situation.train, thumbnails, on_progress=told("training images"), **common)
     rows = gather(situation.cases, on_cases, only=only, on_progress=told("generated images"), **common)
     pairs = real_pairs(situation, options) if on_pairs else []
     found = Found(rows, reals, gather(pairs, on_pairs, on_progress=told("real pairs"), **common))
-    results = []
-    for number, metric in enumerate(planned):
-        results.append(metric.summarise(found))
-        told("metrics")(number + 1, len(planned))
-    warnings = cautions(situation)
-    if thumbnails:
-        warnings += near_duplicate_cautions(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
-    per_input = _per_input(planned, rows, only)
-    report = EvaluationReport(
+
+    def sum_up() -> Evaluation:
+        results = []
+        for number, metric in enumerate(planned):
+            results.append(metric.summarise(found))
+            told("metrics")(number + 1, len(planned))
+        warnings = cautions(situation)
+        if thumbnails:
+            warnings += near_duplicate_cautions(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
+        per_input = _per_input(planned, rows, only)
+        report = _report(situation, options, world.device, per_input)
+        report = dataclasses.replace(report, results=tuple(results), left_out=tuple(left_out), warnings=tuple(warnings))
+        return Evaluation(report, rank_inputs(per_input))
+
+    return world.on_main(sum_up)
+
+
+def _report(
+    situation: Situation, options: EvaluationOptions, device: torch.device, per_input: Mapping[str, np.ndarray]
+) -> EvaluationReport:
+    """The report but for its results: what was measured and how."""
+    return EvaluationReport(
         versions={
             "tandem": __version__,
             "torch": torch.__version__,
@@ -95,12 +139,23 @@ def evaluate(
         subject=situation.subject,
         data=situation.data | situation.hashes_of_content() | {"names": [case.name for case in situation.cases]},
         settings=_settings(options, situation, device),
-        results=tuple(results),
-        left_out=tuple(left_out),
-        warnings=tuple(warnings),
+        results=(),
+        left_out=(),
+        warnings=(),
         per_input={name: [None if np.isnan(v) else float(v) for v in values] for name, values in per_input.items()},
     )
-    return Evaluation(report, rank_inputs(per_input))
+
+
+def _identity(situation: Situation, options: EvaluationOptions) -> dict[str, Any]:
+    """What the processes must agree on, as JSON; the content of the files is left to the cache's keys."""
+    return {
+        "version": __version__,
+        "options": {name: str(value) for name, value in dataclasses.asdict(options).items()},
+        "weights": situation.subject.get("weights_sha256"),
+        "inputs": len(situation.cases),
+        "real images": len(situation.reals),
+        "training images": len(situation.train),
+    }
 
 
 _PER_INPUT = {

@@ -50,6 +50,7 @@ class Loaded:
         case: The case.
         generate: Gives its first samples.
         read: Gives input and truth, where it has them.
+        is_sample_read: Whether `generate` reads files; it runs a model otherwise.
     """
 
     def __init__(
@@ -58,11 +59,24 @@ class Loaded:
         generate: Callable[[int], np.ndarray],
         *,
         read: Callable[[], tuple[np.ndarray | None, np.ndarray | None]],
+        is_sample_read: bool = True,
     ) -> None:
         self.case = case
+        self._is_sample_read = is_sample_read
         self._generate, self._read = generate, read
         self._samples: np.ndarray | None = None
         self._given: tuple[np.ndarray | None, np.ndarray | None] | None = None
+
+    def read_ahead(self, count: int) -> None:
+        """Read the files that the first samples are, or are generated from; may run in another thread.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        if self._is_sample_read:
+            self.samples(count)
+        else:
+            self._both()
 
     def samples(self, count: int) -> np.ndarray:
         """The first samples, ``(count, H, W, C)``, uint8."""
@@ -247,7 +261,7 @@ class ModelCase:
                 output="array",
             )
 
-        loaded = Loaded(self, generate, read=lambda: self.job.read(translator))
+        loaded = Loaded(self, generate, read=lambda: self.job.read(translator), is_sample_read=False)
         return loaded
 
 

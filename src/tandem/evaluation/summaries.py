@@ -19,6 +19,7 @@ from tandem.evaluation.networks.weights import WeightsSource
 from tandem.evaluation.prdc import prdc
 from tandem.evaluation.segmentation import ConfusionMatrix
 from tandem.report.scores import Better, Measured, Score
+from tandem.report.text import number
 
 _PRDC_K = 5
 _CHEAP = 512
@@ -68,7 +69,7 @@ def frechet_result(metric: str, real: np.ndarray, fake: np.ndarray, spec: Featur
 def kid_result(real: np.ndarray, fake: np.ndarray, spec: FeatureSpec, seed: int) -> Measured:
     """KID of the whole sets."""
     estimate = kid(real, fake, seed=seed)
-    note = f"times 1000: {estimate.value * 1000:.3g}"
+    note = f"times 1000: {number(estimate.value * 1000)}"
     return Measured(
         metric="kid",
         title="Kernel distance (KID)",
@@ -78,16 +79,21 @@ def kid_result(real: np.ndarray, fake: np.ndarray, spec: FeatureSpec, seed: int)
     )
 
 
-def prdc_result(real: np.ndarray, fake: np.ndarray, spec: FeatureSpec) -> Measured:
-    """Precision, recall, density, coverage."""
+def prdc_result(real: np.ndarray, fake: np.ndarray, spec: FeatureSpec, seed: int) -> Measured:
+    """Precision, recall, density, coverage; their intervals are over the images that are counted, for given balls.
+
+    Resampling the images that the balls are around is no way: an image that is drawn twice has itself as a neighbour.
+    """
     found = prdc(real, fake, k=_PRDC_K)
-    count = min(len(real), len(fake))
-    names = ("precision", "recall", "density", "coverage")
+    estimates = {name: mean_estimate(values, seed=seed) for name, values in found.per_image.items()}
     return Measured(
         metric="prdc",
         title="Precision, recall, density, coverage",
-        scores=tuple(plain_score(name, getattr(found, name), "higher", count) for name in names),
-        depends_on=features_depend(spec, real, fake) | {"k": _PRDC_K},
+        scores=tuple(
+            score_of(name, dataclasses.replace(estimate, method="percentile bootstrap, same balls"), "higher")
+            for name, estimate in estimates.items()
+        ),
+        depends_on=features_depend(spec, real, fake) | {"k": _PRDC_K, "seed": seed},
         warnings=_unpublished(spec),
     )
 

@@ -39,6 +39,7 @@ class Tools:
                 weights=self._options.inception,
                 resizer=self._options.resizer,
                 may_download=self._may_download,
+                cache=self._options.weights,
             )
         return self._inception
 
@@ -76,6 +77,7 @@ class Tools:
                 backbone_weights=options.lpips_backbone,
                 head_weights=options.lpips_heads,
                 may_download=self._may_download,
+                cache=self._options.weights,
             )
         return self._lpips[version]
 

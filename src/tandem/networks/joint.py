@@ -29,9 +29,9 @@ def talking() -> Iterator[None]:
         # What the library says is long, and begins with the place in its source.
         reason = re.sub(r"^(\[[^\]]*\]\s*)+", "", str(error)).split(". ")[0].splitlines()
         raise PeerError(
-            "lost contact with another process of this training: it has failed, was killed, or its machine cannot be "
-            f"reached ({reason[0] if reason else type(error).__name__}). The same command continues from the last "
-            "checkpoint."
+            "lost contact with another process of this command: it has failed, was killed, or its machine cannot be "
+            f"reached ({reason[0] if reason else type(error).__name__}). The same command continues where "
+            "it was stopped."
         ) from error
 
 

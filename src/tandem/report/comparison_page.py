@@ -9,6 +9,10 @@ from tandem.report.page import block, notice, page, section, table
 from tandem.report.scores import Better, Score
 from tandem.report.text import number
 
+_LEGEND = (
+    "In brackets are intervals. {best} marks the best value of a row, ≈ the values whose interval overlaps with that "
+    "of the best: they may be as good."
+)
 _WORDS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
 
 
@@ -30,13 +34,23 @@ class ComparedScore:
 
     @property
     def best(self) -> str | None:
-        """The evaluation with the best number, if the numbers can be compared and one is the best."""
+        """The evaluation with the best number, if the numbers can be compared and relied on, and one is the best."""
         if self.better == "neither" or self.differs_in or len(self.scores) < 2:
+            return None
+        if any(score.note.startswith("unreliable") for score in self.scores.values()):
             return None
         values = {name: score.value for name, score in self.scores.items()}
         best = min(values.values()) if self.better == "lower" else max(values.values())
         winners = [name for name, value in values.items() if value == best]
         return winners[0] if len(winners) == 1 else None
+
+    @property
+    def near_best(self) -> frozenset[str]:
+        """The evaluations whose interval overlaps with that of the best: they may be as good."""
+        if self.best is None:
+            return frozenset()
+        best = self.scores[self.best]
+        return frozenset(name for name, score in self.scores.items() if name != self.best and _overlap(score, best))
 
 
 def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:
@@ -48,7 +62,7 @@ def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore]) -> 
     """
     parts = [notice(text, "warning") for text in comparison_warnings(compared)]
     rows = [(one.name, *(_cell(one, name, marks=("★ ", "")) for name in names), _WORDS[one.better]) for one in compared]
-    parts.append(section("Numbers", table(("Number", *names, ""), rows), lead="★ marks the best value of a row."))
+    parts.append(section("Numbers", table(("Number", *names, ""), rows), lead=_LEGEND.format(best="★")))
     charts = [
         bar_chart({name: score.value for name, score in one.scores.items()}, title=one.name, y_label=_WORDS[one.better])
         for one in compared
@@ -68,6 +82,8 @@ def comparison_markdown(names: Sequence[str], compared: Sequence[ComparedScore])
         arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[one.better]
         cells = [_cell(one, name, marks=("**", "**")) for name in names]
         lines.append(f"| {one.name}{arrow} | " + " | ".join(cells) + " |")
+    if any(one.best for one in compared):
+        lines += ["", _LEGEND.format(best="Bold type")]
     warnings = comparison_warnings(compared)
     return "\n".join(lines + ([""] if warnings else []) + [f"- {_plain(text)}" for text in warnings]) + "\n"
 
@@ -89,7 +105,15 @@ def _cell(one: ComparedScore, name: str, *, marks: tuple[str, str]) -> str:
     text = number(score.value)
     if name == one.best:
         text = text.join(marks)
+    elif name in one.near_best:
+        text = f"≈ {text}"
     return text + (f" ({interval})" if interval else "")
+
+
+def _overlap(a: Score, b: Score) -> bool:
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return False
+    return a.low <= b.high and b.low <= a.high
 
 
 def _plain(text: str) -> str:

@@ -135,6 +135,8 @@ def _chart(result: Measured, prefix: str) -> str:
         reference={"at infinity": limit[0]} if limit else None,
     )
     lead = "A line through these points, at 0, is the distance of infinitely many images."
+    if any(score.note for score in result.scores if score.name.endswith("-infinity")):
+        lead += " Here there are fewer images than features, where the bias is no line: its end says little."
     return section(f"{prefix}{result.title}: bias", block("charts", [chart]), lead=lead)
 
 
@@ -147,7 +149,8 @@ def _modes(report: EvaluationReport) -> str:
 
 
 def _dependencies(report: EvaluationReport) -> str:
-    general = {**report.versions, **report.subject, **report.data, **report.settings}
+    paths = {"path": report.subject["path"], "path of the real images": report.data["path"]}
+    general = {**report.versions, **report.subject, **report.data, **paths, **report.settings}
     general.pop("names", None)
     parts = [table(("What", "Value"), [(key, _text(value)) for key, value in general.items()])]
     parts += [

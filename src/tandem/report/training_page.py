@@ -154,12 +154,22 @@ def _status(run: RunView) -> str:
     tiles = [("Step", count(run.step), f"epoch {run.epoch:.2f}")]
     if run.rate is not None:
         tiles.append(("Speed", f"{number(run.rate)} /s", "images per second"))
+    waiting = _waiting(run.records)
+    if waiting is not None:
+        tiles.append(("Waiting for data", f"{100 * waiting:.1f} %", "of the time"))
     if run.state == "running" and run.seconds_left is not None:
         tiles.append(("Remaining", duration(run.seconds_left), ""))
     if run.memory_mb is not None:
         tiles.append(("Memory", memory(run.memory_mb), "at most"))
     tiles.append(("Device", run.device, ""))
     return "".join(parts) + stats(tiles)
+
+
+def _waiting(records: Sequence[Record]) -> float | None:
+    """The newest share of the time for which steps waited for data."""
+    speeds = [record.get("speed") for record in records if record.get("kind") == "train"]
+    shares = [speed.get("waiting") for speed in speeds if isinstance(speed, Mapping)]
+    return next((share for share in reversed(shares) if isinstance(share, float)), None)
 
 
 def _samples(run: RunView) -> str:

@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tandem.config.run import RunConfig
 from tandem.data.augment import TrainTransform
-from tandem.data.check import CheckReport, Folder, check_data
+from tandem.data.check import check_data
+from tandem.data.check_images import Folder
+from tandem.data.check_report import CheckReport
 from tandem.data.discover import PairedFolder
 from tandem.data.listing import count
 from tandem.data.order import WINDOW_SHARDS
@@ -102,8 +106,11 @@ def check_splits(
     *,
     cache: Path | None,
     on_check: Callable[[int, int], None] | None,
+    on_images: Callable[[int, dict[str, np.ndarray]], None] | None = None,
 ) -> CheckReport:
     """Check all images; where the data is larger than the disk, the first shard of each split, and the index.
+
+    `on_check` and `on_images` are `check_data`'s.
 
     Raises:
         DataError: See `check_data`.
@@ -117,6 +124,7 @@ def check_splits(
         transform=transform,
         cache=cache,
         on_progress=on_check,
+        on_images=on_images,
     )
     return _with_facts(config, splits, transform, report) if streamed else report
 

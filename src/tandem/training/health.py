@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.data.check import SPREAD_SIZE
+from tandem.data.check_images import SPREAD_SIZE
 from tandem.objectives.losses import kl_divergence
 
 RECOVERED_Z_CHANCE = (2 / torch.pi) ** 0.5

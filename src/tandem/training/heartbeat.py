@@ -70,7 +70,7 @@ class Heartbeat:
                 self._store.set(self.key(self._rank), str(beats))
                 values = self._store.multi_get([self.key(rank) for rank in range(self._size)])
             except RuntimeError as error:
-                self._give_up(f"the store that the processes of this training share is out of reach ({error})")
+                self._give_up(f"the store that the processes of this command share is out of reach ({error})")
                 return
             silent = watch.silent(values, time.monotonic())
             if silent:
@@ -81,7 +81,7 @@ class Heartbeat:
     def _give_up(self, what: str) -> None:
         if self._stopped.is_set():
             return
-        self._lost = f"{what}: it has failed, or its machine has. The same command continues from the last checkpoint."
+        self._lost = f"{what}: it has failed, or its machine has. The same command continues where it was stopped."
         if not self._stopped.wait(GRACE_SECONDS):
             log.error("%s", self._lost)
             self._end(LOST_STATUS)

@@ -12,10 +12,13 @@ from torch import Tensor
 from tandem import rng
 from tandem.config.data import DEFAULT_CACHE_GB
 from tandem.config.run import RunConfig, to_flat
-from tandem.data.check import CheckReport, Folder
+from tandem.data.check_images import Folder
+from tandem.data.check_report import CheckReport
 from tandem.data.datasets import PairedDataset, UnpairedDataset
+from tandem.data.decoded import DecodedImages
 from tandem.data.discover import Pair, PairedFolder, find_splits
 from tandem.data.order import GlobalOrder, Order, ShardOrder
+from tandem.data.resident import ResidentDataset
 from tandem.data.shards.items import ShardItems
 from tandem.data.shards.member import size_of
 from tandem.data.shards.open import CacheOptions, is_shards, is_url, open_shards, read_shards
@@ -37,7 +40,7 @@ class Inputs:
     Attributes:
         splits: The splits that were found.
         report: What the check before training measured.
-        train: Training samples by their position in the run.
+        train: Training samples by their position in the run; if they stay decoded, the check has begun with it.
         previews: Name of each fixed pair, and the pairs ``a``, ``b`` ``(N, C, H, W)`` in [-1, 1]. Of unpaired data
             `a` and `b` have nothing to do with each other.
         z: Fixed codes ``(M, latent_dim)``.
@@ -46,7 +49,7 @@ class Inputs:
 
     splits: Mapping[str, Folder]
     report: CheckReport
-    train: PairedDataset | UnpairedDataset
+    train: PairedDataset | UnpairedDataset | ResidentDataset
     previews: tuple[list[str], Tensor, Tensor]
     z: Tensor
     fingerprint: str
@@ -58,6 +61,7 @@ def open_inputs(
     data_b: Path | None = None,
     *,
     cache: Path,
+    decoded_bytes: int = 0,
     on_check: Callable[[int, int], None] | None = None,
 ) -> Inputs:
     """Find and check the data of a run: pairs, or two domains where the method trains on these.
@@ -67,6 +71,7 @@ def open_inputs(
         data: The dataset, or the folder of domain A; or the folder or URL of record files.
         data_b: The folder of domain B.
         cache: A folder that remembers the check, and holds record files from a URL.
+        decoded_bytes: Memory in which the training images stay decoded, if all of them fit.
         on_check: Called with (done, all) while images are checked.
 
     Raises:
@@ -78,9 +83,11 @@ def open_inputs(
         raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
     require_sense(config, data, splits["train"])
     transform = make_transform(config)
-    report = check_splits(config, splits, transform, cache=cache, on_check=on_check)
-    require_one_size(config, transform, report)
     train = make_dataset(config, splits["train"])
+    if decoded_bytes and splits["train"].facts is None:
+        train.decoded = DecodedImages(train.num_slots, decoded_bytes)
+    report = check_splits(config, splits, transform, cache=cache, on_check=on_check, on_images=train.keep)
+    require_one_size(config, transform, report)
     preview_split = next(splits[name] for name in PREVIEW_ORDER if name in splits)
     fixed = make_dataset(config, preview_split)
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))

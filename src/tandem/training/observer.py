@@ -72,8 +72,8 @@ class Observer:
     def _images(self) -> int:
         return self._state.step * self._config.training.batch_size
 
-    def log(self, progress: TrainingProgress) -> None:
-        """Write the means since the last line."""
+    def log(self, progress: TrainingProgress, *, waiting: float | None) -> None:
+        """Write the means since the last line; `waiting` is the share of the time for which data was waited for."""
         state = self._state
         self._losses = state.meter.means()
         self._recorder.write(
@@ -88,6 +88,7 @@ class Observer:
                     "images_per_second": progress.rate,
                     "memory_mb": peak_memory_mb(self._device),
                     "world_size": self._processes,
+                    "waiting": waiting,
                 },
             }
         )
@@ -185,9 +186,9 @@ class Bystander:
     def __init__(self, state: TrainingState) -> None:
         self._state = state
 
-    def log(self, progress: TrainingProgress) -> None:
+    def log(self, progress: TrainingProgress, *, waiting: float | None) -> None:
         """Begin new means, as the observer does."""
-        del progress
+        del progress, waiting
         self._state.meter.reset()
 
     def measure(self) -> float | None:

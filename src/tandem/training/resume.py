@@ -19,6 +19,8 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "acceleration",
         "accumulate",
         "cache_gb",
+        "decoded_gb",
+        "decoded_place",
         "device",
         "deterministic",
         "num_workers",

@@ -20,6 +20,7 @@ from tandem.training.device import (
 )
 from tandem.training.distributed import join
 from tandem.training.export import export_model
+from tandem.training.feed import Feed, budget_of, keep_decoded, to_device, workers_of
 from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
 from tandem.training.observer import Bystander, Observer
 from tandem.training.resume import resume
@@ -90,12 +91,16 @@ def train(
             fetch_data(config, data, cache=run.cache)
             with TaskProgress("checking images", None, "pairs") as checking:
                 second = None if data_b is None else Path(data_b)
-                return open_inputs(config, data, second, cache=run.cache, on_check=checking.callback)
+                budget = budget_of(config)
+                return open_inputs(
+                    config, data, second, cache=run.cache, decoded_bytes=budget, on_check=checking.callback
+                )
 
         inputs = world.main_first(prepare)
         world.require_same("the version of Tandem, the options or the data", digest_of(config, inputs))
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
+        inputs = keep_decoded(config, inputs, world.device)
         return Trainer(config, inputs, run, world, make_validator).run()
 
 
@@ -198,15 +203,15 @@ class Trainer:
             start=state.step * training.batch_size,
             batch_size=training.batch_size,
             shares=self.shares,
-            num_workers=training.num_workers,
+            num_workers=workers_of(self.config),
             pin_memory=self.device.type == "cuda",
         )
-        with loader:
+        with Feed(to_device(loader, self.device)) as feed:
             while True:
-                self.stepper.step([next(loader) for _ in range(self.shares.number)])
+                self.stepper.step([next(feed) for _ in range(self.shares.number)])
                 if state.step == 1 or state.step % training.log_every == 0:
                     self.stepper.settle()
-                    self.observer.log(progress)
+                    self.observer.log(progress, waiting=feed.waiting())
                 ended = state.step >= self.total_steps
                 if not ended:
                     self._milestone()

@@ -153,7 +153,7 @@ class World:
         other = next((rank for rank, one in enumerate(values) if one != values[0]), None)
         if other is not None:
             raise ConfigError(
-                f"the processes of this training differ in {what}: process 0 has {values[0]}, process {other} has "
+                f"the processes of this command differ in {what}: process 0 has {values[0]}, process {other} has "
                 f"{values[other]}. Give all machines the same version of Tandem, the same options and the same data."
             )
 

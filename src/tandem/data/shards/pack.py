@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tandem.config.parse import parse_dataclass
-from tandem.data.check import Folder
+from tandem.data.check_images import Folder
 from tandem.data.discover import PairedFolder
 from tandem.data.shards.index import (
     FORMAT,

@@ -46,7 +46,8 @@ def download(url: str, target: Path, *, sha256: str, num_bytes: int) -> None:
         try:
             _fetch(url, file, num_bytes=num_bytes, name=target.name)
         except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+            reason = getattr(error, "reason", None) or error
+            reason = getattr(reason, "strerror", None) or reason
             raise WeightsError(f"downloading {url} failed: {reason}.") from error
         _check_hash(file, url, sha256)
     # Outside, since Windows does not rename open files; a process that waited may have been faster again.

@@ -136,8 +136,8 @@ def find_weights(
         name: Which weights.
         path: A file to take, or a folder to look into instead of the caches.
         may_download: Whether to fetch the file when it is nowhere.
-        cache: The cache folder; `cache_folder()` by default. PyTorch's own cache is looked into as well, and
-            torchmetrics' package, which carries the v0.1 heads of LPIPS.
+        cache: The folder to look into first and to download to; `cache_folder()` by default. PyTorch's own cache is
+            looked into as well, and torchmetrics' package, which carries the v0.1 heads of LPIPS.
 
     Raises:
         WeightsError: It is nowhere and cannot be downloaded, or a file under a published name is another one.
@@ -163,8 +163,11 @@ def find_weights(
 def _places(name: WeightsName, cache: Path) -> list[Path]:
     published = PUBLISHED[name]
     hub = Path(os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch")
-    names = (published.file, *published.aliases) if name == "inception" else (published.file,)
-    places = [folder / file for folder in (cache, hub.expanduser() / "hub" / "checkpoints") for file in names]
+    names = (published.file, *published.aliases)
+    # Under PyTorch's cache others keep their files too, in folders of their own.
+    flat = [file for file in names if "/" not in file]
+    places = [cache / file for file in names]
+    places += [hub.expanduser() / "hub" / "checkpoints" / file for file in flat]
     # find_spec reads where the package is without running it.
     if name.startswith("lpips-v0.1") and (spec := importlib.util.find_spec("torchmetrics")) and spec.origin:
         heads = Path(spec.origin).parent / "functional" / "image" / "lpips_models"
@@ -199,9 +202,16 @@ def _checked(name: WeightsName, path: Path) -> WeightsSource:
 
 def _missing(name: WeightsName, places: list[Path], reason: str) -> WeightsError:
     published = PUBLISHED[name]
-    looked = ", ".join(str(place) for place in places)
+    looked = "".join(f"\n    {place}" for place in places)
     return WeightsError(
-        f"the weights '{name}' are not on this machine (looked for {looked}), and {reason}. Fetch {published.url} "
-        f"({published.num_bytes / 1e6:,.1f} MB) on a machine with a connection and put it in one of these places, or "
-        "give its path."
+        f"the weights '{name}' are not on this machine, and {reason}. Fetch the file on a machine with a connection:\n"
+        f"  from     {published.url}\n"
+        f"  file     {published.file}, {_size(published.num_bytes)}\n"
+        f"  SHA-256  {published.sha256}\n"
+        f"  to       {places[0].parent}, or to another folder that you give with --weights\n"
+        f"  These places were looked at:{looked}"
     )
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes:,} bytes"

@@ -1,0 +1,112 @@
+"""Samples by position: cut out of loaded images, which may stay decoded."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from tandem.data.augment import EvalTransform, TrainTransform, Window
+from tandem.data.decoded import DecodedImages, planes_of
+from tandem.data.images import to_tensor
+from tandem.data.shards.member import ImageFile
+from tandem.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Sample(TypedDict):
+    """What the model gets: `a` of its input's domain, `b` of its output's, ``(C, H, W)``, float32, [-1, 1]."""
+
+    a: "torch.Tensor"
+    b: "torch.Tensor"
+    name: str
+    position: int
+
+
+class SampleDataset(ABC):
+    """What both kinds of data share: samples are cut out of loaded images, which may stay decoded.
+
+    A *slot* is what is read and loaded together: a pair, or one image of a domain. Its images lie behind one another as
+    planes ``(sum of C, H, W)``, uint8, as `transform.load` gives them; cut, mirrored and made floats is what comes out.
+
+    Attributes:
+        transform: What is done to images.
+        seed: The seed of the run.
+        channels_a: Channels of the model's input.
+        decoded: Where slots stay decoded; None reads the files again each time.
+    """
+
+    def __init__(
+        self, transform: TrainTransform | EvalTransform, *, seed: int, channels_a: int, channels_b: int
+    ) -> None:
+        self.transform = transform
+        self.seed = seed
+        self.channels_a = channels_a
+        self.channels_b = channels_b
+        self.decoded: DecodedImages | None = None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of positions in an epoch."""
+
+    @abstractmethod
+    def files_at(self, position: int) -> list[str]:
+        """The files that the sample at a position is read from."""
+
+    @property
+    @abstractmethod
+    def num_slots(self) -> int:
+        """How many slots there are."""
+
+    @abstractmethod
+    def slots_at(self, position: int) -> tuple[int, ...]:
+        """The slot of the pair, or of the two domains' images, at a position."""
+
+    @abstractmethod
+    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[Window]:
+        """What is cut out of the slots at a position, whose ``(height, width)`` are `sizes`."""
+
+    @abstractmethod
+    def name_of(self, slots: Sequence[int]) -> str:
+        """The name of the sample that is made of these slots."""
+
+    @abstractmethod
+    def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+        """The images of a slot at native size, and the file that is named where they are too small."""
+
+    def loaded(self, slot: int) -> np.ndarray:
+        """The planes of a slot, decoded already or read now.
+
+        Raises:
+            DataError: A file cannot be read or is too small for the crop.
+        """
+        planes = None if self.decoded is None else self.decoded.get(slot)
+        if planes is None:
+            images, path = self._read_slot(slot)
+            try:
+                planes = planes_of(self.transform.load(images))
+            except DataError as error:
+                raise DataError(f"{path}: {error}") from error
+            if self.decoded is not None:
+                self.decoded.put(slot, planes)
+        return planes
+
+    def _keep(self, slot: int, images: Sequence[np.ndarray]) -> None:
+        if self.decoded is not None and not self.decoded.full:
+            self.decoded.put(slot, planes_of(self.transform.load(images)))
+
+    def __getitem__(self, position: int) -> Sample:
+        """The sample at a position in the run, from 0 without end.
+
+        Raises:
+            DataError: A file cannot be read or is too small for the crop.
+        """
+        slots = self.slots_at(position)
+        loaded = [self.loaded(slot) for slot in slots]
+        windows = self.windows_at(position, [(planes.shape[1], planes.shape[2]) for planes in loaded])
+        cut = [window.cut(planes) for planes, window in zip(loaded, windows, strict=True)]
+        a, b = cut if len(cut) == 2 else (cut[0][: self.channels_a], cut[0][self.channels_a :])
+        tensors = [to_tensor(np.moveaxis(planes, 0, 2)) for planes in (a, b)]
+        return Sample(a=tensors[0], b=tensors[1], name=self.name_of(slots), position=position)
