@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from support import (
 )
 
 from tandem.checkpoint.store import CheckpointStore
+from tandem.data.loader import Batch
 from tandem.training.stepper import Stepper
 
 STEPS = 40
@@ -78,10 +79,10 @@ def raised_after(step: int, kind: signal.Signals) -> Callable[[], None]:
     def install() -> None:
         original = Stepper.step
 
-        def stepping(self: Stepper, batches: object) -> None:
+        def stepping(self: Stepper, batches: Sequence[Batch]) -> None:
             if self._state.step == step - 1:
                 os.kill(os.getpid(), kind)
-            original(self, batches)  # type: ignore[arg-type]
+            original(self, batches)
 
         Stepper.step = stepping  # type: ignore[method-assign]
 
@@ -112,8 +113,8 @@ def test_the_second_signal_insists(data: Path, tmp_path: Path) -> None:
     def install() -> None:
         original = Stepper.step
 
-        def stepping(self: Stepper, batches: object) -> None:
-            original(self, batches)  # type: ignore[arg-type]
+        def stepping(self: Stepper, batches: Sequence[Batch]) -> None:
+            original(self, batches)
             if self._state.step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
