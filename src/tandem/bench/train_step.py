@@ -102,6 +102,10 @@ def _batches(config: RunConfig, shares: Shares, device: torch.device) -> list[Ba
 
 def _random_images(config: RunConfig, positions: Sequence[int]) -> dict[str, Tensor]:
     """Noise that follows from the positions alone, so that it is the same however a batch is split."""
-    h, w = config.data.crop_size
     channels = {"a": config.data.input_channels, "b": config.data.output_channels}
-    return {name: 2 * rng.uniform(0, f"bench/{name}", positions, (c, h, w)) - 1 for name, c in channels.items()}
+    # Before anything is drawn, so that a batch that does not fit the memory fails at once.
+    found = {name: torch.empty(len(positions), c, *config.data.crop_size) for name, c in channels.items()}
+    for name, images in found.items():
+        for image, position in zip(images, positions, strict=True):
+            image.copy_(2 * rng.uniform(0, f"bench/{name}", [position], image.shape)[0] - 1)
+    return found
