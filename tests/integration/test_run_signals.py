@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,8 @@ from support import (
 )
 
 from tandem.checkpoint.store import CheckpointStore
-from tandem.training.trainer import Trainer
+from tandem.data.loader import Batch
+from tandem.training.stepper import Stepper
 
 STEPS = 40
 OPTIONS = {"steps": STEPS, "log_every": 1, "snapshot_every": 7}
@@ -76,14 +77,14 @@ def raised_after(step: int, kind: signal.Signals) -> Callable[[], None]:
     """Makes a process send itself a signal in the middle of a step."""
 
     def install() -> None:
-        original = Trainer._step
+        original = Stepper.step
 
-        def stepping(self: Trainer, batch: object) -> None:
-            if self.state.step == step - 1:
+        def stepping(self: Stepper, batches: Sequence[Batch]) -> None:
+            if self._state.step == step - 1:
                 os.kill(os.getpid(), kind)
-            original(self, batch)  # type: ignore[arg-type]
+            original(self, batches)
 
-        Trainer._step = stepping  # type: ignore[method-assign]
+        Stepper.step = stepping  # type: ignore[method-assign]
 
     return install
 
@@ -110,15 +111,15 @@ def test_the_second_signal_insists(data: Path, tmp_path: Path) -> None:
     """It ends the process in the middle of a step, and what was saved before goes on."""
 
     def install() -> None:
-        original = Trainer._step
+        original = Stepper.step
 
-        def stepping(self: Trainer, batch: object) -> None:
-            original(self, batch)  # type: ignore[arg-type]
-            if self.state.step == 6:
+        def stepping(self: Stepper, batches: Sequence[Batch]) -> None:
+            original(self, batches)
+            if self._state.step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
 
-        Trainer._step = stepping  # type: ignore[method-assign]
+        Stepper.step = stepping  # type: ignore[method-assign]
 
     out = tmp_path / "run"
     options = {"steps": 10}

@@ -32,16 +32,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print JSON to standard output")
     args = parse(parser, arguments)
-    report = _measure(args)
-    from tandem.bench.sampling_report import sampling_text  # noqa: PLC0415  (start-up time)
+    from tandem.bench.sample_report import sampling_text  # noqa: PLC0415  (start-up time)
 
+    report = _measure(args)
     sys.stdout.write(json.dumps(report, indent=2) + "\n" if args.json else sampling_text(report))
     return 0
 
 
 def _measure(args: Namespace) -> dict[str, Any]:
-    from tandem.bench.sampling import fresh_subject, trained_subject  # noqa: PLC0415  (start-up time)
-    from tandem.bench.sampling_report import measure_sampling  # noqa: PLC0415
+    from tandem.bench.sample_report import measure_sampling  # noqa: PLC0415
+    from tandem.bench.sampling import fresh_subject, trained_subject  # noqa: PLC0415
     from tandem.bench.train_step import bench_config  # noqa: PLC0415
     from tandem.networks.device import choose_device  # noqa: PLC0415
 
@@ -51,8 +51,8 @@ def _measure(args: Namespace) -> dict[str, Any]:
         subject = fresh_subject(bench_config("bicyclegan", size=args.size, filters=args.filters or 64))
     else:
         subject = trained_subject(Path(args.model), args.size)
-    report = measure_sampling(subject, ways, device=device, counts=args.counts, rounds=args.rounds)
-    return report | {"model": args.model}
+    measured = measure_sampling(subject, device, ways=ways, counts=args.counts, rounds=args.rounds)
+    return measured | {"model": args.model}
 
 
 def _ways(args: Namespace) -> list[Any]:

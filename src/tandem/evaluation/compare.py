@@ -10,7 +10,7 @@ from tandem.evaluation.folder import REPORT_NAME
 from tandem.report.comparison_page import ComparedScore
 from tandem.report.scores import EvaluationReport, Measured
 
-_OUTCOMES = frozenset({"r_squared", "frequencies", "class_accuracies", "class_ious", "pixels", "seed", "intervals"})
+_OUTCOMES = frozenset({"r_squared", "frequencies", "class_accuracies", "class_ious", "pixels", "seed"})
 """What is said beside a number but is not a condition of it. Other seeds give other samples of the same kind."""
 
 

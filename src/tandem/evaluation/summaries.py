@@ -22,7 +22,6 @@ from tandem.report.scores import Better, Measured, Score
 from tandem.report.text import number
 
 _PRDC_K = 5
-_NO_INTERVALS = "none: a bootstrap repeats images, which are each other's nearest neighbours, so that all radii shrink"
 _CHEAP = 512
 _INFINITY_IMAGES = 20
 _TITLES = {"l1": "L1 to the truth", "psnr": "PSNR (dB)", "ssim": "SSIM", "ms-ssim": "MS-SSIM"}

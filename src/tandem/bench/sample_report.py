@@ -1,6 +1,7 @@
-"""Times of sampling by several ways, against the baseline; as JSON values and as text."""
+"""The measurement of sampling as JSON values and as text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,25 +9,21 @@ import torch
 
 from tandem.bench.header import header_line, make_header, spread, spread_text
 from tandem.bench.measure import median_ratio, time_in_turn
-from tandem.bench.sampling import Sampler, Subject, Way, make_samplers
+from tandem.bench.sampling import Subject, Way, make_samplers
 from tandem.report.progress import TaskProgress
 
 
 def measure_sampling(
-    subject: Subject, ways: Sequence[Way], *, device: torch.device, counts: Sequence[int], rounds: int
+    subject: Subject, device: torch.device, *, ways: Sequence[Way], counts: Sequence[int], rounds: int
 ) -> dict[str, Any]:
-    """Measure.
+    """Measure samples of one input by all `ways`, the baseline among them, in turn.
 
     Args:
-        subject: The generator and the size of the image.
-        ways: How samples are computed, the baseline among them.
+        subject: What is sampled.
         device: Where.
+        ways: Of sampling; those that this machine does not have are named in the report.
         counts: Numbers of samples.
-        rounds: Rounds that count, after one that does not.
-
-    Returns:
-        JSON values: the header; by count and way seconds, samples a second and how many times faster than the baseline;
-        by way the largest difference from the baseline; the ways that are not here, and why.
+        rounds: Rounds that count.
     """
     samplers, missing = make_samplers(ways, subject, device)
     expected = samplers["baseline"](2)
@@ -35,7 +32,7 @@ def measure_sampling(
     for count in counts:
         with TaskProgress(f"{count} samples", None, "rounds") as progress:
             timed = time_in_turn(
-                {name: _call(sample, count) for name, sample in samplers.items()},
+                {name: partial(sample, count) for name, sample in samplers.items()},
                 rounds=rounds,
                 warmup=1,
                 device=device,
@@ -60,8 +57,8 @@ def measure_sampling(
     }
 
 
-def sampling_text(report: dict[str, Any]) -> str:
-    """What `measure_sampling` gave, in lines."""
+def sampling_text(report: Mapping[str, Any]) -> str:
+    """The report for readers."""
     what = report.get("model") or "BicycleGAN's generator, untrained"
     lines = [header_line(report["header"]), f"{what}, {report['size']} px, {report['filters']} filters"]
     for count, ways in report["counts"].items():
@@ -75,7 +72,3 @@ def sampling_text(report: dict[str, Any]) -> str:
     lines += [f"  {name:<14} {value:.2g}" for name, value in report["largest_difference"].items() if name != "baseline"]
     lines += [f"not here: {name} ({reason})" for name, reason in report["not_here"].items()]
     return "\n".join(lines) + "\n"
-
-
-def _call(sample: Sampler, count: int) -> Callable[[], object]:
-    return lambda: sample(count)
