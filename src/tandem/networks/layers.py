@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tandem.config.architecture import Activation, Norm, Upsampling
 from tandem.networks.joint import JointBatchNorm
+from tandem.networks.small_maps import UpConv
 
 Initialisation = Literal["normal", "xavier"]
 
@@ -63,7 +64,7 @@ def make_upsampling(upsampling: Upsampling, in_channels: int, out_channels: int,
     bilinear upsampling has none (Odena et al., 2016).
     """
     if upsampling == "transposed":
-        layers = [("conv", nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias))]
+        layers = [("conv", UpConv(in_channels, out_channels, bias=bias))]
     else:
         layers = [
             ("resize", nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)),

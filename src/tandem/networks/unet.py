@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tandem.config.architecture import FIRST_DROPOUT_LEVEL, UNetSpec
 from tandem.errors import DataError
 from tandem.networks.layers import full_precision, make_activation, make_norm, make_upsampling, named_sequence
+from tandem.networks.small_maps import DownConv
 
 MAX_WIDENING = 8
 
@@ -40,7 +41,7 @@ class UNet(nn.Module):
             channels += spec.latent_dim
         normed = 0 < level < spec.depth - 1
         return named_sequence(
-            conv=nn.Conv2d(channels, widths[level], 4, stride=2, padding=1, bias=spec.bias),
+            conv=DownConv(channels, widths[level], bias=spec.bias),
             norm=make_norm(spec.norm, widths[level]) if normed else None,
         )
 
