@@ -60,17 +60,14 @@ def test_what_cannot_be_had_is_said_once(options: dict[str, Any], said: str, cap
     assert [record.message.startswith(said) for record in caplog.records] == ([True] if said else [])
 
 
-def test_a_missing_compiler_is_said_and_the_networks_stay_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The compiler of C++ that PyTorch would call is named by CXX."""
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.fx_graph_cache", False)
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+def test_a_missing_compiler_is_said_and_the_networks_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    from torch._inductor import config as inductor  # noqa: PLC0415  (slow to import)
+
     torch.compiler.reset()
     config = config_of(latent_dim=2, encoder_filters=2, acceleration="compile")
     state = make_state(config, CPU)
-    with caplog.at_level(logging.WARNING):
+    missing = {"cpp.cxx": ("no-such-compiler",), "fx_graph_cache": False, "force_disable_caches": True}
+    with caplog.at_level(logging.WARNING), inductor.patch(missing):
         Stepper(config, state, device=CPU, epoch_images=10)
     assert "networks are not compiled: torch.compile does not work here" in caplog.text
     assert all(network._compiled_call_impl is None for network in state.objective.networks.values())

@@ -55,5 +55,6 @@ def _of_all(world: World, counts: Sequence[int], own: np.ndarray) -> np.ndarray:
     most = max(counts)
     padded = np.zeros((most, *own.shape[1:]), own.dtype)
     padded[: len(own)] = own
-    joined = world.rows_of_all(torch.from_numpy(padded)).numpy()
+    as_bytes = torch.from_numpy(padded.reshape(most, -1).view(np.uint8))  # not every type can be sent
+    joined = world.rows_of_all(as_bytes).numpy().view(own.dtype).reshape(-1, *own.shape[1:])
     return np.concatenate([joined[rank * most : rank * most + count] for rank, count in enumerate(counts)])
