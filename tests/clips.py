@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 SOUND_RATE = 48_000
+PERIOD = 16
+"""Frames after which moving frames of the usual width begin anew."""
 
 
 def moving_frames(count: int, *, height: int = 48, width: int = 64) -> list[np.ndarray]:

@@ -24,6 +24,8 @@ PARTS = {
     "steps": Part("measurements", 200),
     "agreement": Part("measurements", 120),
     "sampling": Part("measurements", 120),
+    "data": Part("feeding", 120),
+    "features": Part("feeding", 120),
     "training": Part("runs", 400),
     "costs": Part("measurements", 300),
     "compiled": Part("measurements", 240, unasked=False),

@@ -61,7 +61,7 @@ def resume(settings: Settings) -> Outcome:
 
 def training(settings: Settings) -> Outcome:
     """Train the facades recipe for some minutes, stopped once and continued; a further call continues again."""
-    data, options = _training_data(settings), _training_options(settings)
+    data, options = training_data(settings), _training_options(settings)
     run = settings.work / ("training_smoke" if settings.smoke else "training")
     before = _last_step(run)
     seconds = 60 * settings.minutes
@@ -96,7 +96,8 @@ def training(settings: Settings) -> Outcome:
     return Outcome(result, "\n".join(lines), failures)
 
 
-def _training_data(settings: Settings) -> Path:
+def training_data(settings: Settings) -> Path:
+    """The pairs of the training: those that were given, or the demo's."""
     if settings.data is not None:
         return settings.data
     data = settings.work / ("demo_smoke" if settings.smoke else "demo")

@@ -11,7 +11,7 @@ from PIL import Image
 from support import Finished, leftovers, tandem
 
 import tandem as package
-from clips import moving_frames, see, see_gif, write_gif, write_video
+from clips import PERIOD, moving_frames, see, see_gif, write_gif, write_video
 
 LOSSLESS = {"codec": "ffv1", "pixel_format": "bgr0"}
 
@@ -65,7 +65,7 @@ def test_frames_times_and_sound(model: Path, tmp_path: Path, codecs: str, source
     expected = np.stack([translator(frame, z=z, output="array")[0] for frame in before.pixels]).astype(int)
     for index in (0, 10, 19):
         distances = np.abs(after.pixels[index] - expected).mean(axis=(1, 2, 3))
-        assert distances.argmin() == index
+        assert distances.argmin() % PERIOD == index % PERIOD
         assert distances[index] < 12  # compressed, with half the resolution of the colours
 
 
