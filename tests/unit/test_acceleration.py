@@ -44,6 +44,15 @@ def test_a_pool_of_images_of_another_size_cannot_be_recorded() -> None:
     assert "other sizes" in str(obstacle(objective, [batch]))
 
 
+def test_domains_of_different_channels_can_be_recorded() -> None:
+    """Each pool holds images of its own domain."""
+    objective = make_state(config_of(method="cyclegan", input_channels=1, lambda_identity=0.0), CPU).objective
+    batch = {"a": torch.zeros(2, 1, 64, 64), "b": torch.zeros(2, 3, 64, 64)} | objective.draw(0, [0, 1])
+    for name, pool in objective.pools.items():
+        pool.exchange(batch[name], batch[f"pool_{name}"])
+    assert obstacle(objective, [batch]) is None
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -29,10 +29,8 @@ def obstacle(objective: Objective, batches: Sequence[Batch]) -> str | None:
         return "every pass of --accumulate seeds its dropout anew"
     if not all(tensor.is_floating_point() for tensor in batches[0].values()):
         return "the method draws places whose number depends on its maps, on the host"
-    if any(
-        pool.size and pool.images is not None and pool.images.shape[1:] != batches[0]["b"].shape[1:]
-        for pool in objective.pools.values()
-    ):
+    pools = [(batches[0][name], pool) for name, pool in objective.pools.items()]
+    if any(pool.images is not None and pool.images.shape[1:] != images.shape[1:] for images, pool in pools):
         return "the images of the pool have other sizes"
     return None
 
