@@ -1,6 +1,7 @@
 """Batches without end from any position of the run, the same ones for any number of worker processes."""
 
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -51,7 +52,23 @@ class BatchSource(SampleSource, Protocol):
         ...
 
 
-class BatchLoader:
+class Closing(ABC):
+    """A context manager whose end closes it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is held; closing twice does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class BatchLoader(Closing):
     """An iterator over batches, made by `make_loader`; a context manager, whose end stops the workers."""
 
     def __init__(self, loader: DataLoader) -> None:
@@ -77,14 +94,6 @@ class BatchLoader:
     def close(self) -> None:
         """Stop the workers and wait for their end; closing twice does nothing."""
         self._batches = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def make_loader(

@@ -1,15 +1,13 @@
 """Batches on their way to a device, one ahead of the step that uses them."""
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 import torch
 
-from tandem.data.loader import Batch, BatchLoader
+from tandem.data.loader import Batch, BatchLoader, Closing
 
 
-class DevicePrefetcher:
+class DevicePrefetcher(Closing):
     """Hands out a batch when the copy of the next one has been started, on a stream of its own.
 
     So the copy of a batch runs beside the step before. The host must not wait for the device within a step, and batches
@@ -57,11 +55,3 @@ class DevicePrefetcher:
     def close(self) -> None:
         """Close the loader."""
         self._loader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,14 +5,13 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
 from typing import Self
 
 import torch
 
 from tandem.config.run import RunConfig
 from tandem.data.budget import decoded_budget
-from tandem.data.loader import Batch, BatchLoader
+from tandem.data.loader import Batch, BatchLoader, Closing
 from tandem.data.prefetch import DevicePrefetcher
 from tandem.data.resident import ResidentDataset, fill
 from tandem.data.samples import SampleDataset
@@ -83,7 +82,7 @@ def _goes_to_device(config: RunConfig, needed: int, device: torch.device) -> boo
     return device.type == "cuda" and needed <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
-class Feed:
+class Feed(Closing):
     """The batches of a loader, and the share of the time for which they were waited.
 
     The first batch does not count: it waits for the workers to start. On a GPU the step goes on while the host waits,
@@ -130,14 +129,6 @@ class Feed:
     def close(self) -> None:
         """Close the loader."""
         self._batches.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def to_device(loader: BatchLoader, device: torch.device) -> BatchLoader | DevicePrefetcher:
