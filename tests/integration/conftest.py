@@ -7,7 +7,6 @@ import pytest
 from file_server import FileServer, packed
 from support import train
 
-from model_files import write_random_features
 from tandem.data.download.catalogue import CATALOGUE
 from tandem.data.synthetic import write_dataset
 
@@ -65,4 +64,6 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A feature network with random weights."""
+    from model_files import write_random_features  # noqa: PLC0415  (needs onnx, which bare machines lack)
+
     return write_random_features(tmp_path_factory.mktemp("features") / "random.onnx")
