@@ -161,17 +161,14 @@ def test_specifications_say_what_a_forward_takes() -> None:
         assert mebibytes <= forward_bytes(spec, 1024, 1024) / 2**20 <= 1.5 * mebibytes
 
 
-def test_compile_falls_back_and_says_why_once(
-    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_compile_falls_back_and_says_why_once(make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture) -> None:
     """With a compiler that is not there."""
     from torch._inductor import config  # noqa: PLC0415  (slow to import)
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
     torch._dynamo.reset()
     folder = make_bundle()
     compiled = load(folder, device="cpu", compile=True, max_batch=1)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), config.patch({"cpp.cxx": ("no-such-compiler",)}):
         found = compiled(picture(16, 16), 3, output="tensor")
     assert torch.equal(found, load(folder, device="cpu", max_batch=1)(picture(16, 16), 3, output="tensor"))
     reasons = [record.message for record in caplog.records if record.message.startswith("compile:")]

@@ -148,6 +148,7 @@ def _work_per_image(config: RunConfig, device: torch.device) -> Work:
     flat = to_flat(config)
     smallest = smallest_batch(flat["method"])
     step = make_step("tandem", from_flat(flat | {"batch_size": smallest, "acceleration": "none"}), device)
+    step()  # the first one also makes what the optimisers keep
     return count_work(step).times(1 / smallest)
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.architecture import EncoderSpec, Norm
+from tandem.networks.convolutions import PooledConv
 from tandem.networks.layers import full_precision, make_norm, named_sequence
 
 MAX_WIDENING = 4
@@ -59,7 +60,8 @@ class Encoder(nn.Module):
 class ResidualBlock(nn.Module):
     """Pre-activation residual block that halves the image.
 
-    norm → LeakyReLU → conv3 → norm → LeakyReLU → conv3 → AvgPool(2), plus a shortcut AvgPool(2) → conv1.
+    norm → LeakyReLU → conv3 → norm → LeakyReLU → conv3 → AvgPool(2), plus a shortcut AvgPool(2) → conv1. The last
+    convolution and its pooling are computed as one.
     Without norm the reference's first LeakyReLU works in place on the shortcut's input too; so here.
     """
 
@@ -68,7 +70,7 @@ class ResidualBlock(nn.Module):
         self.norm1 = make_norm(norm, in_channels)
         self.conv1 = nn.Conv2d(in_channels, in_channels, 3, padding=1)
         self.norm2 = make_norm(norm, in_channels)
-        self.conv2 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv2 = PooledConv(in_channels, out_channels)
         self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +82,7 @@ class ResidualBlock(nn.Module):
         y = self.conv1(activated)
         y = y if self.norm2 is None else self.norm2(y)
         y = self.conv2(F.leaky_relu(y, 0.2, inplace=True))
-        return F.avg_pool2d(y, 2) + self.shortcut(F.avg_pool2d(x, 2))
+        return y + self.shortcut(F.avg_pool2d(x, 2))
 
 
 def _conv_block(in_channels: int, out_channels: int, norm: Norm) -> nn.Sequential:

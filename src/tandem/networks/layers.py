@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.architecture import Activation, Norm, Upsampling
+from tandem.networks.convolutions import UpConv
 from tandem.networks.joint import JointBatchNorm
-from tandem.networks.small_maps import UpConv
 
 Initialisation = Literal["normal", "xavier"]
 
@@ -31,17 +31,20 @@ def make_norm(norm: Norm, channels: int) -> nn.Module | None:
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm whose gradient is right for a single image in every memory layout.
+    """Instance norm; of a single image it is computed as the batch norm that it is.
 
-    PyTorch computes it as a batch norm between two views. For one image the second view hides from the batch norm's
-    backward on the CPU (2.13) that a gradient is channels-last, so that it reads the values in the wrong order.
-    Gathered features (PatchNCE) have such gradients. Compiled code takes the norm apart and does not have the fault.
+    PyTorch's puts a view of a batch norm on either side, and an activation in place of a view makes the backward copy
+    the gradient four times. What remains to be mended for one image is a fault of the batch norm's backward on the CPU
+    (2.13): gradients of gathered features (PatchNCE) are channels-last with a stride of their own for the images, of
+    which it reads the values in the wrong order. Compiled code takes the norm apart and does not have the fault.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to the same shape, float."""
-        output = super().forward(input)
-        if len(input) == 1 and output.requires_grad and not torch.compiler.is_compiling():
+        if len(input) > 1:
+            return super().forward(input)
+        output = F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        if output.requires_grad and input.device.type == "cpu" and not torch.compiler.is_compiling():
             output.register_hook(lambda gradient: gradient.contiguous())
         return output
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from tandem.config.architecture import FIRST_DROPOUT_LEVEL, UNetSpec
 from tandem.errors import DataError
+from tandem.networks.convolutions import DownConv
 from tandem.networks.layers import full_precision, make_activation, make_norm, make_upsampling, named_sequence
-from tandem.networks.small_maps import DownConv
 
 MAX_WIDENING = 8
 
@@ -74,17 +74,22 @@ class UNet(nn.Module):
         """
         self._check(a, z)
         z = None if self.spec.injection == "none" else z
-        x = a if z is None else _join(a, z)
+        x = a
         skips: list[Tensor] = []
         for level, down in enumerate(self.down):
-            if level > 0:
-                if self.spec.injection == "all" and z is not None:
-                    skips.append(x)
-                    x = F.leaky_relu(_join(x, z), 0.2, inplace=True)
-                else:
-                    x = F.leaky_relu(x, 0.2, inplace=True)
-                    skips.append(x)
-            x = down(x)
+            conv, *norm = down.children()
+            assert isinstance(conv, DownConv)
+            if level == 0:
+                x = conv(x) if z is None else _with_code(conv, x, z, activated=False)
+            elif self.spec.injection == "all" and z is not None:
+                skips.append(x)
+                x = _with_code(conv, x, z, activated=True)
+            else:
+                x = F.leaky_relu(x, 0.2, inplace=True)
+                skips.append(x)
+                x = conv(x)
+            for layer in norm:
+                x = layer(x)
         for level in reversed(range(self.spec.depth)):
             x = self.up[level](x)
             if level > 0:
@@ -109,6 +114,10 @@ class UNet(nn.Module):
             raise DataError(f"the generator was given a latent code of shape {given}, but expects {expected}.")
 
 
-def _join(x: Tensor, z: Tensor) -> Tensor:
+def _with_code(conv: DownConv, x: Tensor, z: Tensor, *, activated: bool) -> Tensor:
+    """Convolve x joined with the tiled code, both after a LeakyReLU if `activated`; x itself stays as it is."""
+    if conv.takes_code_apart(x):
+        return conv.forward_apart(*((F.leaky_relu(x, 0.2), F.leaky_relu(z, 0.2)) if activated else (x, z)))
     n, _, h, w = x.shape
-    return torch.cat([x, z.to(x.dtype)[:, :, None, None].expand(n, z.shape[1], h, w)], 1)
+    joined = torch.cat([x, z.to(x.dtype)[:, :, None, None].expand(n, z.shape[1], h, w)], 1)
+    return conv(F.leaky_relu(joined, 0.2, inplace=True) if activated else joined)

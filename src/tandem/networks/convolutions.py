@@ -1,0 +1,133 @@
+"""Convolutions that compute what PyTorch's layers compute, with the same weights, in other words that cost less.
+
+- `PooledConv`: a convolution and the pooling after it are one convolution with a kernel that is pooled instead.
+- `DownConv`, `UpConv`: the innermost levels of a U-Net have weights of tens of megabytes and maps of a few pixels.
+  PyTorch's convolutions on a CPU bring such weights into another order before every use, and their gradients back,
+  which takes several times as long as the arithmetic; a matrix product reads them as they lie.
+- `LogitConv`: with a single output channel the same reordering, of the map, takes longer than the arithmetic.
+
+The sums are the same ones in another order. tools/measure_convolutions.py times each against PyTorch's layers.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MOST_PLACES = 128
+"""Pixels of the smaller map, of all images together, up to which the matrix product was faster on all levels."""
+
+_SPREAD = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5]])
+"""Where a tap of a kernel of 3 lands, in one direction, in the pooled kernel of 4."""
+
+
+class PooledConv(nn.Conv2d):
+    """A 3×3 convolution with padding 1, then AvgPool(2), in one: 4×4 with stride 2, 4/9 of the operations."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, ⌊H/2⌋, ⌊W/2⌋)``, float; H and W at least 2."""
+        return F.conv2d(input, _pooled(self.weight), self.bias, stride=2, padding=1)
+
+
+def _pooled(weight: Tensor) -> Tensor:
+    """The kernels ``(out, in, 4, 4)`` that give the means over 2×2 pixels of what `weight` gives."""
+    if weight.device.type != "cpu":
+        return F.avg_pool2d(weight, 2, stride=1, padding=1)
+    # The same as a matrix product, because PyTorch's pooling takes longer than the convolution on many small kernels.
+    with torch.autocast("cpu", enabled=False):
+        spread = _SPREAD.to(weight.dtype)
+        return (weight.flatten(2) @ torch.kron(spread, spread)).unflatten(2, (4, 4))
+
+
+class DownConv(nn.Conv2d):
+    """A 4×4 convolution with stride 2 and padding 1, which halves a map."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, ⌊H/2⌋, ⌊W/2⌋)``, float."""
+        n, _, height, width = input.shape
+        if n * (height // 2) * (width // 2) > MOST_PLACES or not _takes_products(self, input):
+            return super().forward(input)
+        columns = F.unfold(input, 4, padding=1, stride=2).transpose(1, 2).flatten(0, 1)
+        weight = self.weight.flatten(1).t()
+        flat = columns @ weight if self.bias is None else torch.addmm(self.bias, columns, weight)
+        return flat.view(n, height // 2, width // 2, -1).permute(0, 3, 1, 2).contiguous()
+
+    def takes_code_apart(self, input: Tensor) -> bool:
+        """Whether `forward_apart` costs less for this input, without the code's channels, than joining the two."""
+        _, _, height, width = input.shape
+        return (
+            self.weight.numel() <= input[0].numel()
+            and min(height, width) >= 4
+            and height % 2 == width % 2 == 0
+            and _takes_products(self, input)
+        )
+
+    def forward_apart(self, input: Tensor, code: Tensor) -> Tensor:
+        """The convolution of `input` joined with a code that is the same at every pixel.
+
+        Of what the code gives only the border differs from the rest, so that it is computed on 6×6 pixels and spread.
+
+        Args:
+            input: ``(N, in_channels − K, H, W)``, float; H and W even, at least 4.
+            code: ``(N, K)``, float, the values of the last channels.
+
+        Returns:
+            ``(N, out_channels, H/2, W/2)``, float.
+        """
+        n, channels, height, width = input.shape
+        own, of_code = self.weight.split([channels, code.shape[1]], 1)
+        few = F.conv2d(code[:, :, None, None].expand(n, -1, 6, 6), of_code, self.bias, stride=2, padding=1)
+        rows = [few[:, :, :1], few[:, :, 1:2].expand(-1, -1, height // 2 - 2, -1), few[:, :, 2:]]
+        few = torch.cat(rows, 2)
+        columns = [few[..., :1], few[..., 1:2].expand(-1, -1, -1, width // 2 - 2), few[..., 2:]]
+        return F.conv2d(input, own, stride=2, padding=1) + torch.cat(columns, 3)
+
+
+class UpConv(nn.ConvTranspose2d):
+    """A transposed 4×4 convolution with stride 2 and padding 1, which doubles a map."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, 2H, 2W)``, float."""
+        n, _, height, width = input.shape
+        if output_size is not None or n * height * width > MOST_PLACES or not _takes_products(self, input):
+            return super().forward(input, output_size)
+        columns = input.permute(0, 2, 3, 1).flatten(0, 2) @ self.weight.flatten(1)
+        columns = columns.view(n, height * width, -1).transpose(1, 2)
+        output = F.fold(columns, (2 * height, 2 * width), 4, padding=1, stride=2)
+        return output if self.bias is None else output + self.bias[:, None, None]
+
+
+class LogitConv(nn.Conv2d):
+    """A 4×4 convolution with padding 1 to a single channel."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels, 1, 4, padding=1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``(N, in_channels, H, W)`` to ``(N, 1, H − 1, W − 1)``, float; H and W at least 2."""
+        if not _takes_products(self, input):
+            return super().forward(input)
+        assert self.bias is not None
+        n, _, height, width = input.shape
+        # What every pixel gives to each of the 16 outputs around it, which fold then sums: mirrored, as it scatters.
+        taps = self.weight[0].flip(1, 2).flatten(1).t().expand(n, -1, -1)
+        given = torch.bmm(taps, input.flatten(2))
+        return F.fold(given, (height - 1, width - 1), 4, padding=2) + self.bias[:, None, None]
+
+
+def _takes_products(layer: nn.Module, input: Tensor) -> bool:
+    """Whether matrix products are faster: in training alone, so that what a model gives does not depend on it."""
+    return (
+        layer.training
+        and input.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
