@@ -2,12 +2,16 @@
 
 import json
 import statistics
+import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from support import tandem
 
 from tandem.bench.train_report import targets_of, training_text
+from tandem.bench.train_step import bench_config
+from tandem.bench.worker import running_variants
 from tandem.commands.bench import BENCHMARKS
 
 TINY = ["--size", "64", "--filters", "4", "--device", "cpu", "--rounds", "2"]
@@ -132,3 +136,12 @@ def test_options_that_cannot_be(options: list[str], message: str) -> None:
     refused = tandem("bench", "train", *options)
     assert refused.status == 2
     assert message in refused.err
+
+
+def test_a_variant_that_fails_ends_the_measurement(capfd: pytest.CaptureFixture[str]) -> None:
+    config = bench_config("bicyclegan", size=64, filters=4)
+    with running_variants(config, torch.device("xpu")) as steps:
+        assert steps.keys() == {"published", "tandem"}
+        with pytest.raises(subprocess.CalledProcessError, match=r"tandem\.bench\.worker"):
+            steps["tandem"]()
+    assert "xpu" in capfd.readouterr().err

@@ -1,1 +1,1 @@
-"""Measurements of speed, side by side in one process."""
+"""Measurements of speed, side by side in one run."""

@@ -1,11 +1,14 @@
-"""Timing of several variants in one process, in turn, so that a machine whose speed drifts is fair to all."""
+"""Timing of several variants in turn, so that a machine whose speed drifts is fair to all."""
 
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,13 @@ class Timing:
 
 
 def time_in_turn(
-    variants: Mapping[str, Callable[[], object]],
+    variants: Mapping[Name, Callable[[], object]],
     *,
     rounds: int,
     warmup: int,
     device: torch.device,
     on_round: Callable[[int, int], None] | None = None,
-) -> dict[str, Timing]:
+) -> dict[Name, Timing]:
     """Run all variants once per round, in turn.
 
     Args:
@@ -45,7 +48,7 @@ def time_in_turn(
         device: Waited for before a clock is read.
         on_round: Called with (rounds done, all rounds).
     """
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    seconds: dict[Name, list[float]] = {name: [] for name in variants}
     for index in range(warmup + rounds):
         for name, run in variants.items():
             wait_for(device)

@@ -115,8 +115,10 @@ def profile_variants(config: RunConfig, device: torch.device, *, trace: Path | N
     Kernel by kernel, because a recorded step is one operator.
     """
     config = from_flat(to_flat(config) | {"acceleration": "none"})
-    configure_backends(device, deterministic=False)
-    return {
-        variant: profile_step(make_step(variant, config, device), device, trace=trace if variant == "tandem" else None)
-        for variant in variants_of(config)
-    }
+    profiles: dict[str, StepProfile] = {}
+    for variant in variants_of(config):
+        if variant == "tandem" or device.type == "cuda":
+            configure_backends(device, deterministic=False)
+        own = trace if variant == "tandem" else None
+        profiles[variant] = profile_step(make_step(variant, config, device), device, trace=own)
+    return profiles

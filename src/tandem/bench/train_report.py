@@ -6,12 +6,11 @@ import torch
 
 from tandem.bench.header import header_line, make_header, spread, spread_text
 from tandem.bench.measure import median_ratio, time_in_turn
-from tandem.bench.memory import peak_memory_of
 from tandem.bench.options import STEP_OPTIONS
-from tandem.bench.train_step import make_step, variants_of, warmup_steps
+from tandem.bench.train_step import warmup_steps
+from tandem.bench.worker import running_variants
 from tandem.config.run import RunConfig
 from tandem.report.progress import TaskProgress
-from tandem.training.device import configure_backends
 
 NAMES = {"published": "published order", "tandem": "Tandem"}
 
@@ -31,13 +30,12 @@ def measure_training(config: RunConfig, device: torch.device, *, rounds: int) ->
         ``train_step_seconds`` (`spread` of each variant), ``steps_per_second``, ``train_step_speedup`` (None without a
         baseline), ``peak_memory_mb``, ``targets``, and what was measured.
     """
-    configure_backends(device, deterministic=False)
-    with TaskProgress("training step", None, "rounds") as progress:
-        steps = {variant: make_step(variant, config, device) for variant in variants_of(config)}
-        timed = time_in_turn(
-            steps, rounds=rounds, warmup=warmup_steps(config, device), device=device, on_round=progress.callback
-        )
-        del steps
+    with running_variants(config, device) as steps:
+        with TaskProgress("training step", None, "rounds") as progress:
+            timed = time_in_turn(
+                steps, rounds=rounds, warmup=warmup_steps(config, device), device=device, on_round=progress.callback
+            )
+        peaks = {name: step.peak_memory_mb() for name, step in steps.items()}
     report = {
         "header": make_header(device),
         "method": config.objective.method,
@@ -49,7 +47,7 @@ def measure_training(config: RunConfig, device: torch.device, *, rounds: int) ->
         "train_step_seconds": {name: spread(timing) for name, timing in timed.items()},
         "steps_per_second": {name: 1 / timing.median for name, timing in timed.items()},
         "train_step_speedup": median_ratio(timed["published"], timed["tandem"]) if "published" in timed else None,
-        "peak_memory_mb": {name: peak_memory_of(name, config, device) for name in variants_of(config)},
+        "peak_memory_mb": peaks,
     }
     return report | {"targets": targets_of(report)}
 

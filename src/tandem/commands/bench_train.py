@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = make_parser(
         "bench train",
         "Measure the training step; BicycleGAN's and CycleGAN's against a plain implementation of the published order, "
-        "with the peak memory of both. Variants run in turn in one process.",
+        "with the peak memory of both. Variants run in turn, on a CPU in a process each.",
     )
     methods = Literal["bicyclegan", "cyclegan", "pix2pix"]
     parser.add_argument("--method", type=methods, default="bicyclegan", help="what is trained")
