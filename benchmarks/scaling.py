@@ -2,8 +2,8 @@
 
 All variants run in turn in the same processes, so that ratios hold on a machine whose speed drifts. `whole` is one
 process with the whole batch, `share` one process with its share while the others rest, `beside` all processes with
-their shares and no communication, `together` the training step as it is, `means` its all-reduces alone, `message` the
-mean of one number.
+their shares and no communication, `together` the training step with all-reduces after each backward, `early` with
+all-reduces that begin while it runs, `means` the all-reduces alone, `message` the mean of one number.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 import torch
 
 from tandem.bench.header import header_line, make_header
-from tandem.bench.scaling import Link, make_variants, phase_bytes_of, step_seconds, time_together
+from tandem.bench.scaling import BackwardClock, Link, make_variants, phase_bytes_of, step_seconds, time_together
 from tandem.bench.train_step import bench_config
 from tandem.training.device import configure_backends
 from tandem.training.distributed import join
@@ -34,15 +34,18 @@ def main() -> None:
     config = bench_config(method=args.method, size=args.size, batch_size=args.batch_size, filters=args.filters)
     with join(args.device) as world:
         configure_backends(world.device, deterministic=False)
-        seconds = time_together(make_variants(config, world), world, rounds=args.rounds, warmup=2)
+        clock = BackwardClock(world.device)
+        seconds = time_together(make_variants(config, world, clock), world, rounds=args.rounds, warmup=2)
         report = {"header": make_header(world.device), "processes": world.size, "options": vars(args)}
         if world.is_main:
-            report |= _evaluated(seconds, list(phase_bytes_of(config).values()), world.size)
+            report |= _evaluated(seconds, list(phase_bytes_of(config).values()), clock.medians(), world.size)
             text = json.dumps(report, indent=2) if args.json else _text(report)
             sys.stdout.write(text + "\n")
 
 
-def _evaluated(seconds: dict[str, list[float]], phase_bytes: list[int], processes: int) -> dict[str, object]:
+def _evaluated(
+    seconds: dict[str, list[float]], phase_bytes: list[int], backwards: list[float], processes: int
+) -> dict[str, object]:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     rounds = range(len(seconds["whole"]))
     # What the link can do, from the all-reduces alone; the model then says what the step should take.
@@ -50,15 +53,20 @@ def _evaluated(seconds: dict[str, list[float]], phase_bytes: list[int], processe
     carried = 2 * (processes - 1) / processes * sum(phase_bytes)
     link = Link(carried / max(1e-9, medians["means"] - len(phase_bytes) * medians["message"]), latency)
     predicted = step_seconds(medians["beside"], phase_bytes, processes, link)
+    predicted_early = step_seconds(medians["beside"], phase_bytes, processes, link, backwards=backwards)
     return {
         "seconds": {name: {"median": medians[name], "all": values} for name, values in seconds.items()},
         "phase_bytes": phase_bytes,
         "link": {"bytes_per_second": link.bytes_per_second, "latency_seconds": latency},
         "speedup": statistics.median(seconds["whole"][i] / seconds["together"][i] for i in rounds),
         "weak_efficiency": statistics.median(seconds["share"][i] / seconds["together"][i] for i in rounds),
+        "early_speedup": statistics.median(seconds["together"][i] / seconds["early"][i] for i in rounds),
         "contention": statistics.median(seconds["beside"][i] / seconds["share"][i] for i in rounds),
         "predicted_seconds": predicted,
         "measured_over_predicted": medians["together"] / predicted,
+        "backward_seconds": backwards,
+        "predicted_early_seconds": predicted_early,
+        "early_measured_over_predicted": medians["early"] / predicted_early,
     }
 
 
@@ -74,7 +82,10 @@ def _text(report: dict) -> str:
             f"{report['speedup']:.2f} times as fast as one process with the whole batch; a share takes "
             f"{report['contention']:.2f} times as long beside another one; efficiency {report['weak_efficiency']:.2f}",
             f"model {1000 * report['predicted_seconds']:.2f} ms, measured over model "
-            f"{report['measured_over_predicted']:.3f}; {torch.get_num_threads()} thread(s) each",
+            f"{report['measured_over_predicted']:.3f}",
+            f"gradients sent while a backward runs: {report['early_speedup']:.2f} times as fast; model "
+            f"{1000 * report['predicted_early_seconds']:.2f} ms, measured over model "
+            f"{report['early_measured_over_predicted']:.3f}; {torch.get_num_threads()} thread(s) each",
         ]
     )
 

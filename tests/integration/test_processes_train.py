@@ -62,6 +62,13 @@ def test_two_processes_make_the_run_of_one(data: Path, whole: Path, tmp_path: Pa
     assert state_of(whole)[0].keys() == state_of(tmp_path / "one")[0].keys()
 
 
+def test_gradients_sent_early_make_the_same_run(data: Path, whole: Path, tmp_path: Path) -> None:
+    """Bit by bit, checkpoints and all."""
+    options = tiny(**OPTIONS, overlap="on")
+    run_forked("train", data, "--out", tmp_path / "run", *options, logs=tmp_path / "logs")
+    assert_same_state(whole, tmp_path / "run")
+
+
 @pytest.mark.parametrize("options", [OPTIONS, CYCLE], ids=["bicyclegan", "cyclegan with pools"])
 def test_resuming_is_bit_exact(data: Path, tmp_path: Path, options: dict[str, object]) -> None:
     """Five steps and five more are ten."""

@@ -10,12 +10,15 @@ from torch import Tensor
 
 from processes import together
 from tandem.config.run import from_flat
+from tandem.config.training import Overlap
 from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
 from tandem.objectives.phase import Objective
+from tandem.training import averaging
+from tandem.training.averaging import EarlyAverage
 from tandem.training.distributed import join
 from tandem.training.step import StepOptions, train_step
-from tandem.training.world import World
+from tandem.training.world import World, make_average
 
 STEPS = 3
 WIDTHS: dict[str, Any] = {"generator_filters": 2, "discriminator_filters": 2, "size": 32}
@@ -67,7 +70,7 @@ def images_at(objective: Objective, positions: Sequence[int], side: int) -> dict
     return images | {name: value.double() if value.is_floating_point() else value for name, value in drawn.items()}
 
 
-def trained(world: World, options: dict[str, Any]) -> dict[str, np.ndarray]:
+def trained(world: World, options: dict[str, Any], *, overlap: Overlap = "off") -> dict[str, np.ndarray]:
     """Terms of each step, and all that the networks and pools hold after the last, in this process."""
     config = from_flat({"batch_size": 4} | options)
     training = config.training
@@ -81,6 +84,8 @@ def trained(world: World, options: dict[str, Any]) -> dict[str, np.ndarray]:
         name: torch.optim.Adam(network.parameters(), lr=1e-2, betas=(0.5, 0.999), eps=1e-2)
         for name, network in objective.networks.items()
     }
+    average = make_average(world, overlap)
+    watch = {"watch": average.watch} if isinstance(average, EarlyAverage) else {}
     found: dict[str, np.ndarray] = {}
     positions = shares.positions(0, training.batch_size)
     for step in range(STEPS):
@@ -89,8 +94,8 @@ def trained(world: World, options: dict[str, Any]) -> dict[str, np.ndarray]:
             objective,
             optimizers,
             *batches,
-            options=StepOptions(clip_grad_norm=training.clip_grad_norm),
-            average=world.average if world.size > 1 else None,
+            options=StepOptions(clip_grad_norm=training.clip_grad_norm, **watch),
+            average=average,
         )
         found |= {f"step {step}, {name}": value.numpy() for name, value in terms.items()}
     found |= {name: value.numpy() for name, value in objective.networks.state_dict().items()}
@@ -103,6 +108,25 @@ def trained(world: World, options: dict[str, Any]) -> dict[str, np.ndarray]:
 def of_two() -> list[dict[str, dict[str, np.ndarray]]]:
     """What each of two processes has after all cases: one pair of processes for all of them."""
     return together(lambda world: {name: trained(world, options) for name, options in CASES.items()})
+
+
+@pytest.fixture(scope="module")
+def of_two_early() -> list[dict[str, dict[str, np.ndarray]]]:
+    """The same with gradients that are sent while the backward runs, in small buckets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(averaging, "BUCKET_BYTES", 2000)
+        return together(lambda world: {name: trained(world, options, overlap="on") for name, options in CASES.items()})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_sent_early_change_nothing(
+    case: str, of_two: list[dict[str, dict[str, np.ndarray]]], of_two_early: list[dict[str, dict[str, np.ndarray]]]
+) -> None:
+    """Not in a bit: two summands have no order."""
+    for late, early in zip(of_two, of_two_early, strict=True):
+        assert late[case].keys() == early[case].keys()
+        for name, value in late[case].items():
+            assert value.tobytes() == early[case][name].tobytes(), name
 
 
 @pytest.mark.parametrize("case", CASES)

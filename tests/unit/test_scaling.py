@@ -11,6 +11,7 @@ import pytest
 
 from processes import free_port, together
 from tandem.bench.scaling import (
+    BackwardClock,
     Link,
     Variant,
     all_reduce_seconds,
@@ -44,6 +45,16 @@ def test_a_step() -> None:
     assert step_seconds(0.05, phases, 1, LINK) == 0.05
 
 
+def test_gradients_that_are_sent_early_hide_behind_the_backward_but_for_the_last_bucket() -> None:
+    size = 32 * 2**20
+    link = Link(bytes_per_second=size, latency_seconds=0.0)  # an all-reduce of one bucket between two takes a second
+    phases = [4.0 * size, 0.5 * size]
+    assert step_seconds(10.0, phases, 2, link) == pytest.approx(14.5)
+    assert step_seconds(10.0, phases, 2, link, backwards=[1.5, 5.0]) == pytest.approx(10 + 2.5 + 0.5)
+    assert step_seconds(10.0, phases, 2, link, backwards=[3.5, 0.0]) == pytest.approx(10 + 1.0 + 0.5)
+    assert step_seconds(10.0, phases, 1, link, backwards=[3.5, 0.0]) == 10.0
+
+
 def test_the_bytes_of_the_phases_are_those_of_the_networks() -> None:
     config = from_flat(TINY)
     objective = build_objective(config)
@@ -55,12 +66,16 @@ def test_the_bytes_of_the_phases_are_those_of_the_networks() -> None:
 
 
 def test_everything_is_timed_in_every_round() -> None:
-    def work(world: World) -> dict[str, list[float]]:
-        return time_together(make_variants(from_flat(TINY), world), world, rounds=2, warmup=1)
+    def work(world: World) -> tuple[dict[str, list[float]], list[float]]:
+        clock = BackwardClock(world.device)
+        seconds = time_together(make_variants(from_flat(TINY), world, clock), world, rounds=2, warmup=1)
+        return seconds, clock.medians()
 
-    for seconds in together(work):
-        assert set(seconds) == {"whole", "share", "beside", "together", "means", "message"}
+    for seconds, backwards in together(work):
+        assert set(seconds) == {"whole", "share", "beside", "together", "early", "means", "message"}
         assert all(len(values) == 2 and min(values) > 0 for values in seconds.values())
+        assert len(backwards) == 2
+        assert 0 < sum(backwards) < max(seconds["beside"])
 
 
 def test_the_slowest_process_counts_and_the_others_rest() -> None:

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from processes import Crew, together
 from tandem.errors import ConfigError, DataError
-from tandem.training import heartbeat
-from tandem.training import world as world_module
+from tandem.training import averaging, heartbeat
 from tandem.training.distributed import join
 from tandem.training.world import Agreement, World
 
@@ -29,7 +28,7 @@ def own_tensors(rank: int) -> list[Tensor]:
 @pytest.mark.parametrize("bucket_bytes", [1, 100, 1 << 20])
 def test_average(monkeypatch: pytest.MonkeyPatch, bucket_bytes: int) -> None:
     """Of several types and layouts, in buckets of any size, also where a tensor is larger than one."""
-    monkeypatch.setattr(world_module, "BUCKET_BYTES", bucket_bytes)
+    monkeypatch.setattr(averaging, "BUCKET_BYTES", bucket_bytes)
 
     def work(world: World) -> list[Any]:
         tensors = own_tensors(world.rank)

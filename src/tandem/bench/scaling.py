@@ -6,26 +6,32 @@ The model of one step with P processes, each with its share of the batch:
 
 `compute` is one process's step with its share and nobody to talk to, `bytes` are the gradients of a phase, and an
 all-reduce takes ``rounds(P) = 2·⌈log2 P⌉`` messages that cannot overlap. The bandwidth is that of the slowest link that
-a ring over all processes crosses. Nothing overlaps with anything; loading counts where it takes longer than the step.
+a ring over all processes crosses. Gradients that are sent early hide behind the phase's backward, but for the last
+bucket; nothing else overlaps. Loading counts where it takes longer than the step.
 """
 
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tandem.bench.measure import wait_for
 from tandem.config.run import RunConfig
 from tandem.data.loader import Batch
 from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
 from tandem.objectives.phase import Objective
+from tandem.training.averaging import BUCKET_BYTES, EarlyAverage
 from tandem.training.setup import make_state
+from tandem.training.step import Average
 from tandem.training.stepper import Stepper
-from tandem.training.world import World
+from tandem.training.world import World, make_average
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,13 @@ def all_reduce_seconds(num_bytes: float, processes: int, link: Link) -> float:
 
 
 def step_seconds(
-    compute: float, phase_bytes: Sequence[float], processes: int, link: Link, *, loading: float = 0.0
+    compute: float,
+    phase_bytes: Sequence[float],
+    processes: int,
+    link: Link,
+    *,
+    backwards: Sequence[float] | None = None,
+    loading: float = 0.0,
 ) -> float:
     """The model of the file's head.
 
@@ -59,10 +71,16 @@ def step_seconds(
         phase_bytes: Of the gradients of each phase.
         processes: P.
         link: The slowest connection.
+        backwards: Seconds of each phase's backward, where gradients are sent early; None where they are not.
         loading: Seconds in which a process's loader makes its part of a batch.
     """
-    talking = sum(all_reduce_seconds(num_bytes, processes, link) for num_bytes in phase_bytes)
-    return max(compute + talking, loading)
+
+    def waiting(num_bytes: float, hidden: float) -> float:
+        last = all_reduce_seconds(min(num_bytes, BUCKET_BYTES), processes, link)
+        return max(last, all_reduce_seconds(num_bytes, processes, link) - hidden)
+
+    hidden = backwards or [0.0] * len(phase_bytes)
+    return max(compute + sum(map(waiting, phase_bytes, hidden)), loading)
 
 
 def phase_bytes_of(config: RunConfig) -> dict[str, int]:
@@ -89,11 +107,44 @@ class Variant:
     by_main: bool = False
 
 
-def make_variants(config: RunConfig, world: World) -> dict[str, Variant]:
-    """The whole step in one process, a share alone, shares beside each other, shares together; the means alone."""
-    whole = _stepper(config, World(device=world.device), average=False)
-    share = _stepper(config, world, average=False)
-    together = _stepper(config, world, average=True)
+class BackwardClock(EarlyAverage):
+    """Averages nothing and notes how long the backward of each phase takes."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(lambda _: lambda: None, lambda value: value)
+        self._device = device
+        self._seconds: dict[tuple[int, ...], list[float]] = {}
+
+    @contextmanager
+    def watch(self, parameters: Sequence[Tensor]) -> Iterator[None]:
+        """Time what is done inside."""
+        wait_for(self._device)
+        begun = time.perf_counter()
+        yield
+        wait_for(self._device)
+        self._seconds.setdefault(tuple(map(id, parameters)), []).append(time.perf_counter() - begun)
+
+    def __call__(self, tensors: Sequence[Tensor]) -> None:
+        """Leave `tensors` as they are."""
+
+    def medians(self) -> list[float]:
+        """Seconds of each phase's backward, in the order of the phases."""
+        return [statistics.median(seconds) for seconds in self._seconds.values()]
+
+
+def make_variants(config: RunConfig, world: World, clock: BackwardClock) -> dict[str, Variant]:
+    """The whole step in one process, a share alone, shares beside each other, shares together; the means alone.
+
+    Args:
+        config: All options.
+        world: The processes.
+        clock: Times the backwards of the shares beside each other.
+    """
+    whole = _stepper(config, World(device=world.device), average=None)
+    share = _stepper(config, world, average=None)
+    beside = _stepper(config, world, average=clock)
+    together = _stepper(config, world, average=make_average(world, "off"))
+    early = _stepper(config, world, average=make_average(world, "on"))
     gradients = [torch.zeros(count // 4, device=world.device) for count in phase_bytes_of(config).values()]
 
     def means() -> None:
@@ -104,25 +155,26 @@ def make_variants(config: RunConfig, world: World) -> dict[str, Variant]:
     return {
         "whole": Variant(whole, by_main=True),
         "share": Variant(share, by_main=True),
-        "beside": Variant(share),
+        "beside": Variant(beside),
         "together": Variant(together),
+        "early": Variant(early),
         "means": Variant(means),
         "message": Variant(lambda: world.average([small])),
     }
 
 
-def _stepper(config: RunConfig, world: World, *, average: bool) -> Callable[[], None]:
+def _stepper(config: RunConfig, world: World, *, average: Average | None) -> Callable[[], None]:
     shares = Shares.of_process(world.rank, world.size, parts=config.objective.parts)
     shares.require_equal(config.training.batch_size)
     state = make_state(config, world.device, shares=shares.count)
-    if average:
+    if average is not None and not isinstance(average, BackwardClock):
         world.join(state.objective)
     stepper = Stepper(
         config,
         state,
         device=world.device,
         epoch_images=config.training.batch_size,
-        average=world.average if average else None,
+        average=average,
         rank=world.rank,
     )
     positions = next(shares.positions(0, config.training.batch_size))
@@ -157,6 +209,5 @@ def _timed(variant: Variant, world: World) -> float:
         return 0.0
     begun = time.perf_counter()
     variant.run()
-    if world.device.type == "cuda":
-        torch.cuda.synchronize(world.device)
+    wait_for(world.device)
     return time.perf_counter() - begun

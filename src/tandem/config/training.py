@@ -7,6 +7,7 @@ from typing import Literal
 from tandem.config.options import option, out_of_bounds
 
 Acceleration = Literal["auto", "none", "graphs", "compile"]
+Overlap = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,11 @@ class TrainingConfig:
         "auto",
         "how steps are run: auto and graphs record them as CUDA graphs, compile also compiles the networks; the "
         "numbers are the same",
+    )
+    overlap: Overlap = option(
+        "auto",
+        "with several processes, send gradients while the backward that computes them still runs: auto does so in "
+        "steps that are not recorded, on records none; the numbers are the same",
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = option(False, "ask CUDA for deterministic kernels: slower, needed for bit-exact resume there")

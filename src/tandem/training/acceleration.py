@@ -5,6 +5,7 @@ All ways compute the same step; what they cannot do they leave to the plain way,
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -14,6 +15,7 @@ from torch.optim import Optimizer
 from tandem.config.training import Acceleration
 from tandem.networks.joint import is_joined
 from tandem.objectives.phase import Batch, Objective, Terms
+from tandem.training.averaging import EarlyAverage
 from tandem.training.graphs import GraphedSteps, RecordingError, obstacle
 from tandem.training.step import Average, StepOptions, step_body, train_step
 
@@ -31,6 +33,7 @@ def make_run_step(
     acceleration: Acceleration,
     twice_differentiated: bool,
     average: Average | None = None,
+    overlap: bool = False,
 ) -> RunStep:
     """Choose how steps are run.
 
@@ -41,11 +44,13 @@ def make_run_step(
         device: Where the networks compute.
         acceleration: ``auto`` records on a CUDA device; ``compile`` compiles the networks too; ``none`` does neither.
         twice_differentiated: Whether a loss differentiates a gradient (WGAN-GP), which compiled networks cannot do.
-        average: See `train_step`.
+        average: See `train_step`. An `EarlyAverage` also watches the backwards of steps that are not recorded.
+        overlap: Record no steps, so that it can.
     """
+    watched = replace(options, watch=average.watch) if isinstance(average, EarlyAverage) else options
 
     def plain(batches: Sequence[Batch]) -> Terms:
-        return train_step(objective, optimizers, *batches, options=options, average=average)
+        return train_step(objective, optimizers, *batches, options=watched, average=average)
 
     if acceleration == "compile":
         reason = _why_not_compile(device, twice_differentiated=twice_differentiated)
@@ -57,6 +62,9 @@ def make_run_step(
     if acceleration == "none" or device.type != "cuda":
         if acceleration == "graphs":
             log.warning("steps are not recorded as CUDA graphs: the device is %s", device)
+        return plain
+    if overlap and average is not None:
+        log.warning("steps are not recorded as CUDA graphs: --overlap on sends gradients while a backward runs")
         return plain
     if is_joined(objective.networks) or any(pool.is_shared for pool in objective.pools.values()):
         log.warning(

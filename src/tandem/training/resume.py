@@ -24,6 +24,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "device",
         "deterministic",
         "num_workers",
+        "overlap",
         "recompute_activations",
         "log_every",
         "snapshot_every",

@@ -31,12 +31,14 @@ class StepOptions:
         autocast: Makes the context that forwards and losses run in.
         scaler: Scales the losses, for fp16: an update whose gradients overflow is left out, and the scale lowered.
         guard: Refuses what is not finite.
+        watch: Makes the context of the last backward of a phase, from the parameters whose gradients it completes.
     """
 
     clip_grad_norm: float = 0.0
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
     scaler: torch.amp.GradScaler | None = None
     guard: FiniteGuard = dataclasses.field(default_factory=lambda: FiniteGuard(deferred=False))
+    watch: Callable[[Sequence[Tensor]], AbstractContextManager[None]] = lambda _: nullcontext()
 
 
 def train_step(
@@ -140,7 +142,8 @@ def _backward(
         # stays until the last phase, because one phase may build on what another has computed.
         keeps_graph = passes == 1 and phase is not objective.phases[-1]
         scaled = total if options.scaler is None else options.scaler.scale(total)
-        scaled.backward(inputs=trained, retain_graph=keeps_graph)
+        with options.watch(trained) if number == passes - 1 else nullcontext():
+            scaled.backward(inputs=trained, retain_graph=keeps_graph)
         sums.append(stacked.detach())
     return names, sums[0] if passes == 1 else torch.stack(sums).mean(0)
 

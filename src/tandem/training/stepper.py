@@ -72,6 +72,7 @@ class Stepper:
             acceleration="none" if config.training.recompute_activations else config.training.acceleration,
             twice_differentiated=config.objective.gan_loss == "wgangp",
             average=average,
+            overlap=config.training.overlap == "on",
         )
         self._unsettled: list[list[int]] = []
         self._rate: float | None = None

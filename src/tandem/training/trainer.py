@@ -29,7 +29,7 @@ from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.validation import MakeValidator, Validation
-from tandem.training.world import Agreement, World
+from tandem.training.world import Agreement, World, make_average
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Trainer:
         self.shares.require_equal(training.batch_size)
         self.state = make_state(config, device, shares=self.shares.count)
         world.join(self.state.objective)
-        average = world.average if world.size > 1 else None
+        average = make_average(world, training.overlap)
         self.stepper = Stepper(
             config, self.state, device=device, epoch_images=len(inputs.train), average=average, rank=world.rank
         )

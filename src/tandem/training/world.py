@@ -17,14 +17,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from tandem.config.training import Overlap
 from tandem.errors import ConfigError, PeerError
 from tandem.networks.joint import join_batch_norms, talking
 from tandem.objectives.phase import Objective
+from tandem.training.averaging import EarlyAverage, Finish, buckets
 from tandem.training.heartbeat import Heartbeat
+from tandem.training.step import Average
 
 T = TypeVar("T")
 
-BUCKET_BYTES = 32 * 2**20
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.1
 LAST_WORD_SECONDS = 1.0
 _FAILURE = "failure"
@@ -71,20 +73,29 @@ class World:
         Raises:
             PeerError: Another process is gone.
         """
-        if self.size == 1:
-            return
-        sent = []
+        for finish in [self.begin_average(bucket) for bucket in buckets(tensors)] if self.size > 1 else []:
+            finish()
+
+    def begin_average(self, tensors: Sequence[Tensor]) -> Finish:
+        """Send tensors of one type; what comes back waits for their means and puts these in their place.
+
+        Raises:
+            PeerError: Another process is gone.
+        """
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
         with talking():
-            for bucket in _buckets(tensors):
-                flat = torch.cat([tensor.detach().reshape(-1) for tensor in bucket])
-                sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
-            for bucket, flat, work in sent:
-                assert work is not None
+            work = dist.all_reduce(flat, async_op=True)
+        assert work is not None
+
+        def finish() -> None:
+            with talking():
                 work.wait()
-                flat.div_(self.size)
-                pieces = flat.split([tensor.numel() for tensor in bucket])
-                shaped = [piece.view(tensor.shape) for tensor, piece in zip(bucket, pieces, strict=True)]
-                torch._foreach_copy_([tensor.detach() for tensor in bucket], shaped)
+            flat.div_(self.size)
+            pieces = flat.split([tensor.numel() for tensor in tensors])
+            shaped = [piece.view(tensor.shape) for tensor, piece in zip(tensors, pieces, strict=True)]
+            torch._foreach_copy_([tensor.detach() for tensor in tensors], shaped)
+
+        return finish
 
     def rows_of_all(self, rows: Tensor) -> Tensor:
         """Put the rows ``(N, …)`` of all processes below each other, in the order of the ranks: ``(size · N, …)``."""
@@ -216,6 +227,13 @@ class World:
         return error
 
 
+def make_average(world: World, overlap: Overlap) -> Average | None:
+    """What averages the gradients of a step over the processes of `world`; nothing for one process."""
+    if world.size == 1:
+        return None
+    return world.average if overlap == "off" else EarlyAverage(world.begin_average, world.tell)
+
+
 class Agreement:
     """One number that all processes agree on: the largest that any of them gives."""
 
@@ -252,19 +270,3 @@ class Agreement:
             work.wait()
         self._under_way = None
         return int(number)
-
-
-def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Tensors of one type together, in their order, up to `BUCKET_BYTES`."""
-    by_type: dict[torch.dtype, list[Tensor]] = {}
-    for tensor in tensors:
-        by_type.setdefault(tensor.dtype, []).append(tensor)
-    for group in by_type.values():
-        bucket: list[Tensor] = []
-        for tensor in group:
-            bucket.append(tensor)
-            if sum(one.numel() * one.element_size() for one in bucket) >= BUCKET_BYTES:
-                yield bucket
-                bucket = []
-        if bucket:
-            yield bucket
