@@ -1,6 +1,5 @@
 """What runs a model's networks. Around it everything is NumPy, so that another runtime can take PyTorch's place."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -8,9 +7,7 @@ import numpy as np
 
 from tandem.checkpoint.manifest import Manifest
 from tandem.errors import ConfigError
-from tandem.inference.runtime import Runtime
-
-OnTile = Callable[[int, int], None]
+from tandem.inference.runtime import OnTile, Runtime
 
 
 class Engine(Protocol):

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tandem.errors import ConfigError
-from tandem.inference.engine import Engine, OnTile, TilingEngine
+from tandem.inference.engine import Engine, TilingEngine
 from tandem.inference.memory import batch_within, forward_bytes
 from tandem.inference.model import Generator
-from tandem.inference.runtime import Auto, Runtime, check_tile
+from tandem.inference.runtime import Auto, OnTile, Runtime, check_tile
 from tandem.rng import derive_seed
 
 

@@ -1,6 +1,7 @@
 """How a model is run: precision, compilation, how many samples at once, and how much memory."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ from tandem.inference.memory import GIB
 Precision = Literal["fp32", "bf16"]
 EngineName = Literal["torch", "onnx"]
 Auto = Literal["auto"]
+OnTile = Callable[[int, int], None]
+"""Called with (tiles done, all tiles) while an image is translated in tiles."""
 
 SMALLEST_TILE = 16
 

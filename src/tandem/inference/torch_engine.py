@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from tandem.errors import BundleError
 from tandem.inference.compiling import Compiled
-from tandem.inference.engine import OnTile
-from tandem.inference.runtime import Precision
+from tandem.inference.runtime import OnTile, Precision
 from tandem.inference.streaming.run import make_plan, run_plan
 from tandem.networks.layers import sample_as_in_training
 

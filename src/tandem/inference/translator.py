@@ -11,11 +11,11 @@ from tandem.config.data import Direction
 from tandem.data.images import from_floats, pil_from_array
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.codes import choose_number, draw_codes, given_codes
-from tandem.inference.engine import Engine, OnTile, load_engine
+from tandem.inference.engine import Engine, load_engine
 from tandem.inference.inputs import Fit, Fitted, fit_image, is_batch, to_input
 from tandem.inference.model import abilities_of
 from tandem.inference.runner import Runner
-from tandem.inference.runtime import Auto, EngineName, Precision, Runtime
+from tandem.inference.runtime import Auto, EngineName, OnTile, Precision, Runtime
 
 Output = Literal["pil", "array", "tensor"]
 
