@@ -15,23 +15,29 @@ if sys.argv[1] == "ours":
     configure_backends(torch.device("cpu"), deterministic=False)
 def step():
     weights = [torch.ones(2**24) for _ in range(2)]  # 64 MiB each
-step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+cleared = []
+for _ in range(8):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    step()
+    cleared.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(min(cleared))
 """
 PAGES = 2 * 2**26 // 4096
 
 
 def pages_cleared(who: str, **environment: str) -> int:
-    """Pages that the system had to clear for the second of two equal steps."""
+    """Pages that the system had to clear for a step, the least of several equal ones.
+
+    The first one takes its memory from the system in any case, and sometimes another does, when something small has
+    settled where a large piece was.
+    """
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, who], env=environment, capture_output=True, text=True, check=True
     )
     return int(done.stdout)
 
 
-def test_a_second_step_uses_the_memory_of_the_first() -> None:
+def test_a_step_uses_the_memory_of_those_before_it() -> None:
     assert pages_cleared("plain") > 0.9 * PAGES
     assert pages_cleared("ours") < 0.05 * PAGES
 
