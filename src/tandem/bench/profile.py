@@ -117,6 +117,7 @@ def profile_variants(config: RunConfig, device: torch.device, *, trace: Path | N
     config = from_flat(to_flat(config) | {"acceleration": "none"})
     profiles: dict[str, StepProfile] = {}
     for variant in variants_of(config):
+        # On a CPU the published order comes first, while the process is as PyTorch starts it.
         if variant == "tandem" or device.type == "cuda":
             configure_backends(device, deterministic=False)
         own = trace if variant == "tandem" else None

@@ -27,7 +27,7 @@ from tandem.data.loader import Batch
 from tandem.data.shares import Shares
 from tandem.objectives.build import build_objective
 from tandem.objectives.phase import Objective
-from tandem.training.averaging import BUCKET_BYTES, EarlyAverage
+from tandem.training.averaging import BUCKET_BYTES
 from tandem.training.setup import make_state
 from tandem.training.step import Average
 from tandem.training.stepper import Stepper
@@ -107,11 +107,10 @@ class Variant:
     by_main: bool = False
 
 
-class BackwardClock(EarlyAverage):
+class BackwardClock:
     """Averages nothing and notes how long the backward of each phase takes."""
 
     def __init__(self, device: torch.device) -> None:
-        super().__init__(lambda _: lambda: None, lambda value: value)
         self._device = device
         self._seconds: dict[tuple[int, ...], list[float]] = {}
 
@@ -143,8 +142,8 @@ def make_variants(config: RunConfig, world: World, clock: BackwardClock) -> dict
     whole = _stepper(config, World(device=world.device), average=None)
     share = _stepper(config, world, average=None)
     beside = _stepper(config, world, average=clock)
-    together = _stepper(config, world, average=make_average(world, "off"))
-    early = _stepper(config, world, average=make_average(world, "on"))
+    together = _stepper(config, world, average=make_average(world, "off"), talks=True)
+    early = _stepper(config, world, average=make_average(world, "on"), talks=True)
     gradients = [torch.zeros(count // 4, device=world.device) for count in phase_bytes_of(config).values()]
 
     def means() -> None:
@@ -163,11 +162,11 @@ def make_variants(config: RunConfig, world: World, clock: BackwardClock) -> dict
     }
 
 
-def _stepper(config: RunConfig, world: World, *, average: Average | None) -> Callable[[], None]:
+def _stepper(config: RunConfig, world: World, *, average: Average | None, talks: bool = False) -> Callable[[], None]:
     shares = Shares.of_process(world.rank, world.size, parts=config.objective.parts)
     shares.require_equal(config.training.batch_size)
     state = make_state(config, world.device, shares=shares.count)
-    if average is not None and not isinstance(average, BackwardClock):
+    if talks:
         world.join(state.objective)
     stepper = Stepper(
         config,

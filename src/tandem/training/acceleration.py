@@ -15,9 +15,8 @@ from torch.optim import Optimizer
 from tandem.config.training import Acceleration
 from tandem.networks.joint import is_joined
 from tandem.objectives.phase import Batch, Objective, Terms
-from tandem.training.averaging import EarlyAverage
 from tandem.training.graphs import GraphedSteps, RecordingError, obstacle
-from tandem.training.step import Average, StepOptions, step_body, train_step
+from tandem.training.step import Average, StepOptions, WatchingAverage, step_body, train_step
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +43,10 @@ def make_run_step(
         device: Where the networks compute.
         acceleration: ``auto`` records on a CUDA device; ``compile`` compiles the networks too; ``none`` does neither.
         twice_differentiated: Whether a loss differentiates a gradient (WGAN-GP), which compiled networks cannot do.
-        average: See `train_step`. An `EarlyAverage` also watches the backwards of steps that are not recorded.
+        average: See `train_step`. A `WatchingAverage` watches the backwards of steps that are not recorded.
         overlap: Record no steps, so that it can.
     """
-    watched = replace(options, watch=average.watch) if isinstance(average, EarlyAverage) else options
+    watched = replace(options, watch=average.watch) if isinstance(average, WatchingAverage) else options
 
     def plain(batches: Sequence[Batch]) -> Terms:
         return train_step(objective, optimizers, *batches, options=watched, average=average)

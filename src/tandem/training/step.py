@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,19 @@ from tandem.training.finite import FiniteGuard
 
 Average = Callable[[Sequence[Tensor]], None]
 """Replaces tensors, in place, by their mean over all processes."""
+
+
+@runtime_checkable
+class WatchingAverage(Protocol):
+    """An `Average` that is also told when gradients are about to come."""
+
+    def __call__(self, tensors: Sequence[Tensor], /) -> None:
+        """Replace tensors, in place, by their mean over all processes."""
+        ...
+
+    def watch(self, parameters: Sequence[Tensor], /) -> AbstractContextManager[None]:
+        """Make the context of the backward that completes the gradients of `parameters`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
