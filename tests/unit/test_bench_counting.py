@@ -9,6 +9,7 @@ from tandem.bench.cost import Cell, Peak
 from tandem.bench.cost_report import bound, share_of_peak
 from tandem.bench.counting import count_work
 from tandem.bench.measure import Timing, median_ratio
+from tandem.bench.train_step import bench_config, make_step
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
 
@@ -60,6 +61,16 @@ def test_the_published_step_at_256_px() -> None:
     work = count_work(lambda: step({name: tensor.to(META) for name, tensor in batch.items()}))
     assert work.flops == pytest.approx(261e9, rel=2e-3)
     assert work.kernels == pytest.approx(2500, rel=0.05)
+
+
+def test_tandems_step_at_256_px() -> None:
+    """Three quarters of the published operations, half of the bytes and of the kernels; docs/performance.md says so."""
+    step = make_step("tandem", bench_config("bicyclegan", size=256, filters=64), torch.device("cpu"))
+    step()
+    work = count_work(step)
+    assert work.flops == pytest.approx(196e9, rel=5e-3)
+    assert work.bytes == pytest.approx(6.0e9, rel=0.02)
+    assert work.kernels == pytest.approx(1140, rel=0.02)
 
 
 def test_shares_are_those_of_the_roofline() -> None:
