@@ -54,6 +54,10 @@ def make_run_step(
     if acceleration == "compile":
         reason = _why_not_compile(device, twice_differentiated=twice_differentiated)
         if reason is None:
+            # A step goes through some graphs twice (`retain_graph`), so compiled code must not reuse what they hold.
+            from torch._functorch import config as functorch  # noqa: PLC0415  (only here, and it takes time)
+
+            functorch.donated_buffer = False
             for network in objective.networks.values():
                 network.compile()
         else:
