@@ -32,13 +32,15 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     config = bench_config(method=args.method, size=args.size, batch_size=args.batch_size, filters=args.filters)
-    with join(args.device) as world:
-        configure_backends(world.device, deterministic=False)
-        clock = BackwardClock(world.device)
-        seconds = time_together(make_variants(config, world, clock), world, rounds=args.rounds, warmup=2)
-        report = {"header": make_header(world.device), "processes": world.size, "options": vars(args)}
-        if world.is_main:
-            report |= _evaluated(seconds, list(phase_bytes_of(config).values()), clock.medians(), world.size)
+    with join(args.device) as process_group:
+        configure_backends(process_group.device, deterministic=False)
+        clock = BackwardClock(process_group.device)
+        seconds = time_together(
+            make_variants(config, process_group, clock), process_group, rounds=args.rounds, warmup=2
+        )
+        report = {"header": make_header(process_group.device), "processes": process_group.size, "options": vars(args)}
+        if process_group.is_main:
+            report |= _evaluated(seconds, list(phase_bytes_of(config).values()), clock.medians(), process_group.size)
             text = json.dumps(report, indent=2) if args.json else _text(report)
             sys.stdout.write(text + "\n")
 

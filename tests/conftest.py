@@ -10,7 +10,7 @@ import torch
 
 from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest, Preprocessing
-from tandem.config.architecture import EncoderSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, UNetSpec
 from tandem.networks.build import build_network
 from tandem.networks.layers import initialise
 

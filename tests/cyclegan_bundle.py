@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest, Preprocessing
-from tandem.config.architecture import ResNetSpec
+from tandem.config.specifications import ResNetSpec
 from tandem.networks.build import build_network
 
 

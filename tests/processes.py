@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tandem.training.distributed import join
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 
 SECONDS = 60.0
 
@@ -35,8 +35,8 @@ def place(rank: int, size: int, port: int) -> dict[str, str]:
     }
 
 
-class Crew:
-    """Processes that run `work` in a world of `size`.
+class ProcessGroupRun:
+    """Processes that run `work` in a process_group of `size`.
 
     Args:
         work: What each does; what it returns must be picklable and no tensor.
@@ -46,7 +46,7 @@ class Crew:
 
     def __init__(
         self,
-        work: Callable[[World], Any],
+        work: Callable[[ProcessGroup], Any],
         *,
         size: int = 2,
         launcher: Callable[[int, int, int], Mapping[str, str]] = place,
@@ -84,19 +84,19 @@ class Crew:
         os.kill(pid, signal.SIGKILL)
 
 
-def together(work: Callable[[World], Any], *, size: int = 2) -> list[Any]:
-    """What `work` returns in each process of a world; an exception in any of them fails the test."""
-    results = Crew(work, size=size).results()
+def together(work: Callable[[ProcessGroup], Any], *, size: int = 2) -> list[Any]:
+    """What `work` returns in each process of a process_group; an exception in any of them fails the test."""
+    results = ProcessGroupRun(work, size=size).results()
     problems = [str(one) for one in results if isinstance(one, str) and "Traceback" in one]
     assert not problems, "\n".join(problems)
     return results
 
 
-def _run(work: Callable[[World], Any], variables: Mapping[str, str], end: Connection) -> None:
+def _run(work: Callable[[ProcessGroup], Any], variables: Mapping[str, str], end: Connection) -> None:
     os.environ.update(variables)
     try:
-        with join("cpu") as world:
-            result = work(world)
+        with join("cpu") as process_group:
+            result = work(process_group)
     except BaseException as error:
         result = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
     end.send(result)

@@ -1,4 +1,4 @@
-"""Clips for tests: made with PyAV and Pillow, and read back frame by frame and packet by packet."""
+"""Videos for tests: made with PyAV and Pillow, and read back frame by frame and packet by packet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

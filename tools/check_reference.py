@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from reference_methods import METHODS
 from tandem.checkpoint.official import official_key_map
 from tandem.errors import TandemError
-from tandem.objectives.phase import Terms
+from tandem.objectives.objective import Terms
 from tandem.training.optimizers import make_adam
 from tandem.training.step import train_step
 

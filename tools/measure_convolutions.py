@@ -30,7 +30,7 @@ INNERMOST = [
 POOLED = [(64, 128, 128), (128, 192, 64), (192, 256, 32), (256, 256, 16)]
 """Channels in and out, side of the map, in the encoder."""
 LOGITS = [(512, 31), (256, 15)]
-"""Channels and side of the map, in the judges."""
+"""Channels and side of the map, in the discriminators."""
 WITH_CODE = [(3, 64, 256), (64, 128, 128), (128, 256, 64), (256, 512, 32)]
 """Channels in, without the 8 of the code, and out, side of the map, in the generator."""
 CALLS = 6
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def innermost() -> Iterator[Case]:
-    convolutions.MOST_PLACES = 10**9
+    convolutions.MOST_PIXELS = 10**9
     for kind, in_channels, out_channels, side in INNERMOST:
         layer, x = kind(in_channels, out_channels), image(2, in_channels, side)
         plain = nn.ConvTranspose2d.forward if kind is UpConv else nn.Conv2d.forward

@@ -2,7 +2,7 @@
 
     python tools/readme_pictures.py [RUN] [OUT]
 
-Each row is one test drawing of the demo dataset, then samples of the demo's model; a column is one latent code.
+Each row is one test drawing of the demo dataset, then samples of the demo's model; a column is one latent.
 """
 
 import argparse

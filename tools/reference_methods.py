@@ -12,7 +12,7 @@ from tandem.config.official import from_official
 from tandem.config.official_pix2pix import cyclegan_from_official, pix2pix_from_official
 from tandem.objectives.bicyclegan import BicycleGAN
 from tandem.objectives.cyclegan import CycleGAN
-from tandem.objectives.phase import Batch, Objective, Phase, Terms
+from tandem.objectives.objective import Objective, Phase, StepTensors, Terms
 from tandem.objectives.pix2pix import Pix2Pix
 
 Tensors = dict[str, Tensor | None]
@@ -34,7 +34,7 @@ class Method:
     networks: Mapping[str, str]
     losses: Mapping[str, tuple[str, float]]
     draws: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-    tensors: Callable[[Any, Batch], Tensors]
+    tensors: Callable[[Any, StepTensors], Tensors]
 
 
 def _build_bicyclegan(options: Mapping[str, Any], size: int, batch_size: int) -> tuple[Objective, DataConfig]:
@@ -48,8 +48,8 @@ def _build_bicyclegan(options: Mapping[str, Any], size: int, batch_size: int) ->
 
 
 def _scaled(phase: Phase, half: int) -> Phase:
-    # With one judge the reference's loop over judges runs over the samples of the batch instead, and sums them.
-    def loss(batch: Batch, fakes: Any) -> Terms:
+    # With one discriminator the reference's loop over them runs over the samples of the batch instead, and sums them.
+    def loss(batch: StepTensors, fakes: Any) -> Terms:
         terms = phase.loss(batch, fakes)
         return {k: v * half if k.startswith(("gan_", "disc_")) else v for k, v in terms.items()}
 
@@ -60,7 +60,7 @@ def _drop_last_padding(objective: BicycleGAN) -> None:
     # The reference's plain (not multi-scale) PatchGAN has no padding in its last convolution.
     for name, network in objective.networks.items():
         if name.startswith("disc_"):
-            network.judges[0][-1].conv.padding = (0, 0)  # type: ignore[index, union-attr]
+            network.sub_discriminators[0][-1].conv.padding = (0, 0)  # type: ignore[index, union-attr]
 
 
 def _bicyclegan_draws(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -68,7 +68,7 @@ def _bicyclegan_draws(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {"eps": eps, "z_random": z_random, "mix": torch.full((len(eps),), 0.5, dtype=torch.float64)}
 
 
-def _bicyclegan_tensors(objective: BicycleGAN, batch: Batch) -> Tensors:
+def _bicyclegan_tensors(objective: BicycleGAN, batch: StepTensors) -> Tensors:
     fakes = objective.fakes(batch)
     tensors: Tensors = {"fake_B_encoded": fakes.encoded, "fake_B_random": fakes.random}
     tensors |= {"mu": fakes.mu, "logvar": fakes.logvar}
@@ -94,7 +94,7 @@ def _build_cyclegan(options: Mapping[str, Any], size: int, batch_size: int) -> t
     return CycleGAN(config, data), data
 
 
-def _cyclegan_tensors(objective: CycleGAN, batch: Batch) -> Tensors:
+def _cyclegan_tensors(objective: CycleGAN, batch: StepTensors) -> Tensors:
     fakes = objective.fakes(batch)
     return {
         "fake_B": fakes.b,
@@ -138,7 +138,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "cyclegan": Method(
         build=_build_cyclegan,
-        # The official D_A judges what G_A makes, which is domain B.
+        # The official D_A discriminators what G_A makes, which is domain B.
         networks={"G_A": "gen_ab", "G_B": "gen_ba", "D_A": "disc_b", "D_B": "disc_a"},
         losses={
             "G_A": ("gan_ab", 1.0),

@@ -14,7 +14,7 @@ from tandem.files import atomic_write_text
 from tandem.training.device import configure_backends
 
 FAST: dict[str, Any] = {"precision": "bf16"}
-"""The options that are fastest on a GPU, beside recorded steps, which are the rule there."""
+"""The options that are fastest on a GPU, beside captured steps, which are the rule there."""
 PLAIN: dict[str, Any] = {"acceleration": "none"}
 STEPS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("bicyclegan", {"batch_size": 2, **FAST}),

@@ -31,13 +31,13 @@ INTERRUPTED = 130
 DISK_ERRORS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 )
-"""What the file system refuses and the user can mend; any other `OSError` is a bug of ours and keeps its traceback."""
+"""What the file system refuses and the user can change; any other `OSError` is our bug and keeps its traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    Errors that the user can mend are printed as a message, without a traceback, with status 1 (2 for the wrong use of
+    Errors that the user can repair are printed as a message, without a traceback, with status 1 (2 for the wrong use of
     an option).
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)

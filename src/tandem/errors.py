@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 
 class TandemError(Exception):
-    """Base of every error that a user can mend."""
+    """Base of every error that a user can put right."""
 
 
 class ConfigError(TandemError, ValueError):

@@ -19,7 +19,7 @@ NUMBERS = {
     "learning_rate": 1e-05,
     "lambda_kl": 3e-07,
     "lambda_z": 2.0,
-    "initialisation_gain": 1e-3,
+    "init_gain": 1e-3,
     "beta2": 0.99,
     "size": "32x64",
     "seed": 2**40,

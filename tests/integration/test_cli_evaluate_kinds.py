@@ -15,7 +15,7 @@ import tandem as package
 from model_files import write_random_features
 from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest, Preprocessing
-from tandem.config.architecture import ResNetSpec
+from tandem.config.specifications import ResNetSpec
 from tandem.data.synthetic import write_dataset
 from tandem.networks.build import build_network
 from tandem.rng import derive_seed

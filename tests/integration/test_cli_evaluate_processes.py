@@ -41,7 +41,7 @@ def start_both(
     before: Callable[[int], None] = lambda _: None,
     words_of: Callable[[int], list[str]] = lambda _: [],
 ) -> list[int]:
-    """The same command in two processes of one world; the numbers of the processes."""
+    """The same command in two processes of one process_group; the numbers of the processes."""
     port = free_port()
 
     def entered(rank: int) -> Callable[[], None]:

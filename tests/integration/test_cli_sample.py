@@ -1,4 +1,4 @@
-"""``tandem sample``: every mode, names, codes that make a picture again, interruptions, inputs of all kinds."""
+"""``tandem sample``: every mode, names, latents that make a picture again, interruptions, inputs of all kinds."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from support import (
 )
 
 import tandem as package
-from tandem.inference import gallery
+from tandem.inference import sample_folder
 from tandem.inference.translator import Translator
 
 ODD_NAME = """a b#1?%20ü&<i>'"x"""
@@ -43,7 +43,7 @@ ODD_NAME = """a b#1?%20ü&<i>'"x"""
     ],
 )
 def test_every_mode(data: Path, model: Path, tmp_path: Path, words: list[str], series: dict[str, int]) -> None:
-    """The files are there under the inputs' names; every picture can be made again from its recorded code."""
+    """The files are there under the inputs' names; every picture can be made again from its recorded latent."""
     out = tmp_path / "out"
     mode = words[0]
     if mode == "reference":
@@ -87,8 +87,8 @@ def test_more_samples_begin_with_the_same(data: Path, model: Path, tmp_path: Pat
         assert np.array_equal(pixels(tmp_path / "2" / name), pixels(tmp_path / "20" / name))
 
 
-def test_codes_from_a_file(data: Path, model: Path, tmp_path: Path) -> None:
-    """Codes out of a record, given with --z, make the same pictures."""
+def test_latents_from_a_file(data: Path, model: Path, tmp_path: Path) -> None:
+    """Latents out of a record, given with --z, make the same pictures."""
     sample(model, data, "--num-samples", "4", out=tmp_path / "first")
     shots = records_of(tmp_path / "first")[1]["series"][0]["samples"]
     (tmp_path / "z.json").write_text(json.dumps([shots[3]["z"], shots[1]["z"]]))
@@ -127,7 +127,7 @@ def test_interrupted_and_continued(data: Path, model: Path, tmp_path: Path, afte
     out = tmp_path / "out"
 
     def kill_at_a_picture() -> None:
-        original, calls = gallery.save_image, 0
+        original, calls = sample_folder.save_image, 0
 
         def saving(image: Any, path: Path) -> None:
             nonlocal calls
@@ -137,7 +137,7 @@ def test_interrupted_and_continued(data: Path, model: Path, tmp_path: Path, afte
                 os.kill(os.getpid(), signal.SIGKILL)
             original(image, path)
 
-        gallery.save_image = saving
+        sample_folder.save_image = saving
 
     assert wait_for(fork(*words, "--out", out, before=kill_at_a_picture)) == -signal.SIGKILL
     assert not (out / "index.html").exists()

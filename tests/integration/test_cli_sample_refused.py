@@ -21,7 +21,7 @@ MISUSED = [
     (["MODEL", "DATA", "--mode", "reference"], "need each other"),
     (["MODEL", "DATA", "--reference", "x.png"], "need each other"),
     (["MODEL", "DATA", "--format", "gif"], "must be one of png, jpg, webp"),
-    (["MODEL", "DATA", "--z", "z.json"], "--z z.json is no JSON list of codes"),
+    (["MODEL", "DATA", "--z", "z.json"], "--z z.json is no JSON list of latents"),
     (["MODEL", "DATA", "--device", "cuda:99"], "--device cuda:99: this machine does not have it"),
     (["MODEL", "DATA", "--pair"], "there is no option --pair. Did you mean --pairs?"),
 ]
@@ -41,16 +41,16 @@ def test_what_does_not_work_is_refused(data: Path, model: Path, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[[1, 2], [3]]", "no JSON list of codes"),
+        ("[[1, 2], [3]]", "no JSON list of latents"),
         ("[[1, 2], [3, 4]]", "z has the shape (2, 2); expected (3,)"),
         ("[NaN, 1, 1]", "not finite"),
-        ('{"z": 1}', "no JSON list of codes"),
-        ("[]", "must hold one code or a list of codes"),
-        ("[" * 100_000, "no JSON list of codes"),
-        ('["a", "b", "c"]', "no JSON list of codes"),
+        ('{"z": 1}', "no JSON list of latents"),
+        ("[]", "must hold one latent or a list of latents"),
+        ("[" * 100_000, "no JSON list of latents"),
+        ('["a", "b", "c"]', "no JSON list of latents"),
     ],
 )
-def test_bad_codes(data: Path, model: Path, tmp_path: Path, text: str, says: str) -> None:
+def test_bad_latents(data: Path, model: Path, tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "z.json").write_text(text)
     refused = tandem("sample", model, data, "--out", tmp_path / "out", "--z", tmp_path / "z.json")
     assert refused.status == 2

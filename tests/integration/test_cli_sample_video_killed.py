@@ -1,4 +1,4 @@
-"""Translating a clip that is interrupted, on a full disk, and with memory that does not grow with the clip."""
+"""Translating a video that is interrupted, on a full disk, and with memory that does not grow with the video."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from support import finish, fork, leftovers, start, tandem, wait_for
 
-from clips import moving_frames, see, see_gif, write_video
 from tandem.inference.video.gif import GifWriter
-from tandem.inference.video.writing import VideoWriter
+from tandem.inference.video.writing import ContainerWriter
+from videos import moving_frames, see, see_gif, write_video
 
 LOSSLESS = {"codec": "ffv1", "pixel_format": "bgr0"}
 
@@ -20,7 +20,7 @@ LOSSLESS = {"codec": "ffv1", "pixel_format": "bgr0"}
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_an_interruption_leaves_the_target_as_it_was(model: Path, tmp_path: Path, name: str, sent: int) -> None:
     """Ctrl-C takes everything away; what a kill leaves is taken away by the next call, and nothing else."""
-    clip = write_video(tmp_path / "in.mkv", moving_frames(12), sounds=["flac"], **LOSSLESS)
+    video = write_video(tmp_path / "in.mkv", moving_frames(12), sounds=["flac"], **LOSSLESS)
     out = tmp_path / "results" / name
     out.parent.mkdir()
     out.write_bytes(b"of before")
@@ -28,10 +28,10 @@ def test_an_interruption_leaves_the_target_as_it_was(model: Path, tmp_path: Path
     foreign.write_bytes(b"of somebody else")
 
     def stop_at_a_frame() -> None:
-        writer = GifWriter if name.endswith("gif") else VideoWriter
+        writer = GifWriter if name.endswith("gif") else ContainerWriter
         original, calls = writer.add, 0
 
-        def adding(self: VideoWriter, frame: object) -> None:
+        def adding(self: ContainerWriter, frame: object) -> None:
             nonlocal calls
             calls += 1
             if calls == 7:
@@ -40,12 +40,12 @@ def test_an_interruption_leaves_the_target_as_it_was(model: Path, tmp_path: Path
 
         writer.add = adding
 
-    status = wait_for(fork("sample", model, clip, "--out", out, "--device", "cpu", before=stop_at_a_frame))
+    status = wait_for(fork("sample", model, video, "--out", out, "--device", "cpu", before=stop_at_a_frame))
     assert status == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     assert out.read_bytes() == b"of before"
     mine = [path for path in leftovers(out.parent) if path != foreign]
     assert len(mine) == (0 if sent == signal.SIGINT else 1)
-    finished = tandem("sample", model, clip, "--out", out, "--device", "cpu")
+    finished = tandem("sample", model, video, "--out", out, "--device", "cpu")
     assert finished.status == 0, finished.err
     assert leftovers(out.parent) == [foreign]
     assert len(see(out).pixels if name == "out.mp4" else see_gif(out)[0]) == 12
@@ -64,9 +64,9 @@ for out in (first, second, third):
 
 def test_a_full_disk(model: Path, tmp_path: Path) -> None:
     """Files may have no more than 3000 bytes in this process: it is said, and nothing stays."""
-    clip = write_video(tmp_path / "in.mkv", moving_frames(30), sounds=["flac"], **LOSSLESS)
+    video = write_video(tmp_path / "in.mkv", moving_frames(30), sounds=["flac"], **LOSSLESS)
     words = ["--device", "cpu", *(tmp_path / name for name in ("out.mp4", "out.mkv", "out.gif"))]
-    finished = finish(start("sample", model, clip, *words, code=FULL_DISK))
+    finished = finish(start("sample", model, video, *words, latent=FULL_DISK))
     assert finished.out.count("status 1") == finished.out.count("File too large") == 3, finished.out
     assert "Traceback" not in finished.out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
@@ -78,10 +78,10 @@ from pathlib import Path
 import torch
 from tandem.cli import main
 torch.set_num_threads(1)
-model, out, *clips = sys.argv[1:]
-for clip in clips:
+model, out, *videos = sys.argv[1:]
+for video in videos:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    assert main(["sample", model, clip, "--out", out, "--device", "cpu", "--batch-size", "4"]) == 0
+    assert main(["sample", model, video, "--out", out, "--device", "cpu", "--batch-size", "4"]) == 0
     print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
@@ -93,11 +93,11 @@ def test_memory_does_not_grow_with_the_length(
 ) -> None:
     """Ten times the frames (27 and 14 MB more as arrays, and as much again as outputs) need no more memory."""
     bundle = make_bundle("small", generator={"filters": 2})
-    clips = [
+    videos = [
         write_video(tmp_path / f"{count}.mp4", moving_frames(count, height=144, width=176), sounds=["aac"], rate=25)
         for count in (frames, frames, 10 * frames)  # the first one warms up
     ]
-    finished = finish(start(bundle, tmp_path / f"out.{suffix}", *clips, code=MEASURE))
+    finished = finish(start(bundle, tmp_path / f"out.{suffix}", *videos, latent=MEASURE))
     assert finished.status == 0, finished.out
     _, short, long = (int(line.split()[1]) for line in finished.out.splitlines() if line.startswith("peak"))
     assert long - short < 8_000, f"{short} KiB, then {long} KiB"

@@ -1,4 +1,4 @@
-"""``tandem sample`` with clips that cannot be used, or options that do not go with them: said, and nothing written."""
+"""``tandem sample`` with videos that cannot be used, or options that do not go with them: said, and nothing written."""
 
 import sys
 from pathlib import Path
@@ -7,31 +7,31 @@ import pytest
 from PIL import Image
 from support import files_of, tandem
 
-from clips import moving_frames, write_gif, write_video
 from tandem.errors import MissingExtraError
+from videos import moving_frames, write_gif, write_video
 
 MISUSED = [
     (["in.gif", "--out", "out"], "is one file that ends in .mp4, .mov, .mkv or .gif"),
     (["in.gif", "--out", "out.webm"], "is one file that ends in .mp4, .mov, .mkv or .gif"),
     (["in.gif", "--out", "in.gif"], "is the input itself"),
     (["in.gif", "--out", "folder.mp4"], "is a folder"),
-    (["in.gif", "--out", "o.gif", "--num-samples", "3"], "in.gif is a clip, for which --num-samples has no effect"),
-    (["in.gif", "--out", "o.gif", "--max-batch", "2"], "in.gif is a clip, for which --max-batch has no effect"),
+    (["in.gif", "--out", "o.gif", "--num-samples", "3"], "in.gif is a video, for which --num-samples has no effect"),
+    (["in.gif", "--out", "o.gif", "--max-batch", "2"], "in.gif is a video, for which --max-batch has no effect"),
     (["in.gif", "--out", "o.gif", "--pairs", "--format", "jpg"], "--pairs has no effect; --format has no effect"),
     (["in.gif", "--out", "o.gif", "--mode", "encode"], "there is no --mode encode"),
     (["in.gif", "--out", "o.gif", "--mode", "reference"], "--mode reference needs --reference IMAGE"),
     (["in.gif", "--out", "o.gif", "--batch-size", "0"], "--batch-size must be at least 1, not 0"),
     (["in.gif", "--out", "o.gif", "--walk", "0"], "--walk must be a number of seconds above 0, not 0.0"),
     (["in.gif", "--out", "o.gif", "--walk", ".inf"], "--walk must be a number of seconds above 0, not inf"),
-    (["in.gif", "--out", "o.gif", "--walk-codes", "3"], "--walk-codes goes with --walk"),
-    (["in.gif", "--out", "o.gif", "--walk", "1", "--walk-codes", "1"], "--walk-codes must be at least 2"),
-    (["in.gif", "--out", "o.gif", "--z", "two.json"], "2 codes were given for a clip"),
-    (["in.gif", "--out", "o.gif", "--z", "one.json", "--walk", "2"], "at least two codes"),
-    (["in.gif", "--out", "o.gif", "--z", "short.json"], "the codes have 2 numbers, but this model's have 3"),
+    (["in.gif", "--out", "o.gif", "--walk-latents", "3"], "--walk-latents goes with --walk"),
+    (["in.gif", "--out", "o.gif", "--walk", "1", "--walk-latents", "1"], "--walk-latents must be at least 2"),
+    (["in.gif", "--out", "o.gif", "--z", "two.json"], "2 latents were given for a video"),
+    (["in.gif", "--out", "o.gif", "--z", "one.json", "--walk", "2"], "at least two latents"),
+    (["in.gif", "--out", "o.gif", "--z", "short.json"], "the latents have 2 numbers, but this model's have 3"),
     (["in.gif", "--out", "o.gif", "--z", "one.json", "--reference", "a.png"], "choose one of them"),
-    (["in.mp4", "a.png", "--out", "o.mp4"], "clips are translated one at a time"),
-    (["a.png", "--out", "o", "--walk", "2"], "--walk: only for a clip"),
-    (["a.png", "--out", "o", "--batch-size", "2"], "--batch-size: only for a clip"),
+    (["in.mp4", "a.png", "--out", "o.mp4"], "videos are translated one at a time"),
+    (["a.png", "--out", "o", "--walk", "2"], "--walk: only for a video"),
+    (["a.png", "--out", "o", "--batch-size", "2"], "--batch-size: only for a video"),
 ]
 UNUSABLE = [
     (["none.mp4", "--out", "o.mp4"], "none.mp4: there is no such file or folder"),
@@ -55,12 +55,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, source in (("half.mkv", "half.mkv"), ("half.gif", "in.gif")):
         whole = (tmp_path / source).read_bytes()
         (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "text.mp4").write_text("hello world" * 99)
+    (tmp_path / "text.mp4").write_text("hello process_group" * 99)
     (tmp_path / "empty.mkv").touch()
     (tmp_path / "folder.mp4").mkdir()
     Image.fromarray(frames[0]).save(tmp_path / "a.png")
-    for name, codes in (("two", "[[1, 2, 3], [4, 5, 6]]"), ("one", "[1, 2, 3]"), ("short", "[1, 2]")):
-        (tmp_path / f"{name}.json").write_text(codes)
+    for name, latents in (("two", "[[1, 2, 3], [4, 5, 6]]"), ("one", "[1, 2, 3]"), ("short", "[1, 2]")):
+        (tmp_path / f"{name}.json").write_text(latents)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from crews import Torchrun
+from process_groups import Torchrun
 from support import ENVIRONMENT, num_log_lines, state_of, tiny, train, until
 
 GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -1,4 +1,4 @@
-"""Recorded steps on a CUDA device against ordinary ones; skipped where there is none."""
+"""Captured steps on a CUDA device against ordinary ones; skipped where there is none."""
 
 import logging
 from typing import Any
@@ -52,33 +52,33 @@ def losses_of(steps: int, **options: Any) -> list[float]:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("case", CASES)
-def test_recorded_steps_equal_ordinary_ones(case: str, precision: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_captured_steps_equal_ordinary_ones(case: str, precision: str, caplog: pytest.LogCaptureFixture) -> None:
     options = CASES[case] | {"precision": precision}
     with caplog.at_level(logging.WARNING):
-        recorded = losses_of(30, **options, acceleration="graphs")
-    assert "not recorded" not in caplog.text
-    assert recorded == pytest.approx(losses_of(30, **options, acceleration="none"), rel=1e-4, abs=1e-6)
+        captured = losses_of(30, **options, acceleration="graphs")
+    assert "not captured" not in caplog.text
+    assert captured == pytest.approx(losses_of(30, **options, acceleration="none"), rel=1e-4, abs=1e-6)
 
 
-def test_two_hundred_recorded_steps(caplog: pytest.LogCaptureFixture) -> None:
+def test_two_hundred_captured_steps(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        recorded = losses_of(200, **CASES["bicyclegan"], acceleration="graphs")
-    assert "not recorded" not in caplog.text
-    assert recorded == pytest.approx(losses_of(200, **CASES["bicyclegan"], acceleration="none"), rel=1e-3, abs=1e-5)
+        captured = losses_of(200, **CASES["bicyclegan"], acceleration="graphs")
+    assert "not captured" not in caplog.text
+    assert captured == pytest.approx(losses_of(200, **CASES["bicyclegan"], acceleration="none"), rel=1e-3, abs=1e-5)
 
 
-def test_compiled_networks_inside_recorded_steps() -> None:
+def test_compiled_networks_inside_captured_steps() -> None:
     compiled = losses_of(20, **CASES["bicyclegan"], acceleration="compile")
     assert compiled == pytest.approx(losses_of(20, **CASES["bicyclegan"], acceleration="none"), rel=2e-2, abs=1e-3)
 
 
-def test_what_cannot_be_recorded_says_why_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_captured_says_why_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         losses_of(6, method="cut", generator_blocks=6, nce_patches=8)
-    assert caplog.text.count("steps are not recorded as CUDA graphs: the method draws places") == 1
+    assert caplog.text.count("steps are not captured as CUDA graphs: the method draws places") == 1
 
 
-def test_a_bad_batch_among_recorded_steps_is_found_later_and_has_changed_nothing() -> None:
+def test_a_bad_batch_among_captured_steps_is_found_later_and_has_changed_nothing() -> None:
     device = torch.device("cuda")
     config = from_flat(WIDTHS | CASES["bicyclegan"])
     state = make_state(config, device)

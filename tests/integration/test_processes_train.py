@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crews import forked, run_forked
+from process_groups import forked, run_forked
 from support import (
     assert_same_run,
     assert_same_state,

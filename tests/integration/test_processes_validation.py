@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from crews import forked, run_forked
+from process_groups import forked, run_forked
 from support import assert_same_run, tiny, wait_for
 from validated import validations_of
 

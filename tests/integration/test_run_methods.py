@@ -70,7 +70,7 @@ def test_without_dropout_there_are_no_samples_to_compare(datasets: dict[str, Pat
     kind, options = RUNS["pix2pix"]
     train(datasets[kind], tmp_path / "run", steps=1, **(options | {"dropout": False}))
     last = log_of(tmp_path / "run")[-1]
-    assert last["verdict"] == "The model gives one output for an input: it has neither a latent code nor dropout."
+    assert last["verdict"] == "The model gives one output for an input: it has neither a latent nor dropout."
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_pairs_among_two_domains_have_a_truth(held_out: dict[str, Path], tmp_pat
     assert numbers["ssim"] == pytest.approx((numbers["ssim-AtoB"] + numbers["ssim-BtoA"]) / 2)
 
 
-def test_record_files_and_native_sizes(held_out: dict[str, Path], tmp_path: Path) -> None:
+def test_shards_and_native_sizes(held_out: dict[str, Path], tmp_path: Path) -> None:
     """Shards give the numbers of the folder; images that keep their own sizes are measured at these."""
     assert tandem("data", "pack", held_out["pairs"], tmp_path / "packed").status == 0
     validated = {"steps": 4, "validate_every": 2, "validate_images": 3}

@@ -1,4 +1,4 @@
-"""Training from record files: the same weights as from the folder, from the disk and from a web server, or an error."""
+"""Training from shards: the same weights as from the folder, from the disk and from a web server, or an error."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crews import run_forked
+from process_groups import run_forked
 from shard_server import ShardServer, serving
 from support import (
     assert_same_run,
@@ -224,10 +224,10 @@ def vanish_later(server: ShardServer, run: Path) -> None:
 def test_options_without_effect_and_shards_of_another_kind(data: Path, shards: Path, tmp_path: Path) -> None:
     refused = tandem("train", data, "--out", tmp_path / "run", *tiny(steps=2, shuffle="shards"))
     assert refused.status == 2
-    assert "--shuffle shards is for record files" in refused.err
+    assert "--shuffle shards is for shards" in refused.err
     refused = tandem("train", shards, "--out", tmp_path / "run", *tiny(steps=2, cache_gb=3.0))
     assert refused.status == 2
-    assert "--cache-gb is for record files from a URL" in refused.err
+    assert "--cache-gb is for shards from a URL" in refused.err
     assert (
         tandem("data", "demo", tmp_path / "u", "--layout", "unpaired", "--num-train", "3", "--size", "32").status == 0
     )
@@ -251,7 +251,7 @@ def test_packing_on_the_command_line(data: Path, tmp_path: Path) -> None:
         ([data, tmp_path / "new", "--split", "val", "tset"], "--split tset: the dataset has only train, val, test", 2),
         ([data, tmp_path / "new", "--shard-size", "0"], "--shard-size must be at least 1", 2),
         ([data, data / "packed"], "lies in the dataset", 2),
-        ([tmp_path / "out", tmp_path / "new"], "holds record files already", 1),
+        ([tmp_path / "out", tmp_path / "new"], "holds shards already", 1),
     ):
         refused = tandem("data", "pack", *words)
         assert refused.status == status, refused.err

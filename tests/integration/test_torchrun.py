@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from crews import Torchrun, gone, processes_with, run_forked
+from process_groups import Torchrun, gone, processes_with, run_forked
 from support import assert_page_is_whole, assert_same_run, leftovers, num_log_lines, state_of, tiny, until
 
 LONG = {"batch_size": 4, "steps": 24, "log_every": 1, "snapshot_every": 7, "num_workers": 1}

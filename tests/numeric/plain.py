@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.objectives.bicyclegan import BicycleGAN
-from tandem.objectives.phase import Objective
+from tandem.objectives.objective import Objective
 from tandem.training.optimizers import make_adam
 from tandem.training.step import train_step
 
@@ -82,12 +82,12 @@ class PlainStep:
         }
         totals: dict[str, Tensor] = {}
         for name, (real, fake) in seen.items():
-            judge = self._second if name == "disc_random" else name
-            self.losses[name] = self._unmasks(judge, real, fake)
-            totals[judge] = totals.get(judge, torch.zeros(())) + self.losses[name]
+            discriminator = self._second if name == "disc_random" else name
+            self.losses[name] = self._unmasks(discriminator, real, fake)
+            totals[discriminator] = totals.get(discriminator, torch.zeros(())) + self.losses[name]
             if self.config.gan_loss == "wgangp" and self.config.lambda_gp > 0:
-                self.losses[f"{name}_gp"] = self.config.lambda_gp * self._penalty(judge, real, fake)
-                totals[judge] = totals[judge] + self.losses[f"{name}_gp"]
+                self.losses[f"{name}_gp"] = self.config.lambda_gp * self._penalty(discriminator, real, fake)
+                totals[discriminator] = totals[discriminator] + self.losses[f"{name}_gp"]
         self._descend(totals)
 
     @property
@@ -97,16 +97,16 @@ class PlainStep:
     def _seen(self, a: Tensor, image: Tensor) -> Tensor:
         return torch.cat([a, image], 1) if self.config.conditional else image
 
-    def _fools(self, judge: str, fake: Tensor) -> Tensor:
+    def _fools(self, discriminator: str, fake: Tensor) -> Tensor:
         rule: dict[str, Callable[[Tensor], Tensor]] = {
             "lsgan": lambda x: F.mse_loss(x, torch.ones_like(x)),
             "bce": lambda x: F.binary_cross_entropy_with_logits(x, torch.ones_like(x)),
             "hinge": lambda x: -x.mean(),
             "wgangp": lambda x: -x.mean(),
         }
-        return sum((rule[self.config.gan_loss](x) for x in self.networks[judge](fake)), torch.zeros(()))
+        return sum((rule[self.config.gan_loss](x) for x in self.networks[discriminator](fake)), torch.zeros(()))
 
-    def _unmasks(self, judge: str, real: Tensor, fake: Tensor) -> Tensor:
+    def _unmasks(self, discriminator: str, real: Tensor, fake: Tensor) -> Tensor:
         def one(r: Tensor, f: Tensor) -> Tensor:
             match self.config.gan_loss:
                 case "lsgan":
@@ -119,15 +119,15 @@ class PlainStep:
                 case "wgangp":
                     return f.mean() - r.mean()
 
-        on_fake = self.networks[judge](fake)
-        pairs = zip(self.networks[judge](real), on_fake, strict=True)
+        on_fake = self.networks[discriminator](fake)
+        pairs = zip(self.networks[discriminator](real), on_fake, strict=True)
         return sum((one(r, f) for r, f in pairs), torch.zeros(()))
 
-    def _penalty(self, judge: str, real: Tensor, fake: Tensor) -> Tensor:
+    def _penalty(self, discriminator: str, real: Tensor, fake: Tensor) -> Tensor:
         total = torch.zeros(())
         for i in range(len(real)):
             mixed = (self.mix[i] * real[i] + (1 - self.mix[i]) * fake[i])[None].requires_grad_(True)
-            for logits in self.networks[judge](mixed):
+            for logits in self.networks[discriminator](mixed):
                 (slope,) = torch.autograd.grad(logits.mean(), mixed, create_graph=True)
                 total = total + ((slope**2).sum().sqrt() - 1) ** 2 / len(real)
         return total
@@ -162,19 +162,19 @@ def tiny_objective(config: BicycleGANConfig, *, size: int = 64, seed: int = 0) -
 
 
 def tiny_batch(config: BicycleGANConfig, *, batch_size: int = 2, size: int = 64, seed: int = 0) -> dict[str, Tensor]:
-    """Random images and codes in float64."""
+    """Random images and latents in float64."""
     generator = torch.Generator().manual_seed(1000 + seed)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, dtype=torch.float64)
 
     half = batch_size // 2
-    codes = {
+    latents = {
         name: torch.randn((half, config.latent_dim), generator=generator, dtype=torch.float64)
         for name in ("eps", "z_random")
     }
     images = {"a": 2 * uniform(batch_size, 1, size, size) - 1, "b": 2 * uniform(batch_size, 3, size, size) - 1}
-    return images | codes | {"mix": uniform(half)}
+    return images | latents | {"mix": uniform(half)}
 
 
 class TandemStep:

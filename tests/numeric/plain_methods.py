@@ -14,7 +14,7 @@ from plain import PlainAdam
 from torch import Tensor, nn
 from twins import twin_of
 
-from tandem.objectives.phase import Objective
+from tandem.objectives.objective import Objective
 
 Gradients = dict[str, dict[str, Tensor]]
 Losses = dict[str, Tensor]
@@ -39,7 +39,7 @@ class PlainMethod:
         raise NotImplementedError
 
     def told(self, logits: Sequence[Tensor], real: bool) -> Tensor:
-        """What a judge is told about logits; for BCE and LSGAN also what a generator wants it to say."""
+        """What a discriminator is told about logits; for BCE and LSGAN also what a generator wants it to say."""
         (map_of_logits,) = logits
         wanted = torch.full_like(map_of_logits, float(real))
         match self.config.gan_loss:
@@ -75,7 +75,7 @@ class PlainMethod:
 
 
 class PlainPix2Pix(PlainMethod):
-    """1611.07004, section 3.1, with the judge's loss halved as in its section 3.3; the judge first."""
+    """1611.07004, section 3.1, with the discriminator's loss halved as in its section 3.3; the discriminator first."""
 
     def step(self, batch: Mapping[str, Tensor]) -> None:
         a, b = batch["a"], batch["b"]
@@ -116,7 +116,7 @@ class ListPool:
 
 
 class PlainCycleGAN(PlainMethod):
-    """1703.10593, equation 3 with the identity term of section 5.2; both generators, then both judges."""
+    """1703.10593, equation 3 with the identity term of section 5.2; both generators, then both discriminators."""
 
     def __init__(self, objective: Objective, config: Any) -> None:
         super().__init__(objective, config)
@@ -151,17 +151,17 @@ class PlainCycleGAN(PlainMethod):
 
 
 class PlainCUT(PlainMethod):
-    """2007.15651, equations 1 to 5; the judge first, then the generator with the heads.
+    """2007.15651, equations 1 to 5; the discriminator first, then the generator with the heads.
 
-    The batch holds the places as ``places``: of each use, ``nce`` and ``idt``, and each layer ``(N, P)``.
+    The batch holds the locations as ``locations``: of each use, ``nce`` and ``idt``, and each layer ``(N, P)``.
     """
 
     taps = (0, 4, 8, 12, 16)
 
     def step(self, batch: Mapping[str, Any]) -> None:
         c, generator = self.config, self.networks["generator"]
-        mirrored = [bool(flip > 0.5) for flip in batch["flip"]] if c.flip_equivariance else [False] * len(batch["a"])
-        a, b = (self.turned(batch[name], mirrored) for name in ("a", "b"))
+        flipped = [bool(flip > 0.5) for flip in batch["flip"]] if c.flip_equivariance else [False] * len(batch["a"])
+        a, b = (self.turned(batch[name], flipped) for name in ("a", "b"))
         fake = generator(a)
         losses: Losses = {}
         if c.lambda_gan > 0:
@@ -169,23 +169,23 @@ class PlainCUT(PlainMethod):
             on_fake, on_real = self.told(disc(fake.detach()), False), self.told(disc(batch["b"]), True)
             self.descend(["disc"], {"disc_real": on_real / 2, "disc_fake": on_fake / 2})
             losses["gan"] = c.lambda_gan * self.fools(disc(fake))
-        contrast = self.contrast(batch["a"], fake, batch["places"]["nce"], mirrored)
+        contrast = self.contrast(batch["a"], fake, batch["locations"]["nce"], flipped)
         losses["nce"] = c.lambda_nce * contrast
         if c.nce_identity:
-            kept = self.contrast(batch["b"], generator(b), batch["places"]["idt"], mirrored)
+            kept = self.contrast(batch["b"], generator(b), batch["locations"]["idt"], flipped)
             losses["nce"], losses["nce_identity"] = losses["nce"] / 2, c.lambda_nce * kept / 2
         self.descend(["generator", "projector"], losses)
 
     @staticmethod
-    def turned(images: Tensor, mirrored: Sequence[bool]) -> Tensor:
-        pairs = zip(images, mirrored, strict=True)
+    def turned(images: Tensor, flipped: Sequence[bool]) -> Tensor:
+        pairs = zip(images, flipped, strict=True)
         return torch.stack([torch.flip(image, [2]) if flip else image for image, flip in pairs])
 
-    def contrast(self, source: Tensor, output: Tensor, places: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
+    def contrast(self, source: Tensor, output: Tensor, locations: Sequence[Tensor], flipped: Sequence[bool]) -> Tensor:
         generator, projector = self.networks["generator"], self.networks["projector"]
-        queries = [self.turned(tap, mirrored) for tap in generator.features(output, self.taps)]  # type: ignore[operator]
-        query = projector(queries, places)
-        key = [vectors.detach() for vectors in projector(generator.features(source, self.taps), places)]  # type: ignore[operator]
+        queries = [self.turned(tap, flipped) for tap in generator.features(output, self.taps)]  # type: ignore[operator]
+        query = projector(queries, locations)
+        key = [vectors.detach() for vectors in projector(generator.features(source, self.taps), locations)]  # type: ignore[operator]
         layers = []
         for q, k in zip(query, key, strict=True):
             found = [

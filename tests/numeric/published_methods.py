@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.config.architecture import (
+from tandem.config.specifications import (
     PatchDiscriminatorSpec,
     PatchProjectorSpec,
     PixelDiscriminatorSpec,
@@ -39,7 +39,7 @@ def kernel_of(taps: list[float], channels: int, gain: float) -> Tensor:
 
 
 class BlurDown(nn.Module):
-    """Mirror by one pixel, convolve with [1, 2, 1] ⊗ [1, 2, 1] / 16, keep every second pixel."""
+    """Flip by one pixel, convolve with [1, 2, 1] ⊗ [1, 2, 1] / 16, keep every second pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = kernel_of([1, 2, 1], x.shape[1], 1).to(x)
@@ -145,7 +145,7 @@ class SkipBlock(nn.Module):
         return self.model(x) if self.outermost else torch.cat([x, self.model(x)], 1)
 
 
-class PublishedPatchJudge(nn.Module):
+class PublishedPatchDiscriminator(nn.Module):
     """The PatchGAN on one scale."""
 
     def __init__(self, spec: PatchDiscriminatorSpec) -> None:
@@ -168,7 +168,7 @@ class PublishedPatchJudge(nn.Module):
         return [self.model(image)]
 
 
-class PublishedPixelJudge(nn.Module):
+class PublishedPixelDiscriminator(nn.Module):
     """PixelGAN."""
 
     def __init__(self, spec: PixelDiscriminatorSpec) -> None:
@@ -195,9 +195,9 @@ class PublishedProjector(nn.Module):
             layers = [nn.Linear(channels, spec.filters), nn.ReLU(), nn.Linear(spec.filters, spec.filters)]
             self.add_module(f"mlp_{index}", nn.Sequential(*layers))
 
-    def forward(self, features: list[Tensor], places: list[Tensor]) -> list[Tensor]:
+    def forward(self, features: list[Tensor], locations: list[Tensor]) -> list[Tensor]:
         projected = []
-        for head, feature, chosen in zip(self.children(), features, places, strict=True):
+        for head, feature, chosen in zip(self.children(), features, locations, strict=True):
             width = feature.shape[3]
             rows = []
             for image, own in zip(feature, chosen.tolist(), strict=True):

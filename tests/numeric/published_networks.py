@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
 
 
 def published_network(spec: NetworkSpec) -> nn.Module:
@@ -22,7 +22,7 @@ def published_network(spec: NetworkSpec) -> nn.Module:
         case EncoderSpec():
             return PublishedEncoder(spec)
         case PatchDiscriminatorSpec():
-            return PublishedJudges(spec)
+            return PublishedDiscriminators(spec)
 
 
 def norm_layers(norm: str, channels: int) -> list[nn.Module]:
@@ -168,7 +168,7 @@ class ResidualDown(nn.Module):
         return self.conv(x) + self.shortcut(x)
 
 
-class PublishedJudges(nn.Module):
+class PublishedDiscriminators(nn.Module):
     """PatchGANs on halved images, each next one with fewer filters."""
 
     def __init__(self, spec: PatchDiscriminatorSpec) -> None:
@@ -177,7 +177,7 @@ class PublishedJudges(nn.Module):
         filters = spec.filters
         for scale in range(spec.scales):
             filters = max(1, round(filters / 2**scale))
-            self.add_module(f"model_{scale}" if spec.scales > 1 else "model", judge(spec, filters))
+            self.add_module(f"model_{scale}" if spec.scales > 1 else "model", discriminator(spec, filters))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         found = []
@@ -187,7 +187,7 @@ class PublishedJudges(nn.Module):
         return found
 
 
-def judge(spec: PatchDiscriminatorSpec, filters: int) -> nn.Sequential:
+def discriminator(spec: PatchDiscriminatorSpec, filters: int) -> nn.Sequential:
     layers = [nn.Conv2d(spec.in_channels, filters, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
     channels = filters
     for index in range(1, spec.layers + 1):

@@ -1,4 +1,4 @@
-"""A batch in several passes: the same gradients, updates and terms as in one pass, in float64."""
+"""A batch in several micro-batches: the same gradients, updates and terms as in one, in float64."""
 
 import copy
 from typing import Any
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from tandem.config.run import from_flat
-from tandem.data.shares import Shares
+from tandem.data.micro_batches import MicroBatches
 from tandem.errors import NonFiniteError
 from tandem.objectives.build import build_objective
-from tandem.objectives.phase import Objective
+from tandem.objectives.objective import Objective
 from tandem.training.finite import FiniteGuard, RefusedStepError
 from tandem.training.step import StepOptions, train_step
 
@@ -22,7 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "kl_sum": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2, "kl_reduction": "sum", "lambda_kl": 0.5},
     "mode_seeking": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2, "lambda_ms": 1.0},
     "wgangp": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2, "gan_loss": "wgangp"},
-    "judges_first": {
+    "discriminators_first": {
         "method": "bicyclegan",
         "latent_dim": 2,
         "encoder_filters": 2,
@@ -38,11 +38,11 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def make(options: dict[str, Any], *, shares: int = 1) -> tuple[Objective, dict[str, torch.optim.Optimizer]]:
+def make(options: dict[str, Any], *, micro_batches: int = 1) -> tuple[Objective, dict[str, torch.optim.Optimizer]]:
     flat = {"size": 64, "batch_size": BATCH} | WIDTHS | options
     objective = build_objective(from_flat(flat))
     objective.networks.double().train()
-    objective.shares = shares
+    objective.micro_batches = micro_batches
     # A large epsilon, because Adam's usual one makes a whole step of a gradient that is rounding alone.
     optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.5, 0.999), eps=1e-2, fused=True)
@@ -61,18 +61,21 @@ def batch_at(objective: Objective, positions: list[int]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("passes", [2, 4])
-def test_passes_equal_one_batch(case: str, passes: int) -> None:
+@pytest.mark.parametrize("count", [2, 4])
+def test_micro_batches_equal_one_batch(case: str, count: int) -> None:
     whole, whole_optimizers = make(CASES[case])
-    parts, parts_optimizers = make(CASES[case], shares=passes)
+    parts, parts_optimizers = make(CASES[case], micro_batches=count)
     assert all(torch.equal(a, b) for a, b in zip(whole.networks.parameters(), parts.networks.parameters(), strict=True))
-    shares = Shares.of_process(
-        0, 1, passes=passes, parts=from_flat({"size": 64, "batch_size": BATCH} | WIDTHS | CASES[case]).objective.parts
+    micro_batches = MicroBatches.of_process(
+        0,
+        1,
+        per_process=count,
+        parts=from_flat({"size": 64, "batch_size": BATCH} | WIDTHS | CASES[case]).objective.parts,
     ).positions(0, BATCH)
     for step in range(2):
         positions = list(range(step * BATCH, (step + 1) * BATCH))
         expected = train_step(whole, whole_optimizers, batch_at(whole, positions))
-        found = train_step(parts, parts_optimizers, *(batch_at(parts, next(shares)) for _ in range(passes)))
+        found = train_step(parts, parts_optimizers, *(batch_at(parts, next(micro_batches)) for _ in range(count)))
         assert list(found) == list(expected)
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-12)
@@ -81,7 +84,7 @@ def test_passes_equal_one_batch(case: str, passes: int) -> None:
 
 
 def test_dropout_draws_the_same_mask_where_fakes_are_computed_twice() -> None:
-    """The judge comes first and sees detached fakes; the generator's phase computes them again, with their graph."""
+    """The discriminator comes first, on detached fakes; the generator's phase computes them again with their graph."""
     seen: dict[str, list[Tensor]] = {"discriminator": [], "generator": []}
     objective, optimizers = make({"method": "pix2pix", "dropout": True, "norm": "batch"})
     phases = []
@@ -96,19 +99,19 @@ def test_dropout_draws_the_same_mask_where_fakes_are_computed_twice() -> None:
     before = copy.deepcopy(objective.networks.state_dict())
     torch.manual_seed(3)
     train_step(objective, optimizers, batch_at(objective, [0, 1, 2, 3]), batch_at(objective, [4, 5, 6, 7]))
-    for judged, made in zip(seen["discriminator"], seen["generator"], strict=True):
-        assert torch.equal(judged, made)
+    for first, again in zip(seen["discriminator"], seen["generator"], strict=True):
+        assert torch.equal(first, again)
     assert not torch.equal(*seen["generator"])
     counts = [key for key in before if key.startswith("generator") and key.endswith("num_batches_tracked")]
     assert counts
-    assert all(objective.networks.state_dict()[key] == 2 for key in counts)  # once a pass
+    assert all(objective.networks.state_dict()[key] == 2 for key in counts)  # once a micro-batch
 
 
 def test_a_deferred_verdict_voids_this_and_later_updates_until_it_is_asked_for() -> None:
     objective, optimizers = make(CASES["bicyclegan"])
     options = StepOptions(guard=FiniteGuard(deferred=True))
     good, bad = batch_at(objective, [0, 1]), batch_at(objective, [2, 3])
-    bad["b"][1, 0, 5, 5] = float("nan")  # the second half: judged as real after the generator's update
+    bad["b"][1, 0, 5, 5] = float("nan")  # the second half: seen as real after the generator's update
     for _ in range(2):
         train_step(objective, optimizers, good, options=options)
     options.guard.settle()

@@ -12,7 +12,7 @@ from tandem.checkpoint.official import official_key_map
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.objectives.build import build_objective
-from tandem.objectives.phase import Objective
+from tandem.objectives.objective import Objective
 
 CPU = torch.device("cpu")
 NARROW = {"size": 64, "learning_rate": LR, "generator_filters": 3, "discriminator_filters": 4}
@@ -63,7 +63,12 @@ def test_the_baseline_computes_our_step(name: str) -> None:
     ours = TandemStep(objective)
     expected_gradients: Gradients = {}
     networks, optimizers = theirs.networks, theirs.optimizers  # type: ignore[attr-defined]
-    optimizer_of = {"gen_ab": "generators", "gen_ba": "generators", "disc_a": "judges", "disc_b": "judges"}
+    optimizer_of = {
+        "gen_ab": "generators",
+        "gen_ba": "generators",
+        "disc_a": "discriminators",
+        "disc_b": "discriminators",
+    }
     record_gradients(expected_gradients, networks, {n: optimizers[optimizer_of.get(n, n)] for n in networks})
     for step in range(STEPS):
         batch = batch_of(config, objective, step)

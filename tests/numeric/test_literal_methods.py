@@ -9,7 +9,8 @@ from published_methods import TAPS, BlurDown, BlurUp, PublishedResNet, Published
 from torch import Tensor, nn
 from twins import assert_twins_agree, image, twins
 
-from tandem.config.architecture import (
+from tandem.config.cut import TAPPED_BLOCKS
+from tandem.config.specifications import (
     NetworkSpec,
     PatchDiscriminatorSpec,
     PatchProjectorSpec,
@@ -17,7 +18,6 @@ from tandem.config.architecture import (
     ResNetSpec,
     UNetSpec,
 )
-from tandem.config.cut import TAPPED_BLOCKS
 from tandem.networks.build import build_network, count_parameters
 from tandem.networks.layers import Blur
 
@@ -59,7 +59,7 @@ def test_unet_of_pix2pix(norm: str, depth: int) -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize(("antialias", "layers"), [(False, 1), (False, 3), (False, 4), (True, 1), (True, 3), (True, 5)])
-def test_judge(norm: str, antialias: bool, layers: int) -> None:
+def test_discriminator(norm: str, antialias: bool, layers: int) -> None:
     spec = PatchDiscriminatorSpec(
         in_channels=4,
         filters=2,
@@ -74,12 +74,12 @@ def test_judge(norm: str, antialias: bool, layers: int) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_pixel_judge(norm: str) -> None:
+def test_pixel_discriminator(norm: str) -> None:
     spec = PixelDiscriminatorSpec(in_channels=5, filters=3, norm=norm, bias=biased(norm))  # type: ignore[arg-type]
     assert_twins_agree(spec, image(2, 5, 7, 9))
 
 
-def test_a_pixel_judge_sees_single_pixels() -> None:
+def test_a_pixel_discriminator_sees_single_pixels() -> None:
     network = build_network(PixelDiscriminatorSpec(in_channels=3, filters=4, norm="none", bias=False)).double()
     given = image(1, 3, 9, 8).requires_grad_(True)
     (logits,) = network(given)
@@ -92,7 +92,7 @@ def test_blur_is_the_kernel() -> None:
     for height, width in ((2, 2), (7, 4), (8, 9)):
         x = image(2, 3, height, width)
         torch.testing.assert_close(Blur()(x), BlurDown()(x), rtol=1e-12, atol=1e-12)
-    # 2 × 2: the mirrored neighbour of either pixel is the other one, so each row counts half.
+    # 2 × 2: the flipped neighbour of either pixel is the other one, so each row counts half.
     torch.testing.assert_close(Blur()(torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])), torch.tensor([[[[3.0]]]]))
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from twins import assert_twins_agree, image
 
-from tandem.config.architecture import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
 
 NORMS = ("instance", "instance_affine", "batch", "none")
 
 
-def code(n: int, dimensions: int) -> Tensor:
+def latent(n: int, dimensions: int) -> Tensor:
     return torch.randn((n, dimensions), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
 
@@ -33,7 +33,7 @@ def test_unet_of_every_kind(norm: str, injection: str, upsampling: str) -> None:
         upsampling=upsampling,  # type: ignore[arg-type]
         activation=activation,  # type: ignore[arg-type]
     )
-    assert_twins_agree(spec, image(2, 1, 32, 64), code(2, 3))
+    assert_twins_agree(spec, image(2, 1, 32, 64), latent(2, 3))
 
 
 @pytest.mark.parametrize("injection", ["input", "all"])
@@ -49,7 +49,7 @@ def test_unet_of_every_size(injection: str, depth: int, height: int, width: int)
         filters=1,
         injection=injection,  # type: ignore[arg-type]
     )
-    assert_twins_agree(spec, image(1, 3, height, width), code(1, 2))
+    assert_twins_agree(spec, image(1, 3, height, width), latent(1, 2))
 
 
 def test_unet_without_a_code() -> None:

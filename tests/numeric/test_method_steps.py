@@ -17,7 +17,7 @@ from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.variants import VARIANTS
 from tandem.objectives.cut import CUT
 from tandem.objectives.cyclegan import CycleGAN
-from tandem.objectives.phase import Objective
+from tandem.objectives.objective import Objective
 from tandem.objectives.pix2pix import Pix2Pix
 
 STEPS = 3
@@ -97,7 +97,7 @@ def test_pix2pix(name: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("options", [{"dropout": True}, {"dropout": False, "discriminator_layers": 4}])
-def test_pix2pix_with_dropout_and_a_deep_judge(options: dict[str, Any]) -> None:
+def test_pix2pix_with_dropout_and_a_deep_discriminator(options: dict[str, Any]) -> None:
     check_pix2pix(options, 2, 64)
 
 

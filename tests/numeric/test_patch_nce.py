@@ -17,7 +17,7 @@ def test_two_places_by_hand() -> None:
     """q₁ = (1, 0), q₂ = (0, 1), k₁ = (.6, .8), k₂ = (.8, −.6), τ = ½.
 
     The products over τ are 1.2 and 1.6 for q₁, 1.6 and −1.2 for q₂; so the losses are ln(1 + e^0.4) = 0.91301525 and
-    ln(1 + e^2.8) = 2.85902985. In the second image all vectors are alike: ln 2. The mean over all four places is
+    ln(1 + e^2.8) = 2.85902985. In the second image all vectors are alike: ln 2. The mean over all four locations is
     (0.91301525 + 2.85902985 + 2 · 0.69314718) / 4 = 1.28958487.
     """
     query = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.6, 0.8], [0.6, 0.8]]], dtype=torch.float64)
@@ -38,7 +38,7 @@ def test_three_places_by_hand() -> None:
 
 
 def test_the_gradient_by_hand() -> None:
-    """Of q₁ above: (p₂ / τ) · (k₂ − k₁) with p₂ = σ(0.4), over the two places."""
+    """Of q₁ above: (p₂ / τ) · (k₂ − k₁) with p₂ = σ(0.4), over the two locations."""
     query = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]], dtype=torch.float64, requires_grad=True)
     target = torch.tensor([[[0.6, 0.8], [0.8, -0.6]]], dtype=torch.float64)
     patch_nce(query, target, temperature=0.5).backward()
@@ -47,10 +47,10 @@ def test_the_gradient_by_hand() -> None:
     assert query.grad[0, 0].tolist() == pytest.approx([share / 0.5 * 0.2 / 2, share / 0.5 * -1.4 / 2], rel=1e-12)
 
 
-@pytest.mark.parametrize("places", [2, 7])
-def test_vectors_that_are_all_alike_say_nothing(places: int) -> None:
-    same = torch.full((2, places, 4), 0.5)
-    assert patch_nce(same, same, temperature=0.07).item() == pytest.approx(math.log(places), rel=1e-6)
+@pytest.mark.parametrize("locations", [2, 7])
+def test_vectors_that_are_all_alike_say_nothing(locations: int) -> None:
+    same = torch.full((2, locations, 4), 0.5)
+    assert patch_nce(same, same, temperature=0.07).item() == pytest.approx(math.log(locations), rel=1e-6)
 
 
 def test_it_is_computed_in_full_precision() -> None:
@@ -109,24 +109,24 @@ def test_places_are_distinct_and_of_each_image() -> None:
     objective, _ = cut()
     batch = objective.draw(0, range(40))
     assert batch["patches"].dtype == torch.int64
-    large, small = objective._places(batch, maps(40), "nce")
+    large, small = objective._locations(batch, maps(40), "nce")
     assert (large.shape, small.shape) == ((40, 6), (40, 4))
     assert all(len(set(row)) == len(row) for row in [*large.tolist(), *small.tolist()])
     assert (int(large.min()), int(large.max())) == (0, 29)
     assert [sorted(row) for row in small.tolist()] == [[0, 1, 2, 3]] * 40
     assert len({tuple(row) for row in large.tolist()}) == 40
-    # All places are as likely: 240 draws of 30 places.
+    # All locations are as likely: 240 draws of 30 locations.
     assert torch.bincount(large.flatten(), minlength=30).min() >= 1
-    alone = objective._places(objective.draw(0, [7]), maps(1), "nce")
+    alone = objective._locations(objective.draw(0, [7]), maps(1), "nce")
     assert torch.equal(alone[0], large[7:8])
-    assert not torch.equal(objective._places(batch, maps(40), "idt")[0], large)
-    first, second = objective._places(batch, [maps(40)[0]] * 2, "nce")
+    assert not torch.equal(objective._locations(batch, maps(40), "idt")[0], large)
+    first, second = objective._locations(batch, [maps(40)[0]] * 2, "nce")
     assert not torch.equal(first, second)
-    assert not torch.equal(objective._places(objective.draw(1, range(40)), maps(40), "nce")[0], large)
+    assert not torch.equal(objective._locations(objective.draw(1, range(40)), maps(40), "nce")[0], large)
 
 
 def test_an_output_that_is_its_input_is_told_apart_best() -> None:
-    """The right place is the nearest then: less than the ln 6 of a guess."""
+    """The right location is the nearest then: less than the ln 6 of a guess."""
     objective, batch = cut(nce_temperature=0.01)
     loss = objective._contrast(batch, batch["a"], batch["a"], "nce").item()
     other = objective._contrast(batch, batch["a"], batch["b"], "nce").item()

@@ -11,14 +11,14 @@ from torch import Tensor
 from processes import together
 from tandem.config.run import from_flat
 from tandem.config.training import Overlap
-from tandem.data.shares import Shares
+from tandem.data.micro_batches import MicroBatches
 from tandem.objectives.build import build_objective
-from tandem.objectives.phase import Objective
-from tandem.training import averaging
-from tandem.training.averaging import EarlyAverage
+from tandem.objectives.objective import Objective
+from tandem.training import all_reduce
+from tandem.training.all_reduce import OverlappedAllReduce
 from tandem.training.distributed import join
+from tandem.training.process_group import ProcessGroup, make_all_reduce
 from tandem.training.step import StepOptions, train_step
-from tandem.training.world import World, make_average
 
 STEPS = 3
 WIDTHS: dict[str, Any] = {"generator_filters": 2, "discriminator_filters": 2, "size": 32}
@@ -30,14 +30,14 @@ CUT = WIDTHS | {"method": "cut", "generator_blocks": 5, "nce_filters": 4, "nce_p
 CASES: dict[str, dict[str, Any]] = {
     "bicyclegan": BICYCLE,
     "bicyclegan with batch norm": BICYCLE | {"norm": "batch"},
-    "batch norm in the judges": BICYCLE | {"discriminator_norm": "batch"},
+    "batch norm in the discriminators": BICYCLE | {"discriminator_norm": "batch"},
     "wgangp": BICYCLE | {"gan_loss": "wgangp"},
     "hinge, clipped": BICYCLE | {"gan_loss": "hinge", "clip_grad_norm": 0.5},
     "bce, not conditional": BICYCLE | {"gan_loss": "bce", "conditional": False},
     "kl sum": BICYCLE | {"kl_reduction": "sum", "lambda_kl": 0.5},
     "mode seeking": BICYCLE | {"lambda_ms": 1.0},
     "discriminator first": BICYCLE | {"update_order": "discriminator_first"},
-    "shared judge": BICYCLE | {"shared_discriminator": True},
+    "shared discriminator": BICYCLE | {"shared_discriminator": True},
     "latent trains the encoder": BICYCLE | {"latent_trains_encoder": True},
     "cvae-gan": BICYCLE | {"method": "cvae-gan"},
     "cvae-gan++": BICYCLE | {"method": "cvae-gan++"},
@@ -55,8 +55,8 @@ CASES: dict[str, dict[str, Any]] = {
     "cut": CUT,
     "cut with batch norm": CUT | {"norm": "batch"},
     "fastcut": CUT | {"method": "fastcut"},
-    "bicyclegan in two passes": BICYCLE | {"accumulate": 2, "batch_size": 8},
-    "kl sum in two passes": BICYCLE | {"accumulate": 2, "batch_size": 8, "kl_reduction": "sum"},
+    "bicyclegan in two micro-batches": BICYCLE | {"accumulate": 2, "batch_size": 8},
+    "kl sum in two micro-batches": BICYCLE | {"accumulate": 2, "batch_size": 8, "kl_reduction": "sum"},
 }
 
 
@@ -70,26 +70,28 @@ def images_at(objective: Objective, positions: Sequence[int], side: int) -> dict
     return images | {name: value.double() if value.is_floating_point() else value for name, value in drawn.items()}
 
 
-def trained(world: World, options: dict[str, Any], *, overlap: Overlap = "off") -> dict[str, np.ndarray]:
+def trained(process_group: ProcessGroup, options: dict[str, Any], *, overlap: Overlap = "off") -> dict[str, np.ndarray]:
     """Terms of each step, and all that the networks and pools hold after the last, in this process."""
     config = from_flat({"batch_size": 4} | options)
     training = config.training
     objective = build_objective(config)
     objective.networks.double().train()
-    shares = Shares.of_process(world.rank, world.size, passes=training.accumulate, parts=config.objective.parts)
-    objective.shares = shares.count
-    world.join(objective)
+    micro_batches = MicroBatches.of_process(
+        process_group.rank, process_group.size, per_process=training.accumulate, parts=config.objective.parts
+    )
+    objective.micro_batches = micro_batches.count
+    process_group.join(objective)
     # A large epsilon, because Adam's usual one makes a whole step of a gradient that is rounding alone.
     optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(network.parameters(), lr=1e-2, betas=(0.5, 0.999), eps=1e-2)
         for name, network in objective.networks.items()
     }
-    average = make_average(world, overlap)
-    watch = {"watch": average.watch} if isinstance(average, EarlyAverage) else {}
+    average = make_all_reduce(process_group, overlap)
+    watch = {"watch": average.watch} if isinstance(average, OverlappedAllReduce) else {}
     found: dict[str, np.ndarray] = {}
-    positions = shares.positions(0, training.batch_size)
+    positions = micro_batches.positions(0, training.batch_size)
     for step in range(STEPS):
-        batches = [images_at(objective, next(positions), config.data.crop_size[0]) for _ in range(shares.number)]
+        batches = [images_at(objective, next(positions), config.data.crop_size[0]) for _ in range(micro_batches.number)]
         terms = train_step(
             objective,
             optimizers,
@@ -107,15 +109,19 @@ def trained(world: World, options: dict[str, Any], *, overlap: Overlap = "off") 
 @pytest.fixture(scope="module")
 def of_two() -> list[dict[str, dict[str, np.ndarray]]]:
     """What each of two processes has after all cases: one pair of processes for all of them."""
-    return together(lambda world: {name: trained(world, options) for name, options in CASES.items()})
+    return together(lambda process_group: {name: trained(process_group, options) for name, options in CASES.items()})
 
 
 @pytest.fixture(scope="module")
 def of_two_early() -> list[dict[str, dict[str, np.ndarray]]]:
     """The same with gradients that are sent while the backward runs, in small buckets."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(averaging, "BUCKET_BYTES", 2000)
-        return together(lambda world: {name: trained(world, options, overlap="on") for name, options in CASES.items()})
+        patch.setattr(all_reduce, "BUCKET_BYTES", 2000)
+        return together(
+            lambda process_group: {
+                name: trained(process_group, options, overlap="on") for name, options in CASES.items()
+            }
+        )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -132,8 +138,8 @@ def test_gradients_sent_early_change_nothing(
 @pytest.mark.parametrize("case", CASES)
 def test_two_equal_one(case: str, of_two: list[dict[str, dict[str, np.ndarray]]]) -> None:
     options = CASES[case]
-    with join("cpu") as world:
-        expected = trained(world, options | {"accumulate": 1})
+    with join("cpu") as process_group:
+        expected = trained(process_group, options | {"accumulate": 1})
     first, second = (one[case] for one in of_two)
     assert first.keys() == second.keys() == expected.keys()
     for name, value in first.items():
@@ -143,8 +149,8 @@ def test_two_equal_one(case: str, of_two: list[dict[str, dict[str, np.ndarray]]]
 
 def test_the_steps_change_the_weights() -> None:
     """So the cases above compare what training has made."""
-    with join("cpu") as world:
-        after = trained(world, CASES["cyclegan with full pools"])
+    with join("cpu") as process_group:
+        after = trained(process_group, CASES["cyclegan with full pools"])
     objective = build_objective(from_flat({"batch_size": 4} | CASES["cyclegan with full pools"]))
     before = {name: value.numpy() for name, value in objective.networks.state_dict().items()}
     moved = [np.abs(after[name] - value).max() for name, value in before.items() if name.endswith("weight")]

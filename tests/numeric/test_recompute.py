@@ -16,7 +16,7 @@ WIDTHS = {"generator_filters": 2, "discriminator_filters": 2, "size": 64, "batch
 CASES: dict[str, dict[str, Any]] = {
     "bicyclegan": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2, "dropout": True},
     "batch_norm": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2, "norm": "batch"},
-    "judges_first": {
+    "discriminators_first": {
         "method": "bicyclegan",
         "latent_dim": 2,
         "encoder_filters": 2,

@@ -12,7 +12,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.errors import CheckpointError
 from tandem.objectives.bicyclegan import BicycleGAN
-from tandem.training.ema import MovingAverage
+from tandem.training.ema import EMA
 from tandem.training.optimizers import make_adam
 from tandem.training.state import LossMeter, TrainingState
 from tandem.training.step import train_step
@@ -25,7 +25,7 @@ def fresh(seed: int = 0, *, averaged: bool = True, **options: Any) -> TrainingSt
     method.networks.to(memory_format=torch.channels_last)
     optimizers = {name: make_adam(n.parameters(), lr=1e-3, betas=(0.5, 0.999)) for name, n in method.networks.items()}
     kept = {name: method.networks[name] for name in method.inference_networks}
-    return TrainingState(method, optimizers, MovingAverage(kept, halflife_images=20) if averaged else None)
+    return TrainingState(method, optimizers, EMA(kept, halflife_images=20) if averaged else None)
 
 
 def train(state: TrainingState, until: int) -> None:

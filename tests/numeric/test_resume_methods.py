@@ -11,7 +11,7 @@ from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import from_flat
 from tandem.errors import CheckpointError
 from tandem.objectives.build import build_objective
-from tandem.training.ema import MovingAverage
+from tandem.training.ema import EMA
 from tandem.training.optimizers import make_adam
 from tandem.training.state import TrainingState
 from tandem.training.step import train_step
@@ -44,7 +44,7 @@ def fresh(name: str, **options: Any) -> tuple[TrainingState, int, int]:
     objective = build_objective(config)
     optimizers = {n: make_adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n, net in objective.networks.items()}
     kept = {n: objective.networks[n] for n in objective.inference_networks}
-    average = MovingAverage(kept, halflife_images=20)
+    average = EMA(kept, halflife_images=20)
     return TrainingState(objective, optimizers, average), config.training.batch_size, config.data.crop_size[0]
 
 

@@ -13,7 +13,7 @@ import torch
 from tandem.bench.baselines.build import make_baseline
 from tandem.config.run import RunConfig, from_flat
 from tandem.data.loader import Batch
-from tandem.data.shares import Shares
+from tandem.data.micro_batches import MicroBatches
 from tandem.training.setup import make_state
 from tandem.training.stepper import Stepper
 
@@ -48,10 +48,10 @@ def run(dtype: torch.dtype, **options: Any) -> tuple[torch.Tensor, list[str]]:
     """Losses ``(STEPS, terms)`` of a run, float64."""
     config = from_flat(TINY | options)
     passes = config.training.accumulate
-    state = make_state(config, CPU, shares=passes)
+    state = make_state(config, CPU, micro_batches=passes)
     state.objective.networks.to(dtype)
     stepper = Stepper(config, state, device=CPU, epoch_images=100)
-    shares = Shares.of_process(0, 1, passes=passes, parts=config.objective.parts).positions(0, BATCH)
+    shares = MicroBatches.of_process(0, 1, per_process=passes, parts=config.objective.parts).positions(0, BATCH)
     draw = state.objective.draw
     state.objective.draw = lambda *arguments: {name: v.to(dtype) for name, v in draw(*arguments).items()}  # type: ignore[method-assign]
     rows = []

@@ -34,10 +34,10 @@ PUBLISHED = {
     "bilinear": {"upsampling": "bilinear"},
     "elu": {"activation": "elu"},
     "lrelu-input": {"activation": "lrelu", "injection": "input"},
-    "one-judge": {"discriminator_scales": 1},
-    "three-judges": {"discriminator_scales": 3},
-    "batch-norm-judges": {"discriminator_norm": "batch"},
-    "batch-norm-but-not-in-judges": {"norm": "batch", "discriminator_norm": "instance"},
+    "one-discriminator": {"discriminator_scales": 1},
+    "three-discriminators": {"discriminator_scales": 3},
+    "batch-norm-discriminators": {"discriminator_norm": "batch"},
+    "batch-norm-but-not-in-discriminators": {"norm": "batch", "discriminator_norm": "instance"},
     "cnn-encoder": {"encoder": "cnn"},
     "other-weights": {"lambda_gan": 0.7, "lambda_gan2": 1.3, "lambda_l1": 3.0, "lambda_z": 2.0, "lambda_kl": 0.1},
 }
@@ -77,7 +77,7 @@ PLAIN = {
     "bce": {"gan_loss": "bce"},
     "wgangp": {"gan_loss": "wgangp"},
     "wgangp-conditional-shared": {"gan_loss": "wgangp", "conditional": True, "shared_discriminator": True},
-    "wgangp-affine-one-judge": {"gan_loss": "wgangp", "norm": "instance_affine", "discriminator_scales": 1},
+    "wgangp-affine-one-discriminator": {"gan_loss": "wgangp", "norm": "instance_affine", "discriminator_scales": 1},
     "wgangp-no-norm": {"gan_loss": "wgangp", "norm": "none", "lambda_gp": 3.0},
 }
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tandem.config.architecture import GeneratorSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import GeneratorSpec, ResNetSpec, UNetSpec
 from tandem.errors import ConfigError
 from tandem.inference.streaming.nodes import Node, Stored, blurred, convolution, doubled, transposed_convolution
 from tandem.inference.streaming.run import make_plan, run_plan
@@ -211,7 +211,7 @@ CONV7, CONV4 = nn.Conv2d(2, 3, 7), nn.Conv2d(2, 3, 4, stride=2, padding=1)
 UP4 = nn.ConvTranspose2d(2, 3, 4, stride=2, padding=1)
 UP3 = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1, output_padding=1)
 LAYERS = {
-    "conv7": (lambda x: convolution(x, CONV7, mirrored=3), lambda x: CONV7(F.pad(x, (3, 3, 3, 3), mode="reflect"))),
+    "conv7": (lambda x: convolution(x, CONV7, reflected=3), lambda x: CONV7(F.pad(x, (3, 3, 3, 3), mode="reflect"))),
     "conv4s2": (lambda x: convolution(x, CONV4), CONV4),
     "up4": (lambda x: transposed_convolution(x, UP4), UP4),
     "up3": (lambda x: transposed_convolution(x, UP3), UP3),

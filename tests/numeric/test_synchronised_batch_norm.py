@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from processes import together
-from tandem.networks.joint import JointBatchNorm, join_batch_norms
 from tandem.networks.layers import make_norm, resume_training, sample_as_in_training
-from tandem.training.world import World
+from tandem.networks.synchronised import SynchronisedBatchNorm, synchronise_batch_norms
+from tandem.training.process_group import ProcessGroup
 
 CHANNELS = 3
 
@@ -57,10 +57,10 @@ def measured(layer: nn.BatchNorm2d, x: Tensor, weight: Tensor) -> dict[str, np.n
 def test_it_is_batch_norm_of_the_joined_batch(size: int) -> None:
     x, weight = whole(size)
 
-    def work(world: World) -> dict[str, np.ndarray]:
+    def work(process_group: ProcessGroup) -> dict[str, np.ndarray]:
         layer = make_layer()
-        join_batch_norms(layer, rank=world.rank, size=world.size)
-        rows = slice(2 * world.rank, 2 * world.rank + 2)
+        synchronise_batch_norms(layer, rank=process_group.rank, size=process_group.size)
+        rows = slice(2 * process_group.rank, 2 * process_group.rank + 2)
         return measured(layer, x[rows], weight[rows])
 
     plain = nn.BatchNorm2d(CHANNELS).double()
@@ -82,11 +82,11 @@ def test_a_large_mean_costs_no_digits_in_float32() -> None:
     """A variance from the mean of squares would lose all of them."""
     x, _ = whole(2, offset=3000.0)
 
-    def work(world: World) -> Any:
+    def work(process_group: ProcessGroup) -> Any:
         layer = make_norm("batch", CHANNELS)
         assert layer is not None
-        join_batch_norms(layer, rank=world.rank, size=world.size)
-        layer(x[2 * world.rank : 2 * world.rank + 2].float())
+        synchronise_batch_norms(layer, rank=process_group.rank, size=process_group.size)
+        layer(x[2 * process_group.rank : 2 * process_group.rank + 2].float())
         return layer.state_dict()["running_var"].numpy()
 
     plain = nn.BatchNorm2d(CHANNELS).double()
@@ -99,11 +99,11 @@ def test_a_large_mean_costs_no_digits_in_float32() -> None:
 def test_half_precision_in_and_out() -> None:
     x, _ = whole(2)
 
-    def work(world: World) -> Any:
+    def work(process_group: ProcessGroup) -> Any:
         layer = make_norm("batch", CHANNELS)
         assert layer is not None
-        join_batch_norms(layer, rank=world.rank, size=world.size)
-        output = layer(x[2 * world.rank : 2 * world.rank + 2].bfloat16())
+        synchronise_batch_norms(layer, rank=process_group.rank, size=process_group.size)
+        output = layer(x[2 * process_group.rank : 2 * process_group.rank + 2].bfloat16())
         assert output.dtype == torch.bfloat16
         return output.float().detach().numpy()
 
@@ -114,18 +114,18 @@ def test_half_precision_in_and_out() -> None:
 def test_where_models_sample_nobody_waits_for_the_others() -> None:
     x = whole(2)[0][:1]
 
-    def work(world: World) -> Any:
+    def work(process_group: ProcessGroup) -> Any:
         layer = make_layer()
         network = nn.Sequential(layer)
-        join_batch_norms(network, rank=world.rank, size=world.size)
-        if world.is_main:
+        synchronise_batch_norms(network, rank=process_group.rank, size=process_group.size)
+        if process_group.is_main:
             sample_as_in_training(network)
             own = network(x)
             network.eval()
             fixed = network(x)
             resume_training(network)
         joint = network(x)
-        return [t.detach().numpy() for t in ((own, fixed, joint) if world.is_main else (joint,))]
+        return [t.detach().numpy() for t in ((own, fixed, joint) if process_group.is_main else (joint,))]
 
     main, other = together(work)
     plain = nn.BatchNorm2d(CHANNELS).double()
@@ -140,7 +140,7 @@ def test_where_models_sample_nobody_waits_for_the_others() -> None:
 def test_alone_it_is_the_layer_of_pytorch() -> None:
     layer, plain = make_layer(), nn.BatchNorm2d(CHANNELS).double()
     plain.load_state_dict(layer.state_dict())
-    assert isinstance(layer, JointBatchNorm)
+    assert isinstance(layer, SynchronisedBatchNorm)
     x, _ = whole(2)
     assert torch.equal(layer(x), plain(x))
     assert layer.state_dict().keys() == plain.state_dict().keys()

@@ -13,7 +13,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.errors import NonFiniteError
 from tandem.objectives.bicyclegan import BicycleGAN
-from tandem.objectives.phase import Batch, Phase, Terms
+from tandem.objectives.objective import Phase, StepTensors, Terms
 from tandem.training.optimizers import make_adam
 from tandem.training.step import StepOptions, train_step
 
@@ -38,16 +38,16 @@ class TwoWeights:
     def draw(self, _seed: int, _positions: Any) -> dict[str, Tensor]:
         return {}
 
-    def fakes(self, _batch: Batch) -> None:
+    def fakes(self, _batch: StepTensors) -> None:
         self.note("fakes")
 
-    def loss_one(self, batch: Batch, _fakes: None) -> Terms:
+    def loss_one(self, batch: StepTensors, _fakes: None) -> Terms:
         self.note("one")
         loss = self.scales[0] * self.networks["first"](batch["x"]).sum()
         # The root of a loss of zero is zero, and its slope infinite.
         return {"linear": (loss.abs().sqrt() if self.root else loss) + 7 * self.networks["second"](batch["x"]).sum()}
 
-    def loss_two(self, batch: Batch, _fakes: None) -> Terms:
+    def loss_two(self, batch: StepTensors, _fakes: None) -> Terms:
         self.note("two")
         loss = self.scales[1] * self.networks["second"](batch["x"]).sum()
         return {"half": 0.5 * loss, "other_half": 0.5 * loss + 7 * self.networks["first"](batch["x"]).sum()}

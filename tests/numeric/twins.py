@@ -2,8 +2,8 @@
 
 import torch
 from published_methods import (
-    PublishedPatchJudge,
-    PublishedPixelJudge,
+    PublishedPatchDiscriminator,
+    PublishedPixelDiscriminator,
     PublishedProjector,
     PublishedResNet,
     PublishedUNet,
@@ -12,7 +12,7 @@ from published_networks import published_network
 from torch import Tensor, nn
 
 from tandem.checkpoint.official import official_key_map
-from tandem.config.architecture import (
+from tandem.config.specifications import (
     NetworkSpec,
     PatchDiscriminatorSpec,
     PatchProjectorSpec,
@@ -31,11 +31,11 @@ def published_form(spec: NetworkSpec) -> nn.Module:
         case UNetSpec(skip_first=True):
             return PublishedUNet(spec)
         case PixelDiscriminatorSpec():
-            return PublishedPixelJudge(spec)
+            return PublishedPixelDiscriminator(spec)
         case PatchProjectorSpec():
             return PublishedProjector(spec)
         case PatchDiscriminatorSpec() if spec.antialias or not spec.bias:
-            return PublishedPatchJudge(spec)
+            return PublishedPatchDiscriminator(spec)
     return published_network(spec)
 
 

@@ -1,4 +1,4 @@
-"""Small datasets, packed, for the tests of record files."""
+"""Small datasets, packed, for the tests of shards."""
 
 from collections.abc import Mapping
 from pathlib import Path

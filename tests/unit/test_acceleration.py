@@ -27,24 +27,24 @@ def batch_of(config: RunConfig) -> tuple[Any, dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize("method", ["bicyclegan", "pix2pix", "cyclegan"])
-def test_the_steps_of_a_method_can_be_recorded(method: str) -> None:
+def test_the_steps_of_a_method_can_be_captured(method: str) -> None:
     objective, batch = batch_of(config_of(method=method))
     assert obstacle(objective, [batch]) is None
     assert "--accumulate" in str(obstacle(objective, [batch, batch]))
 
 
-def test_places_drawn_on_the_host_cannot_be_recorded() -> None:
+def test_places_drawn_on_the_host_cannot_be_captured() -> None:
     objective, batch = batch_of(config_of(method="cut", nce_patches=8))
     assert "draws places" in str(obstacle(objective, [batch]))
 
 
-def test_a_pool_of_images_of_another_size_cannot_be_recorded() -> None:
+def test_a_pool_of_images_of_another_size_cannot_be_captured() -> None:
     objective, batch = batch_of(config_of(method="cyclegan"))
     objective.pools["a"].exchange(torch.zeros(1, 3, 32, 32), torch.zeros(1, 2))
     assert "other sizes" in str(obstacle(objective, [batch]))
 
 
-def test_domains_of_different_channels_can_be_recorded() -> None:
+def test_domains_of_different_channels_can_be_captured() -> None:
     """Each pool holds images of its own domain."""
     objective = make_state(config_of(method="cyclegan", input_channels=1, lambda_identity=0.0), CPU).objective
     batch = {"a": torch.zeros(2, 1, 64, 64), "b": torch.zeros(2, 3, 64, 64)} | objective.draw(0, [0, 1])
@@ -56,7 +56,7 @@ def test_domains_of_different_channels_can_be_recorded() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"acceleration": "graphs"}, "steps are not recorded as CUDA graphs: the device is cpu"),
+        ({"acceleration": "graphs"}, "steps are not captured as CUDA graphs: the device is cpu"),
         ({"acceleration": "compile", "gan_loss": "wgangp"}, "networks are not compiled: the gradient penalty"),
         ({"acceleration": "auto"}, ""),
         ({"acceleration": "none"}, ""),

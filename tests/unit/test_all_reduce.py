@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from processes import together
-from tandem.training import averaging
-from tandem.training.averaging import EarlyAverage, Finish
-from tandem.training.world import World, make_average
+from tandem.training import all_reduce
+from tandem.training.all_reduce import Finish, OverlappedAllReduce
+from tandem.training.process_group import ProcessGroup, make_all_reduce
 
 WIDTH = 8
 LAYER_BYTES = 4 * WIDTH * WIDTH
@@ -38,7 +38,7 @@ def chain(layers: int = 3) -> nn.Sequential:
     return nn.Sequential(*(nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(layers)))
 
 
-def backward(network: nn.Module, average: EarlyAverage, *, skipping: int | None = None) -> list[Tensor]:
+def backward(network: nn.Module, average: OverlappedAllReduce, *, skipping: int | None = None) -> list[Tensor]:
     """The gradients of one backward, averaged; a layer may be left out."""
     parameters = list(network.parameters())
     for parameter in parameters:
@@ -54,10 +54,10 @@ def backward(network: nn.Module, average: EarlyAverage, *, skipping: int | None 
 
 
 def test_buckets_are_sent_as_their_gradients_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(averaging, "BUCKET_BYTES", LAYER_BYTES)
+    monkeypatch.setattr(all_reduce, "BUCKET_BYTES", LAYER_BYTES)
     network = chain()
     link = Link(network)
-    average = EarlyAverage(link.begin, lambda value: value)
+    average = OverlappedAllReduce(link.begin, lambda value: value)
     backward(network, average)
     everything = [True] * 3
     assert link.sent == [([2], everything), ([1], everything), ([0], everything)], "the first time nothing is early"
@@ -67,10 +67,10 @@ def test_buckets_are_sent_as_their_gradients_come(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_bucket_waits_for_all_of_its_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(averaging, "BUCKET_BYTES", 2 * LAYER_BYTES)
+    monkeypatch.setattr(all_reduce, "BUCKET_BYTES", 2 * LAYER_BYTES)
     network = chain()
     link = Link(network)
-    average = EarlyAverage(link.begin, lambda value: value)
+    average = OverlappedAllReduce(link.begin, lambda value: value)
     backward(network, average)
     link.sent.clear()
     backward(network, average)
@@ -79,10 +79,10 @@ def test_a_bucket_waits_for_all_of_its_gradients(monkeypatch: pytest.MonkeyPatch
 
 def test_every_gradient_is_averaged_once_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a gradient that was expected does not come, and where tensors are averaged that nobody watched."""
-    monkeypatch.setattr(averaging, "BUCKET_BYTES", LAYER_BYTES)
+    monkeypatch.setattr(all_reduce, "BUCKET_BYTES", LAYER_BYTES)
     network = chain()
-    average = EarlyAverage(Link(network).begin, lambda value: value)
-    plain = EarlyAverage(lambda _: lambda: None, lambda value: value)
+    average = OverlappedAllReduce(Link(network).begin, lambda value: value)
+    plain = OverlappedAllReduce(lambda _: lambda: None, lambda value: value)
     for skipping in (None, None, 1, None, 2):
         found, expected = (backward(network, one, skipping=skipping) for one in (average, plain))
         for one, other in zip(found, expected, strict=True):
@@ -94,19 +94,19 @@ def test_every_gradient_is_averaged_once_whatever_comes(monkeypatch: pytest.Monk
 
 def test_all_follow_the_order_of_the_main_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here the processes complete their gradients in different orders, which would mix them up."""
-    monkeypatch.setattr(averaging, "BUCKET_BYTES", 1)
+    monkeypatch.setattr(all_reduce, "BUCKET_BYTES", 1)
 
-    def work(world: World) -> list[Any]:
-        average = make_average(world, "on")
-        assert isinstance(average, EarlyAverage)
+    def work(process_group: ProcessGroup) -> list[Any]:
+        average = make_all_reduce(process_group, "on")
+        assert isinstance(average, OverlappedAllReduce)
         weights = [nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))]
         found = []
         for _ in range(3):
             for weight in weights:
                 weight.grad = None
             with average.watch(weights):
-                for number in [0, 1] if world.is_main else [1, 0]:
-                    (weights[number] * 10**number * (1 + world.rank)).backward()
+                for number in [0, 1] if process_group.is_main else [1, 0]:
+                    (weights[number] * 10**number * (1 + process_group.rank)).backward()
             average([weight.grad for weight in weights if weight.grad is not None])
             found.append([float(weight.grad) for weight in weights if weight.grad is not None])
         return found
@@ -116,16 +116,16 @@ def test_all_follow_the_order_of_the_main_process(monkeypatch: pytest.MonkeyPatc
 
 def test_the_first_time_gives_the_bits_of_later_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three processes, whose sums depend on the buckets: a run that is resumed begins with a first time."""
-    monkeypatch.setattr(averaging, "BUCKET_BYTES", 2 * LAYER_BYTES)
+    monkeypatch.setattr(all_reduce, "BUCKET_BYTES", 2 * LAYER_BYTES)
 
-    def work(world: World) -> list[Any]:
-        torch.manual_seed(world.rank)
+    def work(process_group: ProcessGroup) -> list[Any]:
+        torch.manual_seed(process_group.rank)
         network = chain(7)
         found = []
-        average = make_average(world, "auto")
+        average = make_all_reduce(process_group, "auto")
         for fresh in (False, False, True):
-            average = make_average(world, "auto") if fresh else average
-            assert isinstance(average, EarlyAverage)
+            average = make_all_reduce(process_group, "auto") if fresh else average
+            assert isinstance(average, OverlappedAllReduce)
             found.append([gradient.numpy().copy() for gradient in backward(network, average)])
         return found
 
@@ -136,17 +136,20 @@ def test_the_first_time_gives_the_bits_of_later_times(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("overlap", "early"), [("on", True), ("off", False), ("auto", True)])
 def test_what_averages(overlap: Any, early: bool) -> None:
-    assert together(lambda world: isinstance(make_average(world, overlap), EarlyAverage)) == [early] * 2
+    assert (
+        together(lambda process_group: isinstance(make_all_reduce(process_group, overlap), OverlappedAllReduce))
+        == [early] * 2
+    )
 
 
 def test_one_process_averages_nothing() -> None:
-    assert make_average(World(device=torch.device("cpu")), "on") is None
+    assert make_all_reduce(ProcessGroup(device=torch.device("cpu")), "on") is None
 
 
 def test_nothing_is_watched_where_all_gradients_fit_one_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     network = chain()
     link = Link(network)
-    average = EarlyAverage(link.begin, lambda value: value)
+    average = OverlappedAllReduce(link.begin, lambda value: value)
     backward(network, average)
     monkeypatch.setattr(Tensor, "register_post_accumulate_grad_hook", None)
     assert len(backward(network, average)) == 3

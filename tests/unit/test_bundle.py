@@ -12,7 +12,7 @@ import torch
 
 from tandem.checkpoint.bundle import load_bundle, save_bundle
 from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest, Preprocessing
-from tandem.config.architecture import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.networks.build import build_network
 
 MakeBundle = Callable[..., Path]
@@ -35,7 +35,7 @@ def test_round_trip_is_bit_exact(tmp_path: Path, norm: Any) -> None:
     specs = {
         "generator": UNetSpec(in_channels=1, out_channels=4, latent_dim=3, depth=5, filters=2, norm=norm, dropout=True),
         "encoder": EncoderSpec(body="cnn", in_channels=4, latent_dim=3, depth=2, filters=2, norm=norm),
-        "judge": PatchDiscriminatorSpec(in_channels=3, filters=2, layers=2, scales=2, norm=norm),
+        "discriminator": PatchDiscriminatorSpec(in_channels=3, filters=2, layers=2, scales=2, norm=norm),
     }
     networks = {name: build_network(spec) for name, spec in specs.items()}
     manifest = Manifest(

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tandem.checkpoint.bundle import load_bundle, save_bundle
 from tandem.checkpoint.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, Preprocessing, read_manifest
-from tandem.config.architecture import EncoderSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, UNetSpec
 from tandem.errors import BundleError
 from tandem.inference.translator import load
 from tandem.networks.build import build_network

@@ -14,7 +14,7 @@ from torch import nn
 
 from tandem.checkpoint.bundle import load_bundle, save_bundle
 from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest, Preprocessing
-from tandem.config.architecture import NetworkSpec, PatchProjectorSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import NetworkSpec, PatchProjectorSpec, ResNetSpec, UNetSpec
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.translator import load
 from tandem.networks.build import build_network
@@ -69,7 +69,7 @@ def test_both_ways_have_channels_of_their_own(two: Path) -> None:
     assert (there.shape, back.shape) == ((9, 11, 1), (9, 11, 3))
     with pytest.raises(ConfigError, match=r"num_samples is 3, but this model .cyclegan. gives one output"):
         translator(colour, 3)
-    with pytest.raises(ConfigError, match=r"z has no effect: this model .cyclegan. has no latent code"):
+    with pytest.raises(ConfigError, match=r"z has no effect: this model .cyclegan. has no latent"):
         translator(colour, z=np.zeros(2))
     with pytest.raises(BundleError, match="no encoder"):
         translator.encode(grey)
@@ -172,7 +172,7 @@ TOGETHER: list[tuple[dict[str, NetworkSpec], str]] = [
             "gen_ab": UNetSpec(in_channels=3, out_channels=1, latent_dim=2, depth=2, filters=1),
             "gen_ba": UNetSpec(in_channels=1, out_channels=3, latent_dim=2, depth=2, filters=1),
         },
-        "two generators with latent codes, which no method trains",
+        "two generators with latents, which no method trains",
     ),
 ]
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.config.architecture import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig, parse_size
 from tandem.config.run import RunConfig, from_flat
+from tandem.config.specifications import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.config.training import TrainingConfig
 from tandem.config.validation import ValidationConfig
 from tandem.errors import ConfigError
@@ -30,7 +30,7 @@ def test_defaults_are_the_published_ones() -> None:
     assert (method.lambda_l1, method.lambda_z, method.lambda_kl) == (10, 0.5, 0.01)
     assert (method.gan_loss, method.norm, method.injection, method.encoder) == ("lsgan", "instance", "all", "resnet")
     assert (method.discriminator_scales, method.conditional, method.shared_discriminator) == (2, False, False)
-    assert (method.update_order, method.initialisation, method.initialisation_gain) == (
+    assert (method.update_order, method.init, method.init_gain) == (
         "generator_first",
         "xavier",
         0.02,
@@ -56,7 +56,7 @@ def test_option_names_are_unique_over_all_groups() -> None:
         ({"lambda_kl": float("nan")}, "--lambda-kl"),
         ({"lambda_l1": float("inf")}, "--lambda-l1"),
         ({"learning_rate": float("inf")}, "--learning-rate"),
-        ({"initialisation_gain": 0.0}, "--initialisation-gain must be above 0, not 0.0"),
+        ({"init_gain": 0.0}, "--init-gain must be above 0, not 0.0"),
         ({"discriminator_scales": 6}, "--discriminator-scales must be below 6, not 6"),
         ({"generator_filters": 5000}, "--generator-filters must be below 4097, not 5000"),
         ({"encoder_filters": 5000}, "--encoder-filters must be below 4097, not 5000"),
@@ -91,7 +91,7 @@ def test_option_names_are_unique_over_all_groups() -> None:
         ({"encoder_depth": 0}, "--encoder-depth must be from 1 to 9, not 0"),
         ({"encoder_depth": 8}, "--encoder-depth 8 is too deep for --size 256"),
         ({"discriminator_layers": 10}, "--discriminator-layers must be from 1 to 9, not 10"),
-        ({"size": 32, "discriminator_scales": 3}, "--size 32 is too small for 3 judges with 2 layers"),
+        ({"size": 32, "discriminator_scales": 3}, "--size 32 is too small for 3 discriminators with 2 layers"),
         ({"method": "stargan"}, "unknown method 'stargan'"),
         ({"lamda_kl": 1.0, "sizes": 3}, "unknown options: lamda_kl, sizes"),
     ],

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from tandem.config.architecture import PatchDiscriminatorSpec, PatchProjectorSpec, PixelDiscriminatorSpec, ResNetSpec
 from tandem.config.cut import CUTConfig
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.official_pix2pix import cyclegan_from_official, pix2pix_from_official
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import RunConfig, from_flat, resolve_method, to_flat
+from tandem.config.specifications import PatchDiscriminatorSpec, PatchProjectorSpec, PixelDiscriminatorSpec, ResNetSpec
 from tandem.config.variants import VARIANTS
 from tandem.errors import ConfigError
 
@@ -27,7 +27,7 @@ def test_defaults_are_the_published_ones() -> None:
     one = pix2pix.objective
     assert isinstance(one, Pix2PixConfig)
     assert (one.generator, one.norm, one.dropout, one.test_noise) == ("unet", "batch", True, True)
-    assert (one.gan_loss, one.lambda_gan, one.lambda_l1, one.initialisation) == ("bce", 1, 100, "normal")
+    assert (one.gan_loss, one.lambda_gan, one.lambda_l1, one.init) == ("bce", 1, 100, "normal")
     assert one.paired
     two = cyclegan.objective
     assert isinstance(two, CycleGANConfig)
@@ -36,7 +36,7 @@ def test_defaults_are_the_published_ones() -> None:
     assert not two.paired
     three = cut.objective
     assert isinstance(three, CUTConfig)
-    assert (three.antialias, three.initialisation, three.initialisation_gain) == (True, "xavier", 0.02)
+    assert (three.antialias, three.init, three.init_gain) == (True, "xavier", 0.02)
     assert (three.lambda_nce, three.nce_identity, three.flip_equivariance) == (1, True, False)
     assert (three.nce_patches, three.nce_filters, three.nce_temperature) == (256, 256, 0.07)
 
@@ -92,7 +92,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "pix2pix",
         {"size": 64, "discriminator_layers": 5},
-        "too small for a judge with 5 layers: lower --discriminator-layers, or choose --discriminator pixel",
+        "too small for a discriminator with 5 layers: lower --discriminator-layers, or choose --discriminator pixel",
     ),
     (
         "pix2pix",
@@ -107,7 +107,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("cyclegan", {"size": "64x66"}, "the nearest is --size 64x64"),
     ("cyclegan", {"size": 12}, "--size 12 is too small for the residual generator: at least 16 px"),
-    ("cyclegan", {"size": 16}, "--size 16 is too small for a judge with 3 layers"),
+    ("cyclegan", {"size": 16}, "--size 16 is too small for a discriminator with 3 layers"),
     ("cyclegan", {"generator_blocks": 0}, "--generator-blocks must be from 1 to 64, not 0"),
     ("cyclegan", {"generator_blocks": 65}, "--generator-blocks must be from 1 to 64, not 65"),
     ("cyclegan", {"direction": "BtoA"}, "--direction BtoA has no effect: CycleGAN learns both directions"),
@@ -126,7 +126,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "cut",
         {"size": 100, "discriminator_layers": 6},
-        r"too small for a judge with 6 layers: lower --discriminator-layers\.$",
+        r"too small for a discriminator with 6 layers: lower --discriminator-layers\.$",
     ),
     ("cut", {"size": 30}, "multiples of 4 px"),
     ("cut", {"nce_patches": 1}, "--nce-patches must be at least 2, not 1"),

@@ -20,7 +20,7 @@ def test_names_of_networks_decide_about_depths() -> None:
     options = {"netG": "unet_128", "netD": "basic_128", "netE": "conv_128", "num_Ds": 2, "gan_mode": "vanilla"}
     config, _ = from_official(options, size=128)
     assert (config.generator_depth, config.encoder, config.encoder_depth) == (7, "cnn", 4)
-    assert (config.discriminator_layers, config.discriminator_scales) == (2, 1)  # not "_multi": one judge
+    assert (config.discriminator_layers, config.discriminator_scales) == (2, 1)  # not "_multi": one discriminator
     assert config.gan_loss == "bce"
 
 

@@ -77,7 +77,7 @@ def test_differences_name_what_changed() -> None:
     other = from_flat({"method": "cut", "seed": 3})
     assert differences(from_flat({"method": "cyclegan"}), other) == [
         "method: was cyclegan, is cut",
-        "initialisation: was normal, is xavier",
+        "init: was normal, is xavier",
         "seed: was 0, is 3",
     ]
 

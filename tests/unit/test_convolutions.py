@@ -93,16 +93,16 @@ def test_a_code_kept_apart_gives_what_joining_gives(size: tuple[int, int, int], 
     inputs = torch.randn((n, 4, h, w), dtype=torch.float64), torch.randn((n, 2), dtype=torch.float64)
     found, expected = [], []
     for layer, results, apart in ((mine, found, True), (theirs, expected, False)):
-        x, code = (given.clone().requires_grad_() for given in inputs)
-        tiled = code[:, :, None, None].expand(-1, -1, h, w)
-        output = layer.forward_apart(x, code) if apart else layer(torch.cat([x, tiled], 1))  # type: ignore[operator]
+        x, latent = (given.clone().requires_grad_() for given in inputs)
+        tiled = latent[:, :, None, None].expand(-1, -1, h, w)
+        output = layer.forward_apart(x, latent) if apart else layer(torch.cat([x, tiled], 1))  # type: ignore[operator]
         loss = (output.sin() * torch.arange(output.numel()).view_as(output)).sum()
-        results += [output, *torch.autograd.grad(loss, [x, code, *layer.parameters()])]
+        results += [output, *torch.autograd.grad(loss, [x, latent, *layer.parameters()])]
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
-def test_codes_are_kept_apart_in_training_on_maps_larger_than_the_weights() -> None:
+def test_latents_are_kept_apart_in_training_on_maps_larger_than_the_weights() -> None:
     layer = DownConv(6, 5)
     assert layer.takes_code_apart(torch.randn(1, 4, 12, 10))
     assert not layer.takes_code_apart(torch.randn(1, 4, 10, 10)), "480 weights, 400 values"

@@ -1,4 +1,4 @@
-"""The stream of batches: its order, its shares, its errors and its end."""
+"""The stream of batches: its order, its micro-batches, its errors and its end."""
 
 import itertools
 import multiprocessing
@@ -17,7 +17,7 @@ from tandem.data.augment import TrainTransform
 from tandem.data.datasets import PairedDataset, Sample
 from tandem.data.discover import find_splits
 from tandem.data.loader import Batch, SampleSource, make_loader
-from tandem.data.shares import Shares
+from tandem.data.micro_batches import MicroBatches
 from tandem.errors import ConfigError, DataError
 
 
@@ -86,23 +86,29 @@ def test_starting_later_equals_skipping(dataset: PairedDataset, skipped: int) ->
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-def test_shares_of_processes_and_passes_make_up_the_batch(dataset: PairedDataset, parts: int) -> None:
+def test_micro_batches_of_processes_make_up_the_batch(dataset: PairedDataset, parts: int) -> None:
     """Every share has its piece of each part, and every sample is in exactly one share."""
     together = take(dataset, 2, start=2, batch_size=8)
     processes = [
-        take(dataset, 4, start=2, batch_size=8, shares=Shares.of_process(rank, 2, passes=2, parts=parts))
+        take(
+            dataset,
+            4,
+            start=2,
+            batch_size=8,
+            micro_batches=MicroBatches.of_process(rank, 2, per_process=2, parts=parts),
+        )
         for rank in range(2)
     ]
     for step, whole in enumerate(together):
-        shares = [process[2 * step + number] for process in processes for number in range(2)]
-        pieces = [batch["a"].chunk(parts) for batch in shares]
+        micro_batches = [process[2 * step + number] for process in processes for number in range(2)]
+        pieces = [batch["a"].chunk(parts) for batch in micro_batches]
         assert torch.equal(torch.cat([piece[part] for part in range(parts) for piece in pieces]), whole["a"])
-        assert sorted(position for batch in shares for position in batch["positions"]) == whole["positions"]
+        assert sorted(position for batch in micro_batches for position in batch["positions"]) == whole["positions"]
 
 
 def test_halves_are_shared_out_by_hand() -> None:
-    shares = Shares.of_process(1, 2, passes=2, parts=2)
-    assert list(itertools.islice(shares.positions(100, 16), 3)) == [
+    micro_batches = MicroBatches.of_process(1, 2, per_process=2, parts=2)
+    assert list(itertools.islice(micro_batches.positions(100, 16), 3)) == [
         [104, 105, 112, 113],
         [106, 107, 114, 115],
         [120, 121, 128, 129],
@@ -111,7 +117,7 @@ def test_halves_are_shared_out_by_hand() -> None:
 
 def test_a_batch_that_cannot_be_split_equally(dataset: PairedDataset) -> None:
     with pytest.raises(ConfigError, match=r"--batch-size 6 cannot be split equally.*need a multiple of 4"):
-        make_loader(dataset, start=0, batch_size=6, num_workers=0, shares=Shares.of_process(0, 2, parts=2))
+        make_loader(dataset, start=0, batch_size=6, num_workers=0, micro_batches=MicroBatches.of_process(0, 2, parts=2))
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

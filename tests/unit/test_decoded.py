@@ -15,8 +15,8 @@ from decoded_data import KINDS, TRANSFORMS, assert_same, dataset, take, write
 from torch.utils.data import DataLoader, Dataset
 
 from tandem.data.decoded import DecodedImages, planes_of
+from tandem.data.micro_batches import MicroBatches
 from tandem.data.resident import ResidentDataset, fill
-from tandem.data.shares import Shares
 from tandem.errors import ConfigError, DataError
 
 LARGE = 1 << 20
@@ -61,7 +61,7 @@ def test_each_process_gets_its_shares(tmp_path: Path) -> None:
     fill(kept, kept.decoded)
     for source in (kept, ResidentDataset(kept, torch.device("cpu"))):
         for rank in range(3):
-            share = {"shares": Shares.of_process(rank, 3, passes=2, parts=2), "batch_size": 24, "start": 4}
+            share = {"shares": MicroBatches.of_process(rank, 3, per_process=2, parts=2), "batch_size": 24, "start": 4}
             assert_same(take(source, 4, **share), take(expected, 4, **share))
 
 

@@ -13,7 +13,6 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 
 import tandem
-from clips import moving_frames, write_gif, write_video
 from cyclegan_bundle import make_cyclegan
 from tandem.cli import COMMANDS, main
 from tandem.commands.bench import BENCHMARKS
@@ -23,6 +22,7 @@ from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
 from tandem.data.synthetic import write_dataset
 from tandem.training.resume import MAY_CHANGE_ON_RESUME
+from videos import moving_frames, write_gif, write_video
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "tandem"
@@ -129,7 +129,7 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def process_group(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the examples name."""
     make_bundle("runs/shoes/model")
     make_cyclegan(tmp_path / "runs" / "horses" / "model")
@@ -163,7 +163,7 @@ def test_training_options_fit_together(arguments: tuple[str, ...], capsys: pytes
     assert yaml.safe_load(capsys.readouterr().out)["method"] in METHODS
 
 
-@pytest.mark.usefixtures("world")
+@pytest.mark.usefixtures("process_group")
 @pytest.mark.parametrize("arguments", [a for _, a in COMMAND_LINES if a[0] == "sample" or a[:2] == ("data", "check")])
 def test_sampling_and_checking_work_as_shown(arguments: tuple[str, ...]) -> None:
     device = ["--device", "cpu"] if arguments[0] == "sample" and "--device" not in arguments else []
@@ -240,7 +240,7 @@ PYTHON = [(name, code) for name, text in TEXTS.items() for code in blocks(text, 
 
 
 @pytest.mark.parametrize(("name", "code"), PYTHON)
-def test_python_examples_work(name: str, code: str, world: Path) -> None:
+def test_python_examples_work(name: str, code: str, process_group: Path) -> None:
     compiled = compile(code, f"example in {name}", "exec")
     if "import train" in code:
         return  # takes long; its names and options are tested elsewhere

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tandem.training.ema import MovingAverage
+from tandem.training.ema import EMA
 
 
 def network(value: float) -> nn.Module:
@@ -22,7 +22,7 @@ def fill(module: nn.Module, value: float) -> None:
             tensor.fill_(value)
 
 
-def weight(average: MovingAverage) -> float:
+def weight(average: EMA) -> float:
     """The value that all averaged weights share."""
     values = torch.cat([parameter.flatten() for parameter in average.networks["g"].parameters()])
     assert values.max() - values.min() <= 1e-15 * values.abs().max()
@@ -31,7 +31,7 @@ def weight(average: MovingAverage) -> float:
 
 def test_after_one_half_life_the_old_weight_counts_half() -> None:
     source = network(0.0)
-    average = MovingAverage({"g": source}, halflife_images=1000)
+    average = EMA({"g": source}, halflife_images=1000)
     fill(source, 1.0)
     for step in range(250):
         average.update(images_seen=10**6 + 4 * step, batch_size=4)
@@ -40,7 +40,7 @@ def test_after_one_half_life_the_old_weight_counts_half() -> None:
 
 def test_closed_form_over_changing_weights() -> None:
     source = network(0.0)
-    average = MovingAverage({"g": source}, halflife_images=10)
+    average = EMA({"g": source}, halflife_images=10)
     decay, expected = 0.5 ** (2 / 10), 0.0
     for step, value in enumerate([3.0, -1.0, 5.0, 2.0]):
         fill(source, value)
@@ -52,7 +52,7 @@ def test_closed_form_over_changing_weights() -> None:
 def test_ramp_up_forgets_the_initial_weights() -> None:
     """The half-life is at most 5 % of the images seen: after n of them the initial weights count ∏ ½^(b / 0.05 n)."""
     source = network(1.0)
-    average = MovingAverage({"g": source}, halflife_images=10_000)
+    average = EMA({"g": source}, halflife_images=10_000)
     fill(source, 0.0)
     left = 1.0
     for step in range(1, 21):
@@ -65,7 +65,7 @@ def test_ramp_up_forgets_the_initial_weights() -> None:
 def test_ramp_up_ends_at_the_half_life() -> None:
     for seen, expected in ((199, 0.5 ** (1 / 9.95)), (200, 0.5 ** (1 / 10)), (10_000, 0.5 ** (1 / 10))):
         source = network(1.0)
-        average = MovingAverage({"g": source}, halflife_images=10)
+        average = EMA({"g": source}, halflife_images=10)
         fill(source, 0.0)
         average.update(images_seen=seen, batch_size=1)
         assert weight(average) == pytest.approx(expected)
@@ -73,7 +73,7 @@ def test_ramp_up_ends_at_the_half_life() -> None:
 
 def test_buffers_are_copied_not_averaged() -> None:
     source = network(0.0)
-    average = MovingAverage({"g": source}, halflife_images=1000)
+    average = EMA({"g": source}, halflife_images=1000)
     fill(source, 4.0)
     average.update(images_seen=10**6, batch_size=1)
     buffers = dict(average.networks["g"].named_buffers())
@@ -85,7 +85,7 @@ def test_buffers_are_copied_not_averaged() -> None:
 def test_the_average_is_a_copy_for_inference() -> None:
     source = network(1.0)
     before = copy.deepcopy(source.state_dict())
-    average = MovingAverage({"g": source}, halflife_images=5)
+    average = EMA({"g": source}, halflife_images=5)
     assert not average.networks["g"].training
     assert source.training
     assert not any(parameter.requires_grad for parameter in average.networks.parameters())

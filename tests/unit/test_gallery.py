@@ -11,8 +11,8 @@ from PIL import Image
 
 from tandem.data.discover import Pair
 from tandem.errors import ConfigError, DataError
-from tandem.inference.gallery import sample_to_folder
 from tandem.inference.jobs import Job
+from tandem.inference.sample_folder import sample_to_folder
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import Translator, load
 

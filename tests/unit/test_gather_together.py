@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from test_gather import LateMeans, write_images
 
-from processes import Crew, together
+from processes import ProcessGroupRun, together
 from tandem.evaluation.gather import gather
 from tandem.evaluation.measurements import Thumbnails
 from tandem.evaluation.situation import file_cases, folder_images
 from tandem.evaluation.sources import FileCase, FileHashes, Loaded
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 
 
 class BatchMarks:
@@ -29,11 +29,11 @@ class BatchMarks:
 
 
 def measured(
-    cases: Sequence[FileCase], batch_size: int, cache: Path | None, world: World | None = None
+    cases: Sequence[FileCase], batch_size: int, cache: Path | None, process_group: ProcessGroup | None = None
 ) -> dict[str, np.ndarray]:
     only = {Thumbnails().spec: frozenset({1, 2})}
     measurements = [BatchMarks(), Thumbnails(), LateMeans()]
-    return gather(cases, measurements, cache=cache, batch_size=batch_size, only=only, world=world)
+    return gather(cases, measurements, cache=cache, batch_size=batch_size, only=only, process_group=process_group)
 
 
 def copied(cases: Sequence[FileCase], *, first: int, second: int) -> list[FileCase]:
@@ -52,7 +52,7 @@ def test_rows_are_those_of_one_process(tmp_path: Path, size: int, count: int, ba
     cases = copied(write_images(tmp_path / "images", count), first=0, second=count - 1)
     alone = measured(cases, batch_size, None)
     cache = tmp_path / "cache" if has_cache else None
-    for found in together(lambda world: measured(cases, batch_size, cache, world), size=size):
+    for found in together(lambda process_group: measured(cases, batch_size, cache, process_group), size=size):
         assert found.keys() == alone.keys()
         for spec, rows in found.items():
             assert rows.dtype == alone[spec].dtype
@@ -61,7 +61,7 @@ def test_rows_are_those_of_one_process(tmp_path: Path, size: int, count: int, ba
 
 
 def test_no_case_at_all() -> None:
-    assert together(lambda world: measured([], 2, None, world)) == [{}, {}]
+    assert together(lambda process_group: measured([], 2, None, process_group)) == [{}, {}]
 
 
 def test_a_killed_process_ends_the_others_and_its_rows_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,10 +77,10 @@ def test_a_killed_process_ends_the_others_and_its_rows_stay(tmp_path: Path, monk
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__call__(loaded)
 
-    def work(world: World) -> object:
-        return gather(cases, [Deadly()], cache=cache, batch_size=2, world=world)
+    def work(process_group: ProcessGroup) -> object:
+        return gather(cases, [Deadly()], cache=cache, batch_size=2, process_group=process_group)
 
-    first, second = Crew(work).results()
+    first, second = ProcessGroupRun(work).results()
     assert second is None
     assert "PeerError: nothing has been heard of process 1" in first
     batches = []

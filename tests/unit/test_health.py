@@ -91,10 +91,10 @@ def test_verdicts(ratio: float, level: str, words: str) -> None:
     assert words in health.verdict
 
 
-def test_codes_that_the_encoder_cannot_tell_apart() -> None:
+def test_latents_that_the_encoder_cannot_tell_apart() -> None:
     health, _, _ = measure_health(Painter(0.1), Reader(1e6), A, B, sampling=Sampling(Z * 2, None, 0.5))
     assert health.level == "warning"
-    assert "the encoder cannot tell their codes apart" in health.verdict
+    assert "the encoder cannot tell their latents apart" in health.verdict
 
 
 def test_images_that_are_not_finite_are_no_good_news() -> None:

@@ -256,4 +256,4 @@ def test_domains_in_shards_give_the_samples_of_the_folder(tmp_path: Path, direct
     num_inputs = 5 if direction == "AtoB" else 9
     assert len({a for a, _ in names[:num_inputs]}) == num_inputs
     assert names != [folder.train[position]["name"].split(" | ") for position in range(9)]
-    assert "--shuffle shards is for record files" in refused(tmp_path, config(shuffle="shards"))
+    assert "--shuffle shards is for shards" in refused(tmp_path, config(shuffle="shards"))

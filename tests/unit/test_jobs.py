@@ -68,7 +68,7 @@ def test_files_as_pairs(tmp_path: Path, translator: Translator) -> None:
     assert truth is None
 
 
-def test_record_files_are_datasets_too(tmp_path: Path, translator: Translator) -> None:
+def test_shards_are_datasets_too(tmp_path: Path, translator: Translator) -> None:
     for name, value in (("x", 10), ("y", 20)):
         picture(tmp_path / "pairs" / "test" / f"{name}.png", value=value)
     assert main(["data", "pack", str(tmp_path / "pairs"), str(tmp_path / "packed")]) == 0
@@ -81,7 +81,7 @@ def test_record_files_are_datasets_too(tmp_path: Path, translator: Translator) -
     assert not has_two_domains(tmp_path / "packed")
 
 
-def test_record_files_of_two_domains_go_both_ways(tmp_path: Path) -> None:
+def test_shards_of_two_domains_go_both_ways(tmp_path: Path) -> None:
     for folder, names in {"testA": "ab", "testB": "cde"}.items():
         for name in names:
             picture(tmp_path / "two" / folder / f"{name}.png")

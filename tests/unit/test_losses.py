@@ -123,21 +123,21 @@ def test_gradient_penalty_averages_the_map() -> None:
 
 
 @pytest.mark.parametrize("norm", ["instance", "instance_affine", "none"])
-def test_gradient_penalty_has_a_gradient_through_the_judge(norm: str) -> None:
+def test_gradient_penalty_has_a_gradient_through_the_discriminator(norm: str) -> None:
     """Double backward through instance norm, against differences."""
     torch.manual_seed(0)
     spec = PatchDiscriminatorSpec(in_channels=1, filters=2, layers=2, scales=2, norm=norm)  # type: ignore[arg-type]
-    judge = PatchDiscriminator(spec).double()
+    discriminator = PatchDiscriminator(spec).double()
     real, fake = torch.randn(2, 2, 1, 32, 32, dtype=torch.float64).unbind()
     mix = torch.tensor([0.2, 0.9])
-    weight = judge.judges[0][1].conv.weight  # type: ignore[index, union-attr]
-    (gradient,) = torch.autograd.grad(gradient_penalty(judge, real, fake, mix), weight)
+    weight = discriminator.sub_discriminators[0][1].conv.weight  # type: ignore[index, union-attr]
+    (gradient,) = torch.autograd.grad(gradient_penalty(discriminator, real, fake, mix), weight)
     direction = torch.randn_like(weight)
     values = []
     for sign in (1, -1):
         with torch.no_grad():
             weight.add_(sign * 1e-5 * direction)
-        values.append(gradient_penalty(judge, real, fake, mix).item())
+        values.append(gradient_penalty(discriminator, real, fake, mix).item())
         with torch.no_grad():
             weight.sub_(sign * 1e-5 * direction)
     assert (values[0] - values[1]) / 2e-5 == pytest.approx((gradient * direction).sum().item(), rel=1e-4)

@@ -10,12 +10,12 @@ from tandem.objectives.losses import mode_seeking
 
 
 def test_closed_form() -> None:
-    """Images 0.5 apart and codes 2 apart in the mean: 1 / (0.5 / 2 + 10⁻⁵)."""
+    """Images 0.5 apart and latents 2 apart in the mean: 1 / (0.5 / 2 + 10⁻⁵)."""
     first, second = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), -0.5)
-    codes = torch.zeros(1, 2), torch.tensor([[1.0, -3.0]])
-    assert mode_seeking(first, second, *codes).item() == pytest.approx(1 / (0.25 + 1e-5), rel=1e-6)
+    latents = torch.zeros(1, 2), torch.tensor([[1.0, -3.0]])
+    assert mode_seeking(first, second, *latents).item() == pytest.approx(1 / (0.25 + 1e-5), rel=1e-6)
     # Images that are the same give a large number, not infinity.
-    assert mode_seeking(first, first, *codes).item() == pytest.approx(1e5, rel=1e-5)
+    assert mode_seeking(first, first, *latents).item() == pytest.approx(1e5, rel=1e-5)
 
 
 def test_its_gradient_drives_the_images_apart() -> None:
@@ -41,8 +41,8 @@ def test_as_a_term(norm: str) -> None:
     batch |= {name: value.double() for name, value in drawn.items()}
     terms = method.generator_terms(batch, method.fakes(batch))
     first, second = (method.networks["generator"](batch["a"][:2], batch[name]) for name in ("z_random", "z_other"))
-    images, codes = (first - second).abs().mean((1, 2, 3)), (batch["z_random"] - batch["z_other"]).abs().mean(1)
-    expected = (2 / (images[0] / codes[0] + 1e-5) + 2 / (images[1] / codes[1] + 1e-5)) / 2
+    images, latents = (first - second).abs().mean((1, 2, 3)), (batch["z_random"] - batch["z_other"]).abs().mean(1)
+    expected = (2 / (images[0] / latents[0] + 1e-5) + 2 / (images[1] / latents[1] + 1e-5)) / 2
     torch.testing.assert_close(terms["mode_seeking"], expected, rtol=1e-8, atol=0)
     parameters = list(method.networks["generator"].parameters())
     found = torch.autograd.grad(terms["mode_seeking"], parameters, retain_graph=True)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
+from tandem.config.specifications import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.errors import ConfigError, DataError
 from tandem.networks.build import build_network, count_parameters
 from tandem.networks.device import choose_device
@@ -23,7 +23,7 @@ def unet(**options: Any) -> UNetSpec:
     return UNetSpec(**({"in_channels": 3, "out_channels": 3, "latent_dim": 2, "depth": 5, "filters": 2} | options))
 
 
-def judges(**options: Any) -> PatchDiscriminatorSpec:
+def discriminators(**options: Any) -> PatchDiscriminatorSpec:
     return PatchDiscriminatorSpec(**({"in_channels": 3, "filters": 2, "layers": 2, "scales": 1} | options))
 
 
@@ -57,12 +57,14 @@ def test_published_discriminator_counts(size: int, conditional: bool, expected: 
 
 
 def test_parameter_count_of_patchgan_70() -> None:
-    assert f"{millions(judges(filters=64, layers=3)):.3f}" == "2.765"
+    assert f"{millions(discriminators(filters=64, layers=3)):.3f}" == "2.765"
 
 
 @pytest.mark.parametrize(("layers", "size"), [(3, 256), (2, 128)])
-def test_published_judge_maps(layers: int, size: int) -> None:
-    shapes = [tuple(x.shape) for x in build_network(judges(layers=layers, scales=2))(torch.zeros(1, 3, size, size))]
+def test_published_discriminator_maps(layers: int, size: int) -> None:
+    shapes = [
+        tuple(x.shape) for x in build_network(discriminators(layers=layers, scales=2))(torch.zeros(1, 3, size, size))
+    ]
     assert shapes == [(1, 1, 30, 30), (1, 1, 14, 14)]
 
 
@@ -70,9 +72,9 @@ def test_published_judge_maps(layers: int, size: int) -> None:
 def test_receptive_field(layers: int, field: int) -> None:
     """The pixels that one logit in the middle depends on."""
     torch.manual_seed(0)
-    judge = build_network(judges(layers=layers, norm="none")).double()
+    discriminator = build_network(discriminators(layers=layers, norm="none")).double()
     image = torch.randn(1, 3, 160, 160, dtype=torch.float64, requires_grad=True)
-    (logits,) = judge(image)
+    (logits,) = discriminator(image)
     logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
     assert image.grad is not None
     rows, columns = (image.grad.abs().sum((0, 1)) > 0).nonzero().unbind(1)
@@ -80,11 +82,11 @@ def test_receptive_field(layers: int, field: int) -> None:
     assert columns.max() - columns.min() + 1 == field
 
 
-def test_second_judge_sees_means_that_ignore_the_padding() -> None:
-    """A judge that passes pixels on, after the pool: at an edge the mean of 6 pixels, in a corner of 4."""
-    network = build_network(judges(in_channels=1, layers=2, scales=2, norm="none"))
+def test_second_discriminator_sees_means_that_ignore_the_padding() -> None:
+    """A discriminator that passes pixels on, after the pool: at an edge the mean of 6 pixels, in a corner of 4."""
+    network = build_network(discriminators(in_channels=1, layers=2, scales=2, norm="none"))
     seen: list[Tensor] = []
-    network.judges[1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))  # type: ignore[index, union-attr]
+    network.sub_discriminators[1].register_forward_pre_hook(lambda _, given: seen.append(given[0]))  # type: ignore[index, union-attr]
     image = torch.rand(1, 1, 32, 32)
     network(image)
     (half,) = seen
@@ -94,9 +96,9 @@ def test_second_judge_sees_means_that_ignore_the_padding() -> None:
         assert half[0, 0, row, column].item() == pytest.approx(patch.mean().item(), rel=1e-5)
 
 
-def test_judges_filters_follow_the_reference() -> None:
-    network = build_network(judges(filters=64, scales=3))
-    assert [judge[0].conv.out_channels for judge in network.judges] == [64, 32, 8]  # type: ignore[union-attr]
+def test_discriminators_filters_follow_the_reference() -> None:
+    network = build_network(discriminators(filters=64, scales=3))
+    assert [discriminator[0].conv.out_channels for discriminator in network.sub_discriminators] == [64, 32, 8]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("body", ["resnet", "cnn"])
@@ -133,7 +135,7 @@ ALL_SPECS += [
     EncoderSpec(body=body, in_channels=3, latent_dim=2, depth=3, filters=2, norm=norm)  # type: ignore[arg-type]
     for body, norm in itertools.product(("resnet", "cnn"), ("instance", "instance_affine", "batch", "none"))
 ]
-ALL_SPECS += [judges(norm=norm, scales=2) for norm in ("instance", "instance_affine", "batch", "none")]
+ALL_SPECS += [discriminators(norm=norm, scales=2) for norm in ("instance", "instance_affine", "batch", "none")]
 
 
 @pytest.mark.parametrize("spec", ALL_SPECS, ids=lambda spec: f"{spec.kind}-{spec.norm}")
@@ -209,15 +211,15 @@ def test_generator_without_a_code_refuses_one() -> None:
 
 @pytest.mark.parametrize("scheme", ["normal", "xavier"])
 def test_initialisation(scheme: str) -> None:
-    network = build_network(judges(filters=32, norm="batch"))
-    conv = network.judges[0][1].conv  # type: ignore[index, union-attr]
+    network = build_network(discriminators(filters=32, norm="batch"))
+    conv = network.sub_discriminators[0][1].conv  # type: ignore[index, union-attr]
     initialise(network, scheme, gain=0.02, generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
     fan_in, fan_out = 32 * 16, 64 * 16
     expected = 0.02 if scheme == "normal" else 0.02 * (2 / (fan_in + fan_out)) ** 0.5
     assert conv.weight.std().item() == pytest.approx(expected, rel=0.02)
     assert abs(conv.weight.mean().item()) < 0.05 * expected
     assert not conv.bias.any()
-    norm = network.judges[0][1].norm  # type: ignore[index, union-attr]
+    norm = network.sub_discriminators[0][1].norm  # type: ignore[index, union-attr]
     assert norm.weight.mean().item() == pytest.approx(1, abs=0.01)
     assert 0.01 < norm.weight.std().item() < 0.03
     assert not norm.bias.any()
@@ -236,7 +238,7 @@ def test_initialisation_follows_the_generator_alone() -> None:
 def test_outputs_are_widened_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         image = build_network(unet())(torch.rand(1, 3, 32, 32), torch.randn(1, 2))
-        logits = build_network(judges())(image)
+        logits = build_network(discriminators())(image)
         encoded = build_network(EncoderSpec(in_channels=3, latent_dim=2, depth=2, filters=2))(image)
     assert {x.dtype for x in (image, *logits, *encoded)} == {torch.float32}
     assert full_precision(torch.zeros(1, dtype=torch.float64)).dtype == torch.float64

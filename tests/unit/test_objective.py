@@ -15,7 +15,7 @@ from tandem.config.run import RunConfig
 from tandem.config.training import TrainingConfig
 from tandem.objectives.bicyclegan import BicycleGAN, Fakes
 from tandem.objectives.build import build_objective
-from tandem.objectives.phase import frozen
+from tandem.objectives.objective import frozen
 from tandem.training.step import owned_once
 
 SIZES = {"latent_dim": 2, "generator_filters": 2, "encoder_filters": 2, "discriminator_filters": 2}
@@ -29,8 +29,8 @@ def objective(**options: Any) -> BicycleGAN:
 def batch(size: int = 4, seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     images = {name: 2 * torch.rand((size, 3, 32, 32), generator=generator) - 1 for name in ("a", "b")}
-    codes = {name: torch.randn((size // 2, 2), generator=generator) for name in ("eps", "z_random")}
-    return images | codes | {"mix": torch.rand(size // 2, generator=generator)}
+    latents = {name: torch.randn((size // 2, 2), generator=generator) for name in ("eps", "z_random")}
+    return images | latents | {"mix": torch.rand(size // 2, generator=generator)}
 
 
 def terms_of(method: BicycleGAN) -> dict[str, list[str]]:
@@ -77,10 +77,8 @@ def test_terms_without_weight_need_no_network(
     assert list(method.networks) == networks.split()
     found = terms_of(method)
     assert found["generator"] == generator_terms
-    judged = [
-        name for name in ("disc_encoded", "disc_random") if f"gan_{name.removeprefix('disc_')}" in generator_terms
-    ]
-    assert found.get("discriminator", []) == judged
+    seen = [name for name in ("disc_encoded", "disc_random") if f"gan_{name.removeprefix('disc_')}" in generator_terms]
+    assert found.get("discriminator", []) == seen
     owned_once(method)
     assert method.inference_networks == tuple(name for name in ("generator", "encoder") if name in networks.split())
 
@@ -158,7 +156,7 @@ def test_who_learns_from_which_term() -> None:
     assert found == {"gan_encoded": True, "l1": True, "gan_random": True, "latent": True}
     reused = method.discriminator_terms(given, fakes)
     for name, loss in method.discriminator_terms(given, method.fakes(given)).items():
-        # The logits of the generator's phase are used again: the same value, and the same gradient of the judge.
+        # The logits of the generator's phase are used again: the same value, the same gradient of the discriminator.
         torch.testing.assert_close(reused[name], loss, rtol=1e-4, atol=1e-5)
         assert learns(method.networks[name], reused[name])
         assert learns(method.networks[name], loss)
@@ -215,7 +213,10 @@ def test_weights_follow_from_the_seed() -> None:
     assert all(torch.equal(value, same[key]) for key, value in first.items())
     changed = [key for key in first if key.endswith("weight")]
     assert all(not torch.equal(first[key], other[key]) for key in changed)
-    assert not torch.equal(first["disc_encoded.judges.0.0.conv.weight"], first["disc_random.judges.0.0.conv.weight"])
+    assert not torch.equal(
+        first["disc_encoded.sub_discriminators.0.0.conv.weight"],
+        first["disc_random.sub_discriminators.0.0.conv.weight"],
+    )
     # Networks have streams of their own: leaving one out leaves the others as they are.
     fewer = weights(1, lambda_gan=0.0)
     assert all(torch.equal(value, first[key]) for key, value in fewer.items())

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tandem.checkpoint.official import official_key_map
-from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.networks.build import build_network
 
 NORMS = ("instance", "instance_affine", "batch", "none")
@@ -50,13 +50,13 @@ def specs_of(options: dict) -> dict[str, NetworkSpec]:
     """The networks of a fixture, written out here and not taken from the tool that checks it."""
     channels = 3 + 3 * options["conditional_D"]
     body = {"resnet_128": "resnet", "conv_128": "cnn"}[options["netE"]]
-    judges = PatchDiscriminatorSpec(in_channels=channels, filters=4, layers=2, scales=2)
+    discriminators = PatchDiscriminatorSpec(in_channels=channels, filters=4, layers=2, scales=2)
     injection = options["where_add"]
     return {
         "G": UNetSpec(in_channels=3, out_channels=3, latent_dim=8, depth=7, filters=4, injection=injection),
         "E": EncoderSpec(body=body, in_channels=3, latent_dim=8, depth=4, filters=4),  # type: ignore[arg-type]
-        "D": judges,
-        "D2": judges,
+        "D": discriminators,
+        "D2": discriminators,
     }
 
 

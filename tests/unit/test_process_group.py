@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from processes import Crew, together
+from processes import ProcessGroupRun, together
 from tandem.errors import ConfigError, DataError
-from tandem.training import averaging, heartbeat
+from tandem.training import all_reduce, heartbeat
 from tandem.training.distributed import join
-from tandem.training.world import Agreement, World
+from tandem.training.process_group import Agreement, ProcessGroup
 
 
 def own_tensors(rank: int) -> list[Tensor]:
@@ -28,12 +28,12 @@ def own_tensors(rank: int) -> list[Tensor]:
 @pytest.mark.parametrize("bucket_bytes", [1, 100, 1 << 20])
 def test_average(monkeypatch: pytest.MonkeyPatch, bucket_bytes: int) -> None:
     """Of several types and layouts, in buckets of any size, also where a tensor is larger than one."""
-    monkeypatch.setattr(averaging, "BUCKET_BYTES", bucket_bytes)
+    monkeypatch.setattr(all_reduce, "BUCKET_BYTES", bucket_bytes)
 
-    def work(world: World) -> list[Any]:
-        tensors = own_tensors(world.rank)
+    def work(process_group: ProcessGroup) -> list[Any]:
+        tensors = own_tensors(process_group.rank)
         strides = [tensor.stride() for tensor in tensors]
-        world.average(tensors)
+        process_group.all_reduce(tensors)
         assert [tensor.stride() for tensor in tensors] == strides
         return [tensor.numpy() for tensor in tensors]
 
@@ -45,12 +45,12 @@ def test_average(monkeypatch: pytest.MonkeyPatch, bucket_bytes: int) -> None:
 
 
 def test_gradients_of_parameters_are_averaged_in_place() -> None:
-    def work(world: World) -> list[float]:
+    def work(process_group: ProcessGroup) -> list[float]:
         parameter = torch.nn.Parameter(torch.zeros(2))
-        (parameter * torch.tensor([1.0, world.rank])).sum().backward()
+        (parameter * torch.tensor([1.0, process_group.rank])).sum().backward()
         gradient = parameter.grad
         assert gradient is not None
-        world.average([gradient])
+        process_group.all_reduce([gradient])
         assert parameter.grad is gradient
         return gradient.tolist()
 
@@ -58,15 +58,15 @@ def test_gradients_of_parameters_are_averaged_in_place() -> None:
 
 
 def test_rows_words_and_tensors() -> None:
-    def work(world: World) -> dict[str, Any]:
-        rows = torch.full((2, 3), float(world.rank)).t().contiguous().t()
+    def work(process_group: ProcessGroup) -> dict[str, Any]:
+        rows = torch.full((2, 3), float(process_group.rank)).t().contiguous().t()
         state = {"a": torch.arange(6).view(2, 3), "b": torch.tensor(1.5, dtype=torch.float64), "c": torch.zeros(0, 2)}
-        shared = world.share_tensors(state if world.is_main else None)
+        shared = process_group.broadcast_tensors(state if process_group.is_main else None)
         return {
-            "rows": world.rows_of_all(rows)[:, 0].tolist(),
-            "told": world.tell({"rank": world.rank, "text": "ä"}),
-            "gathered": world.gather([world.rank]),
-            "main": world.on_main(lambda: world.rank + 5),
+            "rows": process_group.gather_rows(rows)[:, 0].tolist(),
+            "told": process_group.broadcast({"rank": process_group.rank, "text": "ä"}),
+            "gathered": process_group.gather([process_group.rank]),
+            "main": process_group.on_main(lambda: process_group.rank + 5),
             "shared": {name: (str(t.dtype), t.tolist()) for name, t in shared.items()},
         }
 
@@ -87,7 +87,7 @@ def test_rows_words_and_tensors() -> None:
 def test_main_first(tmp_path: Path) -> None:
     """The others begin when the main process has finished."""
 
-    def work(world: World) -> bool:
+    def work(process_group: ProcessGroup) -> bool:
         def prepare() -> bool:
             found = (tmp_path / "cache").exists()
             if not found:
@@ -95,7 +95,7 @@ def test_main_first(tmp_path: Path) -> None:
                 (tmp_path / "cache").write_text("")
             return found
 
-        return world.main_first(prepare)
+        return process_group.main_first(prepare)
 
     assert together(work, size=3) == [False, True, True]
 
@@ -103,33 +103,35 @@ def test_main_first(tmp_path: Path) -> None:
 def test_agreement() -> None:
     """The largest, one call late and in all processes alike; settled at once, with what is under way."""
 
-    def work(world: World) -> list[int]:
-        agreement = Agreement(world)
-        asked = [agreement.ask(15 if (world.rank, call) == (1, 2) else 0) for call in range(5)]
-        agreement.ask(2 if world.rank == 0 else 0)
-        settled = [agreement.settle(0), agreement.settle(3 * world.rank), agreement.settle(0)]
+    def work(process_group: ProcessGroup) -> list[int]:
+        agreement = Agreement(process_group)
+        asked = [agreement.ask(15 if (process_group.rank, call) == (1, 2) else 0) for call in range(5)]
+        agreement.ask(2 if process_group.rank == 0 else 0)
+        settled = [agreement.settle(0), agreement.settle(3 * process_group.rank), agreement.settle(0)]
         return asked + settled
 
     assert together(work) == [[0, 0, 0, 15, 0, 2, 3, 0]] * 2
 
 
 def test_alone_everything_is_the_identity() -> None:
-    with join("cpu") as world:
+    with join("cpu") as process_group:
         assert not torch.distributed.is_initialized()
         tensor = torch.arange(3.0)
-        world.average([tensor])
-        assert tensor.tolist() == world.rows_of_all(tensor).tolist() == [0, 1, 2]
-        assert world.tell(4) == world.on_main(lambda: 4) == world.main_first(lambda: 4) == 4
-        assert world.gather(4) == [4]
-        agreement = Agreement(world)
+        process_group.all_reduce([tensor])
+        assert tensor.tolist() == process_group.gather_rows(tensor).tolist() == [0, 1, 2]
+        assert (
+            process_group.broadcast(4) == process_group.on_main(lambda: 4) == process_group.main_first(lambda: 4) == 4
+        )
+        assert process_group.gather(4) == [4]
+        agreement = Agreement(process_group)
         assert [agreement.ask(2), agreement.ask(0), agreement.settle(15)] == [2, 0, 15]
 
 
 def test_processes_that_differ_are_refused() -> None:
-    def work(world: World) -> None:
-        world.require_same("the options", f"v{world.rank % 2}")
+    def work(process_group: ProcessGroup) -> None:
+        process_group.require_same("the options", f"v{process_group.rank % 2}")
 
-    for result in Crew(work, size=3).results():
+    for result in ProcessGroupRun(work, size=3).results():
         assert result.startswith(ConfigError.__name__)
         assert "differ in the options: process 0 has v0, process 1 has v1" in result
 
@@ -137,16 +139,16 @@ def test_processes_that_differ_are_refused() -> None:
 @pytest.mark.parametrize("waiting", ["for words", "in a collective"])
 @pytest.mark.parametrize("failing", [0, 1])
 def test_an_error_of_one_is_told_to_the_others(waiting: str, failing: int) -> None:
-    def work(world: World) -> None:
-        if world.rank == failing:
+    def work(process_group: ProcessGroup) -> None:
+        if process_group.rank == failing:
             time.sleep(0.3)
             raise DataError("cat.png is broken")
         if waiting == "for words":
-            world.gather(1)
-        world.average([torch.zeros(3)])
+            process_group.gather(1)
+        process_group.all_reduce([torch.zeros(3)])
 
     begun = time.monotonic()
-    results = Crew(work).results()
+    results = ProcessGroupRun(work).results()
     assert results[failing].startswith("DataError: cat.png")
     told = results[1 - failing]
     assert told.startswith("PeerError: ")
@@ -157,16 +159,16 @@ def test_an_error_of_one_is_told_to_the_others(waiting: str, failing: int) -> No
 
 @pytest.mark.parametrize("waiting", ["for words", "in a collective"])
 def test_a_killed_process_ends_the_others(waiting: str) -> None:
-    def work(world: World) -> None:
-        if world.rank == 0:
+    def work(process_group: ProcessGroup) -> None:
+        if process_group.rank == 0:
             time.sleep(0.3)
             os.kill(os.getpid(), signal.SIGKILL)
         if waiting == "for words":
-            world.tell(None)
-        world.average([torch.zeros(3)])
+            process_group.broadcast(None)
+        process_group.all_reduce([torch.zeros(3)])
 
     begun = time.monotonic()
-    results = Crew(work).results()
+    results = ProcessGroupRun(work).results()
     assert results[0] is None
     assert results[1].startswith("PeerError: lost contact with another process")
     assert "The same command continues where it was stopped" in results[1]
@@ -176,18 +178,18 @@ def test_a_killed_process_ends_the_others(waiting: str) -> None:
 def test_processes_that_have_come_apart_are_noticed() -> None:
     """By a single bit, in any layout."""
 
-    def work(world: World) -> bool:
+    def work(process_group: ProcessGroup) -> bool:
         network = torch.nn.Conv2d(2, 3, 3).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         torch.nn.init.constant_(network.weight, 0.5)
         torch.nn.init.constant_(network.bias, -1.0) if network.bias is not None else None
-        world.require_same_weights(network)
-        if not world.is_main:
+        process_group.require_same_weights(network)
+        if not process_group.is_main:
             with torch.no_grad():
                 network.weight[1, 1, 2, 2] = torch.nextafter(torch.tensor(0.5), torch.tensor(1.0))
-        world.require_same_weights(network)
+        process_group.require_same_weights(network)
         return True
 
-    for result in Crew(work).results():
+    for result in ProcessGroupRun(work).results():
         assert result.startswith("PeerError: the weights of process 1 differ from those of process 0")
 
 
@@ -196,23 +198,23 @@ def test_a_process_that_falls_silent_ends_the_others(monkeypatch: pytest.MonkeyP
     for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
         monkeypatch.setattr(heartbeat, name, seconds)
 
-    def work(world: World) -> None:
-        if world.rank == 1:
+    def work(process_group: ProcessGroup) -> None:
+        if process_group.rank == 1:
             os.kill(os.getpid(), signal.SIGSTOP)
-        world.average([torch.zeros(3)])
+        process_group.all_reduce([torch.zeros(3)])
 
-    crew = Crew(work)
+    process_group_run = ProcessGroupRun(work)
     try:
-        crew.processes[0].join(20)
-        assert crew.processes[0].exitcode == heartbeat.LOST_STATUS
+        process_group_run.processes[0].join(20)
+        assert process_group_run.processes[0].exitcode == heartbeat.LOST_STATUS
     finally:
-        crew.kill(1)
+        process_group_run.kill(1)
 
 
 def test_slow_work_of_the_main_process_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
         monkeypatch.setattr(heartbeat, name, seconds)
-    assert together(lambda world: world.on_main(lambda: time.sleep(3))) == [None, None]
+    assert together(lambda process_group: process_group.on_main(lambda: time.sleep(3))) == [None, None]
 
 
 def srun(rank: int, size: int, port: int) -> dict[str, str]:
@@ -227,5 +229,7 @@ def srun(rank: int, size: int, port: int) -> dict[str, str]:
 
 
 def test_srun_starts_a_world_too() -> None:
-    results = Crew(lambda world: [world.rank, world.gather(world.rank)], size=3, launcher=srun).results()
+    results = ProcessGroupRun(
+        lambda process_group: [process_group.rank, process_group.gather(process_group.rank)], size=3, launcher=srun
+    ).results()
     assert results == [[rank, [0, 1, 2]] for rank in range(3)]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tandem.config.architecture import PatchProjectorSpec, ResNetSpec
+from tandem.config.specifications import PatchProjectorSpec, ResNetSpec
 from tandem.errors import DataError
 from tandem.networks.build import build_network
 

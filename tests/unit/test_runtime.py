@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cyclegan_bundle import make_cyclegan
-from tandem.config.architecture import ResNetSpec, UNetSpec
+from tandem.config.specifications import ResNetSpec, UNetSpec
 from tandem.errors import ConfigError, DataError
 from tandem.inference.memory import GIB, batch_within, forward_bytes
 from tandem.inference.torch_engine import TorchEngine
@@ -136,7 +136,7 @@ def test_tiles_in_bfloat16_are_near(make_bundle: MakeBundle) -> None:
         assert 0 < (near - exact).abs().mean() < 0.03
 
 
-def test_codes_are_float32_always(make_bundle: MakeBundle) -> None:
+def test_latents_are_float32_always(make_bundle: MakeBundle) -> None:
     folder = make_bundle()
     one, other = (
         load(folder, device="cpu", precision=precision).encode(picture(16, 16)) for precision in ("fp32", "bf16")

@@ -1,4 +1,4 @@
-"""Which codes each mode of sampling uses, and that a picture follows from its code alone."""
+"""Which latents each mode of sampling uses, and that a picture follows from its latent alone."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def picture(height: int = 16, width: int = 24, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_random_codes_are_the_translators(translator: Translator) -> None:
+def test_random_latents_are_the_translators(translator: Translator) -> None:
     (series,) = sample_input(translator, picture(), None, SamplingOptions(num_samples=3, seed=4))
     assert np.array_equal(series.z, translator.sample_z(3, seed=4))
     assert series.captions == ["sample 1", "sample 2", "sample 3"]
@@ -35,7 +35,7 @@ def test_random_codes_are_the_translators(translator: Translator) -> None:
     assert np.array_equal(series.images, translator(picture(), 3, seed=4, output="array"))
 
 
-def test_given_codes_are_used(translator: Translator) -> None:
+def test_given_latents_are_used(translator: Translator) -> None:
     z = np.array([[1.0, 2.0], [0.0, -1.0]], np.float32)
     (series,) = sample_input(translator, picture(), None, SamplingOptions(z=z, num_samples=7))
     assert np.array_equal(series.z, z)
@@ -99,7 +99,7 @@ def test_without_an_encoder(make_bundle: MakeBundle, tmp_path: Path, mode: Any) 
         ({"mode": "interpolate", "num_samples": 1}, "at least 2: its frames"),
         ({"mode": "reference"}, "need each other"),
         ({"references": [Path("x.png")]}, "need each other"),
-        ({"mode": "encode", "z": np.zeros((1, 2))}, "--z gives the codes itself"),
+        ({"mode": "encode", "z": np.zeros((1, 2))}, "--z gives the latents itself"),
         ({"num_samples": -1, "mode": "reference"}, "(?s)--num-samples.*need each other"),
     ],
 )
@@ -108,10 +108,10 @@ def test_contradictions_are_refused(options: dict[str, Any], message: str) -> No
         SamplingOptions(**options)
 
 
-codes = st.lists(st.floats(-3, 3, width=32), min_size=3, max_size=3).map(lambda v: np.array(v, np.float32))
+latents = st.lists(st.floats(-3, 3, width=32), min_size=3, max_size=3).map(lambda v: np.array(v, np.float32))
 
 
-@given(codes, codes)
+@given(latents, latents)
 def test_both_ways_end_where_they_should(start: np.ndarray, end: np.ndarray) -> None:
     shares = np.linspace(0, 1, 7)
     for way in (interpolate_linear, interpolate_spherical):
@@ -130,7 +130,7 @@ def test_the_spherical_way_keeps_the_length_and_the_speed(angle: float, share: f
 
 
 @pytest.mark.parametrize("end", [[2.0, 0.0], [-2.0, 0.0]])
-def test_parallel_codes_take_the_straight_line(end: list[float]) -> None:
+def test_parallel_latents_take_the_straight_line(end: list[float]) -> None:
     start, shares = np.array([1.0, 0.0]), np.linspace(0, 1, 3)
     z = interpolate_spherical(start, np.array(end), shares)
     np.testing.assert_allclose(z, interpolate_linear(start, np.array(end), shares), atol=1e-6)

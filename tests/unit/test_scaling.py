@@ -22,7 +22,7 @@ from tandem.bench.scaling import (
 )
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 
 TINY = {"size": 32, "generator_filters": 2, "encoder_filters": 2, "discriminator_filters": 2, "batch_size": 4}
 LINK = Link(bytes_per_second=1e9, latency_seconds=1e-5)
@@ -66,9 +66,9 @@ def test_the_bytes_of_the_phases_are_those_of_the_networks() -> None:
 
 
 def test_everything_is_timed_in_every_round() -> None:
-    def work(world: World) -> tuple[dict[str, list[float]], list[float]]:
-        clock = BackwardClock(world.device)
-        seconds = time_together(make_variants(from_flat(TINY), world, clock), world, rounds=2, warmup=1)
+    def work(process_group: ProcessGroup) -> tuple[dict[str, list[float]], list[float]]:
+        clock = BackwardClock(process_group.device)
+        seconds = time_together(make_variants(from_flat(TINY), process_group, clock), process_group, rounds=2, warmup=1)
         return seconds, clock.medians()
 
     for seconds, backwards in together(work):
@@ -81,13 +81,13 @@ def test_everything_is_timed_in_every_round() -> None:
 def test_the_slowest_process_counts_and_the_others_rest() -> None:
     done: list[str] = []
 
-    def work(world: World) -> tuple[dict[str, list[float]], list[str]]:
+    def work(process_group: ProcessGroup) -> tuple[dict[str, list[float]], list[str]]:
         def slow() -> None:
-            if not world.is_main:
+            if not process_group.is_main:
                 time.sleep(0.2)
 
         variants = {"main": Variant(lambda: done.append("main"), by_main=True), "slow": Variant(slow)}
-        return time_together(variants, world, rounds=1, warmup=0), done
+        return time_together(variants, process_group, rounds=1, warmup=0), done
 
     (first, main_did), (_, other_did) = together(work)
     assert first["slow"][0] >= 0.2 > first["main"][0]

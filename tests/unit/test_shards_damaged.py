@@ -81,7 +81,7 @@ def test_a_hostile_index(tmp_path: Path, change: Callable[[dict[str, Any]], None
     (out / "index.json").write_text(json.dumps(index))
     with pytest.raises(DataError) as caught:
         read_shards(out)
-    assert "index.json is no index of record files that can be used" in str(caught.value)
+    assert "index.json is no index of shards that can be used" in str(caught.value)
     assert message in str(caught.value)
 
 

@@ -207,7 +207,7 @@ def test_what_packing_refuses(tmp_path: Path) -> None:
     assert not (tmp_path / "gone").exists()
 
 
-def test_what_counts_as_record_files(tmp_path: Path) -> None:
+def test_what_counts_as_shards(tmp_path: Path) -> None:
     assert not is_shards(tmp_path)
     image(tmp_path / "data" / "train" / "1.png", 16, 0)
     (tmp_path / "data" / "download.tar").touch()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
 from tandem.training.health import Sampling
-from tandem.training.measure import caption_of, measure, sampling_state
+from tandem.training.snapshot import caption_of, measure, sampling_state
 
 
 class Affine(nn.Module):
@@ -92,7 +92,7 @@ def test_pairs_without_code_or_noise() -> None:
     record = dict(found.record)
     assert found.score == record["val_l1"] == pytest.approx((abs(0.2 - 0.6) + abs(-0.1 - 0.0)) / 2, rel=1e-5)
     assert (record["diversity"], record["recovered_z_error"], record["kl_per_dimension"]) == (0, None, [])
-    assert record["verdict"] == "The model gives one output for an input: it has neither a latent code nor dropout."
+    assert record["verdict"] == "The model gives one output for an input: it has neither a latent nor dropout."
     assert list(found.columns) == ["input", "truth", "output"]
     networks = nn.ModuleDict({"generator": Affine(0.5, 0.1)})
     expected = "Each row is one input: the input, the truth, the output."

@@ -1,4 +1,4 @@
-"""The Python interface to a model: sizes, codes, batches, kinds of images, errors."""
+"""The Python interface to a model: sizes, latents, batches, kinds of images, errors."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_frames_together_are_the_images_one_by_one(
     z = translator.sample_z(4, seed=1)
     together = translator.translate_frames(frames, z, fit=fit)
     assert together.shape == (4, 13, 22, channels[1])
-    alone = [translator(frame, z=code, fit=fit, output="array")[0] for frame, code in zip(frames, z, strict=True)]
+    alone = [translator(frame, z=latent, fit=fit, output="array")[0] for frame, latent in zip(frames, z, strict=True)]
     assert np.abs(together.astype(int) - np.stack(alone)).max() <= 1
     single = translator.translate_frames(frames[2:3], z[2:3], fit=fit)
     assert np.array_equal(single[0], alone[2])
@@ -96,19 +96,19 @@ def test_padding_mirrors_at_the_right_and_lower_edge(height: int, width: int, mu
     assert 0 <= h - height < multiple
     assert 0 <= w - width < multiple
 
-    def mirrored(index: int, length: int) -> int:
+    def reflected(index: int, length: int) -> int:
         index %= 2 * length
         return index if index < length else 2 * length - 1 - index
 
-    rows, columns = [mirrored(i, height) for i in range(h)], [mirrored(i, width) for i in range(w)]
+    rows, columns = [reflected(i, height) for i in range(h)], [reflected(i, width) for i in range(w)]
     assert np.array_equal(fitted.values, values[:, rows][:, :, columns])
     assert np.array_equal(fitted.restore(fitted.values[None])[0], values)
 
 
 def test_padded_translation_is_that_of_the_mirrored_image(translator: Translator) -> None:
     image = picture(13, 16)
-    mirrored = np.concatenate([image, image[:-4:-1]])
-    whole = translator(mirrored, 2, output="tensor")
+    reflected = np.concatenate([image, image[:-4:-1]])
+    whole = translator(reflected, 2, output="tensor")
     torch.testing.assert_close(translator(image, 2, output="tensor"), whole[:, :, :13], **CLOSE)
 
 
@@ -138,7 +138,7 @@ def test_first_samples_do_not_depend_on_their_number(translator: Translator) -> 
         assert np.array_equal(translator.sample_z(number, seed=2), translator.sample_z(30, seed=2)[:number])
 
 
-def test_codes_reproduce_samples(translator: Translator) -> None:
+def test_latents_reproduce_samples(translator: Translator) -> None:
     image, z = picture(16, 16), translator.sample_z(4, seed=9)
     assert z.shape == (4, 2)
     assert z.dtype == np.float32
@@ -159,8 +159,8 @@ def test_a_batch_equals_its_images(translator: Translator) -> None:
     for image, samples in zip(images, found, strict=True):
         assert np.array_equal(samples, translator(image, 3, seed=1, output="array"))
     z = np.random.default_rng(0).standard_normal((3, 2, 2)).astype(np.float32)
-    for image, codes, samples in zip(images, z, translator(images, z=z, output="array"), strict=True):
-        assert np.array_equal(samples, translator(image, z=codes, output="array"))
+    for image, latents, samples in zip(images, z, translator(images, z=z, output="array"), strict=True):
+        assert np.array_equal(samples, translator(image, z=latents, output="array"))
     stacked = np.stack([picture(16, 16, seed=seed) for seed in range(2)])
     as_tensor = torch.from_numpy(stacked).permute(0, 3, 1, 2)
     for one, other in zip(
@@ -234,7 +234,7 @@ def test_models_of_other_channels(make_bundle: MakeBundle, channels: tuple[int, 
         ({"z": np.zeros((2, 1, 2))}, "z has the shape"),
         ({"z": np.zeros((0, 2))}, "z has the shape"),
         ({"z": np.float32(1)}, "z has the shape"),
-        ({"z": np.zeros((2, 2)), "num_samples": 3}, "num_samples is 3, but z holds 2 codes"),
+        ({"z": np.zeros((2, 2)), "num_samples": 3}, "num_samples is 3, but z holds 2 latents"),
         ({"z": np.array([[np.nan, 0]])}, "z holds values that are not finite"),
         ({"output": "jpeg"}, "output must be pil, array or tensor, not 'jpeg'"),
         ({"fit": "crop"}, "fit must be pad or resize, not 'crop'"),

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from clips import moving_frames, write_video
 from tandem.errors import DataError
-from tandem.inference.video.whole import check_whole
+from tandem.inference.video.completeness import check_whole
+from videos import moving_frames, write_video
 
 FASTSTART = {"movflags": "+faststart"}
 KINDS = [
@@ -21,7 +21,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("suffix", "codec", "options"), KINDS)
 def test_whole_or_cut_off(tmp_path: Path, suffix: str, codec: str, options: dict[str, str]) -> None:
-    path = write_video(tmp_path / f"clip.{suffix}", moving_frames(6), codec=codec, options=options)
+    path = write_video(tmp_path / f"video.{suffix}", moving_frames(6), codec=codec, options=options)
     check_whole(path)
     whole = path.read_bytes()
     for share in (0.3, 0.7, 0.95, 1):
@@ -31,21 +31,21 @@ def test_whole_or_cut_off(tmp_path: Path, suffix: str, codec: str, options: dict
 
 
 def test_more_than_announced_is_no_harm(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "clip.mkv", moving_frames(3))
+    path = write_video(tmp_path / "video.mkv", moving_frames(3))
     path.write_bytes(path.read_bytes() + b"tail")
     check_whole(path)
 
 
-@pytest.mark.parametrize("content", [b"\0", b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3\0\0", b"hello world" * 9])
+@pytest.mark.parametrize("content", [b"\0", b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3\0\0", b"hello process_group" * 9])
 def test_what_announces_nothing_passes(tmp_path: Path, content: bytes) -> None:
     """It is for the decoder to refuse it."""
-    (tmp_path / "clip").write_bytes(content)
-    check_whole(tmp_path / "clip")
+    (tmp_path / "video").write_bytes(content)
+    check_whole(tmp_path / "video")
 
 
 def test_a_live_recording_passes(tmp_path: Path) -> None:
     """Matroska of unknown size: the eight bytes after the segment's name are ones."""
-    path = write_video(tmp_path / "clip.mkv", moving_frames(3))
+    path = write_video(tmp_path / "video.mkv", moving_frames(3))
     data = bytearray(path.read_bytes())
     at = data.index(b"\x18\x53\x80\x67") + 4
     data[at : at + 8] = b"\x01" + b"\xff" * 7

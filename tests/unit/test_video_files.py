@@ -9,31 +9,31 @@ import av
 import numpy as np
 import pytest
 
-from clips import moving_frames, see, write_video
 from tandem.errors import DataError
-from tandem.inference.video.clip import MAX_FRAME_PIXELS, ClipInfo, Frame
-from tandem.inference.video.reading import VideoClip
-from tandem.inference.video.writing import VideoWriter
+from tandem.inference.video.frames import MAX_FRAME_PIXELS, Frame, VideoInfo
+from tandem.inference.video.reading import ContainerVideo
+from tandem.inference.video.writing import ContainerWriter
+from videos import moving_frames, see, write_video
 
 LOSSLESS = {"codec": "ffv1", "pixel_format": "bgr0"}
 MS = Fraction(1, 1000)
 
 
 def frames_of(path: Path) -> list[Frame]:
-    with VideoClip(path) as clip:
-        return [part for part in clip.parts() if isinstance(part, Frame)]
+    with ContainerVideo(path) as video:
+        return [part for part in video.parts() if isinstance(part, Frame)]
 
 
-def written(path: Path, frames: list[np.ndarray], info: ClipInfo, times: list[int], last: int = 1) -> Path:
-    with VideoWriter(path, path.suffix, info) as writer:
+def written(path: Path, frames: list[np.ndarray], info: VideoInfo, times: list[int], last: int = 1) -> Path:
+    with ContainerWriter(path, path.suffix, info) as writer:
         for index, pixels in enumerate(frames):
             after = times[index + 1] if index + 1 < len(times) else times[index] + last
             writer.add(Frame(pixels, times[index], after - times[index]))
     return path
 
 
-def info_of(height: int, width: int, time_base: Fraction = MS, rate: int | None = 25) -> ClipInfo:
-    return ClipInfo(Path("source"), width, height, time_base, None if rate is None else Fraction(rate))
+def info_of(height: int, width: int, time_base: Fraction = MS, rate: int | None = 25) -> VideoInfo:
+    return VideoInfo(Path("source"), width, height, time_base, None if rate is None else Fraction(rate))
 
 
 def test_every_frame_and_time_stamp(tmp_path: Path) -> None:
@@ -46,12 +46,12 @@ def test_every_frame_and_time_stamp(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("mov", "libx264"), ("webm", "libvpx-vp9")])
-def test_what_is_said_of_a_clip(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_what_is_said_of_a_video(tmp_path: Path, suffix: str, codec: str) -> None:
     path = write_video(tmp_path / f"a.{suffix}", moving_frames(9), rate=Fraction(30000, 1001), codec=codec)
-    with VideoClip(path) as clip:
-        assert (clip.info.width, clip.info.height, clip.info.num_frames) == (64, 48, 9)
-        assert clip.info.frame_rate is not None
-        assert float(clip.info.frame_rate) == pytest.approx(30000 / 1001, rel=0.01)
+    with ContainerVideo(path) as video:
+        assert (video.info.width, video.info.height, video.info.num_frames) == (64, 48, 9)
+        assert video.info.frame_rate is not None
+        assert float(video.info.frame_rate) == pytest.approx(30000 / 1001, rel=0.01)
     assert len(frames_of(path)) == 9
 
 
@@ -67,7 +67,7 @@ def test_uneven_times_are_written(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("rate", [24, 25, 60, Fraction(30000, 1001)])
 def test_rates_are_written(tmp_path: Path, rate: Fraction | int) -> None:
-    info = ClipInfo(Path("source"), 64, 48, 1 / Fraction(rate), Fraction(rate))
+    info = VideoInfo(Path("source"), 64, 48, 1 / Fraction(rate), Fraction(rate))
     seen = see(written(tmp_path / "a.mp4", moving_frames(50), info, list(range(50))))
     assert len(seen.pixels) == 50
     assert seen.rate == rate
@@ -144,23 +144,23 @@ def test_rotation(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / "a.mp4", moving_frames(3), codec_options={"crf": "0"}, pixel_format="yuv444p")
     plain = frames_of(path)
     turn(path, matrix)
-    with VideoClip(path) as clip:
-        turned = [part for part in clip.parts() if isinstance(part, Frame)]
-        assert (clip.info.width, clip.info.height) == ((64, 48) if quarter_turns == 2 else (48, 64))
+    with ContainerVideo(path) as video:
+        turned = [part for part in video.parts() if isinstance(part, Frame)]
+        assert (video.info.width, video.info.height) == ((64, 48) if quarter_turns == 2 else (48, 64))
     for one, other in zip(plain, turned, strict=True):
         assert np.array_equal(np.rot90(one.pixels, quarter_turns), other.pixels)
 
 
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     """The aspect is kept, and turned with the picture."""
-    info = ClipInfo(Path("source"), 64, 48, MS, Fraction(25), pixel_aspect=Fraction(4, 3))
+    info = VideoInfo(Path("source"), 64, 48, MS, Fraction(25), pixel_aspect=Fraction(4, 3))
     path = written(tmp_path / "a.mp4", moving_frames(2), info, [0, 40])
     assert see(path).aspect == Fraction(4, 3)
-    with VideoClip(path) as clip:
-        assert clip.info.pixel_aspect == Fraction(4, 3)
+    with ContainerVideo(path) as video:
+        assert video.info.pixel_aspect == Fraction(4, 3)
     turn(path, TURNS["clockwise"][0])
-    with VideoClip(path) as clip:
-        assert clip.info.pixel_aspect == Fraction(3, 4)
+    with ContainerVideo(path) as video:
+        assert video.info.pixel_aspect == Fraction(3, 4)
 
 
 def change_of_size(path: Path) -> Path:
@@ -233,7 +233,7 @@ def test_what_is_no_video(tmp_path: Path, kind: str) -> None:
     else:
         path.write_bytes(
             {
-                "text": b"hello world" * 99,
+                "text": b"hello process_group" * 99,
                 "png": b"\x89PNG\r\n\x1a\n" + bytes(99),
                 "playlist": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.mkv\n#EXT-X-ENDLIST\n",
                 "concat": b"ffconcat version 1.0\nfile 'secret.mkv'\n",
@@ -245,7 +245,7 @@ def test_what_is_no_video(tmp_path: Path, kind: str) -> None:
 
 def test_too_large_frames(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mkv", [np.zeros((4336, 8192, 3), np.uint8)], codec="mjpeg", pixel_format="yuvj420p")
-    with pytest.raises(DataError, match=f"too large: clips are read up to {MAX_FRAME_PIXELS} pixels a frame"):
+    with pytest.raises(DataError, match=f"too large: videos are read up to {MAX_FRAME_PIXELS} pixels a frame"):
         frames_of(tmp_path / "a.mkv")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tandem.errors import ConfigError
 from tandem.inference.video.flicker import FlickerMeter, FlickerReport
-from tandem.inference.video.walk import ClipCodes
+from tandem.inference.video.latent_walk import VideoLatents
 
 
 def measured(sources: list[np.ndarray], outputs: list[np.ndarray]) -> FlickerReport:
@@ -85,14 +85,14 @@ def test_against_the_definition(seed: int, channels_in: int, channels_out: int, 
 
 
 def test_a_fixed_code_stays() -> None:
-    codes = ClipCodes(np.array([[1.0, -2.0]], np.float32))
+    codes = VideoLatents(np.array([[1.0, -2.0]], np.float32))
     assert all(np.array_equal(codes.at(Fraction(t, 7)), [1, -2]) for t in range(50))
 
 
 def test_a_walk_is_a_closed_loop_on_great_circles() -> None:
     """Three orthogonal codes of length 2, six seconds: at each code after 2 s, half-way at 45 degrees, then anew."""
     z = 2 * np.eye(3, dtype=np.float32)
-    codes = ClipCodes(z, Fraction(6))
+    codes = VideoLatents(z, Fraction(6))
     for index in range(6):
         assert np.allclose(codes.at(Fraction(2 * index)), z[index % 3], atol=1e-6)
     assert np.allclose(codes.at(Fraction(1)), [2 / 2**0.5, 2 / 2**0.5, 0], atol=1e-6)
@@ -103,7 +103,7 @@ def test_a_walk_is_a_closed_loop_on_great_circles() -> None:
 
 def test_a_walk_has_no_jumps() -> None:
     z = np.random.default_rng(3).standard_normal((4, 8)).astype(np.float32)
-    codes = ClipCodes(z, Fraction(5))
+    codes = VideoLatents(z, Fraction(5))
     path = np.stack([codes.at(Fraction(t, 100)) for t in range(1001)])
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     assert 0 < steps.min() < steps.max() < 0.2
@@ -113,12 +113,12 @@ def test_a_walk_has_no_jumps() -> None:
 @pytest.mark.parametrize(
     ("z", "period", "says"),
     [
-        (np.zeros((2, 3)), None, "2 codes were given for a clip"),
+        (np.zeros((2, 3)), None, "2 codes were given for a video"),
         (np.zeros((1, 3)), Fraction(2), "at least two codes"),
         (np.zeros((3, 3)), Fraction(0), "above 0 s"),
         (np.full((1, 3), np.nan), None, "not finite"),
     ],
 )
-def test_codes_that_do_not_fit(z: np.ndarray, period: Fraction | None, says: str) -> None:
+def test_latents_that_do_not_fit(z: np.ndarray, period: Fraction | None, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        ClipCodes(z, period)
+        VideoLatents(z, period)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from clips import moving_frames, see_gif, write_gif
 from tandem.errors import DataError
-from tandem.inference.video.clip import MAX_FRAME_PIXELS, ClipInfo, Frame
-from tandem.inference.video.gif import GifClip, GifWriter, scan_gif
+from tandem.inference.video.frames import MAX_FRAME_PIXELS, Frame, VideoInfo
+from tandem.inference.video.gif import GifVideo, GifWriter, scan_gif
+from videos import moving_frames, see_gif, write_gif
 
 DURATIONS = [50, 70, 0, 10, 1200]
 
@@ -32,9 +32,9 @@ def transparent(count: int = 5) -> list[Image.Image]:
 
 
 def copied(source: Path, target: Path) -> None:
-    clip = GifClip(source, as_shown=False)
-    with clip, GifWriter(target, clip.info) as writer:
-        for part in clip.parts():
+    video = GifVideo(source, as_shown=False)
+    with video, GifWriter(target, video.info) as writer:
+        for part in video.parts():
             assert isinstance(part, Frame)
             writer.add(part)
 
@@ -68,7 +68,7 @@ def test_transparency_and_disposal(tmp_path: Path, disposal: int) -> None:
 def test_many_colours_are_reduced_without_dithering(tmp_path: Path) -> None:
     gradient = np.stack(np.meshgrid(np.arange(64) * 4, np.arange(48) * 5), axis=-1).astype(np.uint8)
     pixels = np.concatenate([gradient, gradient[:, :, :1] // 2], axis=2)
-    info = ClipInfo(tmp_path / "x.gif", 64, 48, Fraction(1, 1000))
+    info = VideoInfo(tmp_path / "x.gif", 64, 48, Fraction(1, 1000))
     with GifWriter(tmp_path / "out.gif", info) as writer:
         writer.add(Frame(pixels, 0, 40))
     (frame,), _, _ = see_gif(tmp_path / "out.gif")
@@ -80,7 +80,7 @@ def test_many_colours_are_reduced_without_dithering(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rate", "ticks"), [(30, 1), (50, 1), (12, 1), (25, 1)])
 def test_rates_of_videos_become_delays_without_drift(tmp_path: Path, rate: int, ticks: int) -> None:
     """Every frame starts within half a hundredth of its time, or as soon as viewers can show it."""
-    info = ClipInfo(tmp_path / "x.mp4", 64, 48, Fraction(1, rate), Fraction(rate))
+    info = VideoInfo(tmp_path / "x.mp4", 64, 48, Fraction(1, rate), Fraction(rate))
     with GifWriter(tmp_path / "out.gif", info) as writer:
         for index, frame in enumerate(moving_frames(60)):
             writer.add(Frame(frame, index * ticks, ticks))
@@ -93,7 +93,7 @@ def test_rates_of_videos_become_delays_without_drift(tmp_path: Path, rate: int, 
 
 def test_delays_that_are_not_even(tmp_path: Path) -> None:
     """Gaps stay, bursts are shown as fast as viewers do, and the time is caught up with."""
-    info = ClipInfo(tmp_path / "x.mp4", 64, 48, Fraction(1, 1000), Fraction(20))
+    info = VideoInfo(tmp_path / "x.mp4", 64, 48, Fraction(1, 1000), Fraction(20))
     times = [0, 3, 6, 500, 540, 1000]
     with GifWriter(tmp_path / "out.gif", info) as writer:
         for frame, (time, after) in zip(moving_frames(5), pairwise(times), strict=True):
@@ -104,15 +104,15 @@ def test_delays_that_are_not_even(tmp_path: Path) -> None:
 def test_frames_too_short_to_be_shown(tmp_path: Path) -> None:
     """For a video they last as long as viewers show them."""
     source = write_gif(tmp_path / "in.gif", opaque(), DURATIONS)
-    shown = [part for part in GifClip(source, as_shown=True).parts() if isinstance(part, Frame)]
+    shown = [part for part in GifVideo(source, as_shown=True).parts() if isinstance(part, Frame)]
     assert [part.duration for part in shown] == [50, 70, 100, 100, 1200]
     assert [part.time for part in shown] == [0, 50, 120, 220, 320]
 
 
 def test_too_fast_and_too_slow(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has 60 frames a second; a GIF shows at most 50"):
-        GifWriter(tmp_path / "out.gif", ClipInfo(tmp_path / "x.mp4", 8, 8, Fraction(1, 60), Fraction(60)))
-    info = ClipInfo(tmp_path / "x.mp4", 64, 48, Fraction(1), Fraction(1))
+        GifWriter(tmp_path / "out.gif", VideoInfo(tmp_path / "x.mp4", 8, 8, Fraction(1, 60), Fraction(60)))
+    info = VideoInfo(tmp_path / "x.mp4", 64, 48, Fraction(1), Fraction(1))
     with GifWriter(tmp_path / "out.gif", info) as writer, pytest.raises(DataError, match="shown for 656 s"):
         writer.add(Frame(moving_frames(1)[0], 0, 656))
 
@@ -171,4 +171,4 @@ def test_damaged_pixels(tmp_path: Path) -> None:
     """The blocks are whole, the pixels in them are not."""
     (tmp_path / "a.gif").write_bytes(header(9, 9) + frame(9, 9) + frame(9, 9) + b";")
     with pytest.raises(DataError, match="damaged or cut off"):
-        list(GifClip(tmp_path / "a.gif", as_shown=False).parts())
+        list(GifVideo(tmp_path / "a.gif", as_shown=False).parts())

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from tandem.bench.counting import Work, count_work, peak_bandwidth, peak_flops
-from tandem.bench.measure import wait_for
+from tandem.bench.timing import wait_for
 from tandem.bench.train_step import make_step, warmup_steps
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.training.device import configure_backends, peak_memory_mb

@@ -105,7 +105,7 @@ class CostTable:
             "header": self.header,
             "title": self.title,
             "peak": asdict(self.peak),
-            "cells": [asdict(cell) | self._shares(cell) for cell in self.cells],
+            "cells": [asdict(cell) | self._micro_batches(cell) for cell in self.cells],
         }
 
     def as_markdown(self) -> str:
@@ -137,7 +137,7 @@ class CostTable:
             atomic_write_text(folder / name, text)
         return [folder / name for name in texts]
 
-    def _shares(self, cell: Cell) -> dict[str, float | None]:
+    def _micro_batches(self, cell: Cell) -> dict[str, float | None]:
         if cell.seconds is None:
             return {"images_per_second": None, "intensity": None, "share_of_peak": None, "bound": None}
         assert cell.flops is not None

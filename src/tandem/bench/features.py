@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tandem.bench.measure import Timing, time_in_turn
+from tandem.bench.timing import Timing, time_in_turn
 from tandem.evaluation.features import (
     FeatureExtractor,
     FeatureSpec,

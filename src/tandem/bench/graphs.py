@@ -7,7 +7,7 @@ WARMUP = 3
 
 
 class Graphed(nn.Module):
-    """Records one graph per shape, and replays it.
+    """Captures one graph per shape, and replays it.
 
     Args:
         network: A generator on a CUDA device, in eval mode.

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tandem.bench.measure import Timing
+from tandem.bench.timing import Timing
 from tandem.version import __version__
 
 Header = dict[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tandem.bench.measure import Timing, wait_for
+from tandem.bench.timing import Timing, wait_for
 from tandem.config.run import RunConfig
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.decoded import DecodedImages

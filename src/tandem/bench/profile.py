@@ -11,7 +11,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from tandem.bench.measure import wait_for
+from tandem.bench.timing import wait_for
 from tandem.bench.train_step import make_step, variants_of
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.files import atomic_replace
@@ -112,7 +112,7 @@ def profile_table(profiles: Mapping[str, StepProfile]) -> str:
 def profile_variants(config: RunConfig, device: torch.device, *, trace: Path | None = None) -> dict[str, StepProfile]:
     """Profile the published order, where there is a baseline, and Tandem, whose trace goes to `trace`.
 
-    Kernel by kernel, because a recorded step is one operator.
+    Kernel by kernel, because a captured step is one operator.
     """
     config = from_flat(to_flat(config) | {"acceleration": "none"})
     profiles: dict[str, StepProfile] = {}

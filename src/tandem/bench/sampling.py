@@ -16,15 +16,15 @@ from torch import nn
 
 from tandem.bench.graphs import Graphed
 from tandem.checkpoint.bundle import load_bundle
-from tandem.config.architecture import GeneratorSpec
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig
+from tandem.config.specifications import GeneratorSpec
 from tandem.errors import ConfigError, TandemError
+from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine
 from tandem.inference.memory import batch_within
-from tandem.inference.model import abilities_of
 from tandem.inference.onnx_engine import OnnxEngine
-from tandem.inference.runtime import Precision, Runtime
+from tandem.inference.runtime import InferencePrecision, Runtime
 from tandem.inference.torch_engine import TorchEngine
 from tandem.networks.build import build_network
 
@@ -98,16 +98,16 @@ def make_sampler(way: Way, subject: Subject, device: torch.device) -> Sampler:
     """
     random = np.random.default_rng(0)
     a = random.uniform(-1, 1, (subject.spec.in_channels, *subject.size)).astype(np.float32)
-    codes = random.standard_normal((MAX_SAMPLES, subject.spec.latent_dim)).astype(np.float32)
+    latents = random.standard_normal((MAX_SAMPLES, subject.spec.latent_dim)).astype(np.float32)
     network = copy.deepcopy(subject.network)
     if way == "baseline":
-        return _baseline(network.to(device), device, a, codes)
+        return _baseline(network.to(device), device, a, latents)
     engine = _engine(way, subject.spec, network, device)
     h, w = subject.size
     together = batch_within(subject.spec, h, w, budget_bytes=Runtime().budget_bytes, limit=engine.batch_limit)
 
     def sample(count: int) -> np.ndarray:
-        parts = [codes[start : min(start + together, count)] for start in range(0, count, together)]
+        parts = [latents[start : min(start + together, count)] for start in range(0, count, together)]
         outputs = [
             engine.generate("generator", np.broadcast_to(a, (len(part), *a.shape)), part, None) for part in parts
         ]
@@ -116,11 +116,11 @@ def make_sampler(way: Way, subject: Subject, device: torch.device) -> Sampler:
     return sample
 
 
-def _baseline(network: nn.Module, device: torch.device, a: np.ndarray, codes: np.ndarray) -> Sampler:
+def _baseline(network: nn.Module, device: torch.device, a: np.ndarray, latents: np.ndarray) -> Sampler:
     def sample(count: int) -> np.ndarray:
         with torch.inference_mode():
             image = torch.from_numpy(a[None]).to(device)
-            z = torch.from_numpy(codes[:count]).to(device)
+            z = torch.from_numpy(latents[:count]).to(device)
             return np.concatenate([network(image, one[None]).cpu().numpy() for one in z])
 
     return sample
@@ -129,7 +129,7 @@ def _baseline(network: nn.Module, device: torch.device, a: np.ndarray, codes: np
 def _engine(way: Way, spec: GeneratorSpec, network: nn.Module, device: torch.device) -> Engine:
     if way == "onnx":
         return OnnxEngine({"generator": spec}, {"generator": network}, device=str(device), noise=False)
-    precision: Precision = "bf16" if way.endswith("bf16") else "fp32"
+    precision: InferencePrecision = "bf16" if way.endswith("bf16") else "fp32"
     network.to(device)
     if way.startswith("graphs"):
         if device.type != "cuda":

@@ -21,17 +21,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from tandem.bench.measure import wait_for
+from tandem.bench.timing import wait_for
 from tandem.config.run import RunConfig
 from tandem.data.loader import Batch
-from tandem.data.shares import Shares
+from tandem.data.micro_batches import MicroBatches
 from tandem.objectives.build import build_objective
-from tandem.objectives.phase import Objective
-from tandem.training.averaging import BUCKET_BYTES
+from tandem.objectives.objective import Objective
+from tandem.training.all_reduce import BUCKET_BYTES
+from tandem.training.process_group import ProcessGroup, make_all_reduce
 from tandem.training.setup import make_state
-from tandem.training.step import Average
+from tandem.training.step import AllReduce
 from tandem.training.stepper import Stepper
-from tandem.training.world import World, make_average
 
 
 @dataclass(frozen=True)
@@ -131,26 +131,26 @@ class BackwardClock:
         return [statistics.median(seconds) for seconds in self._seconds.values()]
 
 
-def make_variants(config: RunConfig, world: World, clock: BackwardClock) -> dict[str, Variant]:
+def make_variants(config: RunConfig, process_group: ProcessGroup, clock: BackwardClock) -> dict[str, Variant]:
     """The whole step in one process, a share alone, shares beside each other, shares together; the means alone.
 
     Args:
         config: All options.
-        world: The processes.
+        process_group: The processes.
         clock: Times the backwards of the shares beside each other.
     """
-    whole = _stepper(config, World(device=world.device), average=None)
-    share = _stepper(config, world, average=None)
-    beside = _stepper(config, world, average=clock)
-    together = _stepper(config, world, average=make_average(world, "off"), talks=True)
-    early = _stepper(config, world, average=make_average(world, "on"), talks=True)
-    gradients = [torch.zeros(count // 4, device=world.device) for count in phase_bytes_of(config).values()]
+    whole = _stepper(config, ProcessGroup(device=process_group.device), all_reduce=None)
+    share = _stepper(config, process_group, all_reduce=None)
+    beside = _stepper(config, process_group, all_reduce=clock)
+    together = _stepper(config, process_group, all_reduce=make_all_reduce(process_group, "off"), talks=True)
+    early = _stepper(config, process_group, all_reduce=make_all_reduce(process_group, "on"), talks=True)
+    gradients = [torch.zeros(count // 4, device=process_group.device) for count in phase_bytes_of(config).values()]
 
     def means() -> None:
         for gradient in gradients:
-            world.average([gradient])
+            process_group.all_reduce([gradient])
 
-    small = torch.zeros(1, device=world.device)
+    small = torch.zeros(1, device=process_group.device)
     return {
         "whole": Variant(whole, by_main=True),
         "share": Variant(share, by_main=True),
@@ -158,26 +158,28 @@ def make_variants(config: RunConfig, world: World, clock: BackwardClock) -> dict
         "together": Variant(together),
         "early": Variant(early),
         "means": Variant(means),
-        "message": Variant(lambda: world.average([small])),
+        "message": Variant(lambda: process_group.all_reduce([small])),
     }
 
 
-def _stepper(config: RunConfig, world: World, *, average: Average | None, talks: bool = False) -> Callable[[], None]:
-    shares = Shares.of_process(world.rank, world.size, parts=config.objective.parts)
-    shares.require_equal(config.training.batch_size)
-    state = make_state(config, world.device, shares=shares.count)
+def _stepper(
+    config: RunConfig, process_group: ProcessGroup, *, all_reduce: AllReduce | None, talks: bool = False
+) -> Callable[[], None]:
+    micro_batches = MicroBatches.of_process(process_group.rank, process_group.size, parts=config.objective.parts)
+    micro_batches.require_equal(config.training.batch_size)
+    state = make_state(config, process_group.device, micro_batches=micro_batches.count)
     if talks:
-        world.join(state.objective)
+        process_group.join(state.objective)
     stepper = Stepper(
         config,
         state,
-        device=world.device,
+        device=process_group.device,
         epoch_images=config.training.batch_size,
-        average=average,
-        rank=world.rank,
+        all_reduce=all_reduce,
+        rank=process_group.rank,
     )
-    positions = next(shares.positions(0, config.training.batch_size))
-    generator = torch.Generator().manual_seed(world.rank)
+    positions = next(micro_batches.positions(0, config.training.batch_size))
+    generator = torch.Generator().manual_seed(process_group.rank)
     (height, width), channels = config.data.crop_size, (config.data.input_channels, config.data.output_channels)
     a, b = (torch.rand(len(positions), c, height, width, generator=generator) * 2 - 1 for c in channels)
     batch = Batch(a=a, b=b, names=[str(position) for position in positions], positions=positions)
@@ -189,24 +191,26 @@ def _stepper(config: RunConfig, world: World, *, average: Average | None, talks:
     return step
 
 
-def time_together(variants: dict[str, Variant], world: World, *, rounds: int, warmup: int) -> dict[str, list[float]]:
+def time_together(
+    variants: dict[str, Variant], process_group: ProcessGroup, *, rounds: int, warmup: int
+) -> dict[str, list[float]]:
     """Run all variants once per round, in turn: for each the seconds of the slowest process, round by round."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for index in range(warmup + rounds):
         for name, variant in variants.items():
-            took = _timed(variant, world)
+            took = _timed(variant, process_group)
             if index >= warmup:
-                seconds[name].append(max(world.gather(took)))
+                seconds[name].append(max(process_group.gather(took)))
     return seconds
 
 
-def _timed(variant: Variant, world: World) -> float:
+def _timed(variant: Variant, process_group: ProcessGroup) -> float:
     begin: Tensor = torch.zeros(1)
-    if world.size > 1:
+    if process_group.size > 1:
         dist.all_reduce(begin)
-    if variant.by_main and not world.is_main:
+    if variant.by_main and not process_group.is_main:
         return 0.0
     begun = time.perf_counter()
     variant.run()
-    wait_for(world.device)
+    wait_for(process_group.device)
     return time.perf_counter() - begun

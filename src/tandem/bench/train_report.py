@@ -5,8 +5,8 @@ from typing import Any
 import torch
 
 from tandem.bench.header import header_line, make_header, spread, spread_text
-from tandem.bench.measure import median_ratio, time_in_turn
 from tandem.bench.options import STEP_OPTIONS
+from tandem.bench.timing import median_ratio, time_in_turn
 from tandem.bench.train_step import warmup_steps
 from tandem.bench.worker import running_variants
 from tandem.config.run import RunConfig

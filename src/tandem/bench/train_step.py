@@ -12,7 +12,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.run import RunConfig, from_flat
 from tandem.data.loader import Batch
-from tandem.data.shares import Shares
+from tandem.data.micro_batches import MicroBatches
 from tandem.objectives.build import build_objective
 from tandem.training.device import image_layout
 from tandem.training.graphs import WARM_UP_STEPS
@@ -53,7 +53,7 @@ def variants_of(config: RunConfig) -> tuple[Variant, ...]:
 
 
 def warmup_steps(config: RunConfig, device: torch.device) -> int:
-    """Steps to do before a measurement: kernels are chosen, pools filled, and where steps are recorded that is done."""
+    """Steps to do before a measurement: kernels are chosen, pools filled, and where steps are captured that is done."""
     if device.type != "cuda":
         return 2
     pool_size = config.objective.pool_size if isinstance(config.objective, CycleGANConfig) else 0
@@ -79,18 +79,18 @@ def make_step(variant: Variant, config: RunConfig, device: torch.device) -> Call
 
 def make_stepper(config: RunConfig, device: torch.device) -> tuple[Stepper, list[Batch], TrainingState]:
     """What does the steps of a run, a batch for it, and the state that it changes."""
-    shares = Shares.of_process(0, 1, passes=config.training.accumulate, parts=config.objective.parts)
-    shares.require_equal(config.training.batch_size)
-    state = make_state(config, device, shares=shares.count)
+    micro_batches = MicroBatches.of_process(0, 1, per_process=config.training.accumulate, parts=config.objective.parts)
+    micro_batches.require_equal(config.training.batch_size)
+    state = make_state(config, device, micro_batches=micro_batches.count)
     stepper = Stepper(config, state, device=device, epoch_images=MANY_IMAGES)
-    return stepper, _batches(config, shares, device), state
+    return stepper, _batches(config, micro_batches, device), state
 
 
-def _batches(config: RunConfig, shares: Shares, device: torch.device) -> list[Batch]:
-    """The shares of one batch, as a loader gives them but on the device already."""
-    positions = shares.positions(0, config.training.batch_size)
+def _batches(config: RunConfig, micro_batches: MicroBatches, device: torch.device) -> list[Batch]:
+    """The micro-batches of one batch, as a loader gives them but on the device already."""
+    positions = micro_batches.positions(0, config.training.batch_size)
     batches = []
-    for _ in range(shares.number):
+    for _ in range(micro_batches.number):
         own = next(positions)
         images = {
             name: tensor.to(device, memory_format=image_layout(device))

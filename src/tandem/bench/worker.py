@@ -15,7 +15,7 @@ from typing import Protocol
 
 import torch
 
-from tandem.bench.measure import wait_for
+from tandem.bench.timing import wait_for
 from tandem.bench.train_step import Variant, make_step, variants_of, warmup_steps
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.training.device import configure_backends, peak_memory_mb

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tandem.config.architecture import NetworkSpec
 from tandem.config.data import MAX_SIDE
 from tandem.config.parse import parse_dataclass
+from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError
 
 FORMAT_VERSION = 1

@@ -5,7 +5,7 @@ The official modules are nested sequences, so that their keys are positions: the
 
 from collections.abc import Iterator
 
-from tandem.config.architecture import (
+from tandem.config.specifications import (
     EncoderSpec,
     NetworkSpec,
     Norm,
@@ -42,7 +42,7 @@ def _modules(spec: NetworkSpec) -> Iterator[ModulePair]:
             yield from _discriminator(spec)
         case PixelDiscriminatorSpec():
             for module, position in {"conv1": 0, "conv2": 2, "norm": 3, "conv3": 5}.items():
-                yield f"judge.{module}", f"net.{position}"
+                yield f"layers.{module}", f"net.{position}"
         case PatchProjectorSpec():
             for index in range(len(spec.channels)):
                 yield f"heads.{index}.0", f"mlp_{index}.0"
@@ -109,21 +109,21 @@ def _discriminator(spec: PatchDiscriminatorSpec) -> Iterator[ModulePair]:
         yield from _antialiased_discriminator(spec, stride)
         return
     for scale in range(spec.scales):
-        judge = f"model_{scale}" if spec.scales > 1 else "model"
-        yield f"judges.{scale}.0.conv", f"{judge}.0"
+        part = f"model_{scale}" if spec.scales > 1 else "model"
+        yield f"sub_discriminators.{scale}.0.conv", f"{part}.0"
         for index in range(spec.layers + 1):
-            yield f"judges.{scale}.{index + 1}.conv", f"{judge}.{2 + stride * index}"
-            yield f"judges.{scale}.{index + 1}.norm", f"{judge}.{3 + stride * index}"
+            yield f"sub_discriminators.{scale}.{index + 1}.conv", f"{part}.{2 + stride * index}"
+            yield f"sub_discriminators.{scale}.{index + 1}.norm", f"{part}.{3 + stride * index}"
 
 
 def _antialiased_discriminator(spec: PatchDiscriminatorSpec, stride: int) -> Iterator[ModulePair]:
-    yield "judges.0.0.conv", "model.0"
+    yield "sub_discriminators.0.0.conv", "model.0"
     position = 3
     for index in range(1, spec.layers + 1):
-        yield f"judges.0.{index}.conv", f"model.{position}"
-        yield f"judges.0.{index}.norm", f"model.{position + 1}"
+        yield f"sub_discriminators.0.{index}.conv", f"model.{position}"
+        yield f"sub_discriminators.0.{index}.norm", f"model.{position + 1}"
         position += stride + 1 if index < spec.layers else stride
-    yield f"judges.0.{spec.layers + 1}.conv", f"model.{position}"
+    yield f"sub_discriminators.0.{spec.layers + 1}.conv", f"model.{position}"
 
 
 def _resnet(spec: ResNetSpec) -> Iterator[ModulePair]:

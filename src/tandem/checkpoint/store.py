@@ -154,8 +154,8 @@ class CheckpointStore:
 
     def _damaged(self, step: int, error: Exception) -> str:
         older = [other for other in self.steps() if other < step]
-        mend = f"Remove it to continue from step {older[-1]}." if older else "Remove it to start this run anew."
-        return f"the checkpoint {self._path(step)} cannot be read: {error}. {mend}"
+        advice = f"Remove it to continue from step {older[-1]}." if older else "Remove it to start this run anew."
+        return f"the checkpoint {self._path(step)} cannot be read: {error}. {advice}"
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}.safetensors"

@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from tandem.config.run import RunConfig
-from tandem.inference.gallery import sample_to_folder
 from tandem.inference.jobs import split_jobs
+from tandem.inference.sample_folder import sample_to_folder
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import load
 from tandem.report.progress import TaskProgress

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def main(arguments: Sequence[str]) -> int:
     """Check a dataset and say what is there."""
     parser = make_parser("data check", "Read every image of a dataset and say what is there, or what is wrong.")
-    parser.add_argument("data", help="dataset folder, or the folder of domain A; or record files, a folder or URL")
+    parser.add_argument("data", help="dataset folder, or the folder of domain A; or shards, a folder or URL")
     parser.add_argument("data_b", nargs="?", help="folder of domain B, for unpaired data in any two folders")
     parser.add_argument("--unpaired", action="store_true", help="take A and B as two domains even where names match")
     parser.add_argument("--input-channels", type=int, default=3, help="channels of the input images")

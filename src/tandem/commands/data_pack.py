@@ -1,4 +1,4 @@
-"""``tandem data pack DATA OUT``: write a dataset as record files."""
+"""``tandem data pack DATA OUT``: write a dataset as shards."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     if args.shard_size < 1:
         raise ConfigError(f"--shard-size must be at least 1 (MB), not {args.shard_size}.")
     if is_shards(data):
-        raise DataError(f"{data} holds record files already.")
+        raise DataError(f"{data} holds shards already.")
     if out.resolve().is_relative_to(data.resolve()):
         raise ConfigError(f"{out} lies in the dataset {data}: choose a folder outside.")
     splits = _chosen(find(data, None, unpaired=args.unpaired), args.split)

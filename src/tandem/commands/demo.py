@@ -1,7 +1,7 @@
 """``tandem demo``: from nothing to a page that shows what a multimodal model does, measured.
 
 Draws the demo dataset, trains a small BicycleGAN on it and others to compare it with (by default pix2pix with noise,
-the same generator without a working latent code), samples all of them and counts which of the known modes appear. Every
+the same generator without a working latent), samples all of them and counts which of the known modes appear. Every
 part continues where it was interrupted.
 """
 

@@ -40,7 +40,7 @@ def write_demo_page(out: Path, data: Path, names: Sequence[str], *, seed: int, d
         out: The demo's folder; each model is in the folder of its name.
         data: The demo dataset.
         names: The models; the first one is shown in full, the second one beside it.
-        seed: Decides the codes.
+        seed: Decides the latents.
         device: Where the models run.
 
     Returns:
@@ -91,8 +91,8 @@ def _write_group(
     out: Path, job: Job, models: Mapping[str, Translator], *, references: list[Job], seed: int
 ) -> DemoGroup:
     model, *others = models.values()
-    drawing, truth = job.read(model)
-    assert truth is not None, "jobs of the demo dataset are pairs"
+    drawing, ground_truth = job.read(model)
+    assert ground_truth is not None, "jobs of the demo dataset are pairs"
     samples = model(drawing, NUM_SAMPLES, seed=seed, output="array")
     baseline = others[0](drawing, NUM_SAMPLES, seed=seed, output="array") if others else []
     start, end = model.sample_z(2, seed=seed)
@@ -110,7 +110,7 @@ def _write_group(
     return DemoGroup(
         name=job.name,
         drawing=_save(out, f"{job.name}_drawing", drawing),
-        truth=_save(out, f"{job.name}_truth", truth),
+        truth=_save(out, f"{job.name}_ground_truth", ground_truth),
         samples=[_save(out, f"{job.name}_sample_{i:02d}", s) for i, s in enumerate(samples, 1)],
         baseline_samples=[_save(out, f"{job.name}_baseline_{i:02d}", s) for i, s in enumerate(baseline, 1)],
         strip=f"images/{job.name}_interpolation.png",

@@ -39,10 +39,12 @@ def main(arguments: Sequence[str]) -> int:
     from tandem.training.distributed import join  # noqa: PLC0415
 
     cache = Path(args.cache) if args.cache else out / "cache"
-    with _ended_by_sigterm(), join(args.device) as world:
-        situations = world.main_first(lambda: _situations(args, options, str(world.device)))
+    with _ended_by_sigterm(), join(args.device) as process_group:
+        situations = process_group.main_first(lambda: _situations(args, options, str(process_group.device)))
         with _Bars() as bars:
-            found = evaluate_ways(situations, options, world=world, cache=cache, on_progress=bars.callback)
+            found = evaluate_ways(
+                situations, options, process_group=process_group, cache=cache, on_progress=bars.callback
+            )
 
         def write() -> None:
             page = write_evaluation(found, out)
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
                 log.info("%s", line)
             log.info("page: %s", page)
 
-        world.on_main(write)
+        process_group.on_main(write)
     return 0
 
 
@@ -106,7 +108,7 @@ def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
 def _parser() -> "ArgumentParser":
     parser = make_parser("evaluate", "Measure a model on a dataset, or a folder of images against another one.")
     parser.add_argument("model", nargs="?", help="folder of a run (runs/NAME) or of its bundle (runs/NAME/model)")
-    parser.add_argument("data", nargs="?", help="dataset with split folders, or record files")
+    parser.add_argument("data", nargs="?", help="dataset with split folders, or shards")
     parser.add_argument("--images", nargs=2, help="two folders of images instead: the real ones, the generated ones")
     parser.add_argument("--out", type=str, help="folder for the report; by default MODEL/evaluation, or evaluation")
     parser.add_argument("--cache", type=str, help="folder of what was measured before; by default cache in --out")

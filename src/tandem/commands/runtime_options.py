@@ -2,7 +2,7 @@
 
 from jsonargparse import ArgumentParser, Namespace
 
-from tandem.inference.runtime import Auto, EngineName, Precision, Runtime
+from tandem.inference.runtime import Auto, EngineName, InferencePrecision, Runtime
 from tandem.inference.translator import Translator, load
 from tandem.report.progress import TaskProgress
 
@@ -14,7 +14,10 @@ def add_runtime_options(parser: ArgumentParser) -> None:
     group.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument("--engine", type=EngineName, default=defaults.engine, help="PyTorch, or ONNX Runtime")
     group.add_argument(
-        "--precision", type=Precision, default=defaults.precision, help="bf16: faster on most machines, less exact"
+        "--precision",
+        type=InferencePrecision,
+        default=defaults.precision,
+        help="bf16: faster on most machines, less exact",
     )
     group.add_argument(
         "--compile", action="store_true", help="compile the generators first: pays for many images of one size"

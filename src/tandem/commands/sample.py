@@ -1,4 +1,4 @@
-"""``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs, or a clip into one file."""
+"""``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs, or a video into one file."""
 
 import json
 import logging
@@ -10,13 +10,13 @@ import numpy as np
 
 from tandem.commands.parser import make_parser, parse
 from tandem.commands.runtime_options import add_runtime_options, load_translator, show_tiles
-from tandem.commands.sample_video import add_clip_options, find_clip, refuse_clip_options, sample_clip
+from tandem.commands.sample_video import add_video_options, find_video, refuse_video_options, sample_video
 from tandem.config.data import Direction
 from tandem.data.images import read_size
 from tandem.errors import ConfigError
-from tandem.inference.gallery import sample_to_folder
 from tandem.inference.jobs import Job, find_jobs, has_two_domains
-from tandem.inference.sampling import Mode, SamplingOptions
+from tandem.inference.sample_folder import sample_to_folder
+from tandem.inference.sampling import SamplingMode, SamplingOptions
 from tandem.inference.translator import Translator
 from tandem.report.progress import TaskProgress
 
@@ -29,9 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and sample."""
     parser = make_parser("sample", "Translate images into many outputs; writes pictures, grids and a page.")
     parser.add_argument("model", help="folder of a run (runs/NAME) or of its bundle (runs/NAME/model)")
-    parser.add_argument("inputs", nargs="+", help="image files, folders of images, dataset folders, or one clip")
-    parser.add_argument("--out", required=True, help="folder for everything that is written; of a clip, the file")
-    parser.add_argument("--mode", type=Mode, default="random", help="where the codes come from")
+    parser.add_argument("inputs", nargs="+", help="image files, folders of images, dataset folders, or one video")
+    parser.add_argument("--out", required=True, help="folder for everything that is written; of a video, the file")
+    parser.add_argument("--mode", type=SamplingMode, default="random", help="where the latents come from")
     parser.add_argument(
         "--num-samples", type=int, help="samples of each input, frames of an interpolation; by default 10"
     )
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         help="the way, for models that go both ways; 'both' takes a dataset, or a folder of A and a folder of B",
     )
     parser.add_argument("--cycle", action="store_true", help="add the way back: input, translation, cycle")
-    parser.add_argument("--seed", type=int, default=0, help="decides the codes: the same seed gives the same pixels")
+    parser.add_argument("--seed", type=int, default=0, help="decides the latents: the same seed gives the same pixels")
     parser.add_argument("--reference", nargs="+", default=[], help="images whose style is taken, for --mode reference")
-    parser.add_argument("--z", help="JSON file with codes (a list of lists), e.g. from samples.jsonl")
+    parser.add_argument("--z", help="JSON file with latents (a list of lists), e.g. from samples.jsonl")
     parser.add_argument("--pairs", action="store_true", help="input files are side-by-side pairs A | B")
     parser.add_argument("--split", help="split of a dataset folder; by default test, else val, else train")
     parser.add_argument(
@@ -59,18 +59,18 @@ def main(arguments: Sequence[str]) -> int:
         help="format of single pictures",
     )
     add_runtime_options(parser)
-    add_clip_options(parser)
+    add_video_options(parser)
     args = parse(parser, arguments)
-    if (clip := find_clip(args.inputs)) is not None:
-        return sample_clip(parser, args, clip, None if args.z is None else _read_codes(Path(args.z)))
-    refuse_clip_options(args)
+    if (video := find_video(args.inputs)) is not None:
+        return sample_video(parser, args, video, None if args.z is None else _read_latents(Path(args.z)))
+    refuse_video_options(args)
     options = SamplingOptions(
         mode=args.mode,
         num_samples=args.num_samples,
         seed=args.seed,
         fit=args.fit,
         references=[Path(path) for path in args.reference],
-        z=None if args.z is None else _read_codes(Path(args.z)),
+        z=None if args.z is None else _read_latents(Path(args.z)),
         image_format=args.format,
         cycle=args.cycle,
     )
@@ -109,13 +109,15 @@ def _warn_of_pairs(jobs: Sequence[Job]) -> None:
         log.warning("%s: twice as wide as high. If these are side-by-side pairs, add --pairs.", ", ".join(wide[:3]))
 
 
-def _read_codes(path: Path) -> np.ndarray:
+def _read_latents(path: Path) -> np.ndarray:
     try:
         if path.stat().st_size > MAX_Z_BYTES:
             raise ConfigError(f"--z {path} is larger than {MAX_Z_BYTES} bytes.")
-        codes = np.asarray(json.loads(path.read_text(encoding="utf-8")), dtype=np.float32)
+        latents = np.asarray(json.loads(path.read_text(encoding="utf-8")), dtype=np.float32)
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(f"--z {path} is no JSON list of codes: {error}.") from error
-    if codes.ndim not in {1, 2} or not codes.size:
-        raise ConfigError(f"--z {path} must hold one code or a list of codes, not an array of shape {codes.shape}.")
-    return np.atleast_2d(codes)
+        raise ConfigError(f"--z {path} is no JSON list of latents: {error}.") from error
+    if latents.ndim not in {1, 2} or not latents.size:
+        raise ConfigError(
+            f"--z {path} must hold one latent or a list of latents, not an array of shape {latents.shape}."
+        )
+    return np.atleast_2d(latents)

@@ -101,7 +101,7 @@ def _parse(
     arguments: Sequence[str], first: argparse.Namespace, method: str, defaults: dict[str, Any]
 ) -> dict[str, Any]:
     parser = make_parser("train", DESCRIPTION)
-    parser.add_argument("data", nargs="?", help="dataset folder, folder or URL of record files, or folder of domain A")
+    parser.add_argument("data", nargs="?", help="dataset folder, folder or URL of shards, or folder of domain A")
     parser.add_argument("data_b", nargs="?", help="folder of domain B, for methods that train on unpaired images")
     parser.add_argument("--out", help="folder of the run, e.g. runs/shoes")
     parser.add_argument("--config", action="config", help="YAML file with options, e.g. one from --print-config")

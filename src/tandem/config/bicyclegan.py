@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tandem.config.architecture import Activation, EncoderSpec, Norm, PatchDiscriminatorSpec, UNetSpec, Upsampling
 from tandem.config.data import DataConfig
 from tandem.config.method import (
     MAX_DEPTH,
     GanLoss,
-    Initialisation,
-    judge_layers_problems,
+    Init,
+    discriminator_layers_problems,
     unet_depth,
     unet_problems,
 )
 from tandem.config.options import option, out_of_bounds
+from tandem.config.specifications import Activation, EncoderSpec, Norm, PatchDiscriminatorSpec, UNetSpec, Upsampling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,9 @@ class BicycleGANConfig:
     paired: ClassVar[bool] = True
     """Whether the method trains on pairs, or on two domains."""
     parts: ClassVar[int] = 2
-    """Pieces of equal size of a batch that the method uses differently; see `tandem.data.shares`."""
+    """Pieces of equal size of a batch that the method uses differently; see `tandem.data.micro_batches`."""
 
-    latent_dim: int = option(8, "length of the latent code z", at_least=1, below=4097)
+    latent_dim: int = option(8, "length of the latent z", at_least=1, below=4097)
     generator_filters: int = option(64, "filters after the generator's first level (ngf)", at_least=1, below=4097)
     generator_depth: int | None = option(None, "stride-2 levels of the U-Net; by default as many as the size allows")
     injection: Literal["input", "all"] = option("all", "where z enters: at the input or before every down convolution")
@@ -38,16 +38,20 @@ class BicycleGANConfig:
     encoder: Literal["resnet", "cnn"] = option("resnet", "body of the encoder")
     encoder_filters: int = option(64, "filters after the encoder's first layer (nef)", at_least=1, below=4097)
     encoder_depth: int | None = option(None, "stride-2 levels of the encoder; by default down to 8 px")
-    discriminator_filters: int = option(64, "filters of the first judge's first layer (ndf)", at_least=1, below=4097)
-    discriminator_layers: int | None = option(
-        None, "strided layers of a judge: 2 see patches of 34 px, 3 of 70 px; by default 3 from 256 px on"
+    discriminator_filters: int = option(
+        64, "filters of the first discriminator's first layer (ndf)", at_least=1, below=4097
     )
-    discriminator_scales: int = option(2, "judges per discriminator, each at half the size", at_least=1, below=6)
+    discriminator_layers: int | None = option(
+        None, "strided layers of a discriminator: 2 see patches of 34 px, 3 of 70 px; by default 3 from 256 px on"
+    )
+    discriminator_scales: int = option(
+        2, "sub-discriminators per discriminator, each at half the size", at_least=1, below=6
+    )
     discriminator_norm: Norm | None = option(
         None, "normalisation in the discriminators, by default as in --norm; instance norm hides a patch's mean colour"
     )
-    conditional: bool = option(False, "the discriminators see A beside the image they judge")
-    shared_discriminator: bool = option(False, "one discriminator judges both kinds of fakes (use_same_D)")
+    conditional: bool = option(False, "the discriminators see A beside the image that they are given")
+    shared_discriminator: bool = option(False, "one discriminator for both kinds of fakes (use_same_D)")
     gan_loss: GanLoss = option("lsgan", "the adversarial loss")
     lambda_gan: float = option(1.0, "weight of the adversarial loss on G(A, E(B))", at_least=0)
     lambda_gan2: float = option(1.0, "weight of the adversarial loss on G(A, z), z random", at_least=0)
@@ -66,8 +70,8 @@ class BicycleGANConfig:
     update_order: Literal["generator_first", "discriminator_first"] = option(
         "generator_first", "which phase of a step comes first"
     )
-    initialisation: Initialisation = option("xavier", "distribution of the initial weights")
-    initialisation_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
+    init: Init = option("xavier", "distribution of the initial weights")
+    init_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
 
     @property
     def has_encoded_branch(self) -> bool:
@@ -85,7 +89,7 @@ class BicycleGANConfig:
         return self.lambda_gan2 > 0 or self.lambda_l1_random > 0 or self.lambda_z > 0 or self.lambda_ms > 0
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
-        """Say what does not fit together, each with the option that mends it."""
+        """Say what does not fit together, each with the option to change."""
         yield from out_of_bounds(self)
         if batch_size % 2:
             yield (
@@ -96,8 +100,8 @@ class BicycleGANConfig:
             yield f"--lambda-gp {self.lambda_gp} has no effect without --gan-loss wgangp"
         if self.gan_loss == "wgangp" and (self.discriminator_norm or self.norm) == "batch":
             yield (
-                "--gan-loss wgangp penalises the gradient of each sample, which batch norm in the judges ties to the "
-                "others: choose another --discriminator-norm"
+                "--gan-loss wgangp penalises the gradient of each sample, which batch norm in the discriminators ties "
+                "to the others: choose another --discriminator-norm"
             )
         if self.shared_discriminator and not (self.lambda_gan > 0 and self.lambda_gan2 > 0):
             yield "--shared-discriminator needs both --lambda-gan and --lambda-gan2 above 0"
@@ -111,7 +115,7 @@ class BicycleGANConfig:
                 "regression reaches the generator only); give one of these a weight, or --latent-trains-encoder"
             )
         if self.lambda_kl > 0 and not (self.lambda_gan > 0 or self.lambda_l1 > 0):
-            yield "--lambda-kl without --lambda-gan or --lambda-l1 encodes images into codes that nothing decodes"
+            yield "--lambda-kl without --lambda-gan or --lambda-l1 encodes images into latents that nothing decodes"
         yield from self._size_problems(data)
 
     def _size_problems(self, data: DataConfig) -> Iterator[str]:
@@ -125,8 +129,8 @@ class BicycleGANConfig:
         elif min(data.crop_size) < 2 ** (self.resolved_encoder_depth(data) + 1):
             yield f"--encoder-depth {self.encoder_depth} is too deep for --size {data.size}: choose a smaller one"
         layers, scales = self.resolved_discriminator_layers(data), self.discriminator_scales
-        mend = "--discriminator-scales or --discriminator-layers"
-        yield from judge_layers_problems(self.discriminator_layers, layers, scales, data, mend)
+        advice = "--discriminator-scales or --discriminator-layers"
+        yield from discriminator_layers_problems(self.discriminator_layers, layers, scales, data, advice)
 
     def resolved_generator_depth(self, data: DataConfig) -> int:
         """Levels of the U-Net: as given, or the largest number that the size allows (8 at 256 px)."""
@@ -141,7 +145,7 @@ class BicycleGANConfig:
         return self.encoder_depth or max(1, min(data.crop_size).bit_length() - 4)
 
     def resolved_discriminator_layers(self, data: DataConfig) -> int:
-        """Strided layers of a judge: as given, or 3 from 256 px on, 2 below."""
+        """Strided layers of a discriminator: as given, or 3 from 256 px on, 2 below."""
         return self.discriminator_layers or (3 if min(data.crop_size) >= 256 else 2)
 
     def generator_spec(self, data: DataConfig) -> UNetSpec:

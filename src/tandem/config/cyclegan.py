@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from tandem.config.data import DataConfig
 from tandem.config.method import PlainGanLoss
-from tandem.config.networks import NetworkOptions
 from tandem.config.options import option, out_of_bounds
+from tandem.config.shared_networks import NetworkOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,11 @@ class CycleGANConfig(NetworkOptions):
         0.5, "weight of |G_BA(A) - A| and |G_AB(B) - B|, in units of the cycles' weights; 0 is off", at_least=0
     )
     pool_size: int = option(
-        50, "earlier fakes that each judge may be shown; 0 shows the newest alone", at_least=0, below=10_001
+        50, "earlier fakes that each discriminator may be shown; 0 shows the newest alone", at_least=0, below=10_001
     )
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
-        """Say what does not fit together, each with the option that mends it."""
+        """Say what does not fit together, each with the option to change."""
         del batch_size
         yield from out_of_bounds(self)
         if data.direction != "AtoB":

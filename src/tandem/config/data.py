@@ -28,13 +28,13 @@ class DataConfig:
     load_size: int | str | None = option(
         None, "size to which images are resized, or width to which they are scaled; by default 286/256 of --size"
     )
-    flip: bool = option(True, "mirror half of the pairs, both images alike")
+    flip: bool = option(True, "flip half of the pairs, both images alike")
     shuffle: Literal["all", "shards"] = option(
         "all",
-        "order of an epoch: over all images, or, of record files, shard by shard, for data larger than --cache-gb",
+        "order of an epoch: over all images, or, of shards, shard by shard, for data larger than --cache-gb",
     )
     cache_gb: float | None = option(
-        None, f"disk space (10**9 bytes) for record files from a URL; by default {DEFAULT_CACHE_GB:g}", above=0
+        None, f"disk space (10**9 bytes) for shards from a URL; by default {DEFAULT_CACHE_GB:g}", above=0
     )
     decoded_gb: float | None = option(
         None,
@@ -44,7 +44,7 @@ class DataConfig:
     )
     decoded_place: Literal["auto", "ram", "device"] = option(
         "auto",
-        "where they stay: in memory that the loader's processes share, or on the device, which then cuts and mirrors "
+        "where they stay: in memory that the loader's processes share, or on the device, which then cuts and flips "
         "them; auto is a CUDA device if they take at most a tenth of its free memory",
     )
     input_channels: int = option(3, "channels of the input images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
@@ -57,7 +57,7 @@ class DataConfig:
 
     @property
     def cache_bytes(self) -> int:
-        """Disk space for record files from a URL."""
+        """Disk space for shards from a URL."""
         return round((self.cache_gb or DEFAULT_CACHE_GB) * 1e9)
 
     @property

@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from tandem.config.architecture import FIRST_DROPOUT_LEVEL
 from tandem.config.data import DataConfig
+from tandem.config.specifications import FIRST_DROPOUT_LEVEL
 
 GanLoss = Literal["lsgan", "bce", "hinge", "wgangp"]
 PlainGanLoss = Literal["lsgan", "bce", "hinge"]
-Initialisation = Literal["xavier", "normal"]
+Init = Literal["xavier", "normal"]
 MIN_DEPTH, MAX_DEPTH = 5, 9
 MAX_BLOCKS = 64
 SMALLEST_RESNET_INPUT = 16
-"""The blocks mirror an edge of a map of a quarter of the size, and instance norm needs several values."""
+"""The blocks reflect an edge of a map of a quarter of the size, and instance norm needs several values."""
 
 
 def unet_depth(depth: int | None, data: DataConfig) -> int:
@@ -57,17 +57,21 @@ def resnet_problems(data: DataConfig, blocks: int | None) -> Iterator[str]:
         yield f"--generator-blocks must be from 1 to {MAX_BLOCKS}, not {blocks}"
 
 
-def judge_layers_problems(layers: int | None, used: int, scales: int, data: DataConfig, mend: str) -> Iterator[str]:
-    """Say why judges with `used` strided layers (`layers` as given) on `scales` scales do not fit the size."""
+def discriminator_layers_problems(
+    layers: int | None, used: int, scales: int, data: DataConfig, advice: str
+) -> Iterator[str]:
+    """Say why discriminators with `used` strided layers (`layers` as given) on `scales` scales do not fit the size."""
     if layers is not None and not 1 <= layers <= MAX_DEPTH:
         yield f"--discriminator-layers must be from 1 to {MAX_DEPTH}, not {layers}"
     elif min(data.crop_size) / 2 ** (scales - 1) < 2 ** (used + 2):
-        judges = f"{scales} judges with {used} layers" if scales > 1 else f"a judge with {used} layers"
-        yield f"--size {data.size} is too small for {judges}: lower {mend}"
+        discriminators = (
+            f"{scales} discriminators with {used} layers" if scales > 1 else f"a discriminator with {used} layers"
+        )
+        yield f"--size {data.size} is too small for {discriminators}: lower {advice}"
 
 
 def _no_multiple(data: DataConfig, multiple: int, whose: str) -> str:
     height, width = data.crop_size
     near = [max(1, round(side / multiple)) * multiple for side in (height, width)]
-    mend = "x".join(str(side) for side in (near if height != width else near[:1]))
-    return f"--size {data.size}: {whose} takes multiples of {multiple} px; the nearest is --size {mend}"
+    advice = "x".join(str(side) for side in (near if height != width else near[:1]))
+    return f"--size {data.size}: {whose} takes multiples of {multiple} px; the nearest is --size {advice}"

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tandem.config.architecture import Norm, Upsampling
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.config.method import GanLoss
+from tandem.config.specifications import Norm, Upsampling
 from tandem.errors import ConfigError
 
 _NORMS: dict[str, Norm] = {"instance": "instance", "batch": "batch", "none": "none"}
@@ -51,7 +51,7 @@ def from_official(given: Mapping[str, Any], *, size: int) -> tuple[BicycleGANCon
     if options.get("netD2", options["netD"]) != options["netD"]:
         raise ConfigError("netD and netD2 differ; Tandem builds both discriminators alike.")
     generator = _matched(r"unet_(\d+)", options, "netG")
-    judge = _matched(r"basic_(128|256)(_multi)?", options, "netD")
+    discriminator = _matched(r"basic_(128|256)(_multi)?", options, "netD")
     encoder = _matched(r"(resnet|conv)_(128|256)", options, "netE")
     data = DataConfig(
         direction=options["direction"],
@@ -73,8 +73,8 @@ def from_official(given: Mapping[str, Any], *, size: int) -> tuple[BicycleGANCon
         encoder_filters=options["nef"],
         encoder_depth=int(encoder[2]).bit_length() - 4,
         discriminator_filters=options["ndf"],
-        discriminator_layers={"128": 2, "256": 3}[judge[1]],
-        discriminator_scales=options["num_Ds"] if judge[2] else 1,
+        discriminator_layers={"128": 2, "256": 3}[discriminator[1]],
+        discriminator_scales=options["num_Ds"] if discriminator[2] else 1,
         conditional=options["conditional_D"],
         shared_discriminator=options["use_same_D"],
         gan_loss=gan_loss,

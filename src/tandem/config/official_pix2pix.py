@@ -4,16 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tandem.config.architecture import Norm
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.data import DataConfig
-from tandem.config.method import Initialisation, PlainGanLoss
+from tandem.config.method import Init, PlainGanLoss
 from tandem.config.pix2pix import Pix2PixConfig
+from tandem.config.specifications import Norm
 from tandem.errors import ConfigError
 
 _NORMS: dict[str, Norm] = {"instance": "instance", "batch": "batch", "none": "none"}
 _GAN_MODES: dict[str, PlainGanLoss] = {"lsgan": "lsgan", "vanilla": "bce"}
-_INITIALISATIONS: dict[str, Initialisation] = {"normal": "normal", "xavier": "xavier"}
+_INIT: dict[str, Init] = {"normal": "normal", "xavier": "xavier"}
 _DEFAULTS: dict[str, Any] = {
     "direction": "AtoB",
     "input_nc": 3,
@@ -70,8 +70,8 @@ def _networks(options: Mapping[str, Any]) -> dict[str, Any]:
         "norm": _known("norm", options["norm"], _NORMS),
         "dropout": not options["no_dropout"],
         "discriminator_filters": options["ndf"],
-        "initialisation": _known("init_type", options["init_type"], _INITIALISATIONS),
-        "initialisation_gain": options["init_gain"],
+        "init": _known("init_type", options["init_type"], _INIT),
+        "init_gain": options["init_gain"],
     }
     name = str(options["netG"])
     if match := re.fullmatch(r"unet_(\d+)", name):

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tandem.config.architecture import DiscriminatorSpec, GeneratorSpec, Norm
 from tandem.config.data import DataConfig
 from tandem.config.method import PlainGanLoss
-from tandem.config.networks import NetworkOptions
 from tandem.config.options import option, out_of_bounds
+from tandem.config.shared_networks import NetworkOptions
+from tandem.config.specifications import DiscriminatorSpec, GeneratorSpec, Norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +27,11 @@ class Pix2PixConfig(NetworkOptions):
         True, "models sample as in training: dropout stays on, batch norm uses the image's own statistics"
     )
     gan_loss: PlainGanLoss = option("bce", "the adversarial loss")
-    lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the judge", at_least=0)
+    lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the discriminator", at_least=0)
     lambda_l1: float = option(100.0, "weight of |G(A) - B|", at_least=0)
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
-        """Say what does not fit together, each with the option that mends it."""
+        """Say what does not fit together, each with the option to change."""
         del batch_size
         yield from out_of_bounds(self)
         if self.lambda_gan == 0 and self.lambda_l1 == 0:
@@ -45,5 +45,5 @@ class Pix2PixConfig(NetworkOptions):
         return self.generator_of(data, in_channels=data.input_channels, out_channels=data.output_channels)
 
     def discriminator_spec(self, data: DataConfig) -> DiscriminatorSpec:
-        """The judge's specification: it sees A and the image that it judges."""
+        """The discriminator's specification: it sees A and the image."""
         return self.discriminator_of(in_channels=data.input_channels + data.output_channels)

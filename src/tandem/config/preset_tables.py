@@ -91,13 +91,15 @@ def _pytorch_128() -> Iterator[Preset]:
     data = "edges → shoes at 128 px"
     changes: dict[str, dict[str, Any]] = {"": {}, "-conditional": {"conditional": True}}
     for suffix, change in changes.items():
-        judges = f"{suffix.removeprefix('-') or 'unconditional'} judges"
+        discriminators = f"{suffix.removeprefix('-') or 'unconditional'} discriminators"
         name = f"pytorch128{suffix}"
-        yield _preset(name, "bicyclegan", f"{source}, {judges}", options | change, data=data, dataset="edges2shoes")
+        yield _preset(
+            name, "bicyclegan", f"{source}, {discriminators}", options | change, data=data, dataset="edges2shoes"
+        )
 
 
 def _tensorflow_bicyclegan() -> Iterator[Preset]:
-    """The tasks of the TensorFlow BicycleGAN: one judge for both kinds of fakes, batch norm, 8 + 2 epochs.
+    """The tasks of the TensorFlow BicycleGAN: one discriminator for both kinds of fakes, batch norm, 8 + 2 epochs.
 
     Its KL term is a mean over the eight dimensions too, and its encoder learns from the latent regression.
     """
@@ -182,7 +184,8 @@ def _cut() -> Iterator[Preset]:
 
 
 # For minutes on a CPU, not for the paper's setting: the five levels leave a bottleneck of 2×2 (bilinear upsampling of a
-# 1×1 one is constant, and instance norm makes it zero), the judges without norm see colours, and the rate is higher.
+# 1×1 one is constant, and instance norm makes it zero), the discriminators without norm see colours, and the rate is
+# higher.
 DEMO: dict[str, Any] = {
     "size": 64,
     "load_size": 68,

@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tandem.config.architecture import (
+from tandem.config.data import DataConfig
+from tandem.config.method import (
+    Init,
+    discriminator_layers_problems,
+    resnet_blocks,
+    resnet_problems,
+    unet_depth,
+    unet_problems,
+)
+from tandem.config.options import option
+from tandem.config.specifications import (
     DiscriminatorSpec,
     GeneratorSpec,
     Norm,
@@ -14,23 +24,13 @@ from tandem.config.architecture import (
     UNetSpec,
     Upsampling,
 )
-from tandem.config.data import DataConfig
-from tandem.config.method import (
-    Initialisation,
-    judge_layers_problems,
-    resnet_blocks,
-    resnet_problems,
-    unet_depth,
-    unet_problems,
-)
-from tandem.config.options import option
 
 PUBLISHED_LAYERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """Options of generators and judges; the methods change some of the defaults."""
+    """Options of generators and discriminators; the methods change some of the defaults."""
 
     generator: Literal["resnet", "unet"] = option("resnet", "body of a generator")
     generator_filters: int = option(64, "filters after a generator's first layer (ngf)", at_least=1, below=4097)
@@ -43,16 +43,16 @@ class NetworkOptions:
     upsampling: Upsampling = option("transposed", "upsampling in --generator unet; bilinear leaves no checkerboard")
     norm: Norm = option("instance", "normalisation in all networks")
     dropout: bool = option(False, "dropout 0.5 in a generator's inner blocks")
-    discriminator: Literal["patch", "pixel"] = option("patch", "what a judge sees: patches or single pixels")
-    discriminator_filters: int = option(64, "filters of a judge's first layer (ndf)", at_least=1, below=4097)
+    discriminator: Literal["patch", "pixel"] = option("patch", "what a discriminator sees: patches or single pixels")
+    discriminator_filters: int = option(64, "filters of a discriminator's first layer (ndf)", at_least=1, below=4097)
     discriminator_layers: int | None = option(
-        None, "strided layers of a patch judge: 3 see patches of 70 px, the default; 2 of 34 px"
+        None, "strided layers of a patch discriminator: 3 see patches of 70 px, the default; 2 of 34 px"
     )
-    initialisation: Initialisation = option("normal", "distribution of the initial weights")
-    initialisation_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
+    init: Init = option("normal", "distribution of the initial weights")
+    init_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
 
     def network_problems(self, data: DataConfig) -> Iterator[str]:
-        """Say what does not fit together among the networks, each with the option that mends it."""
+        """Say what does not fit together among the networks, each with the option to change."""
         if self.generator == "unet":
             yield from unet_problems(self.generator_depth, data, dropout=self.dropout)
             if self.generator_blocks is not None:
@@ -65,8 +65,8 @@ class NetworkOptions:
                 yield f"--upsampling {self.upsampling} has no effect with --generator resnet"
         layers = self.discriminator_layers
         if self.discriminator == "patch":
-            mend = "--discriminator-layers, or choose --discriminator pixel"
-            yield from judge_layers_problems(layers, layers or PUBLISHED_LAYERS, 1, data, mend)
+            advice = "--discriminator-layers, or choose --discriminator pixel"
+            yield from discriminator_layers_problems(layers, layers or PUBLISHED_LAYERS, 1, data, advice)
         elif layers is not None:
             yield f"--discriminator-layers {layers} has no effect with --discriminator pixel"
 
@@ -101,7 +101,7 @@ class NetworkOptions:
         )
 
     def discriminator_of(self, *, in_channels: int) -> DiscriminatorSpec:
-        """A judge's specification."""
+        """A discriminator's specification."""
         filters = self.discriminator_filters
         if self.discriminator == "pixel":
             return PixelDiscriminatorSpec(in_channels=in_channels, filters=filters, norm=self.norm, bias=self._bias)

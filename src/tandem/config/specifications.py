@@ -49,7 +49,7 @@ class UNetSpec(_Bounded):
     Attributes:
         depth: Number of stride-2 levels; sides must be multiples of ``2**depth``.
         filters: Channels after the first level; they double up to eight times this number.
-        injection: Where the latent code enters: nowhere, at the input, or before every down convolution.
+        injection: Where the latent enters: nowhere, at the input, or before every down convolution.
         bias: Whether convolutions have a bias, but the last one, which always has. pix2pix has them only with instance
             norm.
         skip_first: Whether the skip comes before the way up where both are joined, as in pix2pix.
@@ -82,7 +82,7 @@ class UNetSpec(_Bounded):
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetSpec(_Bounded):
-    """A residual generator without latent code (CycleGAN, CUT); see `tandem.networks.resnet`.
+    """A residual generator without latent (CycleGAN, CUT); see `tandem.networks.resnet`.
 
     Attributes:
         filters: Channels after the first convolution.
@@ -103,7 +103,7 @@ class ResNetSpec(_Bounded):
 
     @property
     def latent_dim(self) -> int:
-        """There is no latent code."""
+        """There is no latent."""
         return 0
 
     @property
@@ -113,7 +113,7 @@ class ResNetSpec(_Bounded):
 
     @property
     def smallest_side(self) -> int:
-        """What the sides must be at least: the blocks mirror the edge of a map of a quarter of the size."""
+        """What the sides must be at least: the blocks reflect the edge of a map of a quarter of the size."""
         return 8
 
 
@@ -135,8 +135,8 @@ class PatchDiscriminatorSpec(_Bounded):
     """A PatchGAN on one or more scales; see `tandem.networks.patchgan`.
 
     Attributes:
-        layers: Strided convolutions: 3 judge patches of 70 px, 2 of 34 px.
-        scales: Judges; each next one sees the image at half the size with half the filters.
+        layers: Strided convolutions: 3 discriminator patches of 70 px, 2 of 34 px.
+        scales: Sub-discriminators; each next one sees the image at half the size with half the filters.
         antialias: Blur before every subsampling, as in CUT.
         bias: Whether the convolutions in front of a norm have a bias; the first and the last one always have.
     """
@@ -153,7 +153,7 @@ class PatchDiscriminatorSpec(_Bounded):
 
 @dataclass(frozen=True, kw_only=True)
 class PixelDiscriminatorSpec(_Bounded):
-    """A judge of single pixels (1×1 convolutions); see `tandem.networks.patchgan`."""
+    """A discriminator of single pixels (1×1 convolutions); see `tandem.networks.patchgan`."""
 
     kind: Literal["pixel_discriminator"] = "pixel_discriminator"
     in_channels: int

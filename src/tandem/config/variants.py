@@ -1,7 +1,7 @@
 """Named variants: well-known methods that are another method with some of its options set.
 
 The ablations of BicycleGAN are those of its paper (1711.11586, section 4): its one objective with terms off. FastCUT is
-CUT (2007.15651, section 4) without the identity term, with a heavier contrastive one, and with mirrored inputs.
+CUT (2007.15651, section 4) without the identity term, with a heavier contrastive one, and with flipped inputs.
 """
 
 from collections.abc import Mapping
@@ -29,27 +29,27 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
         "cvae-gan": Variant(
             "bicyclegan",
-            "encoded codes alone: GAN, L1 and KL",
+            "encoded latents alone: GAN, L1 and KL",
             {"lambda_gan2": 0.0, "lambda_z": 0.0, "latent_trains_encoder": False},
         ),
         "cvae-gan++": Variant(
             "bicyclegan",
-            "cVAE-GAN whose outputs for random codes are judged too",
+            "cVAE-GAN whose outputs for random latents go to the discriminator too",
             {"lambda_z": 0.0, "latent_trains_encoder": False},
         ),
         "clr-gan": Variant(
             "bicyclegan",
-            "random codes alone: GAN and latent regression, which trains the encoder",
+            "random latents alone: GAN and latent regression, which trains the encoder",
             {"lambda_gan": 0.0, "lambda_l1": 0.0, "lambda_kl": 0.0, "latent_trains_encoder": True},
         ),
         "cae-gan": Variant(
             "bicyclegan",
-            "cVAE-GAN without KL: an autoencoder of codes without a known distribution",
+            "cVAE-GAN without KL: an autoencoder of latents without a known distribution",
             {"lambda_gan2": 0.0, "lambda_z": 0.0, "lambda_kl": 0.0, "latent_trains_encoder": False},
         ),
         "pix2pix-noise": Variant(
             "bicyclegan",
-            "random codes without an encoder: GAN, and L1 to the truth",
+            "random latents without an encoder: GAN, and L1 to the truth",
             {
                 "lambda_gan": 0.0,
                 "lambda_l1": 0.0,
@@ -61,7 +61,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         ),
         "fastcut": Variant(
             "cut",
-            "CUT without identity term, with a heavier PatchNCE and mirrored inputs",
+            "CUT without identity term, with a heavier PatchNCE and flipped inputs",
             {"lambda_nce": 10.0, "nce_identity": False, "flip_equivariance": True},
         ),
     }

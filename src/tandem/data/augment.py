@@ -24,19 +24,19 @@ from tandem.data.images import resize
 from tandem.errors import ConfigError, DataError
 
 
-class Window(NamedTuple):
-    """What is cut out of an image that has been brought to size, and whether it is then mirrored left to right."""
+class CropWindow(NamedTuple):
+    """What is cut out of an image that has been brought to size, and whether it is then flipped left to right."""
 
     top: int
     left: int
     height: int
     width: int
-    mirrored: bool
+    flipped: bool
 
     def cut(self, planes: np.ndarray) -> np.ndarray:
         """A view of it in an image ``(C, H, W)``: ``(C, height, width)``."""
         part = planes[:, self.top : self.top + self.height, self.left : self.left + self.width]
-        return part[:, :, :: -1 if self.mirrored else 1]
+        return part[:, :, :: -1 if self.flipped else 1]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TrainTransform:
 
     Attributes:
         size: The size of the crop; without one the least size that may come out.
-        flip: Mirror left to right with probability one half.
+        flip: Flip left to right with probability one half.
         load_size: Images are resized to this, bicubic, before the crop.
         load_width: Images are scaled to this width instead, aspect kept. With neither they keep their size.
         crop: Cut out `size` at random.
@@ -129,14 +129,14 @@ class TrainTransform:
         self.check_fits(height, width)
         return [resize(image, *self.resized(height, width)) for image in images]
 
-    def draw(self, height: int, width: int, generator: np.random.Generator) -> Window:
+    def draw(self, height: int, width: int, generator: np.random.Generator) -> CropWindow:
         """Draw what is cut out of images of a size that `load` gave."""
         top, left, size = 0, 0, (height, width)
         if self.crop:
             size = self.size
             top = int(generator.integers(height - size[0] + 1))
             left = int(generator.integers(width - size[1] + 1))
-        return Window(top, left, *size, mirrored=self.flip and generator.random() < 0.5)
+        return CropWindow(top, left, *size, flipped=self.flip and generator.random() < 0.5)
 
     def __call__(self, images: Sequence[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:
         """Transform images ``(H, W, C)`` of one size by draws of `generator`: `load`, `draw`, and cut.
@@ -164,10 +164,10 @@ class EvalTransform:
         """Resize images ``(H, W, C)`` to the size."""
         return [resize(image, *self.size) for image in images]
 
-    def draw(self, height: int, width: int, generator: np.random.Generator) -> Window:
+    def draw(self, height: int, width: int, generator: np.random.Generator) -> CropWindow:
         """All of an image of `height` x `width`, as it is."""
         del generator
-        return Window(0, 0, height, width, mirrored=False)
+        return CropWindow(0, 0, height, width, flipped=False)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Transform images ``(H, W, C)`` to the size."""

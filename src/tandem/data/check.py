@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from tandem.data.augment import TrainTransform
-from tandem.data.check_images import Folder, Job, Measured, Reader, files_of, jobs_of, relative_to_root
+from tandem.data.check_images import Folder, ImageCheck, ImageStatistics, Reader, files_of, jobs_of, relative_to_root
 from tandem.data.check_report import ChannelStatistics, CheckReport, SizeRange, read_cache, write_cache
 from tandem.data.datasets import Direction
 from tandem.data.discover import PairedFolder
 from tandem.data.images import half_range
-from tandem.data.shards.member import ImageFile, Member
+from tandem.data.shards.member import ImageFile, ShardMember
 from tandem.data.unpaired import UnpairedFolder
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
@@ -85,7 +85,7 @@ def check_data(
         frozenset(index for couple in couples for index in couple),
         on_images,
     )
-    outcomes: list[dict[str, Measured] | str] = []
+    outcomes: list[dict[str, ImageStatistics] | str] = []
     executor = ThreadPoolExecutor(num_threads or min(8, os.cpu_count() or 1))
     try:
         for outcome in executor.map(reader, jobs):
@@ -118,8 +118,8 @@ def _couples(count: int) -> list[tuple[int, int]]:
 
 def _summarise(
     folders: Sequence[Folder],
-    jobs: Sequence[Job],
-    outcomes: Sequence[dict[str, Measured] | str],
+    jobs: Sequence[ImageCheck],
+    outcomes: Sequence[dict[str, ImageStatistics] | str],
     measured: Folder,
     couples: Sequence[tuple[int, int]],
 ) -> CheckReport:
@@ -155,7 +155,7 @@ def _num_pairs(folder: Folder) -> int:
     return len(folder.pairs) if isinstance(folder, PairedFolder) else max(len(folder.a), len(folder.b))
 
 
-def _statistics(images: Sequence[Measured]) -> ChannelStatistics:
+def _statistics(images: Sequence[ImageStatistics]) -> ChannelStatistics:
     counted = [(image.width * image.height, image.moments) for image in images if image.moments is not None]
     num_pixels, moments = sum(pixels for pixels, _ in counted), [moments for _, moments in counted]
     mean, mean_square = np.sum(moments, axis=0) / num_pixels
@@ -172,13 +172,13 @@ def _spread(couples: Sequence[tuple[np.ndarray | None, np.ndarray | None]]) -> f
     return float(np.mean(distances)) if distances else 0.0
 
 
-def _sizes(images: Sequence[Measured]) -> SizeRange:
+def _sizes(images: Sequence[ImageStatistics]) -> SizeRange:
     widths, heights = [image.width for image in images], [image.height for image in images]
     aspects = [image.width / image.height for image in images]
     return SizeRange(min(widths), max(widths), min(heights), max(heights), min(aspects), max(aspects))
 
 
-def _cache_key(jobs: Sequence[Job], settings: list[object]) -> str:
+def _cache_key(jobs: Sequence[ImageCheck], settings: list[object]) -> str:
     """Hash the names, sizes and times of all files, with everything else that the report depends on."""
     digest = hashlib.blake2b(json.dumps([FORMAT_VERSION, *settings]).encode(), digest_size=32)
     for job in jobs:
@@ -188,7 +188,7 @@ def _cache_key(jobs: Sequence[Job], settings: list[object]) -> str:
 
 
 def _stamp(file: ImageFile) -> tuple[int, ...]:
-    if isinstance(file, Member):
+    if isinstance(file, ShardMember):
         return file.stamp()
     try:
         status = file.stat()

@@ -19,7 +19,7 @@ Folder = PairedFolder | UnpairedFolder
 
 
 @dataclass(frozen=True)
-class Job:
+class ImageCheck:
     """What one thread reads at a time: a pair, or one image of a domain.
 
     Attributes:
@@ -36,7 +36,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ImageStatistics:
     """An image: its sizes and, where it takes part in that, sums of its pixels and a small copy.
 
     Attributes:
@@ -66,7 +66,7 @@ class Reader:
     compared: frozenset[int]
     on_images: Callable[[int, dict[str, np.ndarray]], None] | None
 
-    def __call__(self, job: Job) -> dict[str, Measured] | str:
+    def __call__(self, job: ImageCheck) -> dict[str, ImageStatistics] | str:
         """The images by their side, or what is wrong."""
         try:
             images = self._read(job)
@@ -83,7 +83,7 @@ class Reader:
             self.on_images(job.index, images)
         return {side: self._measure(job, side, image) for side, image in images.items()}
 
-    def _read(self, job: Job) -> dict[str, np.ndarray]:
+    def _read(self, job: ImageCheck) -> dict[str, np.ndarray]:
         if isinstance(job.item, Single):
             return {job.sides: read_single(job.item, channels=self.channels[job.sides])}
         a, b = read_pair(
@@ -91,24 +91,24 @@ class Reader:
         )
         return {"a": a, "b": b}
 
-    def _measure(self, job: Job, side: str, image: np.ndarray) -> Measured:
+    def _measure(self, job: ImageCheck, side: str, image: np.ndarray) -> ImageStatistics:
         height, width, channels = image.shape
         loaded = (height, width) if self.transform is None else self.transform.resized(height, width)
         here = job.folder is self.measured
         moments = _moments(image) if here and job.index in self.spaced[side] else None
         small = here and side == "b" and job.index in self.compared
         thumbnail = resize(image, SPREAD_SIZE, SPREAD_SIZE) if small else None
-        return Measured(width, height, loaded[0] * loaded[1] * channels, moments, thumbnail)
+        return ImageStatistics(width, height, loaded[0] * loaded[1] * channels, moments, thumbnail)
 
 
-def jobs_of(folder: Folder, direction: Direction) -> Iterator[Job]:
+def jobs_of(folder: Folder, direction: Direction) -> Iterator[ImageCheck]:
     """What is to be read of a split."""
     if isinstance(folder, PairedFolder):
-        yield from (Job(folder, pair, "ab", index) for index, pair in enumerate(folder.pairs))
+        yield from (ImageCheck(folder, pair, "ab", index) for index, pair in enumerate(folder.pairs))
         return
     domains = {"a": folder.a, "b": folder.b} if direction == "AtoB" else {"a": folder.b, "b": folder.a}
     for side, domain in domains.items():
-        yield from (Job(folder, single, side, index) for index, single in enumerate(domain))
+        yield from (ImageCheck(folder, single, side, index) for index, single in enumerate(domain))
 
 
 def files_of(item: Pair | Single) -> list[ImageFile]:

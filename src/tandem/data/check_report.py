@@ -37,7 +37,7 @@ class SizeRange:
 class CheckReport:
     """What a dataset holds; `a` is the model's input and `b` its output, after the direction.
 
-    "Measured" is the split 'train', or the first split if there is none.
+    "ImageStatistics" is the split 'train', or the first split if there is none.
 
     Attributes:
         num_pairs: Over all splits, like the sizes. Of unpaired data the larger domain of each split counts.

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from tandem.data.augment import EvalTransform, TrainTransform, Window
+from tandem.data.augment import CropWindow, EvalTransform, TrainTransform
 from tandem.data.discover import Pair, PairedFolder
 from tandem.data.images import ImageReadError, convert_channels, read_native, to_tensor
 from tandem.data.order import GlobalOrder, Order
@@ -111,7 +111,7 @@ class PairedDataset(SampleDataset):
         """See `SampleDataset`."""
         return (self.index_at(position),)
 
-    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[Window]:
+    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[CropWindow]:
         """See `SampleDataset`; both images of the pair by the same draw."""
         return [self.transform.draw(*sizes[0], numpy_generator(self.seed, "augment", position=position))]
 
@@ -200,7 +200,7 @@ class UnpairedDataset(SampleDataset):
         index_b = order_b.draw(epoch, offset / len(self), draw)
         return order_a.index(epoch, offset % len(self.a)), len(self.a) + index_b
 
-    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[Window]:
+    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[CropWindow]:
         """See `SampleDataset`; a draw for each domain."""
         draws = [numpy_generator(self.seed, f"augment/{side}", position=position) for side in "ab"]
         return [self.transform.draw(*size, draw) for size, draw in zip(sizes, draws, strict=True)]

@@ -53,7 +53,7 @@ class PairedFolder:
         layout: How the pairs lie on the disk.
         pairs: At least one.
         num_ignored: Files that are neither hidden nor images.
-        shards: Where the pairs lie, if in record files.
+        shards: Where the pairs lie, if in shards.
         facts: What is known without reading, where not all of it can be read before training.
     """
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tandem.data.datasets import Sample
-from tandem.data.shares import Shares
+from tandem.data.micro_batches import MicroBatches
 from tandem.errors import ConfigError, DataError
 
 
@@ -102,14 +102,14 @@ def make_loader(
     start: int,
     batch_size: int,
     num_workers: int,
-    shares: Shares = Shares(),  # noqa: B008  (immutable)
+    micro_batches: MicroBatches = MicroBatches(),  # noqa: B008  (immutable)
     pin_memory: bool = False,
 ) -> BatchLoader:
     """Start loading batches from a position of the run.
 
-    A batch is `batch_size` consecutive positions, the first one from `start` on; this process gets its own shares of
-    it, one after the other. They are the same ones, in the same order, for any number of workers, and the global
-    random state of torch is not touched.
+    A batch is `batch_size` consecutive positions, the first one from `start` on; this process gets its own
+    micro-batches of it, one after the other. They are the same ones, in the same order, for any number of workers, and
+    the global random state of torch is not touched.
 
     Args:
         dataset: Where samples come from; it is sent to the workers. A `BatchSource` goes without them, and batches stay
@@ -117,11 +117,11 @@ def make_loader(
         start: The position of the first sample, i.e. how many the whole run has used before.
         batch_size: Samples of a whole batch, of all processes together.
         num_workers: Processes that decode; 0 decodes in this one.
-        shares: How the batch is split, and what of it is loaded here.
+        micro_batches: How the batch is split, and what of it is loaded here.
         pin_memory: Put batches into page-locked memory, for asynchronous copies to a GPU.
 
     Returns:
-        An endless iterator over shares of batches, to be closed.
+        An endless iterator over micro-batches, to be closed.
     """
     problems = [
         text
@@ -136,10 +136,10 @@ def make_loader(
         raise ConfigError(f"The loader cannot be made: {'; '.join(problems)}.")
     if isinstance(dataset, BatchSource):
         num_workers, pin_memory = 0, False
-    shares.require_equal(batch_size)
+    micro_batches.require_equal(batch_size)
     loader = DataLoader(
         _Guarded(dataset),
-        batch_sampler=_Positions(start, batch_size, shares),
+        batch_sampler=_Positions(start, batch_size, micro_batches),
         num_workers=num_workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
@@ -163,10 +163,10 @@ class _Positions:
 
     start: int
     batch_size: int
-    shares: Shares
+    micro_batches: MicroBatches
 
     def __iter__(self) -> Iterator[list[int]]:
-        return self.shares.positions(self.start, self.batch_size)
+        return self.micro_batches.positions(self.start, self.batch_size)
 
 
 class _Guarded(Dataset["Sample | _Failure"]):

@@ -1,4 +1,4 @@
-"""Training images that live decoded on the device: batches are gathered, mirrored and made floats there.
+"""Training images that live decoded on the device: batches are gathered, flipped and made floats there.
 
 The draws are those of the dataset and stay on the host; what crosses over for a batch is a few numbers an image. The
 pixels of a batch are those of the dataset bit for bit: the gather moves bytes, and the division is a true one (by a
@@ -68,7 +68,7 @@ class ResidentDataset:
         sides = []
         for side, (height, width) in enumerate(sizes[0][: len(slots[0])]):
             rows = [
-                [*self._places[own[side]].tolist(), window[side].top, window[side].left, int(window[side].mirrored)]
+                [*self._places[own[side]].tolist(), window[side].top, window[side].left, int(window[side].flipped)]
                 for own, window in zip(slots, windows, strict=True)
             ]
             sides.append(self._gathered(rows, height, width))
@@ -82,12 +82,12 @@ class ResidentDataset:
         if self._device.type == "cuda":
             numbers = numbers.pin_memory()
         columns = numbers.to(self._device, non_blocking=True).T[:, :, None, None, None]
-        start, _, heights, widths, top, left, mirrored = columns
+        start, _, heights, widths, top, left, flipped = columns
         plane, row, column = (
             torch.arange(count, device=self._device).view(shape)
             for count, shape in ((rows[0][1], (-1, 1, 1)), (height, (-1, 1)), (width, (-1,)))
         )
-        column = torch.where(mirrored.bool(), width - 1 - column, column)
+        column = torch.where(flipped.bool(), width - 1 - column, column)
         return self._pixels[start + (plane * heights + top + row) * widths + left + column]
 
     def _floats(self, values: Tensor) -> Tensor:

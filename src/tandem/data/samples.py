@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from tandem.data.augment import EvalTransform, TrainTransform, Window
+from tandem.data.augment import CropWindow, EvalTransform, TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.images import to_tensor
 from tandem.data.shards.member import ImageFile
@@ -29,7 +29,7 @@ class SampleDataset(ABC):
     """What both kinds of data share: samples are cut out of loaded images, which may stay decoded.
 
     A *slot* is what is read and loaded together: a pair, or one image of a domain. Its images lie behind one another as
-    planes ``(sum of C, H, W)``, uint8, as `transform.load` gives them; cut, mirrored and made floats is what comes out.
+    planes ``(sum of C, H, W)``, uint8, as `transform.load` gives them; cut, flipped and made floats is what comes out.
 
     Attributes:
         transform: What is done to images.
@@ -65,7 +65,7 @@ class SampleDataset(ABC):
         """The slot of the pair, or of the two domains' images, at a position."""
 
     @abstractmethod
-    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[Window]:
+    def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[CropWindow]:
         """What is cut out of the slots at a position, whose ``(height, width)`` are `sizes`."""
 
     @abstractmethod

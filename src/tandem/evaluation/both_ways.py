@@ -13,14 +13,14 @@ from tandem.evaluation.run import Evaluation, Progress, evaluate_together
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.tools import Tools
 from tandem.report.scores import LeftOut
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 
 
 def evaluate_ways(
     situations: Sequence[Situation],
     options: EvaluationOptions,
     *,
-    world: World,
+    process_group: ProcessGroup,
     cache: Path | None = None,
     on_progress: Progress | None = None,
 ) -> list[tuple[Evaluation, Situation]]:
@@ -35,15 +35,19 @@ def evaluate_ways(
     Args:
         situations: One for each direction, or a single one.
         options: How.
-        world: See `tandem.evaluation.run.evaluate_together`, also for what follows and for errors.
+        process_group: See `tandem.evaluation.run.evaluate_together`, also for what follows and for errors.
         cache: Likewise.
         on_progress: Likewise.
     """
     found = []
-    for situation, (wanted, left_out) in zip(situations, _wanted(situations, options, world.device), strict=True):
+    for situation, (wanted, left_out) in zip(
+        situations, _wanted(situations, options, process_group.device), strict=True
+    ):
         if not wanted.metrics and options.metrics:
             continue
-        evaluation = evaluate_together(situation, wanted, world=world, cache=cache, on_progress=on_progress)
+        evaluation = evaluate_together(
+            situation, wanted, process_group=process_group, cache=cache, on_progress=on_progress
+        )
         if evaluation is None:
             continue
         report = evaluation.report

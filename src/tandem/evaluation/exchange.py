@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 
 _KEY_BYTES = 32
 
 
-def rows_of_all(
-    world: World, indices: Sequence[int], keys: Sequence[str], rows: np.ndarray | None
+def gather_rows(
+    process_group: ProcessGroup, indices: Sequence[int], keys: Sequence[str], rows: np.ndarray | None
 ) -> np.ndarray | None:
     """The rows of all processes in the order of their cases, in every process; waits for the slowest.
 
@@ -19,7 +19,7 @@ def rows_of_all(
     in its last bits with the batch that it was measured in.
 
     Args:
-        world: The processes; in a world of one this is `rows`.
+        process_group: The processes; in a process group of one this is `rows`.
         indices: The numbers of the cases that were measured here.
         keys: Their contents, as the cases say them: SHA-256 in hexadecimal digits.
         rows: Their rows, ``(N, …)``; None where there are none.
@@ -30,10 +30,10 @@ def rows_of_all(
     Raises:
         PeerError: Another process is gone.
     """
-    if world.size == 1:
+    if process_group.size == 1:
         return rows
     # The lengths go through the store, where a wait has no time-out; in a collective it has.
-    described = world.gather([len(indices), None if rows is None else [rows.dtype.str, *rows.shape[1:]]])
+    described = process_group.gather([len(indices), None if rows is None else [rows.dtype.str, *rows.shape[1:]]])
     counts = [count for count, _ in described]
     kinds = [kind for _, kind in described if kind is not None]
     if not kinds:
@@ -43,18 +43,18 @@ def rows_of_all(
     if rows is None:
         rows = np.empty((0, *shape), np.dtype(dtype))
     digests = np.frombuffer(bytes.fromhex("".join(keys)), np.uint8).reshape(len(keys), _KEY_BYTES)
-    of_all = [_of_all(world, counts, array) for array in (np.array(indices, np.int64), digests, rows)]
+    of_all = [_of_all(process_group, counts, array) for array in (np.array(indices, np.int64), digests, rows)]
     order = np.argsort(of_all[0], kind="stable")
     first: dict[bytes, int] = {}
     places = [first.setdefault(of_all[1][place].tobytes(), int(place)) for place in order]
     return of_all[2][places]
 
 
-def _of_all(world: World, counts: Sequence[int], own: np.ndarray) -> np.ndarray:
+def _of_all(process_group: ProcessGroup, counts: Sequence[int], own: np.ndarray) -> np.ndarray:
     """Arrays of different lengths below each other, in the order of the ranks."""
     most = max(counts)
     padded = np.zeros((most, *own.shape[1:]), own.dtype)
     padded[: len(own)] = own
     as_bytes = torch.from_numpy(padded.reshape(most, -1).view(np.uint8))  # not every type can be sent
-    joined = world.rows_of_all(as_bytes).numpy().view(own.dtype).reshape(-1, *own.shape[1:])
+    joined = process_group.gather_rows(as_bytes).numpy().view(own.dtype).reshape(-1, *own.shape[1:])
     return np.concatenate([joined[rank * most : rank * most + count] for rank, count in enumerate(counts)])

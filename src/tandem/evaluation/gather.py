@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from tandem.evaluation.cache import RowCache
-from tandem.evaluation.exchange import rows_of_all
+from tandem.evaluation.exchange import gather_rows
 from tandem.evaluation.measurements import Measurement
 from tandem.evaluation.read_ahead import LateRows, read_ahead
 from tandem.evaluation.sources import Case, Loaded
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 
 Progress = Callable[[int, int], None]
 
@@ -29,7 +29,7 @@ def gather(
     batch_size: int,
     only: Mapping[str, frozenset[int]] | None = None,
     num_workers: int = 1,
-    world: World | None = None,
+    process_group: ProcessGroup | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, np.ndarray]:
     """Measure cases.
@@ -44,7 +44,7 @@ def gather(
         batch_size: Cases that are measured at once.
         only: For measurements (by spec) that need not all cases, which ones.
         num_workers: Threads that read files ahead, each a batch; so many more batches are held.
-        world: The processes that share the work, all of which must call this; by default it is this one's alone.
+        process_group: The processes that share the work, all of which must call this; by default this one alone.
         on_progress: Called with cases done (in all processes, about) and cases in all.
 
     Returns:
@@ -65,7 +65,7 @@ def gather(
     late: list[tuple[_Part, LateRows]] = []
     if on_progress is not None and cases:
         on_progress(0, len(cases))
-    rank, size = (0, 1) if world is None else (world.rank, world.size)
+    rank, size = (0, 1) if process_group is None else (process_group.rank, process_group.size)
     starts = range(rank * batch_size, len(cases), size * batch_size)
     try:
         for start, parts in zip(starts, read_ahead(reader.read, starts, num_threads=num_workers), strict=True):
@@ -90,7 +90,7 @@ def gather(
         finally:
             for one in caches.values():
                 one.flush()
-    found = {spec: _joined(parts, world) for spec, parts in done.items()}
+    found = {spec: _joined(parts, process_group) for spec, parts in done.items()}
     return {spec: rows for spec, rows in found.items() if rows is not None}
 
 
@@ -138,8 +138,12 @@ def _put_all(late: Sequence[tuple[_Part, LateRows]]) -> None:
         part.known.put(part.keys, rows)
 
 
-def _joined(parts: Sequence[_Part], world: World | None) -> np.ndarray | None:
+def _joined(parts: Sequence[_Part], process_group: ProcessGroup | None) -> np.ndarray | None:
     """The rows of one measurement, of all processes."""
     keys = [key for part in parts for key in part.keys]
     rows = parts[0].known.rows(keys) if keys else None
-    return rows if world is None else rows_of_all(world, [i for part in parts for i in part.indices], keys, rows)
+    return (
+        rows
+        if process_group is None
+        else gather_rows(process_group, [i for part in parts for i in part.indices], keys, rows)
+    )

@@ -20,7 +20,7 @@ from tandem.evaluation.read_ahead import suitable_workers
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.tools import Tools
 from tandem.report.scores import EvaluationReport
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 from tandem.version import __version__
 
 Progress = Callable[[str, int, int], None]
@@ -49,8 +49,8 @@ def evaluate(
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """`evaluate_together` in this process alone, with the networks on `device`."""
-    world = World(device=device)
-    found = evaluate_together(situation, options, world=world, cache=cache, on_progress=on_progress)
+    process_group = ProcessGroup(device=device)
+    found = evaluate_together(situation, options, process_group=process_group, cache=cache, on_progress=on_progress)
     assert found is not None
     return found
 
@@ -59,7 +59,7 @@ def evaluate_together(
     situation: Situation,
     options: EvaluationOptions,
     *,
-    world: World,
+    process_group: ProcessGroup,
     cache: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Evaluation | None:
@@ -68,7 +68,7 @@ def evaluate_together(
     Args:
         situation: What is measured.
         options: How.
-        world: Where the networks of the metrics run, and the processes that share the work; all must call this.
+        process_group: Where the networks of the metrics run, and the processes that share the work; all must call this.
         cache: The folder of rows that are known already; an interrupted evaluation goes on from there.
         on_progress: See `Progress`.
 
@@ -81,10 +81,12 @@ def evaluate_together(
         DataError: An image cannot be read or compared.
         PeerError: Another process is gone.
     """
-    world.require_same("what is evaluated", _identity(situation, options))
+    process_group.require_same("what is evaluated", _identity(situation, options))
     # One process downloads.
-    planned, left_out = world.main_first(
-        lambda: plan(situation, options, lambda download: Tools(options, device=world.device, may_download=download))
+    planned, left_out = process_group.main_first(
+        lambda: plan(
+            situation, options, lambda download: Tools(options, device=process_group.device, may_download=download)
+        )
     )
     on_cases, on_reals, on_pairs = (
         distinct(one for metric in planned for one in wanted(metric))
@@ -95,12 +97,12 @@ def evaluate_together(
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: None if on_progress is None else on_progress(what, done, total)
 
-    num_workers = suitable_workers(world.device) if options.num_workers is None else options.num_workers
+    num_workers = suitable_workers(process_group.device) if options.num_workers is None else options.num_workers
     common: dict[str, Any] = {
         "cache": cache,
         "batch_size": options.batch_size,
         "num_workers": num_workers,
-        "world": world,
+        "process_group": process_group,
     }
     thumbnails = [Thumbnails()] if situation.train else []
     reals = gather(situation.reals, [*on_reals, *thumbnails], on_progress=told("real images"), **common)
@@ -118,11 +120,11 @@ def evaluate_together(
         if thumbnails:
             warnings += near_duplicate_cautions(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
         per_input = _per_input(planned, rows, only)
-        report = _report(situation, options, world.device, per_input)
+        report = _report(situation, options, process_group.device, per_input)
         report = dataclasses.replace(report, results=tuple(results), left_out=tuple(left_out), warnings=tuple(warnings))
         return Evaluation(report, rank_inputs(per_input))
 
-    return world.on_main(sum_up)
+    return process_group.on_main(sum_up)
 
 
 def _report(

@@ -1,11 +1,11 @@
-"""What a model can do, read from its manifest: directions, codes, noise; and whether its parts belong together."""
+"""What a model can do, read from its manifest: directions, latents, noise; and whether its parts belong together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tandem.checkpoint.manifest import Manifest
-from tandem.config.architecture import EncoderSpec, GeneratorSpec, ResNetSpec, UNetSpec
 from tandem.config.data import Direction
+from tandem.config.specifications import EncoderSpec, GeneratorSpec, ResNetSpec, UNetSpec
 from tandem.errors import BundleError, ConfigError
 
 
@@ -28,7 +28,7 @@ class Abilities:
 
     Attributes:
         generators: By the direction of the translation; A and B are the domains of the dataset.
-        latent_dim: Length of the latent code; 0 without one.
+        latent_dim: Length of the latent; 0 without one.
         has_encoder: Whether images of the output domain can be encoded.
         has_dropout_noise: Whether dropout makes the samples of one input differ.
     """
@@ -95,7 +95,7 @@ def abilities_of(manifest: Manifest) -> Abilities:
     if isinstance(encoder, EncoderSpec):
         _check_encoder(encoder, specs[0])
     if len(specs) == 2 and any(spec.latent_dim for spec in specs):
-        raise BundleError("this model has two generators with latent codes, which no method trains.")
+        raise BundleError("this model has two generators with latents, which no method trains.")
     return Abilities(
         generators=generators,
         latent_dim=specs[0].latent_dim,
@@ -116,6 +116,6 @@ def _check_encoder(encoder: EncoderSpec, generator: GeneratorSpec) -> None:
     expected = (generator.out_channels, generator.latent_dim)
     if (encoder.in_channels, encoder.latent_dim) != expected:
         raise BundleError(
-            f"this model's encoder takes {encoder.in_channels} channels and gives codes of {encoder.latent_dim}, but "
-            f"its generator gives {expected[0]} channels and takes codes of {expected[1]}."
+            f"this model's encoder takes {encoder.in_channels} channels and gives latents of {encoder.latent_dim}, but "
+            f"its generator gives {expected[0]} channels and takes latents of {expected[1]}."
         )

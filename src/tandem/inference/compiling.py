@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 class Compiled:
     """A network that is compiled at its first call; if that fails it runs as it is, and the reason is logged once.
 
-    On CUDA the compiled code is recorded as CUDA graphs (mode ``reduce-overhead``).
+    On CUDA the compiled code is captured as CUDA graphs (mode ``reduce-overhead``).
 
     Args:
         network: What is compiled.

@@ -24,7 +24,7 @@ class Engine(Protocol):
         Args:
             generator: The network's name.
             a: Inputs, ``(N, C, H, W)``, [-1, 1].
-            z: Codes, ``(N, latent_dim)``; the dimension is 0 for networks without a code.
+            z: Latents, ``(N, latent_dim)``; the dimension is 0 for networks without a latent.
             seed: Decides the dropout of models that sample with noise; None for the others.
 
         Returns:

@@ -90,7 +90,7 @@ def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, i
 
     Args:
         values: The image, float32, [-1, 1].
-        fit: ``pad``: keep the resolution and mirror the image at its right and lower edge up to the next multiple;
+        fit: ``pad``: keep the resolution and reflect the image at its right and lower edge up to the next multiple;
             the output is cut back. ``resize``: bicubic to `size`, the training size; the output is resized back.
         multiple: Sides must be multiples of this.
         size: Height and width of the training images.
@@ -113,7 +113,7 @@ def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, i
             f"the image is {width}×{height} px, and {padded_size[1]}×{padded_size[0]} px after padding to what the "
             f"generator takes; at most {MAX_PADDED_PIXELS} pixels are translated. Cut it, or resize it (--fit resize)."
         )
-    # NumPy's mirror repeats as often as needed, so that images smaller than the padding work too.
+    # NumPy's reflection repeats as often as needed, so that images smaller than the padding work too.
     padded = np.pad(values, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
     return Fitted(padded, (height, width), fit)
 

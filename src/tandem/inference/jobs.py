@@ -12,13 +12,13 @@ from tandem.config.data import Direction
 from tandem.data.datasets import read_pair, read_single
 from tandem.data.discover import SPLITS, Pair, PairedFolder, find_splits
 from tandem.data.images import IMAGE_SUFFIXES, read_image
-from tandem.data.shards.member import ImageFile, Member
+from tandem.data.shards.member import ImageFile, ShardMember
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.unpaired import Single, UnpairedFolder, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
 
-Source = Path | Pair | Single
+ImageSource = Path | Pair | Single
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,14 @@ class Job:
     """
 
     name: str
-    source: Source
+    source: ImageSource
     direction: Direction | None = None
 
     def read(self, translator: Translator) -> tuple[np.ndarray, np.ndarray | None]:
-        """The input and, of a pair, the truth: ``(H, W, C)`` uint8 with the channels that `translator` takes and gives.
+        """The input and, of a pair, the ground truth.
+
+        Returns:
+            ``(H, W, C)``, uint8, with the channels that `translator` takes and gives.
 
         Raises:
             DataError: A file cannot be read.
@@ -76,7 +79,7 @@ def describe_file(path: ImageFile) -> str:
     Raises:
         DataError: It cannot be read.
     """
-    if isinstance(path, Member):
+    if isinstance(path, ShardMember):
         return f"{path} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     try:
         with path.open("rb") as file:
@@ -92,7 +95,7 @@ def find_jobs(
     """Find what the command line names.
 
     Args:
-        inputs: Image files, folders of images, or datasets (with split folders, or of record files).
+        inputs: Image files, folders of images, or datasets (with split folders, or of shards).
         pairs: Image files are side-by-side pairs A | B.
         split: Which split of dataset folders; by default test, else val, else train.
         directions: The ways to translate. None: the model's own way. Both: of a dataset both domains are translated,
@@ -161,7 +164,9 @@ def _unique(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _sources(path: Path, *, pairs: bool, split: str | None, direction: Direction | None) -> list[tuple[str, Source]]:
+def _sources(
+    path: Path, *, pairs: bool, split: str | None, direction: Direction | None
+) -> list[tuple[str, ImageSource]]:
     if path.is_file():
         return [(path.stem, _as_source(path, pairs=pairs))]
     if not path.is_dir():
@@ -172,7 +177,7 @@ def _sources(path: Path, *, pairs: bool, split: str | None, direction: Direction
 
 
 def choose_split(path: Path, split: str | None = None) -> PairedFolder | UnpairedFolder:
-    """One split of a dataset, of folders or of record files; by default test, else val, else train.
+    """One split of a dataset, of folders or of shards; by default test, else val, else train.
 
     Raises:
         DataError: There is no dataset or no such split.
@@ -185,7 +190,7 @@ def choose_split(path: Path, split: str | None = None) -> PairedFolder | Unpaire
 
 
 def has_two_domains(path: Path) -> bool:
-    """Whether a dataset, of folders or of record files, holds two domains and no pairs."""
+    """Whether a dataset, of folders or of shards, holds two domains and no pairs."""
     if not is_shards(path):
         return looks_unpaired(path)
     return all(shard.domain != "ab" for shard in read_shards(path).shards)

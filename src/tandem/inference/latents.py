@@ -1,4 +1,4 @@
-"""The latent codes of a call: drawn from a seed, or checked where they were given."""
+"""The latents of a call: drawn from a seed, or checked where they were given."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from tandem.rng import numpy_generator
 DEFAULT_SAMPLES = 5
 
 
-def draw_codes(number: int, latent_dim: int, *, seed: int) -> np.ndarray:
-    """Draw from N(0, I), each code by its position: ``(number, latent_dim)``, float32."""
+def draw_latents(number: int, latent_dim: int, *, seed: int) -> np.ndarray:
+    """Draw from N(0, I), each latent by its position: ``(number, latent_dim)``, float32."""
     draws = [numpy_generator(seed, "sample", position=index).standard_normal(latent_dim) for index in range(number)]
     return np.stack(draws).astype(np.float32)
 
@@ -28,17 +28,17 @@ def choose_number(num_samples: int | None, *, is_stochastic: bool, method: str) 
     if number > 1 and not is_stochastic:
         raise ConfigError(
             f"num_samples is {number}, but this model ({method}) gives one output for an input: it has neither a "
-            "latent code nor dropout."
+            "latent nor dropout."
         )
     if number < 1:
         raise ConfigError(f"num_samples must be at least 1, not {number}.")
     return number
 
 
-def given_codes(
+def given_latents(
     z: np.ndarray | Sequence[Any], *, latent_dim: int, num_images: int, num_samples: int | None
 ) -> list[np.ndarray]:
-    """Codes that a caller gives.
+    """Latents that a caller gives.
 
     Args:
         z: ``(latent_dim,)`` or ``(M, latent_dim)``, or ``(num_images, M, latent_dim)``.
@@ -62,7 +62,7 @@ def given_codes(
             f"({num_images}, M, {latent_dim})."
         )
     if num_samples not in {None, array.shape[1]}:
-        raise ConfigError(f"num_samples is {num_samples}, but z holds {array.shape[1]} codes: give one of them.")
+        raise ConfigError(f"num_samples is {num_samples}, but z holds {array.shape[1]} latents: give one of them.")
     if not np.isfinite(array).all():
         raise ConfigError("z holds values that are not finite.")
     return list(array)

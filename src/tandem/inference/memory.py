@@ -1,6 +1,6 @@
 """How much memory a generator takes, as closed forms that were fitted to measurements (docs/performance.md)."""
 
-from tandem.config.architecture import GeneratorSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import GeneratorSpec, ResNetSpec, UNetSpec
 
 GIB = 2**30
 FLOAT = 4

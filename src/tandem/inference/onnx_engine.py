@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tandem.config.architecture import NetworkSpec
+from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError, ConfigError, MissingExtraError
 from tandem.inference.onnx_export import to_onnx
 

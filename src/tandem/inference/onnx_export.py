@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from tandem.config.architecture import EncoderSpec, NetworkSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, NetworkSpec, ResNetSpec, UNetSpec
 from tandem.errors import ConfigError, MissingExtraError
 
 EXAMPLE_IMAGES = 2
@@ -20,7 +20,7 @@ def to_onnx(spec: NetworkSpec, network: nn.Module) -> bytes:
 
     Args:
         spec: Of a generator or an encoder.
-        network: In eval mode. A generator takes ``a`` (N, C, H, W) and, with a latent code, ``z`` (N, latent_dim) and
+        network: In eval mode. A generator takes ``a`` (N, C, H, W) and, with a latent, ``z`` (N, latent_dim) and
             gives ``b`` (N, C, H, W); an encoder takes ``b`` and gives ``mu`` and ``logvar`` (N, latent_dim). N, H and W
             are free.
 

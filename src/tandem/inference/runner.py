@@ -1,13 +1,13 @@
-"""From one input and its codes to outputs: how many at once, and whether in tiles."""
+"""From one input and its latents to outputs: how many at once, and whether in tiles."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tandem.errors import ConfigError
+from tandem.inference.abilities import Generator
 from tandem.inference.engine import Engine, TilingEngine
 from tandem.inference.memory import batch_within, forward_bytes
-from tandem.inference.model import Generator
 from tandem.inference.runtime import Auto, OnTile, Runtime, check_tile
 from tandem.rng import derive_seed
 
@@ -32,14 +32,20 @@ class Runner:
         self._one_by_one, self._has_dropout_noise = one_by_one, has_dropout_noise
 
     def samples(
-        self, generator: Generator, values: np.ndarray, codes: np.ndarray, *, seed: int, tile: int | Auto | None = None
+        self,
+        generator: Generator,
+        values: np.ndarray,
+        latents: np.ndarray,
+        *,
+        seed: int,
+        tile: int | Auto | None = None,
     ) -> Iterator[np.ndarray]:
-        """Translate one input with several codes.
+        """Translate one input with several latents.
 
         Args:
             generator: Which one.
             values: The input, ``(C, H, W)``, of a size that the generator takes.
-            codes: ``(M, latent_dim)``.
+            latents: ``(M, latent_dim)``.
             seed: Decides the dropout, differently for every sample.
             tile: See `Runtime`; None: as the runtime says.
 
@@ -51,8 +57,8 @@ class Runner:
         """
         tiled = self._tiled(generator, values, tile)
         together = 1 if tiled else self._together(generator, values)
-        for start in range(0, len(codes), together):
-            part = codes[start : start + together]
+        for start in range(0, len(latents), together):
+            part = latents[start : start + together]
             noise = derive_seed(seed, "dropout", position=start) if self._has_dropout_noise else None
             if tiled:
                 yield self._in_tiles(generator, values, part[0], noise, tile)
@@ -60,20 +66,22 @@ class Runner:
                 repeated = np.broadcast_to(values, (len(part), *values.shape))
                 yield self._engine.generate(generator.name, repeated, part, noise)
 
-    def frames(self, generator: Generator, values: Sequence[np.ndarray], codes: np.ndarray, *, seed: int) -> np.ndarray:
-        """Translate inputs of one size at once, each with its code, all with the dropout that the seed decides.
+    def frames(
+        self, generator: Generator, values: Sequence[np.ndarray], latents: np.ndarray, *, seed: int
+    ) -> np.ndarray:
+        """Translate inputs of one size at once, each with its latent, all with the dropout that the seed decides.
 
         Returns:
             ``(N, C, H, W)``.
         """
         noise = derive_seed(seed, "dropout") if self._has_dropout_noise else None
         if self._tiled(generator, values[0], None):
-            made = [self._in_tiles(generator, *pair, noise, None) for pair in zip(values, codes, strict=True)]
+            made = [self._in_tiles(generator, *pair, noise, None) for pair in zip(values, latents, strict=True)]
             return np.concatenate(made)
         together = 1 if self._one_by_one else len(values)
         parts = [slice(start, start + together) for start in range(0, len(values), together)]
         return np.concatenate(
-            [self._engine.generate(generator.name, np.stack(values[part]), codes[part], noise) for part in parts]
+            [self._engine.generate(generator.name, np.stack(values[part]), latents[part], noise) for part in parts]
         )
 
     def _tiled(self, generator: Generator, values: np.ndarray, tile: int | Auto | None) -> bool:
@@ -95,7 +103,7 @@ class Runner:
         return batch_within(generator.spec, height, width, budget_bytes=budget, limit=limit)
 
     def _in_tiles(
-        self, generator: Generator, values: np.ndarray, code: np.ndarray, noise: int | None, tile: int | Auto | None
+        self, generator: Generator, values: np.ndarray, latent: np.ndarray, noise: int | None, tile: int | Auto | None
     ) -> np.ndarray:
         tile = self._runtime.tile if tile is None else tile
         if not isinstance(self._engine, TilingEngine):
@@ -103,7 +111,7 @@ class Runner:
         return self._engine.generate_tiled(
             generator.name,
             values,
-            code,
+            latent,
             noise,
             tile=None if tile == "auto" else tile,
             budget_bytes=self._runtime.budget_bytes,

@@ -8,7 +8,7 @@ from typing import Literal
 from tandem.errors import ConfigError
 from tandem.inference.memory import GIB
 
-Precision = Literal["fp32", "bf16"]
+InferencePrecision = Literal["fp32", "bf16"]
 EngineName = Literal["torch", "onnx"]
 Auto = Literal["auto"]
 OnTile = Callable[[int, int], None]
@@ -27,8 +27,8 @@ class Runtime:
         compile: Whether generators are compiled (`torch.compile`). Where that fails they run as they are, and the
             reason is logged once.
         max_batch: Samples of one input that run through the generator at once; ``auto``: as many as pay and fit. With 1
-            a sample follows from its input and its code alone, bit for bit; with more its last bits depend on how many
-            run together.
+            a sample follows from its input and its latent alone, bit for bit; with more its last bits depend on how
+            many run together.
         tile: Side of the tiles of large images, in pixels of the image; 0: never in tiles; ``auto``: in tiles when the
             whole image would take more than `memory_gb`.
         memory_gb: What the maps of a generator may take, in GiB.
@@ -38,7 +38,7 @@ class Runtime:
     """
 
     engine: EngineName = "torch"
-    precision: Precision = "fp32"
+    precision: InferencePrecision = "fp32"
     compile: bool = False
     max_batch: int | Auto = "auto"
     tile: int | Auto = "auto"

@@ -1,6 +1,6 @@
 """The folder that sampling writes: single pictures, grids, animations, a page, and a record of every sample.
 
-``samples.jsonl`` begins with a line of settings; then one line per finished input with the code of every picture. The
+``samples.jsonl`` begins with a line of settings; then one line per finished input with the latent of every picture. The
 same settings on the same folder continue after the last finished input.
 """
 
@@ -16,7 +16,7 @@ from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_text, remove_leftovers
 from tandem.inference.jobs import Job, describe_file
-from tandem.inference.sampling import SamplingOptions, Series, sample_input
+from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
 from tandem.report.animation import save_gif
 from tandem.report.grid import image_grid, save_image
@@ -84,25 +84,25 @@ def _require_ours(out: Path) -> None:
 
 
 def _sample_one(translator: Translator, job: Job, pictures: Path, options: SamplingOptions) -> dict[str, Any]:
-    image, truth = job.read(translator)
-    series = sample_input(translator, image, truth, options, direction=job.direction)
+    image, ground_truth = job.read(translator)
+    series = sample_input(translator, image, ground_truth, options, direction=job.direction)
     record: dict[str, Any] = {"name": job.name, "input": f"images/{job.name}_input.png"}
     save_image(_shown(image), pictures / f"{job.name}_input.png")
-    if truth is not None:
-        record["truth"] = f"images/{job.name}_truth.png"
-        save_image(_shown(truth), pictures / f"{job.name}_truth.png")
+    if ground_truth is not None:
+        record["ground_truth"] = f"images/{job.name}_ground_truth.png"
+        save_image(_shown(ground_truth), pictures / f"{job.name}_ground_truth.png")
     if len(options.references) == 1:
         record["reference"] = f"images/{job.name}_reference.png"
         save_image(read_image(options.references[0]), pictures / f"{job.name}_reference.png")
     record["series"] = []
     for one in series:
         stem = f"{job.name}_{one.name}"
-        save_image(_grid(one, image, truth, options), pictures / f"{stem}_grid.png")
+        save_image(_grid(one, image, ground_truth, options), pictures / f"{stem}_grid.png")
         record["series"].append(_save_series(one, stem, pictures, options.image_format))
     return record
 
 
-def _save_series(series: Series, stem: str, pictures: Path, suffix: str) -> dict[str, Any]:
+def _save_series(series: SampleSeries, stem: str, pictures: Path, suffix: str) -> dict[str, Any]:
     digits = max(2, len(str(len(series.images))))
     files = [f"{stem}_{index + 1:0{digits}d}.{suffix}" for index in range(len(series.images))]
     for file, sample in zip(files, series.images, strict=True):
@@ -122,10 +122,12 @@ def _save_series(series: Series, stem: str, pictures: Path, suffix: str) -> dict
     }
 
 
-def _grid(series: Series, image: np.ndarray, truth: np.ndarray | None, options: SamplingOptions) -> Image.Image:
-    """The input first, then its truth, then the samples; references stand above what was made from them."""
-    first = [_shown(image)] if truth is None else [_shown(image), _shown(truth)]
-    titles = ["input"] if truth is None else ["input", "truth"]
+def _grid(
+    series: SampleSeries, image: np.ndarray, ground_truth: np.ndarray | None, options: SamplingOptions
+) -> Image.Image:
+    """The input first, then its ground truth, then the samples; references stand above what was made from them."""
+    first = [_shown(image)] if ground_truth is None else [_shown(image), _shown(ground_truth)]
+    titles = ["input"] if ground_truth is None else ["input", "ground truth"]
     rows: list[list[np.ndarray | None]] = [[*first, *(_shown(sample) for sample in series.images)]]
     if options.references:
         rows.insert(0, [*[None] * len(first), *(read_image(path) for path in options.references)])
@@ -138,7 +140,7 @@ def _group(record: Mapping[str, Any]) -> SampleGroup:
     return SampleGroup(
         name=record["name"],
         input_picture=record["input"],
-        truth_picture=record.get("truth"),
+        truth_picture=record.get("ground_truth"),
         reference_picture=record.get("reference"),
         samples=[(sample["file"], sample["caption"]) for series in plain for sample in series["samples"]],
         grid=plain[0]["grid"] if plain else None,
@@ -186,7 +188,7 @@ def _finished(out: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any
 
 
 def _files(record: Mapping[str, Any]) -> list[str]:
-    files = [record[key] for key in ("input", "truth", "reference") if key in record]
+    files = [record[key] for key in ("input", "ground_truth", "reference") if key in record]
     for series in record["series"]:
         files += [series["grid"], *(sample["file"] for sample in series["samples"])]
         files += [series["animation"]] if series["animation"] else []

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tandem.errors import BundleError
 from tandem.inference.compiling import Compiled
-from tandem.inference.runtime import OnTile, Precision
+from tandem.inference.runtime import InferencePrecision, OnTile
 from tandem.inference.streaming.run import make_plan, run_plan
 from tandem.networks.layers import sample_as_in_training
 
@@ -34,7 +34,7 @@ class TorchEngine:
         device: torch.device,
         *,
         noise: bool,
-        precision: Precision = "fp32",
+        precision: InferencePrecision = "fp32",
         compiled: bool = False,
     ) -> None:
         self._device, self._precision = device, precision
@@ -92,7 +92,7 @@ class TorchEngine:
         """See `Engine`."""
         if "encoder" not in self._networks:
             raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
-        with torch.inference_mode():  # codes are few numbers that decide much: always in float32
+        with torch.inference_mode():  # latents are few numbers that decide much: always in float32
             mu, logvar = self._networks["encoder"](self._to_device(b))
             return mu.float().cpu().numpy(), logvar.float().cpu().numpy()
 

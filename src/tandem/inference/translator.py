@@ -10,12 +10,12 @@ from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
 from tandem.data.images import from_floats, pil_from_array
 from tandem.errors import BundleError, ConfigError
-from tandem.inference.codes import choose_number, draw_codes, given_codes
+from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_engine
 from tandem.inference.inputs import Fit, Fitted, fit_image, is_batch, to_input
-from tandem.inference.model import abilities_of
+from tandem.inference.latents import choose_number, draw_latents, given_latents
 from tandem.inference.runner import Runner
-from tandem.inference.runtime import Auto, EngineName, OnTile, Precision, Runtime
+from tandem.inference.runtime import Auto, EngineName, InferencePrecision, OnTile, Runtime
 
 Output = Literal["pil", "array", "tensor"]
 
@@ -24,7 +24,7 @@ def load(
     path: str | Path,
     *,
     device: str = "auto",
-    precision: Precision = "fp32",
+    precision: InferencePrecision = "fp32",
     compile: bool = False,
     max_batch: int | Auto = "auto",
     tile: int | Auto = "auto",
@@ -40,7 +40,7 @@ def load(
         compile: Compile the generators (`torch.compile`), which pays for many images of one size. Where that fails
             they run as they are, and the reason is logged once.
         max_batch: Samples of one input that run through the generator at once; ``auto``: as many as pay and fit. With 1
-            a sample follows from its input and its code alone, bit for bit.
+            a sample follows from its input and its latent alone, bit for bit.
         tile: Side of the tiles of large images, in pixels; 0: never in tiles; ``auto``: in tiles when the whole image
             would take more than `memory_gb`. In tiles or not, an output is the same but for rounding.
         memory_gb: What the maps of a generator may take, in GiB.
@@ -68,7 +68,7 @@ class Translator:
     Attributes:
         manifest: What the model says of itself: architecture, preprocessing, training.
         abilities: What it can do.
-        latent_dim: Length of the latent code; 0 without one.
+        latent_dim: Length of the latent; 0 without one.
         multiple: Sides of the network's input are multiples of this.
         runtime: How it is run.
     """
@@ -95,7 +95,7 @@ class Translator:
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether one input has several outputs: by a latent code, or by dropout."""
+        """Whether one input has several outputs: by a latent, or by dropout."""
         return self.abilities.is_stochastic
 
     def report_tiles(self, on_tile: OnTile | None) -> None:
@@ -120,11 +120,11 @@ class Translator:
             image: A path, a PIL image, an array ``(H, W)`` or ``(H, W, C)``, a tensor ``(C, H, W)``; or several: a
                 list, an array ``(N, H, W, C)``, a tensor ``(N, C, H, W)``. Integers fill the range of their type,
                 floats are in [-1, 1].
-            num_samples: Outputs per image; 5, or as many as there are codes in `z`; 1 for models without noise.
-            seed: Decides the codes, or the dropout of pix2pix. The first m of n samples are the samples of
+            num_samples: Outputs per image; 5, or as many as there are latents in `z`; 1 for models without noise.
+            seed: Decides the latents, or the dropout of pix2pix. The first m of n samples are the samples of
                 ``num_samples=m``, and every image gets the same codes, so that a column of a grid is one style.
-            z: Codes instead: ``(latent_dim,)`` or ``(M, latent_dim)``, or ``(N, M, latent_dim)`` for a batch.
-            fit: ``pad`` keeps the image's resolution and pads it by mirroring up to the next size that the network
+            z: Latents instead: ``(latent_dim,)`` or ``(M, latent_dim)``, or ``(N, M, latent_dim)`` for a batch.
+            fit: ``pad`` keeps the image's resolution and pads it by reflection up to the next size that the network
                 takes (the padding is cut off again); ``resize`` translates at the training size and resizes back.
             direction: For CycleGAN ``AtoB`` (the default) or ``BtoA``; other models have one direction only.
             tile: Side of the tiles of a large image, 0 or ``auto``; None: as the model was loaded. See `load`.
@@ -140,13 +140,13 @@ class Translator:
         """
         generator = self.abilities.generator(direction)
         images = list(image) if is_batch(image) else [image]
-        codes = self._codes(num_samples, seed=seed, z=z, count=len(images))
+        latents = self._latents(num_samples, seed=seed, z=z, count=len(images))
         results = []
-        for one, one_codes in zip(images, codes, strict=True):
+        for one, one_latents in zip(images, latents, strict=True):
             fitted = self._fit(to_input(one, channels=generator.spec.in_channels), fit)
             parts = [
                 _as_output(fitted.restore(outputs), output)
-                for outputs in self._runner.samples(generator, fitted.values, one_codes, seed=seed, tile=tile)
+                for outputs in self._runner.samples(generator, fitted.values, one_latents, seed=seed, tile=tile)
             ]
             results.append(_joined(parts, output))
         return results if is_batch(image) else results[0]
@@ -187,7 +187,7 @@ class Translator:
         fit: Fit = "pad",
         direction: Direction | None = None,
     ) -> np.ndarray:
-        """Translate several frames of one size, each into one output with a code of its own.
+        """Translate several frames of one size, each into one output with a latent of its own.
 
         They run through the generator at once, so memory grows with them, and the last bits of an output may depend on
         the other frames. Models that sample with dropout take them one by one, all with one mask.
@@ -209,7 +209,7 @@ class Translator:
         return from_floats(np.concatenate(restored))
 
     def encode(self, image: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Encode an image of the output domain: the latent code of its style.
+        """Encode an image of the output domain: the latent of its style.
 
         The image is resized (bicubic) to the training size first.
 
@@ -241,21 +241,21 @@ class Translator:
 
     def sample_z(self, num_samples: int, *, seed: int = 0) -> np.ndarray:
         """The codes of ``translator(image, num_samples, seed=seed)``: ``(num_samples, latent_dim)``, float32."""
-        return draw_codes(num_samples, self.latent_dim, seed=seed)
+        return draw_latents(num_samples, self.latent_dim, seed=seed)
 
     def _fit(self, values: np.ndarray, fit: Fit) -> Fitted:
         size = self.manifest.preprocessing.size
         return fit_image(values, fit=fit, multiple=self.multiple, size=size, smallest=self._smallest)
 
-    def _codes(
+    def _latents(
         self, num_samples: int | None, *, seed: int, z: np.ndarray | Sequence[Any] | None, count: int
     ) -> list[np.ndarray]:
         if z is None:
             number = choose_number(num_samples, is_stochastic=self.is_stochastic, method=self.manifest.method)
             return [self.sample_z(number, seed=seed)] * count
         if not self.latent_dim:
-            raise ConfigError(f"z has no effect: this model ({self.manifest.method}) has no latent code.")
-        return given_codes(z, latent_dim=self.latent_dim, num_images=count, num_samples=num_samples)
+            raise ConfigError(f"z has no effect: this model ({self.manifest.method}) has no latent.")
+        return given_latents(z, latent_dim=self.latent_dim, num_images=count, num_samples=num_samples)
 
 
 def _as_output(values: np.ndarray, output: Output) -> Any:

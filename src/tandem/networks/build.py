@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from tandem.config.architecture import (
+from tandem.config.specifications import (
     EncoderSpec,
     NetworkSpec,
     PatchDiscriminatorSpec,

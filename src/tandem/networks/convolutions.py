@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MOST_PLACES = 128
+MOST_PIXELS = 128
 """Pixels of the smaller map, of all images together, up to which the matrix product was faster on all levels."""
 
 _SPREAD = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5]])
@@ -50,7 +50,7 @@ class DownConv(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, ⌊H/2⌋, ⌊W/2⌋)``, float."""
         n, _, height, width = input.shape
-        if n * (height // 2) * (width // 2) > MOST_PLACES or not _takes_products(self, input):
+        if n * (height // 2) * (width // 2) > MOST_PIXELS or not _takes_products(self, input):
             return super().forward(input)
         columns = F.unfold(input, 4, padding=1, stride=2).transpose(1, 2).flatten(0, 1)
         weight = self.weight.flatten(1).t()
@@ -58,7 +58,7 @@ class DownConv(nn.Conv2d):
         return flat.view(n, height // 2, width // 2, -1).permute(0, 3, 1, 2).contiguous()
 
     def takes_code_apart(self, input: Tensor) -> bool:
-        """Whether `forward_apart` costs less for this input, without the code's channels, than joining the two."""
+        """Whether `forward_apart` costs less for this input, without the latent's channels, than joining the two."""
         _, _, height, width = input.shape
         return (
             self.weight.numel() <= input[0].numel()
@@ -67,21 +67,21 @@ class DownConv(nn.Conv2d):
             and _takes_products(self, input)
         )
 
-    def forward_apart(self, input: Tensor, code: Tensor) -> Tensor:
-        """The convolution of `input` joined with a code that is the same at every pixel.
+    def forward_apart(self, input: Tensor, latent: Tensor) -> Tensor:
+        """The convolution of `input` joined with a latent that is the same at every pixel.
 
-        Of what the code gives only the border differs from the rest, so that it is computed on 6×6 pixels and spread.
+        Of what the latent gives only the border differs from the rest, so that it is computed on 6×6 pixels and spread.
 
         Args:
             input: ``(N, in_channels − K, H, W)``, float; H and W even, at least 4.
-            code: ``(N, K)``, float, the values of the last channels.
+            latent: ``(N, K)``, float, the values of the last channels.
 
         Returns:
             ``(N, out_channels, H/2, W/2)``, float.
         """
         n, channels, height, width = input.shape
-        own, of_code = self.weight.split([channels, code.shape[1]], 1)
-        few = F.conv2d(code[:, :, None, None].expand(n, -1, 6, 6), of_code, self.bias, stride=2, padding=1)
+        own, of_code = self.weight.split([channels, latent.shape[1]], 1)
+        few = F.conv2d(latent[:, :, None, None].expand(n, -1, 6, 6), of_code, self.bias, stride=2, padding=1)
         rows = [few[:, :, :1], few[:, :, 1:2].expand(-1, -1, height // 2 - 2, -1), few[:, :, 2:]]
         few = torch.cat(rows, 2)
         columns = [few[..., :1], few[..., 1:2].expand(-1, -1, -1, width // 2 - 2), few[..., 2:]]
@@ -97,7 +97,7 @@ class UpConv(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, 2H, 2W)``, float."""
         n, _, height, width = input.shape
-        if output_size is not None or n * height * width > MOST_PLACES or not _takes_products(self, input):
+        if output_size is not None or n * height * width > MOST_PIXELS or not _takes_products(self, input):
             return super().forward(input, output_size)
         columns = input.permute(0, 2, 3, 1).flatten(0, 2) @ self.weight.flatten(1)
         columns = columns.view(n, height * width, -1).transpose(1, 2)
@@ -117,7 +117,7 @@ class LogitConv(nn.Conv2d):
             return super().forward(input)
         assert self.bias is not None
         n, _, height, width = input.shape
-        # What every pixel gives to each of the 16 outputs around it, which fold then sums: mirrored, as it scatters.
+        # What every pixel gives to each of the 16 outputs around it, which fold then sums: reflected, as it scatters.
         taps = self.weight[0].flip(1, 2).flatten(1).t().expand(n, -1, -1)
         given = torch.bmm(taps, input.flatten(2))
         return F.fold(given, (height - 1, width - 1), 4, padding=2) + self.bias[:, None, None]

@@ -1,4 +1,4 @@
-"""The encoders of BicycleGAN (1711.11586): an image of domain B to mu and logvar of its latent code.
+"""The encoders of BicycleGAN (1711.11586): an image of domain B to mu and logvar of its latent.
 
 ``"resnet"`` (E_ResNet): conv4s2, then residual blocks of widths 2, 3, 4, 4, … times the filters, each halving the
 image by average pooling. ``"cnn"`` (E_CNN): conv4s2 layers of widths 1, 2, 4, 4, …
@@ -10,7 +10,7 @@ equal there and works at any size.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.config.architecture import EncoderSpec, Norm
+from tandem.config.specifications import EncoderSpec, Norm
 from tandem.networks.convolutions import PooledConv
 from tandem.networks.layers import full_precision, make_norm, named_sequence
 

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.config.architecture import Activation, Norm, Upsampling
+from tandem.config.specifications import Activation, Norm, Upsampling
 from tandem.networks.convolutions import UpConv
-from tandem.networks.joint import JointBatchNorm
+from tandem.networks.synchronised import SynchronisedBatchNorm
 
-Initialisation = Literal["normal", "xavier"]
+Init = Literal["normal", "xavier"]
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module | None:
@@ -25,7 +25,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module | None:
         case "instance_affine":
             return InstanceNorm(channels, affine=True, track_running_stats=False)
         case "batch":
-            return JointBatchNorm(channels)
+            return SynchronisedBatchNorm(channels)
         case "none":
             return None
 
@@ -34,7 +34,7 @@ class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm; of a single image it is computed as the batch norm that it is.
 
     PyTorch's puts a view of a batch norm on either side, and an activation in place of a view makes the backward copy
-    the gradient four times. What remains to be mended for one image is a fault of the batch norm's backward on the CPU
+    the gradient four times. What remains wrong for one image is a fault of the batch norm's backward on the CPU
     (2.13): gradients of gathered features (PatchNCE) are channels-last with a stride of their own for the images, of
     which it reads the values in the wrong order. Compiled code takes the norm apart and does not have the fault.
     """
@@ -85,7 +85,7 @@ def named_sequence(**layers: nn.Module | None) -> nn.Sequential:
 class Blur(nn.Module):
     """Antialiased subsampling (Zhang 2019, 1904.11486): the filter [1, 2, 1] / 4 both ways, then every second pixel.
 
-    The image is mirrored at its edges. Two means over neighbours, one after the other, are that filter.
+    The image is reflected at its edges. Two means over neighbours, one after the other, are that filter.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def full_precision(x: Tensor) -> Tensor:
     return x.float() if x.dtype in {torch.bfloat16, torch.float16} else x
 
 
-def initialise(network: nn.Module, scheme: Initialisation, *, gain: float = 0.02, generator: torch.Generator) -> None:
+def initialise(network: nn.Module, scheme: Init, *, gain: float = 0.02, generator: torch.Generator) -> None:
     """Draw the weights of `network` in place.
 
     Convolutions and linear layers: N(0, gain²) (pix2pix, CycleGAN) or Xavier normal with `gain` (BicycleGAN);

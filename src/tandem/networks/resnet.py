@@ -1,7 +1,7 @@
 """The residual generator of CycleGAN (1703.10593), after Johnson et al. (1603.08155), and of CUT (2007.15651).
 
 conv7 → 64, two convolutions that halve the image (128, 256), residual blocks, two layers that double it again, conv7,
-tanh; norm and ReLU between. Edges are mirrored in front of the conv7 and in the blocks. A block is conv3, norm, ReLU,
+tanh; norm and ReLU between. Edges are reflected in front of the conv7 and in the blocks. A block is conv3, norm, ReLU,
 conv3, norm, plus its input, with no activation after the sum.
 
 With ``antialias`` (CUT) the image is halved by a plain conv3 followed by a blur with stride 2, and doubled by bilinear
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.config.architecture import ResNetSpec
+from tandem.config.specifications import ResNetSpec
 from tandem.errors import DataError
 from tandem.networks.layers import Blur, full_precision, make_norm, named_sequence
 
@@ -68,13 +68,13 @@ class ResNet(nn.Module):
 
         Args:
             a: ``(N, in_channels, H, W)``, float, [-1, 1]; H and W multiples of 4, at least 8.
-            z: None or ``(N, 0)``: there is no latent code.
+            z: None or ``(N, 0)``: there is no latent.
 
         Returns:
             ``(N, out_channels, H, W)``, float, [-1, 1].
 
         Raises:
-            DataError: H or W is not a multiple of 4, the channels are others, or there is a code.
+            DataError: H or W is not a multiple of 4, the channels are others, or there is a latent.
         """
         self._check(a, z)
         x = self.stem(a)
@@ -90,7 +90,7 @@ class ResNet(nn.Module):
             num_blocks: After how many blocks features are taken, ascending.
 
         Returns:
-            The mirrored input ``(N, in_channels, H + 6, W + 6)``, the two down convolutions before their norm and the
+            The reflected input ``(N, in_channels, H + 6, W + 6)``, the two down convolutions before their norm and the
             outputs of the blocks, float.
         """
         self._check(image, None)
@@ -120,11 +120,11 @@ class ResNet(nn.Module):
         if c != self.spec.in_channels:
             raise DataError(f"the generator was given {c} channels, but it takes {self.spec.in_channels}.")
         if z is not None and z.shape[1]:
-            raise DataError(f"the generator was given a code of shape {tuple(z.shape)}, but it takes none.")
+            raise DataError(f"the generator was given a latent of shape {tuple(z.shape)}, but it takes none.")
 
 
 class ResidualBlock(nn.Module):
-    """x + norm(conv3(relu(norm(conv3(x))))), edges mirrored, dropout after the ReLU if the specification has it."""
+    """x + norm(conv3(relu(norm(conv3(x))))), edges reflected, dropout after the ReLU if the specification has it."""
 
     def __init__(self, spec: ResNetSpec, channels: int) -> None:
         super().__init__()

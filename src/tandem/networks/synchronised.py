@@ -17,7 +17,7 @@ from tandem.errors import PeerError
 
 
 @contextmanager
-def talking() -> Iterator[None]:
+def naming_lost_peers() -> Iterator[None]:
     """Say what it means when a collective inside fails.
 
     Raises:
@@ -42,7 +42,7 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
         del ctx
         total = tensor.contiguous().clone()
-        with talking():
+        with naming_lost_peers():
             dist.all_reduce(total)
         return total
 
@@ -77,14 +77,14 @@ def row_of_each(row: Tensor, rank: int, size: int) -> Tensor:
     return _sum(torch.cat([before, row[None], after]))
 
 
-class JointBatchNorm(nn.BatchNorm2d):
+class SynchronisedBatchNorm(nn.BatchNorm2d):
     """Batch norm over the batch of all processes together, which hold equally many values each.
 
     `nn.SyncBatchNorm` does so on GPUs only. In one process, and where models sample, this is `nn.BatchNorm2d`.
 
     Attributes:
         rank: The number of this process.
-        size: How many train together; `join_batch_norms` says so.
+        size: How many train together; `synchronise_batch_norms` says so.
     """
 
     rank = 0
@@ -99,13 +99,13 @@ class JointBatchNorm(nn.BatchNorm2d):
         each = row_of_each(torch.stack([mean, variance]), self.rank, self.size)
         means, variances = each.unbind(1)
         # The variance of all is the mean of the variances and the variance of the means: nothing cancels out.
-        joint_variance, joint_mean = torch.var_mean(means, dim=0, correction=0)
-        joint_variance = joint_variance + variances.mean(0)
-        self._follow(joint_mean.detach(), joint_variance.detach(), self.size * x.numel() // x.shape[1])
-        scale = (joint_variance + self.eps).rsqrt()
+        group_variance, group_mean = torch.var_mean(means, dim=0, correction=0)
+        group_variance = group_variance + variances.mean(0)
+        self._follow(group_mean.detach(), group_variance.detach(), self.size * x.numel() // x.shape[1])
+        scale = (group_variance + self.eps).rsqrt()
         if self.affine:
             scale = scale * self.weight
-        shift = -joint_mean * scale
+        shift = -group_mean * scale
         if self.affine:
             shift = shift + self.bias
         return torch.addcmul(shift[:, None, None], x, scale[:, None, None]).to(input.dtype)
@@ -123,13 +123,13 @@ class JointBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
 
 
-def join_batch_norms(network: nn.Module, *, rank: int, size: int) -> None:
+def synchronise_batch_norms(network: nn.Module, *, rank: int, size: int) -> None:
     """Have every batch norm of `network` use the statistics of all `size` processes in training."""
     for module in network.modules():
-        if isinstance(module, JointBatchNorm):
+        if isinstance(module, SynchronisedBatchNorm):
             module.rank, module.size = rank, size
 
 
-def is_joined(network: nn.Module) -> bool:
+def is_synchronised(network: nn.Module) -> bool:
     """Whether a forward of `network` in training asks other processes."""
-    return any(isinstance(module, JointBatchNorm) and module.size > 1 for module in network.modules())
+    return any(isinstance(module, SynchronisedBatchNorm) and module.size > 1 for module in network.modules())

@@ -1,4 +1,4 @@
-"""The U-Net generator of BicycleGAN (1711.11586) and pix2pix (1611.07004), with a latent code.
+"""The U-Net generator of BicycleGAN (1711.11586) and pix2pix (1611.07004), with a latent.
 
 Going down, level i computes ``norm(conv4s2(lrelu(x)))``; the first level has neither activation nor norm, the
 innermost no norm. Going up it computes ``norm(up(act(x)))`` and joins the result with the skip of that level,
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.config.architecture import FIRST_DROPOUT_LEVEL, UNetSpec
+from tandem.config.specifications import FIRST_DROPOUT_LEVEL, UNetSpec
 from tandem.errors import DataError
 from tandem.networks.convolutions import DownConv
 from tandem.networks.layers import full_precision, make_activation, make_norm, make_upsampling, named_sequence
@@ -64,7 +64,7 @@ class UNet(nn.Module):
 
         Args:
             a: ``(N, in_channels, H, W)``, float, [-1, 1]; H and W multiples of ``2**depth``.
-            z: ``(N, latent_dim)``, float, standard normal in training; without a code None or ``(N, 0)``.
+            z: ``(N, latent_dim)``, float, standard normal in training; without a latent None or ``(N, 0)``.
 
         Returns:
             ``(N, out_channels, H, W)``, float, [-1, 1].
@@ -111,11 +111,11 @@ class UNet(nn.Module):
         given = None if z is None or not z.shape[1] else tuple(z.shape)
         expected = None if spec.injection == "none" else (n, spec.latent_dim)
         if given != expected:
-            raise DataError(f"the generator was given a latent code of shape {given}, but expects {expected}.")
+            raise DataError(f"the generator was given a latent of shape {given}, but expects {expected}.")
 
 
 def _with_code(conv: DownConv, x: Tensor, z: Tensor, *, activated: bool) -> Tensor:
-    """Convolve x joined with the tiled code, both after a LeakyReLU if `activated`; x itself stays as it is."""
+    """Convolve x joined with the tiled latent, both after a LeakyReLU if `activated`; x itself stays as it is."""
     if conv.takes_code_apart(x):
         return conv.forward_apart(*((F.leaky_relu(x, 0.2), F.leaky_relu(z, 0.2)) if activated else (x, z)))
     n, _, h, w = x.shape

@@ -1,4 +1,4 @@
-"""BicycleGAN (Zhu et al., 2017, 1711.11586): paired translation with a latent code that matters.
+"""BicycleGAN (Zhu et al., 2017, 1711.11586): paired translation with a latent that matters.
 
 A batch of 2h pairs is split: the first half (A1, B1) is encoded, the second half (A2, B2) shows the second
 discriminator other real images. With z_enc ~ E(B1) and z_rand ~ N(0, I), both fakes come from A1:
@@ -34,7 +34,7 @@ from tandem.objectives.losses import (
     kl_divergence,
     mode_seeking,
 )
-from tandem.objectives.phase import Batch, Phase, Terms, frozen, initialise_networks
+from tandem.objectives.objective import Phase, StepTensors, Terms, frozen, initialise_networks
 from tandem.objectives.pool import ImagePool
 
 
@@ -47,8 +47,8 @@ class Fakes:
         random: G(A1, z_random), likewise.
         mu: Posterior mean of B1, ``(h, latent_dim)``.
         logvar: Posterior log-variance of B1, ``(h, latent_dim)``.
-        other: G(A1, z_other), of a second random code, as `random`; for mode seeking.
-        judged: Logits of the fakes that the generator's phase has computed already, by the term they serve. They hold
+        other: G(A1, z_other), of a second random latent, as `random`; for mode seeking.
+        logits: Of the fakes that the generator's phase has computed already, by the term they serve. They hold
             for the discriminators' phase as long as no discriminator has been updated in between.
     """
 
@@ -57,7 +57,7 @@ class Fakes:
     mu: Tensor | None
     logvar: Tensor | None
     other: Tensor | None = None
-    judged: dict[str, list[Tensor]] = field(default_factory=dict)
+    logits: dict[str, list[Tensor]] = field(default_factory=dict)
 
 
 class BicycleGAN:
@@ -75,25 +75,25 @@ class BicycleGAN:
         self.networks = nn.ModuleDict(networks)
         self.inference_networks = tuple(name for name in ("generator", "encoder") if name in networks)
         self.samples_with_noise = False
-        self.shares = 1
+        self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}
         self.phases = self._phases()
         # Batch norm's statistics belong to one forward: sharing it would change the numbers.
         self._share_generator = config.norm != "batch"
-        self._share_judges = (config.discriminator_norm or config.norm) != "batch"
+        self._share_discriminators = (config.discriminator_norm or config.norm) != "batch"
 
     def _phases(self) -> tuple[Phase, ...]:
-        judges = tuple(name for name in self.networks if name.startswith("disc_"))
+        discriminators = tuple(name for name in self.networks if name.startswith("disc_"))
         phases = [Phase("generator", self.inference_networks, self.generator_terms, through_fakes=True)]
-        if judges:
-            phases.append(Phase("discriminator", judges, self.discriminator_terms))
+        if discriminators:
+            phases.append(Phase("discriminator", discriminators, self.discriminator_terms))
         if self.config.update_order == "discriminator_first":
             phases.reverse()
         return tuple(phases)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights, each network from a stream of its own."""
-        initialise_networks(self.networks, self.config.initialisation, gain=self.config.initialisation_gain, seed=seed)
+        initialise_networks(self.networks, self.config.init, gain=self.config.init_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
         """Draw for the encoded half of the batch.
@@ -109,29 +109,29 @@ class BicycleGAN:
             "mix": torch.special.ndtr(rng.normal(seed, "mix", half, ())),
         }
 
-    def fakes(self, batch: Batch) -> Fakes:
-        """Translate the first half of the batch with the encoded and with the random code."""
+    def fakes(self, batch: StepTensors) -> Fakes:
+        """Translate the first half of the batch with the encoded and with the random latent."""
         a1, _, b1, _ = _halves(batch)
         mu = logvar = None
-        codes = []
+        latents = []
         if self.config.has_encoded_branch:
             mu, logvar = self.networks["encoder"](b1)
-            codes.append(mu + batch["eps"] * torch.exp(0.5 * logvar))
+            latents.append(mu + batch["eps"] * torch.exp(0.5 * logvar))
         if self.config.has_random_branch:
-            codes.append(batch["z_random"])
+            latents.append(batch["z_random"])
         if self.config.lambda_ms > 0:
-            codes.append(batch["z_other"])
+            latents.append(batch["z_other"])
         generator = self.networks["generator"]
-        if self._share_generator and len(codes) > 1:
-            images = list(generator(torch.cat([a1] * len(codes)), torch.cat(codes)).chunk(len(codes)))
+        if self._share_generator and len(latents) > 1:
+            images = list(generator(torch.cat([a1] * len(latents)), torch.cat(latents)).chunk(len(latents)))
         else:
-            images = [generator(a1, code) for code in codes]
+            images = [generator(a1, latent) for latent in latents]
         encoded = images.pop(0) if self.config.has_encoded_branch else None
         random = images.pop(0) if self.config.has_random_branch else None
         other = images.pop(0) if self.config.lambda_ms > 0 else None
         return Fakes(encoded, random, mu, logvar, other)
 
-    def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+    def generator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The weighted terms of the generator and the encoder."""
         config = self.config
         a1, _, b1, _ = _halves(batch)
@@ -143,11 +143,13 @@ class BicycleGAN:
             terms["latent"] = config.lambda_z * (mu_random - batch["z_random"]).abs().mean()
         if config.lambda_gan > 0 and fakes.encoded is not None:
             logits = self._remember(
-                fakes, "disc_encoded", self.networks["disc_encoded"], self._judged(a1, fakes.encoded)
+                fakes, "disc_encoded", self.networks["disc_encoded"], self._discriminator_input(a1, fakes.encoded)
             )
             terms["gan_encoded"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_gan2 > 0 and fakes.random is not None:
-            logits = self._remember(fakes, "disc_random", self._random_judge, self._judged(a1, fakes.random))
+            logits = self._remember(
+                fakes, "disc_random", self._random_discriminator, self._discriminator_input(a1, fakes.random)
+            )
             terms["gan_random"] = config.lambda_gan2 * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0 and fakes.encoded is not None:
             terms["l1"] = config.lambda_l1 * (fakes.encoded - b1).abs().mean()
@@ -158,49 +160,49 @@ class BicycleGAN:
             terms["mode_seeking"] = config.lambda_ms * distance
         if config.lambda_kl > 0 and fakes.mu is not None and fakes.logvar is not None:
             divergence = kl_divergence(fakes.mu, fakes.logvar).sum()
-            # The sum over the whole batch is that over this share times their number, in the mean over shares.
-            samples = 1 / self.shares if config.kl_reduction == "sum" else len(fakes.mu)
+            # The sum over the whole batch is that over this micro-batch times their number, in the mean over them.
+            samples = 1 / self.micro_batches if config.kl_reduction == "sum" else len(fakes.mu)
             terms["kl"] = config.lambda_kl * divergence / samples
         return terms
 
-    def discriminator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+    def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The terms of the discriminators, on detached fakes."""
         a1, a2, b1, b2 = _halves(batch)
         terms: Terms = {}
         if self.config.lambda_gan > 0 and fakes.encoded is not None:
-            real, fake = self._judged(a1, b1), self._judged(a1, fakes.encoded.detach())
-            judge = self.networks["disc_encoded"]
-            logits = self._both_logits(fakes, "disc_encoded", judge, real=real, fake=fake)
-            terms |= self._judge_terms("disc_encoded", judge, logits, real=real, fake=fake, mix=batch["mix"])
+            real, fake = self._discriminator_input(a1, b1), self._discriminator_input(a1, fakes.encoded.detach())
+            discriminator = self.networks["disc_encoded"]
+            logits = self._both_logits(fakes, "disc_encoded", discriminator, real=real, fake=fake)
+            terms |= self._loss_terms("disc_encoded", discriminator, logits, real=real, fake=fake, mix=batch["mix"])
         if self.config.lambda_gan2 > 0 and fakes.random is not None:
-            real, fake = self._judged(a2, b2), self._judged(a1, fakes.random.detach())
-            judge = self._random_judge
-            logits = self._both_logits(fakes, "disc_random", judge, real=real, fake=fake)
-            terms |= self._judge_terms("disc_random", judge, logits, real=real, fake=fake, mix=batch["mix"])
+            real, fake = self._discriminator_input(a2, b2), self._discriminator_input(a1, fakes.random.detach())
+            discriminator = self._random_discriminator
+            logits = self._both_logits(fakes, "disc_random", discriminator, real=real, fake=fake)
+            terms |= self._loss_terms("disc_random", discriminator, logits, real=real, fake=fake, mix=batch["mix"])
         return terms
 
-    def _remember(self, fakes: Fakes, name: str, judge: nn.Module, fake: Tensor) -> list[Tensor]:
-        logits = judge(fake)
-        if self._share_judges:
-            fakes.judged[name] = logits
+    def _remember(self, fakes: Fakes, name: str, discriminator: nn.Module, fake: Tensor) -> list[Tensor]:
+        logits = discriminator(fake)
+        if self._share_discriminators:
+            fakes.logits[name] = logits
         return logits
 
     def _both_logits(
-        self, fakes: Fakes, name: str, judge: nn.Module, *, real: Tensor, fake: Tensor
+        self, fakes: Fakes, name: str, discriminator: nn.Module, *, real: Tensor, fake: Tensor
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Logits of real and fake, of the fakes those of the generator's phase where they still hold."""
-        if name in fakes.judged:
-            return judge(real), fakes.judged[name]
-        if self._share_judges:
-            both = [logits.chunk(2) for logits in judge(torch.cat([fake, real]))]
+        if name in fakes.logits:
+            return discriminator(real), fakes.logits[name]
+        if self._share_discriminators:
+            both = [logits.chunk(2) for logits in discriminator(torch.cat([fake, real]))]
             return [pair[1] for pair in both], [pair[0] for pair in both]
-        fake_logits = judge(fake)
-        return judge(real), fake_logits
+        fake_logits = discriminator(fake)
+        return discriminator(real), fake_logits
 
-    def _judge_terms(
+    def _loss_terms(
         self,
         name: str,
-        judge: nn.Module,
+        discriminator: nn.Module,
         logits: tuple[list[Tensor], list[Tensor]],
         *,
         real: Tensor,
@@ -209,18 +211,18 @@ class BicycleGAN:
     ) -> Terms:
         terms = {name: discriminator_gan_loss(self.config.gan_loss, *logits)}
         if self.config.gan_loss == "wgangp" and self.config.lambda_gp > 0:
-            terms[f"{name}_gp"] = self.config.lambda_gp * gradient_penalty(judge, real, fake, mix)
+            terms[f"{name}_gp"] = self.config.lambda_gp * gradient_penalty(discriminator, real, fake, mix)
         return terms
 
     @property
-    def _random_judge(self) -> nn.Module:
+    def _random_discriminator(self) -> nn.Module:
         return self.networks["disc_encoded" if self.config.shared_discriminator else "disc_random"]
 
-    def _judged(self, a: Tensor, image: Tensor) -> Tensor:
+    def _discriminator_input(self, a: Tensor, image: Tensor) -> Tensor:
         return torch.cat([a, image], 1) if self.config.conditional else image
 
 
-def _halves(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _halves(batch: StepTensors) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     a1, a2 = batch["a"].chunk(2)
     b1, b2 = batch["b"].chunk(2)
     return a1, a2, b1, b2

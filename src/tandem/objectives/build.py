@@ -8,7 +8,7 @@ from tandem.config.run import RunConfig
 from tandem.objectives.bicyclegan import BicycleGAN
 from tandem.objectives.cut import CUT
 from tandem.objectives.cyclegan import CycleGAN
-from tandem.objectives.phase import Objective
+from tandem.objectives.objective import Objective
 from tandem.objectives.pix2pix import Pix2Pix
 
 

@@ -1,17 +1,18 @@
 """CUT and FastCUT (Park et al., 2020, 2007.15651): unpaired translation one way, held to its input by PatchNCE.
 
-PatchNCE (eq. 3 and 4): the feature vector of the output at a place should be nearer to that of the input at the same
-place than to those at other places of the same input. Feature maps of the generator's first half, at ``nce_patches``
-random places each, go through a small MLP onto the unit sphere; the loss is the cross-entropy of telling the right
-place from the others, the mean over places, images and layers. No gradient reaches the input's vectors.
+PatchNCE (eq. 3 and 4): the feature vector of the output at a location should be nearer to that of the input at the
+same location than to those at other locations of the same input. Feature maps of the generator's first half, at
+``nce_patches`` random patch locations each, go through a small MLP onto the unit sphere; the loss is the
+cross-entropy of telling the right location from the others, the mean over locations, images and layers. No gradient
+reaches the input's vectors.
 
 - ``discriminator`` phase, first (disc): ½·(real + fake).
 - ``generator`` phase (generator, projector): λ_GAN·GAN(disc, G(a)) + λ_NCE·PatchNCE(a, G(a)); with ``nce_identity``
   the second term is ½·(that + λ_NCE·PatchNCE(b, G(b))).
 
-With ``flip_equivariance`` half of the inputs are mirrored, and the features of their outputs are mirrored back.
+With ``flip_equivariance`` half of the inputs are flipped, and the features of their outputs are flipped back.
 
-Deviation, equal at the published batch size of 1: every image has places and a mirroring of its own, where the
+Deviation, equal at the published batch size of 1: every image has locations and a flip of its own, where the
 reference draws them once per batch; so a batch that is split over processes gives the same numbers.
 """
 
@@ -27,7 +28,7 @@ from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
 from tandem.networks.resnet import ResNet
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss, patch_nce
-from tandem.objectives.phase import Batch, Phase, Terms, initialise_networks
+from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
 
 
@@ -36,8 +37,8 @@ class Fakes:
     """What both phases share; ``(N, C, H, W)`` in [-1, 1].
 
     Attributes:
-        b: G(a), or G of the mirrored a.
-        idt_b: G(b), or of the mirrored b; None without the identity term.
+        b: G(a), or G of the flipped a.
+        idt_b: G(b), or of the flipped b; None without the identity term.
     """
 
     b: Tensor
@@ -58,23 +59,23 @@ class CUT:
         self.networks = nn.ModuleDict(networks)
         self.inference_networks: tuple[str, ...] = ("generator",)
         self.samples_with_noise = False
-        self.shares = 1
+        self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator", "projector"), self.generator_terms, through_fakes=True)
-        judge = Phase("discriminator", ("disc",), self.discriminator_terms)
-        self.phases: tuple[Phase, ...] = (judge, generator) if "disc" in networks else (generator,)
+        discriminator = Phase("discriminator", ("disc",), self.discriminator_terms)
+        self.phases: tuple[Phase, ...] = (discriminator, generator) if "disc" in networks else (generator,)
         self._share = config.norm != "batch"
 
     def initialise(self, seed: int) -> None:
         """Draw all weights, each network from a stream of its own."""
-        initialise_networks(self.networks, self.config.initialisation, gain=self.config.initialisation_gain, seed=seed)
+        initialise_networks(self.networks, self.config.init, gain=self.config.init_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
-        """Draw the seeds of the places that are compared, and what is mirrored.
+        """Draw the seeds of the locations that are compared, and what is flipped.
 
         Returns:
-            ``patches`` ``(N,)``, int64 (the places themselves depend on the sizes of the maps; see `_places`), and with
-            ``flip_equivariance`` ``flip`` ``(N, 1, 1, 1)``, 0 or 1.
+            ``patches`` ``(N,)``, int64 (the locations themselves depend on the sizes of the maps; see `_locations`),
+            and with ``flip_equivariance`` ``flip`` ``(N, 1, 1, 1)``, 0 or 1.
         """
         seeds = [rng.derive_seed(seed, "patches", position=position) for position in positions]
         drawn = {"patches": torch.tensor(seeds)}
@@ -82,10 +83,10 @@ class CUT:
             drawn["flip"] = (rng.uniform(seed, "flip_equivariance", positions, (1, 1, 1)) < 0.5).float()
         return drawn
 
-    def fakes(self, batch: Batch) -> Fakes:
+    def fakes(self, batch: StepTensors) -> Fakes:
         """Translate the batch and, for the identity term, the domain that the generator makes."""
         images = [batch["a"], batch["b"]] if self.config.nce_identity else [batch["a"]]
-        images = [self._mirrored(image, batch) for image in images]
+        images = [self._flipped(image, batch) for image in images]
         generator = self.networks["generator"]
         if len(images) > 1 and self._share and images[0].shape == images[1].shape:
             fakes = generator(torch.cat(images)).chunk(2)
@@ -93,14 +94,14 @@ class CUT:
             fakes = [generator(image) for image in images]
         return Fakes(fakes[0], fakes[1] if len(images) > 1 else None)
 
-    def discriminator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
-        """The terms of the judge, on detached fakes."""
+    def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
+        """The terms of the discriminator, on detached fakes."""
         disc = self.networks["disc"]
         fake, real = disc(fakes.b.detach()), disc(batch["b"])
         real_term, fake_term = discriminator_gan_terms(self.config.gan_loss, real, fake)
         return {"disc_real": 0.5 * real_term, "disc_fake": 0.5 * fake_term}
 
-    def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+    def generator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The weighted terms of the generator and the projector."""
         config, terms = self.config, {}
         if config.lambda_gan > 0:
@@ -111,33 +112,33 @@ class CUT:
             terms["nce_identity"] = share * config.lambda_nce * self._contrast(batch, batch["b"], fakes.idt_b, "idt")
         return terms
 
-    def _contrast(self, batch: Batch, source: Tensor, output: Tensor, use: str) -> Tensor:
+    def _contrast(self, batch: StepTensors, source: Tensor, output: Tensor, use: str) -> Tensor:
         """PatchNCE between an image and what the generator made of it, the mean over the layers."""
         generator, projector = self.networks["generator"], self.networks["projector"]
         assert isinstance(generator, ResNet)
-        queries = [self._mirrored(feature, batch) for feature in generator.features(output, TAPPED_BLOCKS)]
+        queries = [self._flipped(feature, batch) for feature in generator.features(output, TAPPED_BLOCKS)]
         with torch.no_grad():
             keys = generator.features(source, TAPPED_BLOCKS)
-        places = self._places(batch, keys, use)
+        locations = self._locations(batch, keys, use)
         with torch.no_grad():
-            targets = projector(keys, places)
+            targets = projector(keys, locations)
         losses = [
             patch_nce(query, target, temperature=self.config.nce_temperature)
-            for query, target in zip(projector(queries, places), targets, strict=True)
+            for query, target in zip(projector(queries, locations), targets, strict=True)
         ]
         return torch.stack(losses).mean()
 
-    def _places(self, batch: Batch, features: Sequence[Tensor], use: str) -> list[Tensor]:
-        """Of each map, for each image, different random places: ``(N, P)``, int64."""
-        places = []
+    def _locations(self, batch: StepTensors, features: Sequence[Tensor], use: str) -> list[Tensor]:
+        """Of each map, for each image, different random locations: ``(N, P)``, int64."""
+        locations = []
         for index, feature in enumerate(features):
             orders = []
             for seed in batch["patches"].tolist():
                 generator = torch.Generator().manual_seed(rng.derive_seed(seed, f"{use}/{index}"))
                 order = torch.randperm(feature.shape[2] * feature.shape[3], generator=generator)
                 orders.append(order[: self.config.nce_patches])
-            places.append(torch.stack(orders).to(feature.device, non_blocking=True))
-        return places
+            locations.append(torch.stack(orders).to(feature.device, non_blocking=True))
+        return locations
 
-    def _mirrored(self, image: Tensor, batch: Batch) -> Tensor:
+    def _flipped(self, image: Tensor, batch: StepTensors) -> Tensor:
         return torch.where(batch["flip"] > 0.5, image.flip(3), image) if self.config.flip_equivariance else image

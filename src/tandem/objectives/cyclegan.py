@@ -1,7 +1,7 @@
 """CycleGAN (Zhu et al., 2017, 1703.10593): unpaired translation, both ways at once.
 
-``gen_ab`` translates A to B and ``gen_ba`` B to A; ``disc_a`` judges domain A and ``disc_b`` domain B (the official
-code names a judge after the generator it judges: its D_A is ``disc_b``).
+``gen_ab`` translates A to B and ``gen_ba`` B to A; ``disc_a`` sees domain A and ``disc_b`` domain B (the official
+code names a discriminator after the generator it is trained against: its D_A is ``disc_b``).
 
 - ``generator`` phase, first (gen_ab, gen_ba), eq. 3 of the paper and its section 5.2:
   GAN(disc_b, G_AB(a)) + GAN(disc_a, G_BA(b)) + λ_A·|G_BA(G_AB(a)) − a| + λ_B·|G_AB(G_BA(b)) − b|
@@ -23,7 +23,7 @@ from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
-from tandem.objectives.phase import Batch, Phase, Terms, initialise_networks
+from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
 
 
@@ -64,7 +64,7 @@ class CycleGAN:
         )
         self.inference_networks: tuple[str, ...] = ("gen_ab", "gen_ba")
         self.samples_with_noise = False
-        self.shares = 1
+        self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {name: ImagePool(config.pool_size) for name in ("a", "b")}
         self.phases: tuple[Phase, ...] = (
             Phase("generator", ("gen_ab", "gen_ba"), self.generator_terms, through_fakes=True),
@@ -76,7 +76,7 @@ class CycleGAN:
 
     def initialise(self, seed: int) -> None:
         """Draw all weights, each network from a stream of its own."""
-        initialise_networks(self.networks, self.config.initialisation, gain=self.config.initialisation_gain, seed=seed)
+        initialise_networks(self.networks, self.config.init, gain=self.config.init_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
         """Draw what decides about each pool's exchange: ``pool_a`` and ``pool_b`` ``(N, 2)``, uniform in [0, 1)."""
@@ -84,7 +84,7 @@ class CycleGAN:
             return {}
         return {name: rng.uniform(seed, name, positions, (2,)) for name in ("pool_a", "pool_b")}
 
-    def fakes(self, batch: Batch) -> Fakes:
+    def fakes(self, batch: StepTensors) -> Fakes:
         """Translate both ways, there and back."""
         a, b = batch["a"], batch["b"]
         gen_ab, gen_ba = self.networks["gen_ab"], self.networks["gen_ba"]
@@ -100,7 +100,7 @@ class CycleGAN:
         idt_b, idt_a = (gen_ab(b), gen_ba(a)) if self._identity else (None, None)
         return Fakes(b=fake_b, a=fake_a, rec_a=rec_a, rec_b=rec_b, idt_a=idt_a, idt_b=idt_b)
 
-    def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+    def generator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The weighted terms of both generators."""
         config, a, b = self.config, batch["a"], batch["b"]
         terms = {
@@ -120,20 +120,20 @@ class CycleGAN:
                 terms[f"identity_{domain}"] = weight * config.lambda_identity * (made - true).abs().mean()
         return terms
 
-    def discriminator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
-        """The terms of both judges, on fakes from the pools."""
+    def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
+        """The terms of both discriminators, on fakes from the pools."""
         terms = {}
         for domain, fake in (("a", fakes.a.detach()), ("b", fakes.b.detach())):
             pool = self.pools[domain]
             shown = pool.exchange(fake, batch[f"pool_{domain}"]) if pool.size else fake
-            terms[f"disc_{domain}"] = self._judge(self.networks[f"disc_{domain}"], batch[domain], shown)
+            terms[f"disc_{domain}"] = self._adversarial_term(self.networks[f"disc_{domain}"], batch[domain], shown)
         return terms
 
-    def _judge(self, judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    def _adversarial_term(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         if self._share and real.shape == fake.shape:
-            logits = [both.chunk(2) for both in judge(torch.cat([real, fake]))]
+            logits = [both.chunk(2) for both in discriminator(torch.cat([real, fake]))]
             reals, fake_logits = [pair[0] for pair in logits], [pair[1] for pair in logits]
         else:
-            reals, fake_logits = judge(real), judge(fake)
+            reals, fake_logits = discriminator(real), discriminator(fake)
         real_term, fake_term = discriminator_gan_terms(self.config.gan_loss, reals, fake_logits)
         return 0.5 * (real_term + fake_term)

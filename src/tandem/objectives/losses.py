@@ -106,17 +106,17 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
 
 
 def patch_nce(query: Tensor, target: Tensor, *, temperature: float) -> Tensor:
-    """PatchNCE (2007.15651, eq. 3): cross-entropy of finding the right place among all places of the same image.
+    """PatchNCE (2007.15651, eq. 3): cross-entropy of finding the right location among all locations of the same image.
 
     −log(exp(q_i·k_i / τ) / Σ_j exp(q_i·k_j / τ)), with the q and k of length one.
 
     Args:
-        query: ``(N, P, C)``, vectors of the output at P places.
-        target: ``(N, P, C)``, vectors of the input at the same places; give it without gradient.
+        query: ``(N, P, C)``, vectors of the output at P locations.
+        target: ``(N, P, C)``, vectors of the input at the same locations; give it without gradient.
         temperature: τ.
 
     Returns:
-        A scalar: the mean over places and images. It is at most ln P for vectors that are all alike.
+        A scalar: the mean over locations and images. It is at most ln P for vectors that are all alike.
     """
     with torch.autocast(query.device.type, enabled=False):
         similarity = torch.bmm(query, target.transpose(1, 2)) / temperature
@@ -126,19 +126,19 @@ def patch_nce(query: Tensor, target: Tensor, *, temperature: float) -> Tensor:
 
 
 def mode_seeking(first: Tensor, second: Tensor, z_first: Tensor, z_second: Tensor) -> Tensor:
-    """The mode-seeking regulariser (MSGAN, 1903.05628): 1 / (d(images) / d(codes) + 10⁻⁵), d the mean |difference|.
+    """The mode-seeking regulariser (MSGAN, 1903.05628): 1 / (d(images) / d(latents) + 10⁻⁵), d the mean |difference|.
 
     Deviation, equal for one pair of images: d is that of each pair, and the mean over pairs comes last; the authors'
     code takes d over the whole batch. So a batch that is split over processes gives the same number.
 
     Args:
-        first: Images of the codes `z_first`, ``(N, C, H, W)``.
-        second: Images of the same inputs with the codes `z_second`, likewise.
+        first: Images of the latents `z_first`, ``(N, C, H, W)``.
+        second: Images of the same inputs with the latents `z_second`, likewise.
         z_first: ``(N, D)``.
         z_second: ``(N, D)``.
 
     Returns:
-        A scalar, positive; small where other codes give other images.
+        A scalar, positive; small where other latents give other images.
     """
     ratio = (second - first).abs().flatten(1).mean(1) / (z_second - z_first).abs().mean(1)
     return (1 / (ratio + MODE_SEEKING_EPSILON)).mean()

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from tandem import rng
-from tandem.networks.layers import Initialisation, initialise
+from tandem.networks.layers import Init, initialise
 from tandem.objectives.pool import ImagePool
 
-Batch = Mapping[str, Tensor]
+StepTensors = Mapping[str, Tensor]
 """Images ``a``, ``b`` ``(N, C, H, W)`` in [-1, 1] and what `Objective.draw` drew for the step, by name."""
 
 Terms = dict[str, Tensor]
@@ -36,7 +36,7 @@ class Phase:
 
     name: str
     networks: tuple[str, ...]
-    loss: Callable[[Batch, Any], Terms]
+    loss: Callable[[StepTensors, Any], Terms]
     through_fakes: bool = False
 
 
@@ -51,9 +51,9 @@ class Objective(Protocol):
     """Whether models sample in the state of training: dropout on, batch norm with the image's own statistics."""
     pools: Mapping[str, ImagePool]
     """What the method remembers besides weights, by name; part of the training state, the same in all processes."""
-    shares: int
-    """Equal shares that a step's batch is split into, of which the losses see one: 1, or what the trainer sets. Terms
-    are means over samples, so that the mean over shares is the term of the whole batch; sums have to count them."""
+    micro_batches: int
+    """Equal micro-batches that a step's batch is split into, of which the losses see one: 1, or what the trainer sets.
+    Terms are means over samples, so that the mean over them is the term of the whole batch; sums have to count them."""
 
     def initialise(self, seed: int) -> None:
         """Draw all weights."""
@@ -67,12 +67,12 @@ class Objective(Protocol):
         """
         ...
 
-    def fakes(self, batch: Batch) -> Any:
+    def fakes(self, batch: StepTensors) -> Any:
         """Compute once per step what the phases share, before the first update."""
         ...
 
 
-def initialise_networks(networks: nn.ModuleDict, scheme: Initialisation, *, gain: float, seed: int) -> None:
+def initialise_networks(networks: nn.ModuleDict, scheme: Init, *, gain: float, seed: int) -> None:
     """Draw the weights of all `networks`, each from a stream of its own."""
     for name, network in networks.items():
         generator = torch.Generator().manual_seed(rng.derive_seed(seed, f"initialise/{name}"))

@@ -1,7 +1,7 @@
-"""pix2pix (Isola et al., 2017, 1611.07004): paired translation with a conditional judge and L1.
+"""pix2pix (Isola et al., 2017, 1611.07004): paired translation with a conditional discriminator and L1.
 
 - ``discriminator`` phase, first (D): ½·(D is told that (A, B) is real and that (A, G(A)) is fake).
-- ``generator`` phase (G): λ_GAN·GAN(D, (A, G(A))) + λ_L1·|G(A) − B|, judged by the updated D.
+- ``generator`` phase (G): λ_GAN·GAN(D, (A, G(A))) + λ_L1·|G(A) − B|, by the updated D.
 
 The only noise is dropout. Models sample with it switched on, and with the statistics of the image in batch norm
 (``test_noise``), as published.
@@ -17,7 +17,7 @@ from tandem.config.data import DataConfig
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.networks.build import build_network
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
-from tandem.objectives.phase import Batch, Phase, Terms, initialise_networks
+from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
 
 
@@ -39,27 +39,27 @@ class Pix2Pix:
         self.networks = nn.ModuleDict(networks)
         self.inference_networks: tuple[str, ...] = ("generator",)
         self.samples_with_noise = config.test_noise
-        self.shares = 1
+        self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator",), self.generator_terms, through_fakes=True)
-        judge = Phase("discriminator", ("disc",), self.discriminator_terms)
-        self.phases: tuple[Phase, ...] = (judge, generator) if "disc" in networks else (generator,)
+        discriminator = Phase("discriminator", ("disc",), self.discriminator_terms)
+        self.phases: tuple[Phase, ...] = (discriminator, generator) if "disc" in networks else (generator,)
 
     def initialise(self, seed: int) -> None:
         """Draw all weights, each network from a stream of its own."""
-        initialise_networks(self.networks, self.config.initialisation, gain=self.config.initialisation_gain, seed=seed)
+        initialise_networks(self.networks, self.config.init, gain=self.config.init_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
         """There are no random numbers but dropout's."""
         del seed, positions
         return {}
 
-    def fakes(self, batch: Batch) -> Fakes:
+    def fakes(self, batch: StepTensors) -> Fakes:
         """Translate the batch."""
         return Fakes(self.networks["generator"](batch["a"]))
 
-    def discriminator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
-        """The terms of the judge, on detached fakes."""
+    def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
+        """The terms of the discriminator, on detached fakes."""
         disc = self.networks["disc"]
         # Two forwards, the fakes' first, as published: batch norm counts each of them.
         fake = disc(torch.cat([batch["a"], fakes.b.detach()], 1))
@@ -67,7 +67,7 @@ class Pix2Pix:
         real_term, fake_term = discriminator_gan_terms(self.config.gan_loss, real, fake)
         return {"disc_real": 0.5 * real_term, "disc_fake": 0.5 * fake_term}
 
-    def generator_terms(self, batch: Batch, fakes: Fakes) -> Terms:
+    def generator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The weighted terms of the generator."""
         config, terms = self.config, {}
         if config.lambda_gan > 0:

@@ -1,10 +1,10 @@
-"""The pool of earlier fakes that CycleGAN's judges are shown (Shrivastava et al., 2017, 1612.07828).
+"""The pool of earlier fakes that CycleGAN's discriminators are shown (Shrivastava et al., 2017, 1612.07828).
 
 Until the pool is full every fake is stored and shown. Then, for each fake, with probability ½ a stored one is shown and
 the new one takes its place; otherwise the new one is shown and not stored.
 
 Processes that train together keep the same pool: each stores the fakes of all of them, so that the pool, and what the
-judges are shown, are those of one process with the joined batch.
+discriminators are shown, are those of one process with the joined batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,25 +25,25 @@ class ImagePool:
         self.size = size
         self.count = 0
         self.images: Tensor | None = None
-        self._rows_of_all: Callable[[Tensor], Tensor] | None = None
+        self._gather_rows: Callable[[Tensor], Tensor] | None = None
         self._rank = 0
 
-    def join(self, rows_of_all: Callable[[Tensor], Tensor], *, rank: int) -> None:
+    def join(self, gather_rows: Callable[[Tensor], Tensor], *, rank: int) -> None:
         """Share this pool with other processes.
 
         Args:
-            rows_of_all: Puts the rows that each process gives below each other, in the order of the ranks.
+            gather_rows: Puts the rows that each process gives below each other, in the order of the ranks.
             rank: The number of this process.
         """
-        self._rows_of_all, self._rank = rows_of_all, rank
+        self._gather_rows, self._rank = gather_rows, rank
 
     @property
     def is_shared(self) -> bool:
         """Whether an exchange asks other processes."""
-        return self._rows_of_all is not None
+        return self._gather_rows is not None
 
     def exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:
-        """Store fakes and say what the judge is shown.
+        """Store fakes and say what the discriminator is shown.
 
         Args:
             fakes: ``(N, C, H, W)``, detached, [-1, 1].
@@ -52,9 +52,9 @@ class ImagePool:
         Returns:
             ``(N, C, H, W)``: the fakes, or stored images in their place.
         """
-        if self._rows_of_all is None:
+        if self._gather_rows is None:
             return self._exchange(fakes, draws)
-        shown = self._exchange(self._rows_of_all(fakes), self._rows_of_all(draws))
+        shown = self._exchange(self._gather_rows(fakes), self._gather_rows(draws))
         return shown[self._rank * len(fakes) : (self._rank + 1) * len(fakes)]
 
     def _exchange(self, fakes: Tensor, draws: Tensor) -> Tensor:

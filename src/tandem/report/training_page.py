@@ -211,10 +211,10 @@ def _loss_charts(train: Sequence[Record]) -> list[str]:
         losses = record.get("losses")
         for name, value in losses.items() if isinstance(losses, Mapping) else ():
             series.setdefault(str(name), []).append((as_number(record.get("images")), as_number(value)))
-    judges = {name for name in series if name.startswith(_DISCRIMINATOR_PREFIXES)}
+    discriminators = {name for name in series if name.startswith(_DISCRIMINATOR_PREFIXES)}
     groups = {
-        "Generators and encoder": {name: points for name, points in series.items() if name not in judges},
-        "Discriminators": {name: points for name, points in series.items() if name in judges},
+        "Generators and encoder": {name: points for name, points in series.items() if name not in discriminators},
+        "Discriminators": {name: points for name, points in series.items() if name in discriminators},
     }
     return [
         line_chart(

@@ -1,4 +1,4 @@
-"""How steps are run: kernel by kernel, with compiled networks, or recorded as CUDA graphs.
+"""How steps are run: kernel by kernel, with compiled networks, or captured as CUDA graphs.
 
 All ways compute the same step; what they cannot do they leave to the plain way, and say so once.
 """
@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tandem.config.training import Acceleration
-from tandem.networks.joint import is_joined
-from tandem.objectives.phase import Batch, Objective, Terms
-from tandem.training.graphs import GraphedSteps, RecordingError, obstacle
-from tandem.training.step import Average, StepOptions, WatchingAverage, step_body, train_step
+from tandem.networks.synchronised import is_synchronised
+from tandem.objectives.objective import Objective, StepTensors, Terms
+from tandem.training.graphs import CaptureError, GraphedSteps, obstacle
+from tandem.training.step import AllReduce, StepOptions, WatchingAllReduce, step_body, train_step
 
 log = logging.getLogger(__name__)
 
-RunStep = Callable[[Sequence[Batch]], Terms]
+RunStep = Callable[[Sequence[StepTensors]], Terms]
 
 
 def make_run_step(
@@ -31,7 +31,7 @@ def make_run_step(
     device: torch.device,
     acceleration: Acceleration,
     twice_differentiated: bool,
-    average: Average | None = None,
+    all_reduce: AllReduce | None = None,
     overlap: bool = False,
 ) -> RunStep:
     """Choose how steps are run.
@@ -41,15 +41,15 @@ def make_run_step(
         optimizers: One per network.
         options: See `StepOptions`.
         device: Where the networks compute.
-        acceleration: ``auto`` records on a CUDA device; ``compile`` compiles the networks too; ``none`` does neither.
+        acceleration: ``auto`` captures on a CUDA device; ``compile`` compiles the networks too; ``none`` does neither.
         twice_differentiated: Whether a loss differentiates a gradient (WGAN-GP), which compiled networks cannot do.
-        average: See `train_step`. A `WatchingAverage` watches the backwards of steps that are not recorded.
-        overlap: Record no steps, so that it can.
+        all_reduce: See `train_step`. A `WatchingAllReduce` watches the backwards of steps that are not captured.
+        overlap: Capture no steps, so that it can.
     """
-    watched = replace(options, watch=average.watch) if isinstance(average, WatchingAverage) else options
+    watched = replace(options, watch=all_reduce.watch) if isinstance(all_reduce, WatchingAllReduce) else options
 
-    def plain(batches: Sequence[Batch]) -> Terms:
-        return train_step(objective, optimizers, *batches, options=watched, average=average)
+    def plain(batches: Sequence[StepTensors]) -> Terms:
+        return train_step(objective, optimizers, *batches, options=watched, all_reduce=all_reduce)
 
     if acceleration == "compile":
         reason = _why_not_compile(device, twice_differentiated=twice_differentiated)
@@ -64,36 +64,36 @@ def make_run_step(
             log.warning("networks are not compiled: %s", reason)
     if acceleration == "none" or device.type != "cuda":
         if acceleration == "graphs":
-            log.warning("steps are not recorded as CUDA graphs: the device is %s", device)
+            log.warning("steps are not captured as CUDA graphs: the device is %s", device)
         return plain
-    if overlap and average is not None:
-        log.warning("steps are not recorded as CUDA graphs: --overlap on sends gradients while a backward runs")
+    if overlap and all_reduce is not None:
+        log.warning("steps are not captured as CUDA graphs: --overlap on sends gradients while a backward runs")
         return plain
-    if is_joined(objective.networks) or any(pool.is_shared for pool in objective.pools.values()):
+    if is_synchronised(objective.networks) or any(pool.is_shared for pool in objective.pools.values()):
         log.warning(
-            "steps are not recorded as CUDA graphs: batch norm or image pools ask the other processes within one"
+            "steps are not captured as CUDA graphs: batch norm or image pools ask the other processes within one"
         )
         return plain
     body = partial(step_body, objective, optimizers, options=options)
-    return _Recorded(objective, plain, GraphedSteps(body, objective, device=device, average=average))
+    return _Captured(objective, plain, GraphedSteps(body, objective, device=device, all_reduce=all_reduce))
 
 
-class _Recorded:
-    """Recorded steps, or plain ones after the first obstacle."""
+class _Captured:
+    """Captured steps, or plain ones after the first obstacle."""
 
     def __init__(self, objective: Objective, plain: RunStep, graphed: GraphedSteps) -> None:
         self._objective, self._plain, self._graphed = objective, plain, graphed
         self._reason: str | None = None
 
-    def __call__(self, batches: Sequence[Batch]) -> Terms:
+    def __call__(self, batches: Sequence[StepTensors]) -> Terms:
         if self._reason is None:
             self._reason = obstacle(self._objective, batches)
             if self._reason is None:
                 try:
                     return self._graphed(batches)
-                except RecordingError as error:
+                except CaptureError as error:
                     self._reason = str(error)
-            log.warning("steps are not recorded as CUDA graphs: %s", self._reason.splitlines()[0])
+            log.warning("steps are not captured as CUDA graphs: %s", self._reason.splitlines()[0])
         return self._plain(batches)
 
 

@@ -37,7 +37,7 @@ def buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
             yield bucket
 
 
-class EarlyAverage:
+class OverlappedAllReduce:
     """Averages the gradients of each phase, as many of them as can be while its backward runs.
 
     Args:

@@ -45,9 +45,9 @@ def require_sense(config: RunConfig, location: Path | str, train: Folder) -> Non
     """
     data = config.data
     if data.shuffle == "shards" and train.shards is None:
-        raise ConfigError(f"--shuffle shards is for record files; {location} is a folder of images: leave it out.")
+        raise ConfigError(f"--shuffle shards is for shards; {location} is a folder of images: leave it out.")
     if data.cache_gb is not None and not is_url(location):
-        raise ConfigError(f"--cache-gb is for record files from a URL; {location} is on the disk: leave it out.")
+        raise ConfigError(f"--cache-gb is for shards from a URL; {location} is on the disk: leave it out.")
     if train.facts is not None:
         _require_cache(config, train)
     if isinstance(train, PairedFolder):

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16", "fp16"]
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 
 
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
@@ -55,7 +55,7 @@ def image_layout(device: torch.device) -> torch.memory_format:
     return torch.channels_last if device.type == "cuda" else torch.contiguous_format
 
 
-def make_autocast(device: torch.device, precision: Precision) -> Callable[[], AbstractContextManager[None]]:
+def make_autocast(device: torch.device, precision: TrainingPrecision) -> Callable[[], AbstractContextManager[None]]:
     """A maker of contexts for forwards and losses: autocast, or none."""
     if precision == "fp32":
         return nullcontext
@@ -63,7 +63,7 @@ def make_autocast(device: torch.device, precision: Precision) -> Callable[[], Ab
     return lambda: torch.autocast(device.type, dtype=dtype)  # pyright: ignore[reportReturnType]
 
 
-def make_scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler | None:
+def make_scaler(device: torch.device, precision: TrainingPrecision) -> torch.amp.GradScaler | None:
     """The scaler of fp16's losses, whose gradients would vanish otherwise; None for the other precisions."""
     return torch.amp.GradScaler(device.type) if precision == "fp16" else None
 
@@ -79,7 +79,7 @@ def describe_device(device: torch.device, *, processes: int = 1) -> str:
     return f"{several}{device}"
 
 
-def describe_arithmetic(device: torch.device, precision: Precision) -> str:
+def describe_arithmetic(device: torch.device, precision: TrainingPrecision) -> str:
     """In which numbers a run computes, in words."""
     if precision != "fp32":
         return f"{precision} networks, fp32 losses and weights"

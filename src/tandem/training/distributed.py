@@ -1,4 +1,4 @@
-"""Connecting the processes that torchrun or srun has started to train one model; see `tandem.training.world`."""
+"""Connects the processes that torchrun or srun started to train one model; see `tandem.training.process_group`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ import torch.distributed as dist
 from tandem.errors import ConfigError, PeerError
 from tandem.launch import Launch, find_launch
 from tandem.networks.device import choose_device
-from tandem.networks.joint import talking
+from tandem.networks.synchronised import naming_lost_peers
 from tandem.training.heartbeat import Heartbeat
-from tandem.training.world import World
+from tandem.training.process_group import ProcessGroup
 
 START_TIMEOUT = timedelta(minutes=5)
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
@@ -21,8 +21,8 @@ LEAVE_TIMEOUT = timedelta(minutes=1)
 
 
 @contextmanager
-def join(device_name: str) -> Iterator[World]:
-    """Connect this process with the others that were started with it; alone it is a world of one.
+def join(device_name: str) -> Iterator[ProcessGroup]:
+    """Connect this process with the others that were started with it; alone it is a process group of one.
 
     Args:
         device_name: The option: ``auto``, ``cpu``, ``cuda``; of several processes each takes a GPU of its own.
@@ -33,10 +33,10 @@ def join(device_name: str) -> Iterator[World]:
     """
     launch = find_launch()
     if launch.size == 1:
-        yield World(device=choose_device(device_name))
+        yield ProcessGroup(device=choose_device(device_name))
         return
     device = _own_device(device_name, launch)
-    with talking():
+    with naming_lost_peers():
         store, own = _connect(launch), _connect(launch)
         store.set(Heartbeat.key(launch.rank), "0")
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
@@ -46,28 +46,28 @@ def join(device_name: str) -> Iterator[World]:
         store.wait([Heartbeat.key(rank) for rank in range(launch.size)], START_TIMEOUT)
     heartbeat = Heartbeat(own, rank=launch.rank, size=launch.size)
     heartbeat.start()
-    world = World(device=device, rank=launch.rank, size=launch.size, store=store, heartbeat=heartbeat)
+    process_group = ProcessGroup(device=device, rank=launch.rank, size=launch.size, store=store, heartbeat=heartbeat)
     try:
-        yield world
-        _leave(world, heartbeat)
+        yield process_group
+        _leave(process_group, heartbeat)
     except PeerError as error:
-        raise world.explained(error) from error
+        raise process_group.explained(error) from error
     except BaseException as error:
-        world.report(error)
+        process_group.report(error)
         raise
     finally:
         dist.destroy_process_group()  # first: where this hangs, the heartbeat still ends the process
         heartbeat.stop()
 
 
-def _leave(world: World, heartbeat: Heartbeat) -> None:
+def _leave(process_group: ProcessGroup, heartbeat: Heartbeat) -> None:
     """End together: process 0 may hold the store, so it goes last."""
-    assert world.store is not None
+    assert process_group.store is not None
     heartbeat.stop()
-    with talking():
-        world.store.set(f"left/{world.rank}", "")
-        if world.is_main:
-            world.store.wait([f"left/{rank}" for rank in range(world.size)], LEAVE_TIMEOUT)
+    with naming_lost_peers():
+        process_group.store.set(f"left/{process_group.rank}", "")
+        if process_group.is_main:
+            process_group.store.wait([f"left/{rank}" for rank in range(process_group.size)], LEAVE_TIMEOUT)
 
 
 def _connect(launch: Launch) -> dist.Store:

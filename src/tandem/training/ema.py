@@ -9,7 +9,7 @@ from torch import Tensor, nn
 RAMP_UP = 0.05
 
 
-class MovingAverage:
+class EMA:
     """Averages of some networks' weights.
 
     After a step that saw n images in a run that has seen N: average ← lerp(weights, average, ½^(n / h)), where the

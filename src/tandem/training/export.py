@@ -16,9 +16,9 @@ from tandem.version import __version__
 
 
 def export_model(folder: Path, *, state: TrainingState, config: RunConfig, inputs: Inputs) -> None:
-    """Write the networks that inference needs, averaged where the run keeps an average, as a bundle."""
+    """Write the networks that inference needs, ema_networks where the run keeps an average, as a bundle."""
     manifest = manifest_of(state=state, config=config, inputs=inputs)
-    source = state.average.networks if state.average is not None else state.objective.networks
+    source = state.ema.networks if state.ema is not None else state.objective.networks
     save_bundle(folder, manifest, {name: source[name] for name in manifest.networks})
 
 
@@ -39,7 +39,7 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
         training={
             "steps": state.step,
             "images_seen": state.step * config.training.batch_size,
-            "weights": "average" if state.average is not None else "last",
+            "weights": "ema" if state.ema is not None else "last",
             "num_pairs": len(inputs.train),
             "data_fingerprint": inputs.fingerprint,
             "options": to_flat(config),
@@ -61,8 +61,8 @@ def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
     store = CheckpointStore(run.checkpoints)
     metadata, tensors = store.metadata(step), store.tensors(step)
     newest, _ = read_manifest(run.model)
-    averaged = any(name.startswith("average/") for name in tensors)
-    source = "average" if averaged else "network"
+    ema_networks = any(name.startswith("ema/") for name in tensors)
+    source = "ema" if ema_networks else "network"
     networks = {}
     for name, spec in newest.networks.items():
         prefix = f"{source}/{name}."
@@ -78,7 +78,7 @@ def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
     training = dict(newest.training) | {
         "steps": step,
         "images_seen": step * options["batch_size"],
-        "weights": "average" if averaged else "last",
+        "weights": "ema" if ema_networks else "last",
         "options": options,
     }
     save_bundle(folder, dataclasses.replace(newest, training=training, weights=None), networks)

@@ -46,7 +46,7 @@ class FiniteGuard:
         self._good_steps: Tensor | None = None
 
     def look(self, phase: str, terms: Sequence[str], values: Tensor, gradients: Mapping[str, Sequence[Tensor]]) -> None:
-        """Judge one phase.
+        """Check one phase.
 
         Args:
             phase: Its name.

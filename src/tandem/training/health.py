@@ -1,6 +1,6 @@
-"""Latent health: does the latent code change the output, and can it be recovered?
+"""Latent health: does the latent change the output, and can it be recovered?
 
-Measured on fixed inputs with fixed codes, so that the numbers of one run can be compared over time.
+Measured on fixed inputs with fixed latents, so that the numbers of one run can be compared over time.
 """
 
 import dataclasses
@@ -58,7 +58,7 @@ class Sampling:
     """What makes the samples of one input differ, the same for every input and every measurement.
 
     Attributes:
-        z: Codes, ``(M, latent_dim)``; the dimension is 0 without a latent code.
+        z: Latents, ``(M, latent_dim)``; the dimension is 0 without a latent.
         seeds: One for each sample, for dropout; None where the generator has no noise of its own.
         real_spread: See `LatentHealth`.
     """
@@ -86,14 +86,14 @@ class Sampling:
 def measure_health(
     generator: nn.Module, encoder: nn.Module | None, a: Tensor, b: Tensor, *, sampling: Sampling
 ) -> tuple[LatentHealth, Tensor, Tensor]:
-    """Measure on fixed pairs and codes.
+    """Measure on fixed pairs and latents.
 
     Args:
         generator: From (a, z) to b, in the state of sampling.
         encoder: From b to (mu, logvar), likewise, or None.
         a: Inputs, ``(N, C, H, W)``, [-1, 1].
         b: Their true outputs, likewise.
-        sampling: Codes and seeds of M samples.
+        sampling: Latents and seeds of M samples.
 
     Returns:
         The measurement; the samples ``(N, M, C, H, W)``, M = 1 where nothing makes them differ; the reconstructions
@@ -157,7 +157,7 @@ def _verdict(ratio: float, error: float | None, sampling: Sampling) -> tuple[str
     percent = f"{100 * ratio:.1f} % of the distance between real images"
     if not sampling.z.shape[1]:
         dropout = f"Dropout is the only noise: samples of one input differ by {percent}."
-        single = "The model gives one output for an input: it has neither a latent code nor dropout."
+        single = "The model gives one output for an input: it has neither a latent nor dropout."
         return (single if sampling.seeds is None else dropout), "info"
     if sampling.real_spread == 0:
         return "All training images are alike (or there is one only): there is no scale for diversity.", "info"
@@ -173,7 +173,7 @@ def _latent_verdict(ratio: float, error: float | None, percent: str) -> tuple[st
         )
     if error is not None and error > 0.95 * RECOVERED_Z_CHANCE:
         return (
-            f"Samples of one input differ by {percent}, but the encoder cannot tell their codes apart "
+            f"Samples of one input differ by {percent}, but the encoder cannot tell their latents apart "
             f"(error {error:.2f}, a guess of 0 has {RECOVERED_Z_CHANCE:.2f}).",
             "warning",
         )

@@ -68,9 +68,9 @@ def open_inputs(
 
     Args:
         config: All options.
-        data: The dataset, or the folder of domain A; or the folder or URL of record files.
+        data: The dataset, or the folder of domain A; or the folder or URL of shards.
         data_b: The folder of domain B.
-        cache: A folder that remembers the check, and holds record files from a URL.
+        cache: A folder that remembers the check, and holds shards from a URL.
         decoded_bytes: Memory in which the training images stay decoded, if all of them fit.
         on_check: Called with (done, all) while images are checked.
 
@@ -120,19 +120,19 @@ def find_data(
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     on_fetch: Callable[[int, int], None] | None = None,
 ) -> Mapping[str, Folder]:
-    """Find the splits of pairs or of two domains, in folders or in record files.
+    """Find the splits of pairs or of two domains, in folders or in shards.
 
     Args:
-        data: A folder, or the URL of record files.
+        data: A folder, or the URL of shards.
         data_b: The folder of domain B.
         paired: Whether pairs are wanted.
-        cache: A folder for record files from a URL.
+        cache: A folder for shards from a URL.
         cache_bytes: Most that is kept there.
         on_fetch: Called with the bytes that are there and those of all shards, while they are fetched.
 
     Raises:
         DataError: Anything is wrong with the folders or shards; all problems are named.
-        ConfigError: A second folder where the method trains on pairs, or beside record files.
+        ConfigError: A second folder where the method trains on pairs, or beside shards.
     """
     if data_b is not None and (paired or is_shards(data) or is_shards(data_b)):
         raise ConfigError(
@@ -156,7 +156,7 @@ def find_data(
 
 
 def fetch_data(config: RunConfig, data: Path | str, *, cache: Path) -> None:
-    """Fetch record files from a URL, with a progress bar, where all of them fit into the cache; else do nothing.
+    """Fetch shards from a URL, with a progress bar, where all of them fit into the cache; else do nothing.
 
     Raises:
         DataError: They cannot be fetched.

@@ -16,9 +16,9 @@ from tandem.report.training_page import Record, RunView
 from tandem.training.device import describe_device, peak_memory_mb
 from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
-from tandem.training.measure import caption_of, measure, sampling_state
 from tandem.training.recorder import Recorder
 from tandem.training.run_folder import RunFolder
+from tandem.training.snapshot import caption_of, measure, sampling_state
 from tandem.training.state import TrainingState
 
 PAGE_SECONDS = 5.0
@@ -119,7 +119,7 @@ class Observer:
             NonFiniteError: The networks give values that are not finite; nothing has been written.
         """
         state, objective = self._state, self._state.objective
-        networks = state.average.networks if state.average is not None else objective.networks
+        networks = state.ema.networks if state.ema is not None else objective.networks
         with sampling_state(networks, objective.inference_networks, noise=objective.samples_with_noise):
             measured = measure(networks, *self._fixed, sampling=self._sampling, paired=self._config.objective.paired)
         if not all(bool(torch.isfinite(images).all()) for images in measured.columns.values()):

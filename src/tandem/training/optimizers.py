@@ -13,7 +13,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 def make_adam(parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
     """Adam (1412.6980), in PyTorch's fused form: one pass over the weights instead of a dozen.
 
-    On CUDA its rate is a tensor there, so that recorded steps see a new one.
+    On CUDA its rate is a tensor there, so that captured steps see a new one.
     """
     trained = list(parameters)
     device = trained[0].device

@@ -1,4 +1,4 @@
-"""What processes that train one model do together; one process is a world of one, for which all of it does nothing.
+"""What processes that train one model do together; one process is a group of one, for which it does nothing.
 
 Numbers go through collectives (NCCL for tensors on GPUs, gloo for those on the CPU), words and waiting through the
 store of keys that `tandem.training.distributed` has connected. A wait there has no time-out: it ends when a process
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from tandem.config.training import Overlap
 from tandem.errors import ConfigError, PeerError
-from tandem.networks.joint import join_batch_norms, talking
-from tandem.objectives.phase import Objective
-from tandem.training.averaging import EarlyAverage, Finish, buckets
+from tandem.networks.synchronised import naming_lost_peers, synchronise_batch_norms
+from tandem.objectives.objective import Objective
+from tandem.training.all_reduce import Finish, OverlappedAllReduce, buckets
 from tandem.training.heartbeat import Heartbeat
-from tandem.training.step import Average
+from tandem.training.step import AllReduce
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class ProcessGroup:
     """The processes that train together, seen from one of them.
 
     All processes must call the methods in the same order.
@@ -61,11 +61,11 @@ class World:
         """Let what a method computes over a batch count the batch of all processes: batch norm and image pools."""
         if self.size == 1:
             return
-        join_batch_norms(objective.networks, rank=self.rank, size=self.size)
+        synchronise_batch_norms(objective.networks, rank=self.rank, size=self.size)
         for pool in objective.pools.values():
-            pool.join(self.rows_of_all, rank=self.rank)
+            pool.join(self.gather_rows, rank=self.rank)
 
-    def average(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors, in place, by their mean over all processes.
 
         They are sent in buckets, each flat and of one type; while one is under way the next one is packed.
@@ -73,22 +73,22 @@ class World:
         Raises:
             PeerError: Another process is gone.
         """
-        for finish in [self.begin_average(bucket) for bucket in buckets(tensors)] if self.size > 1 else []:
+        for finish in [self.begin_all_reduce(bucket) for bucket in buckets(tensors)] if self.size > 1 else []:
             finish()
 
-    def begin_average(self, tensors: Sequence[Tensor]) -> Finish:
+    def begin_all_reduce(self, tensors: Sequence[Tensor]) -> Finish:
         """Send tensors of one type; what comes back waits for their means and puts these in their place.
 
         Raises:
             PeerError: Another process is gone.
         """
         flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-        with talking():
+        with naming_lost_peers():
             work = dist.all_reduce(flat, async_op=True)
         assert work is not None
 
         def finish() -> None:
-            with talking():
+            with naming_lost_peers():
                 work.wait()
             flat.div_(self.size)
             pieces = flat.split([tensor.numel() for tensor in tensors])
@@ -97,12 +97,12 @@ class World:
 
         return finish
 
-    def rows_of_all(self, rows: Tensor) -> Tensor:
+    def gather_rows(self, rows: Tensor) -> Tensor:
         """Put the rows ``(N, …)`` of all processes below each other, in the order of the ranks: ``(size · N, …)``."""
         if self.size == 1:
             return rows
         parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(self.size)]
-        with talking():
+        with naming_lost_peers():
             dist.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
@@ -110,22 +110,22 @@ class World:
         """Do `work` in the main process, then in the others, which find what it has left in files."""
         if self.is_main:
             result = work()
-            self.tell(None)
+            self.broadcast(None)
             return result
-        self.tell(None)
+        self.broadcast(None)
         return work()
 
     def on_main(self, work: Callable[[], T]) -> T | None:
         """Do `work` in the main process while the others wait, however long it takes; only there it has a value."""
         result = work() if self.is_main else None
-        self.tell(None)
+        self.broadcast(None)
         return result
 
-    def tell(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Give all processes the main one's `value`, which JSON can hold."""
         if self.store is None:
             return value
-        key = f"told/{next(self._numbers)}"
+        key = f"broadcast/{next(self._numbers)}"
         if self.is_main:
             self._set(key, value)
             return value
@@ -139,17 +139,17 @@ class World:
         self._set(f"gathered/{number}/{self.rank}", value)
         return [self._get(f"gathered/{number}/{rank}") for rank in range(self.size)]
 
-    def share_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """Give all processes the main one's tensors, by name, on the CPU; the others give None."""
         if self.size == 1:
             return dict(tensors or {})
         given = {name: tensor.cpu().contiguous() for name, tensor in (tensors or {}).items()}
         kinds = [[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in given.items()]
         shared = {}
-        for name, shape, kind in self.tell(kinds):
+        for name, shape, kind in self.broadcast(kinds):
             dtype = getattr(torch, kind.removeprefix("torch."))
             tensor = given[name] if self.is_main else torch.empty(shape, dtype=dtype)
-            with talking():
+            with naming_lost_peers():
                 dist.broadcast(tensor, src=0)
             shared[name] = tensor
         return shared
@@ -189,7 +189,7 @@ class World:
 
     def _set(self, key: str, value: Any) -> None:
         assert self.store is not None
-        with talking():
+        with naming_lost_peers():
             self.store.set(key, json.dumps(value))
 
     def _get(self, key: str) -> Any:
@@ -197,7 +197,7 @@ class World:
         assert self.store is not None
         pause = FIRST_PAUSE_SECONDS
         # Asking again and again, because a wait with a time-out, which signals and deaths need, leaves warnings.
-        with talking():
+        with naming_lost_peers():
             while not self.store.check([key]):
                 if self.store.check([_FAILURE]):
                     raise PeerError(self.store.get(_FAILURE).decode())
@@ -227,18 +227,22 @@ class World:
         return error
 
 
-def make_average(world: World, overlap: Overlap) -> Average | None:
-    """What averages the gradients of a step over the processes of `world`; nothing for one process."""
-    if world.size == 1:
+def make_all_reduce(process_group: ProcessGroup, overlap: Overlap) -> AllReduce | None:
+    """What averages the gradients of a step over the processes of `process_group`; nothing for one process."""
+    if process_group.size == 1:
         return None
-    return world.average if overlap == "off" else EarlyAverage(world.begin_average, world.tell)
+    return (
+        process_group.all_reduce
+        if overlap == "off"
+        else OverlappedAllReduce(process_group.begin_all_reduce, process_group.broadcast)
+    )
 
 
 class Agreement:
     """One number that all processes agree on: the largest that any of them gives."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, process_group: ProcessGroup) -> None:
+        self._process_group = process_group
         self._under_way: tuple[Tensor, dist.Work] | None = None
 
     def ask(self, value: int) -> int:
@@ -246,11 +250,11 @@ class Agreement:
 
         In one process it is `value` itself.
         """
-        if self._world.size == 1:
+        if self._process_group.size == 1:
             return value
         before = self._finish()
         number = torch.tensor([value])
-        with talking():
+        with naming_lost_peers():
             work = dist.all_reduce(number, dist.ReduceOp.MAX, async_op=True)
         assert work is not None
         self._under_way = number, work
@@ -260,13 +264,13 @@ class Agreement:
         """Agree at once, waiting for the others."""
         before = self._finish()
         self.ask(value)
-        return max(before, self._finish()) if self._world.size > 1 else value
+        return max(before, self._finish()) if self._process_group.size > 1 else value
 
     def _finish(self) -> int:
         if self._under_way is None:
             return 0
         number, work = self._under_way
-        with talking():
+        with naming_lost_peers():
             work.wait()
         self._under_way = None
         return int(number)

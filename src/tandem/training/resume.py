@@ -8,9 +8,9 @@ from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, differences, from_flat
 from tandem.errors import CheckpointError
 from tandem.training.inputs import Inputs
+from tandem.training.process_group import ProcessGroup
 from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
-from tandem.training.world import World
 
 MAY_CHANGE_ON_RESUME = frozenset(
     {
@@ -53,7 +53,7 @@ def resume(
     config: RunConfig,
     inputs: Inputs,
     folder: RunFolder,
-    world: World,
+    process_group: ProcessGroup,
 ) -> int | None:
     """Load the newest checkpoint, which the main process reads for all; its step, or None where there is none.
 
@@ -78,10 +78,10 @@ def resume(
             )
         return [steps[-1], metadata], store.tensors(steps[-1])
 
-    found = world.on_main(read)
-    told = world.tell(None if found is None else found[0])
+    found = process_group.on_main(read)
+    told = process_group.broadcast(None if found is None else found[0])
     if told is None:
         return None
     step, metadata = told
-    state.load(world.share_tensors(None if found is None else found[1]), metadata)
+    state.load(process_group.broadcast_tensors(None if found is None else found[1]), metadata)
     return step

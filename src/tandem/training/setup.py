@@ -5,34 +5,34 @@ import torch
 from tandem.config.run import RunConfig
 from tandem.objectives.build import build_objective
 from tandem.training.device import image_layout, make_scaler
-from tandem.training.ema import MovingAverage
+from tandem.training.ema import EMA
 from tandem.training.optimizers import make_adam
 from tandem.training.recompute import recompute_activations
 from tandem.training.state import TrainingState
 from tandem.training.step import owned_once
 
 
-def make_state(config: RunConfig, device: torch.device, *, shares: int = 1) -> TrainingState:
+def make_state(config: RunConfig, device: torch.device, *, micro_batches: int = 1) -> TrainingState:
     """The state of a run before its first step, on `device`.
 
     Args:
         config: All options.
         device: Where it computes.
-        shares: Equal shares that every batch is split into.
+        micro_batches: Equal micro-batches that every batch is split into.
     """
     training = config.training
     objective = build_objective(config)
     owned_once(objective)
-    objective.shares = shares
+    objective.micro_batches = micro_batches
     objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
     optimizers = {
         name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
         for name, network in objective.networks.items()
     }
-    averaged = {name: objective.networks[name] for name in objective.inference_networks}
+    ema_networks = {name: objective.networks[name] for name in objective.inference_networks}
     halflife = training.ema_halflife_images
-    average = MovingAverage(averaged, halflife_images=halflife) if halflife else None
+    ema = EMA(ema_networks, halflife_images=halflife) if halflife else None
     if training.recompute_activations:  # last, because the average must not take it over
         for network in objective.networks.values():
             recompute_activations(network)
-    return TrainingState(objective, optimizers, average, scaler=make_scaler(device, training.precision))
+    return TrainingState(objective, optimizers, ema, scaler=make_scaler(device, training.precision))

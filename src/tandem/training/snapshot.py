@@ -1,7 +1,7 @@
 """What a run measures and shows of its fixed inputs at every snapshot, whatever its method.
 
 The networks' names say what there is to measure: ``gen_ab`` and ``gen_ba`` translate both ways, so that the cycle's
-errors are known without pairs; ``generator`` translates one way, with pairs against the truth, and with a latent code
+errors are known without pairs; ``generator`` translates one way, with pairs against the truth, and with a latent
 or dropout into many outputs.
 """
 
@@ -59,7 +59,7 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
         networks: By name, in the state of sampling; see the file's head.
         a: Fixed images of domain A, ``(N, C, H, W)``, [-1, 1].
         b: Of domain B; the truths of `a` if `paired`.
-        sampling: The fixed codes and seeds of the samples.
+        sampling: The fixed latents and seeds of the samples.
         paired: Whether `b` holds the truths of `a`.
     """
     if "gen_ab" in networks:
@@ -83,7 +83,7 @@ def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> 
         return "Each row is an image of A with its translation, then an image of B and what the generator makes of it."
     made = "the truth encoded and decoded again, " if "encoder" in networks else ""
     noise = "samples with dropout" if sampling.seeds is not None else "the output"
-    outputs = "samples of random codes" if sampling.z.shape[1] else noise
+    outputs = "samples of random latents" if sampling.z.shape[1] else noise
     return f"Each row is one input: the input, the truth, {made}{outputs}."
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tandem.errors import CheckpointError
-from tandem.objectives.phase import Objective, Terms
+from tandem.objectives.objective import Objective, Terms
 from tandem.objectives.pool import ImagePool
-from tandem.training.ema import MovingAverage
+from tandem.training.ema import EMA
 
 
 class LossMeter:
@@ -61,13 +61,13 @@ class TrainingState:
         self,
         objective: Objective,
         optimizers: Mapping[str, Optimizer],
-        average: MovingAverage | None,
+        ema: EMA | None,
         *,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         self.objective = objective
         self.optimizers = dict(optimizers)
-        self.average = average
+        self.ema = ema
         self.scaler = scaler
         self.meter = LossMeter()
         self.step = 0
@@ -75,8 +75,8 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state, by a flat name."""
         named = {f"network/{key}": value for key, value in self.objective.networks.state_dict().items()}
-        if self.average is not None:
-            named |= {f"average/{key}": value for key, value in self.average.state_dict().items()}
+        if self.ema is not None:
+            named |= {f"ema/{key}": value for key, value in self.ema.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for index, entry in optimizer.state_dict()["state"].items():
                 named |= {f"optimizer/{name}/{index}/{key}": value for key, value in entry.items()}
@@ -96,14 +96,12 @@ class TrainingState:
         Raises:
             CheckpointError: Tensors are missing, left over or of another shape; nothing has been changed then.
         """
-        groups: dict[str, dict[str, Tensor]] = {
-            kind: {} for kind in ("network", "average", "optimizer", "pool", "meter")
-        }
+        groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in ("network", "ema", "optimizer", "pool", "meter")}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups.setdefault(group, {})[rest] = tensor
         expected = {"network": self.objective.networks.state_dict()}
-        expected["average"] = self.average.state_dict() if self.average is not None else {}
+        expected["ema"] = self.ema.state_dict() if self.ema is not None else {}
         expected["optimizer"] = _adam_layout(self.optimizers, groups["optimizer"])
         problems = [p for group, own in expected.items() for p in _misfits(group, own, groups[group])]
         # Adam makes its moments in its first step.
@@ -117,8 +115,8 @@ class TrainingState:
         if problems:
             raise CheckpointError("the checkpoint does not fit this run:\n" + "\n".join(problems[:20]))
         self.objective.networks.load_state_dict(groups["network"])
-        if self.average is not None:
-            self.average.networks.load_state_dict(groups["average"])
+        if self.ema is not None:
+            self.ema.networks.load_state_dict(groups["ema"])
         for name, optimizer in self.optimizers.items():
             _load_optimizer(optimizer, f"{name}/", groups["optimizer"])
         device = next(self.objective.networks.parameters()).device

@@ -1,7 +1,8 @@
 """One training step: for each phase one backward into its own networks, check, update.
 
 The step does not know which method it runs. A method with other networks or another order says so in its phases.
-A batch may come in several passes, one after the other, whose gradients are averaged: less memory, the same update.
+A batch may come in several micro-batches, one after the other, whose gradients are averaged: less memory, the same
+update.
 """
 
 import dataclasses
@@ -15,16 +16,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tandem import rng
-from tandem.objectives.phase import Batch, Objective, Phase, Terms
+from tandem.objectives.objective import Objective, Phase, StepTensors, Terms
 from tandem.training.finite import FiniteGuard
 
-Average = Callable[[Sequence[Tensor]], None]
+AllReduce = Callable[[Sequence[Tensor]], None]
 """Replaces tensors, in place, by their mean over all processes."""
 
 
 @runtime_checkable
-class WatchingAverage(Protocol):
-    """An `Average` that is also told when gradients are about to come."""
+class WatchingAllReduce(Protocol):
+    """An `AllReduce` that is also told when gradients are about to come."""
 
     def __call__(self, tensors: Sequence[Tensor], /) -> None:
         """Replace tensors, in place, by their mean over all processes."""
@@ -57,9 +58,9 @@ class StepOptions:
 def train_step(
     objective: Objective,
     optimizers: Mapping[str, Optimizer],
-    *batches: Batch,
+    *batches: StepTensors,
     options: StepOptions | None = None,
-    average: Average | None = None,
+    all_reduce: AllReduce | None = None,
 ) -> Terms:
     """Update every network once.
 
@@ -67,9 +68,9 @@ def train_step(
         objective: The method.
         optimizers: One per network, by the network's name.
         batches: Images and random numbers of the step, on the networks' device; several are computed one after the
-            other as equal shares of one batch.
+            other as equal micro-batches of one batch.
         options: See `StepOptions`.
-        average: Called after each phase's backward with its gradients and its terms, to average them over processes.
+        all_reduce: Called after each phase's backward with its gradients and its terms, to average them over processes.
 
     Returns:
         All named terms of the step, detached scalars.
@@ -84,12 +85,12 @@ def train_step(
             tensors = next(body)
         except StopIteration as end:
             return end.value
-        if average is not None:
-            average(tensors)
+        if all_reduce is not None:
+            all_reduce(tensors)
 
 
 def step_body(
-    objective: Objective, optimizers: Mapping[str, Optimizer], batches: Sequence[Batch], options: StepOptions
+    objective: Objective, optimizers: Mapping[str, Optimizer], batches: Sequence[StepTensors], options: StepOptions
 ) -> Generator[list[Tensor], None, Terms]:
     """A step that pauses once a phase, when its gradients and terms are there and not yet used.
 
@@ -140,9 +141,9 @@ def owned_once(objective: Objective) -> None:
 def _backward(
     objective: Objective, phase: Phase, fakes: "_Fakes", options: StepOptions
 ) -> tuple[tuple[str, ...], Tensor]:
-    """Leave the phase's gradients in its networks; return names and values of its terms, both as means over passes."""
+    """Leave the phase's gradients in its networks; return names and values of its terms: means over micro-batches."""
     trained = [parameter for name in phase.networks for parameter in objective.networks[name].parameters()]
-    passes = len(fakes.batches)
+    count = len(fakes.batches)
     names: tuple[str, ...] = ()
     sums: list[Tensor] = []
     for number, batch in enumerate(fakes.batches):
@@ -150,22 +151,22 @@ def _backward(
         with options.autocast():
             losses = phase.loss(batch, shared)
         names, stacked = tuple(losses), torch.stack(list(losses.values()))
-        total = stacked.sum() if passes == 1 else stacked.sum() / passes
-        # Naming the inputs leaves the other networks without gradients, at no cost for them. Of a single pass the graph
-        # stays until the last phase, because one phase may build on what another has computed.
-        keeps_graph = passes == 1 and phase is not objective.phases[-1]
+        total = stacked.sum() if count == 1 else stacked.sum() / count
+        # Naming the inputs leaves the other networks without gradients, at no cost for them. Of a single micro-batch
+        # the graph stays until the last phase, because one phase may build on what another has computed.
+        keeps_graph = count == 1 and phase is not objective.phases[-1]
         scaled = total if options.scaler is None else options.scaler.scale(total)
-        with options.watch(trained) if number == passes - 1 else nullcontext():
+        with options.watch(trained) if number == count - 1 else nullcontext():
             scaled.backward(inputs=trained, retain_graph=keeps_graph)
         sums.append(stacked.detach())
-    return names, sums[0] if passes == 1 else torch.stack(sums).mean(0)
+    return names, sums[0] if count == 1 else torch.stack(sums).mean(0)
 
 
 class _Fakes:
-    """The fakes of every pass. Of several passes only detached ones are kept, so that one graph exists at a time."""
+    """The fakes of every micro-batch. Of several only detached ones are kept, so that one graph exists at a time."""
 
     def __init__(
-        self, objective: Objective, batches: Sequence[Batch], autocast: Callable[[], AbstractContextManager[None]]
+        self, objective: Objective, batches: Sequence[StepTensors], autocast: Callable[[], AbstractContextManager[None]]
     ) -> None:
         self.batches = batches
         self._objective, self._autocast = objective, autocast
@@ -174,7 +175,7 @@ class _Fakes:
         self._whole = (self._compute(0),) if len(batches) == 1 else ()
 
     def of(self, number: int, phase: Phase) -> Any:
-        """The fakes of one pass as the phase needs them."""
+        """The fakes of one micro-batch as the phase needs them."""
         if self._whole:
             return self._whole[0]
         if phase.through_fakes:
@@ -188,7 +189,7 @@ class _Fakes:
         return self._detached[number]
 
     def _compute(self, number: int) -> Any:
-        if len(self.batches) > 1:  # the same dropout in both computations, another in every pass
+        if len(self.batches) > 1:  # the same dropout in both computations, another in every micro-batch
             torch.manual_seed(rng.derive_seed(self._seed, "pass", position=number))
         with self._autocast():
             return self._objective.fakes(self.batches[number])

@@ -14,7 +14,7 @@ from tandem.training.device import image_layout, make_autocast
 from tandem.training.finite import FiniteGuard, RefusedStepError
 from tandem.training.optimizers import learning_rate_factor, set_learning_rate
 from tandem.training.state import TrainingState
-from tandem.training.step import Average, StepOptions
+from tandem.training.step import AllReduce, StepOptions
 
 LEAST_SCALE = 2.0**-14
 """A scale of fp16's losses under which gradients overflow for another reason than their size."""
@@ -41,7 +41,7 @@ class Stepper:
         state: Of the run; what it holds is on `device`.
         device: Where networks compute.
         epoch_images: Positions in an epoch, for the learning rate.
-        average: See `train_step`.
+        all_reduce: See `train_step`.
         rank: The number of this process among those that share each step.
     """
 
@@ -52,7 +52,7 @@ class Stepper:
         *,
         device: torch.device,
         epoch_images: int,
-        average: Average | None = None,
+        all_reduce: AllReduce | None = None,
         rank: int = 0,
     ) -> None:
         self._config, self._state, self._device, self._rank = config, state, device, rank
@@ -71,14 +71,14 @@ class Stepper:
             device=device,
             acceleration="none" if config.training.recompute_activations else config.training.acceleration,
             twice_differentiated=config.objective.gan_loss == "wgangp",
-            average=average,
+            all_reduce=all_reduce,
             overlap=config.training.overlap == "on",
         )
         self._unsettled: list[list[int]] = []
         self._rate: float | None = None
 
     def step(self, batches: Sequence[Batch]) -> None:
-        """Do one step with this process's shares of its batch.
+        """Do one step with this process's micro-batches of its batch.
 
         Raises:
             BadStepError: A term or gradient is not finite. Where the device works ahead `settle` says so later.
@@ -96,8 +96,8 @@ class Stepper:
             raise BadStepError(str(error), step=state.step + 1, positions=positions) from error
         state.step += 1
         state.meter.add(terms)
-        if state.average is not None:
-            state.average.update(images_seen=state.step * training.batch_size, batch_size=training.batch_size)
+        if state.ema is not None:
+            state.ema.update(images_seen=state.step * training.batch_size, batch_size=training.batch_size)
 
     def settle(self) -> None:
         """Wait for the device and make sure that all steps so far were good ones: to be asked before anything is saved.

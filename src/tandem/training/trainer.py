@@ -9,8 +9,8 @@ from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, to_flat
 from tandem.config.yaml import to_yaml
 from tandem.data.loader import make_loader
+from tandem.data.micro_batches import MicroBatches
 from tandem.data.shards.open import as_location
-from tandem.data.shares import Shares
 from tandem.errors import NonFiniteError
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
@@ -23,13 +23,13 @@ from tandem.training.export import export_model
 from tandem.training.feed import Feed, budget_of, keep_decoded, to_device, workers_of
 from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
 from tandem.training.observer import Bystander, Observer
+from tandem.training.process_group import Agreement, ProcessGroup, make_all_reduce
 from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
 from tandem.training.setup import make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.validation import MakeValidator, Validation
-from tandem.training.world import Agreement, World, make_average
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def train(
 
     Args:
         config: All options.
-        data_dir: Dataset folder, see `tandem.data.discover` and `tandem.data.unpaired`; folder or URL of record files;
+        data_dir: Dataset folder, see `tandem.data.discover` and `tandem.data.unpaired`; folder or URL of shards;
             or the folder of domain A.
         out: Folder of the run; made, or continued when it holds this run.
         data_b: The folder of domain B, for methods that train on unpaired images.
@@ -80,13 +80,13 @@ def train(
         NonFiniteError: A loss or gradient is not finite; the last good state is on the disk.
         PeerError: Another process of the same training is gone.
     """
-    with join(config.training.device) as world, ExitStack() as stack:
-        configure_backends(world.device, deterministic=config.training.deterministic)
+    with join(config.training.device) as process_group, ExitStack() as stack:
+        configure_backends(process_group.device, deterministic=config.training.deterministic)
         data = as_location(data_dir)
-        run = RunFolder(Path(out), patience_seconds=LOCK_PATIENCE_SECONDS if world.size > 1 else 0.0)
+        run = RunFolder(Path(out), patience_seconds=LOCK_PATIENCE_SECONDS if process_group.size > 1 else 0.0)
 
         def prepare() -> Inputs:
-            if world.is_main:
+            if process_group.is_main:
                 stack.enter_context(run)
             fetch_data(config, data, cache=run.cache)
             with TaskProgress("checking images", None, "pairs") as checking:
@@ -96,12 +96,12 @@ def train(
                     config, data, second, cache=run.cache, decoded_bytes=budget, on_check=checking.callback
                 )
 
-        inputs = world.main_first(prepare)
-        world.require_same("the version of Tandem, the options or the data", digest_of(config, inputs))
+        inputs = process_group.main_first(prepare)
+        process_group.require_same("the version of Tandem, the options or the data", digest_of(config, inputs))
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
-        inputs = keep_decoded(config, inputs, world.device)
-        return Trainer(config, inputs, run, world, make_validator).run()
+        inputs = keep_decoded(config, inputs, process_group.device)
+        return Trainer(config, inputs, run, process_group, make_validator).run()
 
 
 class Trainer:
@@ -112,22 +112,27 @@ class Trainer:
         config: RunConfig,
         inputs: Inputs,
         run: RunFolder,
-        world: World,
+        process_group: ProcessGroup,
         make_validator: MakeValidator | None = None,
     ) -> None:
-        self.config, self.inputs, self.folder, self.world = config, inputs, run, world
-        self.device = device = world.device
+        self.config, self.inputs, self.folder, self.process_group = config, inputs, run, process_group
+        self.device = device = process_group.device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
-        self.shares = Shares.of_process(
-            world.rank, world.size, passes=training.accumulate, parts=config.objective.parts
+        self.micro_batches = MicroBatches.of_process(
+            process_group.rank, process_group.size, per_process=training.accumulate, parts=config.objective.parts
         )
-        self.shares.require_equal(training.batch_size)
-        self.state = make_state(config, device, shares=self.shares.count)
-        world.join(self.state.objective)
-        average = make_average(world, training.overlap)
+        self.micro_batches.require_equal(training.batch_size)
+        self.state = make_state(config, device, micro_batches=self.micro_batches.count)
+        process_group.join(self.state.objective)
+        all_reduce = make_all_reduce(process_group, training.overlap)
         self.stepper = Stepper(
-            config, self.state, device=device, epoch_images=len(inputs.train), average=average, rank=world.rank
+            config,
+            self.state,
+            device=device,
+            epoch_images=len(inputs.train),
+            all_reduce=all_reduce,
+            rank=process_group.rank,
         )
         self.store = CheckpointStore(run.checkpoints, keep_last=training.keep_last)
         self.resumed_step = resume(
@@ -136,12 +141,14 @@ class Trainer:
             config=config,
             inputs=inputs,
             folder=run,
-            world=world,
+            process_group=process_group,
         )
         total = self.total_steps * training.batch_size
         self.observer = (
-            Observer(config, inputs, self.state, run=run, device=device, total_images=total, processes=world.size)
-            if world.is_main
+            Observer(
+                config, inputs, self.state, run=run, device=device, total_images=total, processes=process_group.size
+            )
+            if process_group.is_main
             else Bystander(self.state)
         )
         self.validation = (
@@ -156,22 +163,22 @@ class Trainer:
         """Train to the end, or until a signal asks to stop."""
         state, batch_size = self.state, self.config.training.batch_size
         already_done = state.step >= self.total_steps
-        if self.world.is_main:
+        if self.process_group.is_main:
             self.folder.write_config(to_yaml(self.config))
         if not already_done:
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
             arithmetic = describe_arithmetic(self.device, self.config.training.precision)
-            log.info("training on %s, %s", describe_device(self.device, processes=self.world.size), arithmetic)
+            log.info("training on %s, %s", describe_device(self.device, processes=self.process_group.size), arithmetic)
             if self.validation is not None:
                 self.validation.announce()
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)
-        stop = GracefulStop(deaf_seconds=DEAF_SECONDS if self.world.size > 1 else 0.0)
-        agreement = Agreement(self.world)
+        stop = GracefulStop(deaf_seconds=DEAF_SECONDS if self.process_group.size > 1 else 0.0)
+        agreement = Agreement(self.process_group)
         try:
             with stop, progress:
                 if self.resumed_step is None:
-                    self.world.on_main(lambda: self._save(score=None))
+                    self.process_group.on_main(lambda: self._save(score=None))
                 try:
                     if not already_done:
                         self._loop(stop, agreement, progress)
@@ -194,7 +201,7 @@ class Trainer:
             raise
         finally:
             self.observer.close()
-        return TrainResult(state.step, self.total_steps, stop.signal, already_done, self.world.is_main)
+        return TrainResult(state.step, self.total_steps, stop.signal, already_done, self.process_group.is_main)
 
     def _loop(self, stop: GracefulStop, agreement: Agreement, progress: TrainingProgress) -> None:
         training, state = self.config.training, self.state
@@ -202,13 +209,13 @@ class Trainer:
             self.inputs.train,
             start=state.step * training.batch_size,
             batch_size=training.batch_size,
-            shares=self.shares,
+            micro_batches=self.micro_batches,
             num_workers=workers_of(self.config),
             pin_memory=self.device.type == "cuda",
         )
         with Feed(to_device(loader, self.device)) as feed:
             while True:
-                self.stepper.step([next(feed) for _ in range(self.shares.number)])
+                self.stepper.step([next(feed) for _ in range(self.micro_batches.number)])
                 if state.step == 1 or state.step % training.log_every == 0:
                     self.stepper.settle()
                     self.observer.log(progress, waiting=feed.waiting())
@@ -225,8 +232,8 @@ class Trainer:
             self._milestone(at_the_end=True)
             return
         self.stepper.settle()
-        self.world.require_same_weights(self.state.objective.networks)
-        if self.world.is_main and self.state.step not in self.store.steps():
+        self.process_group.require_same_weights(self.state.objective.networks)
+        if self.process_group.is_main and self.state.step not in self.store.steps():
             self._save(score=None)
 
     def _explained(self, error: NonFiniteError) -> NonFiniteError:
@@ -236,7 +243,7 @@ class Trainer:
             "new --out, lower --learning-rate, set --clip-grad-norm 1, or use --precision fp32."
         )
         if isinstance(error, BadStepError):
-            positions = sorted(p for some in self.world.gather(list(error.positions)) for p in some)
+            positions = sorted(p for some in self.process_group.gather(list(error.positions)) for p in some)
             files = ", ".join(file for p in positions for file in self.inputs.train.files_at(p))
             return NonFiniteError(
                 f"step {error.step}, {error}. The update was not made. Files of the batch: {files}. {left}"
@@ -248,12 +255,14 @@ class Trainer:
         step, every = self.state.step, self.config.validation.validate_every
         measures, validates = step % self.config.training.snapshot_every == 0, every > 0 and step % every == 0
         if at_the_end:
-            measures, validates = self.world.tell(self._open_at_the_end())
+            measures, validates = self.process_group.broadcast(self._open_at_the_end())
         if not (measures or validates):
             return
         self.stepper.settle()
-        self.world.require_same_weights(self.state.objective.networks)
-        self.world.on_main(lambda: self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end))
+        self.process_group.require_same_weights(self.state.objective.networks)
+        self.process_group.on_main(
+            lambda: self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end)
+        )
 
     def _open_at_the_end(self) -> list[bool]:
         """Whether the last step has yet to be measured and validated, which only the main process knows."""

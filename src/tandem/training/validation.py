@@ -22,8 +22,8 @@ from tandem.errors import ConfigError
 from tandem.report.text import count, number
 from tandem.training.export import manifest_of
 from tandem.training.inputs import Inputs
-from tandem.training.measure import sampling_state
 from tandem.training.observer import Observer
+from tandem.training.snapshot import sampling_state
 from tandem.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class Validation:
                     "validate_every needs somebody who measures: give train() make_validator, e.g. that of "
                     "tandem.evaluation.validation."
                 )
-            source = state.average.networks if state.average is not None else state.objective.networks
+            source = state.ema.networks if state.ema is not None else state.objective.networks
             networks = {name: source[name] for name in state.objective.inference_networks}
             manifest = manifest_of(state=state, config=config, inputs=inputs)
             self._networks = nn.ModuleDict(networks)
@@ -253,7 +253,7 @@ class Validation:
 
 
 def _snapshot_rule(config: RunConfig, state: TrainingState) -> BestRule:
-    """What `tandem.training.measure` scores a snapshot by."""
+    """What `tandem.training.snapshot` scores a snapshot by."""
     if "gen_ab" in state.objective.networks:
         return BestRule("cycle", reason="L1 there and back, of the fixed inputs")
     if config.objective.paired:

@@ -52,9 +52,9 @@ class PublishedBicycleGANStep:
         kind = config.gan_loss
         terms = {
             "gan_encoded": config.lambda_gan
-            * generator_gan_loss(kind, self.networks["disc_encoded"](self._judged(a1, fake_encoded))),
+            * generator_gan_loss(kind, self.networks["disc_encoded"](self._discriminator_input(a1, fake_encoded))),
             "gan_random": config.lambda_gan2
-            * generator_gan_loss(kind, self.networks["disc_random"](self._judged(a1, fake_random))),
+            * generator_gan_loss(kind, self.networks["disc_random"](self._discriminator_input(a1, fake_random))),
             "l1": config.lambda_l1 * (fake_encoded - b1).abs().mean(),
             "kl": config.lambda_kl * kl_divergence(mu, logvar).sum(),
         }
@@ -66,20 +66,20 @@ class PublishedBicycleGANStep:
         self.optimizers["generator"].step()
 
         for name, real, fake in (
-            ("disc_encoded", self._judged(a1, b1), self._judged(a1, fake_encoded)),
-            ("disc_random", self._judged(a2, b2), self._judged(a1, fake_random)),
+            ("disc_encoded", self._discriminator_input(a1, b1), self._discriminator_input(a1, fake_encoded)),
+            ("disc_random", self._discriminator_input(a2, b2), self._discriminator_input(a1, fake_random)),
         ):
             self._train_only(name)
             self._zero_grad(name)
-            judge = self.networks[name]
-            fake_logits, real_logits = judge(fake.detach()), judge(real)
+            discriminator = self.networks[name]
+            fake_logits, real_logits = discriminator(fake.detach()), discriminator(real)
             terms[name] = discriminator_gan_loss(kind, real_logits, fake_logits)
             terms[name].backward()
             self.optimizers[name].step()
         self._train_only(*self.networks)
         return {name: term.detach() for name, term in terms.items()}
 
-    def _judged(self, a: Tensor, image: Tensor) -> Tensor:
+    def _discriminator_input(self, a: Tensor, image: Tensor) -> Tensor:
         return torch.cat([a, image], 1) if self.config.conditional else image
 
     def _train_only(self, *names: str) -> None:

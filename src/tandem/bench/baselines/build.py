@@ -8,11 +8,11 @@ from torch import Tensor
 from tandem.bench.baselines.bicyclegan import PublishedBicycleGANStep
 from tandem.bench.baselines.cyclegan import PublishedCycleGANStep
 from tandem.bench.baselines.networks import has_plain_form, plain_network
-from tandem.config.architecture import NetworkSpec
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.run import RunConfig
-from tandem.objectives.phase import Objective
+from tandem.config.specifications import NetworkSpec
+from tandem.objectives.objective import Objective
 
 BaselineStep = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 

@@ -1,8 +1,8 @@
 """The published order of a CycleGAN step, written plainly.
 
-Every image goes through a generator by itself (six forwards with the identity term), the judges see real and fake one
-after the other, each judge has a backward of its own, and one Adam each drives the pair of generators and the pair of
-judges. Its pools decide on the host, as the published ones do.
+Every image goes through a generator by itself (six forwards with the identity term), the discriminators see real and
+fake one after the other, each discriminator has a backward of its own, and one Adam each drives the pair of generators
+and the pair of discriminators. Its pools decide on the host, as the published ones do.
 """
 
 import itertools
@@ -23,7 +23,7 @@ class ListPool:
         self.images: list[Tensor] = []
 
     def query(self, fakes: Tensor, draws: Sequence[Sequence[float]]) -> Tensor:
-        """Store fakes and say what the judge is shown.
+        """Store fakes and say what the discriminator is shown.
 
         Args:
             fakes: ``(N, C, H, W)``, detached.
@@ -64,7 +64,7 @@ class PublishedCycleGANStep:
         self.networks = dict(networks)
         self.config = config
         self.pools = {domain: ListPool(config.pool_size) for domain in "ab"}
-        pairs = {"generators": ("gen_ab", "gen_ba"), "judges": ("disc_a", "disc_b")}
+        pairs = {"generators": ("gen_ab", "gen_ba"), "discriminators": ("disc_a", "disc_b")}
         self.optimizers = {
             name: torch.optim.Adam(
                 itertools.chain(*(self.networks[network].parameters() for network in pair)), lr=lr, betas=betas
@@ -85,7 +85,7 @@ class PublishedCycleGANStep:
         fake_a = gen_ba(b)
         rec_b = gen_ab(fake_a)
 
-        self._judges_learn(False)
+        self._discriminators_learn(False)
         self.optimizers["generators"].zero_grad()
         terms = self._identity_terms(a, b)
         kind = self.config.gan_loss
@@ -96,16 +96,16 @@ class PublishedCycleGANStep:
         torch.stack(list(terms.values())).sum().backward()
         self.optimizers["generators"].step()
 
-        self._judges_learn(True)
-        self.optimizers["judges"].zero_grad()
+        self._discriminators_learn(True)
+        self.optimizers["discriminators"].zero_grad()
         for domain, real, fake in (("b", b, fake_b), ("a", a, fake_a)):
             shown = fake.detach()
             if self.config.pool_size:
                 shown = self.pools[domain].query(shown, batch[f"pool_{domain}"].tolist())
-            judge = self.networks[f"disc_{domain}"]
-            terms[f"disc_{domain}"] = 0.5 * discriminator_gan_loss(kind, judge(real), judge(shown))
+            discriminator = self.networks[f"disc_{domain}"]
+            terms[f"disc_{domain}"] = 0.5 * discriminator_gan_loss(kind, discriminator(real), discriminator(shown))
             terms[f"disc_{domain}"].backward()
-        self.optimizers["judges"].step()
+        self.optimizers["discriminators"].step()
         return {name: term.detach() for name, term in terms.items()}
 
     def _identity_terms(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
@@ -118,6 +118,6 @@ class PublishedCycleGANStep:
             "identity_a": config.lambda_cycle_a * config.lambda_identity * (kept_a - a).abs().mean(),
         }
 
-    def _judges_learn(self, learn: bool) -> None:
+    def _discriminators_learn(self, learn: bool) -> None:
         for name in ("disc_a", "disc_b"):
             self.networks[name].requires_grad_(learn)

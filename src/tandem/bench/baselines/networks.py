@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.checkpoint.official import official_key_map
-from tandem.config.architecture import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, ResNetSpec, UNetSpec
 
 ENCODER_WIDTHS = (1, 2, 3, 4, 4, 4)
 
@@ -49,7 +49,7 @@ def _make(spec: NetworkSpec) -> nn.Module:
         case EncoderSpec():
             return Encoder(spec)
         case PatchDiscriminatorSpec():
-            return Judges(spec)
+            return PatchDiscriminators(spec)
         case ResNetSpec():
             return ResNet(spec)
         case _:
@@ -136,26 +136,26 @@ class EncoderBlock(nn.Module):
         return self.conv(x) + self.shortcut(x)
 
 
-class Judges(nn.Module):
+class PatchDiscriminators(nn.Module):
     """PatchGANs on an image and on smaller copies of it."""
 
     def __init__(self, spec: PatchDiscriminatorSpec) -> None:
         super().__init__()
         for scale in range(spec.scales):
             name = "model" if spec.scales == 1 else f"model_{scale}"
-            self.add_module(name, _judge(spec, max(1, round(spec.filters / 2**scale))))
+            self.add_module(name, _sub_discriminator(spec, max(1, round(spec.filters / 2**scale))))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Map ``(N, C, H, W)`` to logits, one map per scale."""
         logits = []
-        for index, judge in enumerate(self.children()):
+        for index, discriminator in enumerate(self.children()):
             if index:
                 image = F.avg_pool2d(image, 3, stride=2, padding=1, count_include_pad=False)
-            logits.append(judge(image))
+            logits.append(discriminator(image))
         return logits
 
 
-def _judge(spec: PatchDiscriminatorSpec, filters: int) -> nn.Sequential:
+def _sub_discriminator(spec: PatchDiscriminatorSpec, filters: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(spec.in_channels, filters, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
     widths = [filters * min(2**index, 8) for index in range(spec.layers + 1)]
     for index, (channels, out_channels) in enumerate(pairwise(widths), start=1):

@@ -94,7 +94,7 @@ def parse_index(text: bytes, where: str) -> ShardIndex:
         index = parse_dataclass(ShardIndex, document, "index")
         _check(index)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no index of record files that can be used: {error}.") from error
+        raise DataError(f"{where} is no index of shards that can be used: {error}.") from error
     return index
 
 

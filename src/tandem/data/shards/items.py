@@ -9,7 +9,7 @@ import numpy as np
 from tandem.data.discover import Pair
 from tandem.data.images import IMAGE_SUFFIXES
 from tandem.data.shards.index import Domain, Shard
-from tandem.data.shards.member import Member
+from tandem.data.shards.member import ShardMember
 from tandem.data.shards.store import ShardStore
 from tandem.data.shards.tar import scan
 from tandem.data.unpaired import Single
@@ -114,7 +114,7 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
     Raises:
         DataError: It is damaged, or holds no samples, halves of pairs, or a key twice.
     """
-    parts: dict[str, dict[str, Member]] = {}
+    parts: dict[str, dict[str, ShardMember]] = {}
     problems: list[str] = []
     for found in scan(store.path(shard)):
         split = split_name(found.name)
@@ -124,7 +124,7 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
         group = parts.setdefault(key, {})
         if part in group:
             problems.append(f"{found.name}: there is another {part} of '{key}'")
-        group[part] = Member(store, shard, found.name, found.offset, found.size)
+        group[part] = ShardMember(store, shard, found.name, found.offset, found.size)
     kinds = {tuple(sorted(group)) for group in parts.values()}
     if not kinds:
         problems.append("there are no members called KEY.a.png, KEY.b.png or KEY.ab.png (or another image's ending)")
@@ -141,7 +141,7 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
     return domain, [Single(key, group[domain]) for key, group in parts.items()]
 
 
-def _pair(key: str, group: Mapping[str, Member]) -> Pair:
+def _pair(key: str, group: Mapping[str, ShardMember]) -> Pair:
     return Pair(key, group["ab"], None) if "ab" in group else Pair(key, group["a"], group["b"])
 
 

@@ -10,7 +10,7 @@ from tandem.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Member(StoredFile):
+class ShardMember(StoredFile):
     """A member of a shard: where its bytes lie.
 
     Attributes:
@@ -57,9 +57,9 @@ class Member(StoredFile):
         return self.offset, self.size, self.store.path(self.shard).stat().st_mtime_ns
 
 
-ImageFile = Path | Member
+ImageFile = Path | ShardMember
 
 
 def size_of(file: ImageFile) -> int:
     """Bytes of an image file."""
-    return file.size if isinstance(file, Member) else file.stat().st_size
+    return file.size if isinstance(file, ShardMember) else file.stat().st_size

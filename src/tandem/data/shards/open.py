@@ -1,4 +1,4 @@
-"""From a folder or URL of record files to the splits of a dataset."""
+"""From a folder or URL of shards to the splits of a dataset."""
 
 import hashlib
 import re
@@ -49,7 +49,7 @@ class CacheOptions:
 
 @dataclass(frozen=True)
 class ShardedData:
-    """Record files whose index has been read.
+    """Shards whose index has been read.
 
     Attributes:
         store: Gives the shards.
@@ -75,7 +75,7 @@ def as_location(location: str | Path) -> str | Path:
 
 
 def is_shards(location: str | Path) -> bool:
-    """Whether a location holds record files: any URL, or a folder with their index or with tar files and no images."""
+    """Whether a location holds shards: any URL, or a folder with their index or with tar files and no images."""
     if is_url(location):
         return True
     root = Path(location)
@@ -90,7 +90,7 @@ def is_shards(location: str | Path) -> bool:
 def read_shards(
     location: str | Path, cache: CacheOptions | None = None, on_fetch: Callable[[int, int], None] | None = None
 ) -> ShardedData:
-    """Read the index of record files; from a URL fetch all of them where they fit into the cache.
+    """Read the index of shards; from a URL fetch all of them where they fit into the cache.
 
     Args:
         location: A folder, or a URL that fsspec knows.
@@ -114,7 +114,7 @@ def read_shards(
     assert cache is not None
     url = str(location).removesuffix(INDEX_NAME).rstrip("/")
     if "?" in url or "#" in url:
-        raise ConfigError(f"{location}: the URL of record files is that of their folder, without ? or #.")
+        raise ConfigError(f"{location}: the URL of shards is that of their folder, without ? or #.")
     address = f"{url}/{INDEX_NAME}"
     index = parse_index(fetch_bytes(address, MAX_INDEX_BYTES, cache.fetch), address)
     folder = cache.folder / hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -126,7 +126,7 @@ def read_shards(
 
 
 def open_shards(data: ShardedData, *, paired: bool) -> dict[str, PairedFolder] | dict[str, UnpairedFolder]:
-    """The splits of record files, of train, val and test, as pairs or as two domains.
+    """The splits of shards, of train, val and test, as pairs or as two domains.
 
     Raises:
         DataError: They hold domains where pairs are asked for, or are damaged; where all of it is on the disk the

@@ -1,4 +1,4 @@
-"""Writing a dataset as record files; interrupted at any moment, and continued by the same call.
+"""Writing a dataset as shards; interrupted at any moment, and continued by the same call.
 
 Which file goes into which shard follows from the sizes of the files alone, and the headers hold no times or owners: the
 same dataset gives the same bytes. While the work goes on, ``index.partial.json`` says what it is going to be and which

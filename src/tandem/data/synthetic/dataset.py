@@ -73,7 +73,7 @@ def write_dataset(
     ``out/trainA/00001.png`` and ``out/trainB/00001.png``; the same for ``val`` and ``test``. ``unpaired`` writes
     drawings of the first half of the objects to ``trainA`` and renderings of the second half to ``trainB``, so that
     nothing in one folder shows an object of the other: with 3 images in each, 00001 to 00003 and 00004 to 00006.
-    ``out/demo.json`` holds the modes and the truth about every file; it is written last.
+    ``out/demo.json`` holds the modes and what is known about every file; it is written last.
     The result does not depend on interruptions or on the number of workers.
 
     Args:

@@ -1,4 +1,4 @@
-"""One pair of the demo dataset: a drawing, its rendering, and the truth about both."""
+"""One pair of the demo dataset: a drawing, its rendering, and what is known about both."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ KINDS: tuple[str, ...] = tuple(BUILDERS)
 
 @dataclass(frozen=True)
 class Drawing:
-    """A pair and the truth about it.
+    """A pair and what is known about it.
 
     Args:
         a: ``(size, size, 3)`` uint8 sRGB: dark lines on white.

@@ -31,7 +31,7 @@ def stream(network: nn.Module, a: Node, z: Tensor | None, streamer: Streamer) ->
     Args:
         network: A `UNet` or `ResNet`, as it is to be sampled.
         a: The input image.
-        z: ``(1, latent_dim)``, or None without a code.
+        z: ``(1, latent_dim)``, or None without a latent.
         streamer: Computes and keeps the maps in between.
     """
     if isinstance(network, UNet):
@@ -60,7 +60,7 @@ def _unet(network: UNet, a: Node, z: Tensor | None, streamer: Streamer) -> Node:
         if spec.upsampling == "transposed":
             x = transposed_convolution(x, _needed(upsampling, "conv"))
         else:
-            x = convolution(doubled(x), _needed(upsampling, "conv"), mirrored=1)
+            x = convolution(doubled(x), _needed(upsampling, "conv"), reflected=1)
         if level == 0:
             return Pointwise(x, torch.tanh_)
         x = streamer.dropped(streamer.normed(x, _layer(up, "norm")), _layer(up, "dropout"))
@@ -81,7 +81,7 @@ def _with_code(x: Node, z: Tensor | None, latent_dim: int) -> Node:
 def _resnet(network: ResNet, a: Node, streamer: Streamer) -> Node:
     spec = network.spec
     stem, head = network.stem, network.head
-    x = _relu(streamer.normed(convolution(a, _needed(stem, "conv"), mirrored=3), _layer(stem, "norm"), keep=False))
+    x = _relu(streamer.normed(convolution(a, _needed(stem, "conv"), reflected=3), _layer(stem, "norm"), keep=False))
     for down in network.down:
         x = _relu(streamer.normed(convolution(x, _needed(down, "conv")), _layer(down, "norm"), keep=not spec.antialias))
         x = streamer.store(blurred(x)) if spec.antialias else x
@@ -96,13 +96,13 @@ def _resnet(network: ResNet, a: Node, streamer: Streamer) -> Node:
             else transposed_convolution(x, _needed(up, "conv"))
         )
         x = _relu(streamer.normed(x, _layer(up, "norm"), keep=index == 0))
-    return Pointwise(convolution(x, _needed(head, "conv"), mirrored=3), torch.tanh_)
+    return Pointwise(convolution(x, _needed(head, "conv"), reflected=3), torch.tanh_)
 
 
 def _residual(block: ResidualBlock, x: Node, streamer: Streamer) -> Node:
-    y = _relu(streamer.normed(convolution(x, block.conv1, mirrored=1), block.norm1))
+    y = _relu(streamer.normed(convolution(x, block.conv1, reflected=1), block.norm1))
     y = streamer.dropped(y, block.dropout)
-    y = streamer.normed(convolution(y, block.conv2, mirrored=1), block.norm2)
+    y = streamer.normed(convolution(y, block.conv2, reflected=1), block.norm2)
     return Combined(x, y, torch.Tensor.add_)
 
 

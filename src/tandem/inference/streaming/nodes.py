@@ -136,7 +136,7 @@ class Filtered:
         kernel: Its side.
         stride: Its step.
         padding: How far it reaches over the edges.
-        edges: What is there: zeros, or the image mirrored.
+        edges: What is there: zeros, or the image reflected.
     """
 
     source: Node
@@ -207,8 +207,8 @@ class Enlarged:
         return y[:, :, height, width]
 
 
-def convolution(source: Node, layer: nn.Module, *, mirrored: int = 0) -> Filtered:
-    """A convolution layer; `mirrored` is the width of the mirrored edge that is in front of it, instead of zeros."""
+def convolution(source: Node, layer: nn.Module, *, reflected: int = 0) -> Filtered:
+    """A convolution layer; `reflected` is the width of the reflected edge that is in front of it, instead of zeros."""
     assert isinstance(layer, nn.Conv2d)
     kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
     assert isinstance(padding, int)
@@ -218,8 +218,8 @@ def convolution(source: Node, layer: nn.Module, *, mirrored: int = 0) -> Filtere
         channels=layer.out_channels,
         kernel=kernel,
         stride=stride,
-        padding=mirrored or padding,
-        edges="reflect" if mirrored else "constant",
+        padding=reflected or padding,
+        edges="reflect" if reflected else "constant",
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tandem.config.architecture import GeneratorSpec
+from tandem.config.specifications import GeneratorSpec
 from tandem.errors import ConfigError
 from tandem.inference.memory import tile_bytes
 from tandem.inference.streaming.generators import stream

@@ -1,1 +1,1 @@
-"""Clips: videos and animated GIFs, read, translated and written frame by frame."""
+"""Videos: videos and animated GIFs, read, translated and written frame by frame."""

@@ -1,7 +1,7 @@
 """Is the file of a video all there? Told from the sizes that its outermost elements announce.
 
 Decoders are forgiving: a file that was cut off in the middle plays up to there, without an error. So that nobody takes
-half a clip for a whole one after hours of work, this is asked first. Files whose size was not known when they were
+half a video for a whole one after hours of work, this is asked first. Files whose size was not known when they were
 written (live recordings) announce nothing and pass.
 """
 

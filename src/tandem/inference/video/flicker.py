@@ -1,4 +1,4 @@
-"""How much a translated clip flickers, measured while it is made."""
+"""How much a translated video flickers, measured while it is made."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class FlickerReport:
         flicker    = 1 / ((T − 1) P) · sum over t = 2 … T and p of max(0, c(y, t, p) − c(x, t, p))
 
     so it is 0 where the output changes no more than the input does at the same place, and what stands still in the
-    input must stand still in the output. Changes that a walk of the code makes count as well.
+    input must stand still in the output. Changes that a walk of the latent makes count as well.
 
     Attributes:
         flicker: As above; None for fewer than two frames.
@@ -43,7 +43,7 @@ class FlickerReport:
 
 
 class FlickerMeter:
-    """Measures a clip frame by frame; holds one frame of input and output."""
+    """Measures a video frame by frame; holds one frame of input and output."""
 
     def __init__(self) -> None:
         self._last: tuple[np.ndarray, np.ndarray] | None = None

@@ -1,4 +1,4 @@
-"""What a clip is, whatever file it comes from or goes to."""
+"""What a video is, whatever file it comes from or goes to."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +12,7 @@ import numpy as np
 from tandem.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
-"""Videos that are read, in lower case; ``.gif`` with more than one frame is a clip too."""
+"""Videos that are read, in lower case; ``.gif`` with more than one frame is a video too."""
 
 MAX_FRAME_PIXELS = 8192 * 4320
 """Frames with more pixels are refused before they are decoded."""
@@ -20,11 +20,11 @@ MAX_FRAME_PIXELS = 8192 * 4320
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a clip.
+    """One picture of a video.
 
     Attributes:
         pixels: ``(H, W, 3)`` or, with transparency, ``(H, W, 4)``, uint8, upright.
-        time: When it is shown, in ticks of the clip's time base.
+        time: When it is shown, in ticks of the video's time base.
         duration: For how long, likewise.
     """
 
@@ -41,8 +41,8 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class ClipInfo:
-    """What is known of a clip before its frames are read.
+class VideoInfo:
+    """What is known of a video before its frames are read.
 
     Attributes:
         path: Its file.
@@ -71,10 +71,10 @@ class ClipInfo:
     others: tuple[str, ...] = ()
 
 
-class Clip(AbstractContextManager["Clip"], Protocol):
-    """An open clip, read once from its beginning to its end."""
+class Video(AbstractContextManager["Video"], Protocol):
+    """An open video, read once from its beginning to its end."""
 
-    info: ClipInfo
+    info: VideoInfo
 
     def parts(self) -> Iterator[Frame | Sound]:
         """The frames, and the sound where it lies between them.
@@ -85,8 +85,8 @@ class Clip(AbstractContextManager["Clip"], Protocol):
         ...
 
 
-class ClipWriter(AbstractContextManager["ClipWriter"], Protocol):
-    """A clip that is being written; leaving the context ends the file.
+class VideoWriter(AbstractContextManager["VideoWriter"], Protocol):
+    """A video that is being written; leaving the context ends the file.
 
     Attributes:
         description: Format and quality, for people.
@@ -113,6 +113,6 @@ def check_frame_size(path: Path, width: int, height: int) -> None:
     """
     if not 0 < width * height <= MAX_FRAME_PIXELS:
         raise DataError(
-            f"{path}: its frames are {width} x {height} px; clips are read from 1 to {MAX_FRAME_PIXELS} pixels a "
+            f"{path}: its frames are {width} x {height} px; videos are read from 1 to {MAX_FRAME_PIXELS} pixels a "
             "frame. Scale it down first."
         )

@@ -18,7 +18,7 @@ from PIL import GifImagePlugin, Image
 
 from tandem.data.images import convert_channels
 from tandem.errors import DataError
-from tandem.inference.video.clip import ClipInfo, Frame, Sound, check_frame_size
+from tandem.inference.video.frames import Frame, Sound, VideoInfo, check_frame_size
 
 MOST_FRAMES_PER_SECOND = 50
 """Viewers slow down what is shown for less than two hundredths of a second."""
@@ -83,7 +83,7 @@ def _scan(path: Path, file: BinaryIO) -> GifScan:
             frames += 1
             if left + wide > width or top + high > height:
                 raise DataError(
-                    f"{path}: frame {frames} reaches {left + wide} x {top + high} px, but the clip has {width} x "
+                    f"{path}: frame {frames} reaches {left + wide} x {top + high} px, but the video has {width} x "
                     f"{height}: its frames do not have one size. Save it anew with an image editor."
                 )
             _skip_palette(file, flags)
@@ -115,8 +115,8 @@ def _blocks(file: BinaryIO, *, keep: int = 2) -> list[bytes]:
     return kept
 
 
-class GifClip:
-    """An animated GIF; see `tandem.inference.video.clip.Clip`. Times are in milliseconds.
+class GifVideo:
+    """An animated GIF; see `tandem.inference.video.frames.Video`. Times are in milliseconds.
 
     Args:
         path: The file.
@@ -129,7 +129,7 @@ class GifClip:
     def __init__(self, path: Path, *, as_shown: bool) -> None:
         scan = scan_gif(path)
         self._path, self._as_shown, self._transparent = path, as_shown, scan.transparent
-        self.info = ClipInfo(
+        self.info = VideoInfo(
             path=path,
             width=scan.size[0],
             height=scan.size[1],
@@ -148,7 +148,7 @@ class GifClip:
         """Nothing is open between the frames' iterations."""
 
     def parts(self) -> Iterator[Frame | Sound]:
-        """See `Clip`."""
+        """See `Video`."""
         time = 0
         try:
             with Image.open(self._path, formats=["GIF"]) as image:
@@ -167,7 +167,7 @@ class GifClip:
 
 
 class GifWriter:
-    """A GIF that is being written; see `tandem.inference.video.clip.ClipWriter`.
+    """A GIF that is being written; see `tandem.inference.video.frames.VideoWriter`.
 
     Each frame is shown from its start to its end in hundredths of a second, rounded, so that roundings do not add up.
 
@@ -179,7 +179,7 @@ class GifWriter:
         DataError: The source has more frames a second than viewers of GIFs show, or is too large for one.
     """
 
-    def __init__(self, path: Path, info: ClipInfo) -> None:
+    def __init__(self, path: Path, info: VideoInfo) -> None:
         if info.frame_rate and info.frame_rate > MOST_FRAMES_PER_SECOND:
             raise DataError(
                 f"{info.path} has {float(info.frame_rate):g} frames a second; a GIF shows at most "
@@ -208,7 +208,7 @@ class GifWriter:
         self._file.close()
 
     def add(self, frame: Frame) -> None:
-        """See `ClipWriter`."""
+        """See `VideoWriter`."""
         options = {"duration": 10 * self._delay(frame), "include_color_table": True}
         if self._info.transparent:
             # Cleared after each frame: what is transparent in the next one must not show this one.
@@ -219,7 +219,7 @@ class GifWriter:
             self._file.write(data)
 
     def add_sound(self, sound: Sound) -> None:
-        """See `ClipWriter`: a GIF has no sound."""
+        """See `VideoWriter`: a GIF has no sound."""
 
     def _delay(self, frame: Frame) -> int:
         """Hundredths of a second."""

@@ -1,4 +1,4 @@
-"""Which code a frame is translated with: one for the whole clip, or a walk round some of them."""
+"""Which latent a frame is translated with: one for the whole video, or a walk round some of them."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,19 +10,19 @@ from tandem.inference.sampling import interpolate_spherical
 
 
 @dataclass(frozen=True)
-class ClipCodes:
-    """The code of every moment of a clip.
+class VideoLatents:
+    """The latent at every time of a video.
 
-    With a period the code goes round the given ones at constant angular speed from each to the next: at time t it is
+    With a period the latent goes round the given ones at constant angular speed from each to the next: at time t it is
     between ``z[k]`` and ``z[k + 1]``, the one after the last being the first again, where k is the whole part of
     ``K · (t / period mod 1)`` and the share of the way its fraction.
 
     Attributes:
         z: ``(K, latent_dim)``, float32; K is 1 without a period, at least 2 with one.
-        period: Seconds of one round; None: the code stays.
+        period: Seconds of one round; None: the latent stays.
 
     Raises:
-        ConfigError: Number of codes and period do not fit, or a value is not finite.
+        ConfigError: Number of latents and period do not fit, or a value is not finite.
     """
 
     z: np.ndarray
@@ -30,15 +30,15 @@ class ClipCodes:
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.z).all():
-            raise ConfigError("the codes hold values that are not finite.")
+            raise ConfigError("the latents hold values that are not finite.")
         if self.period is None and len(self.z) != 1:
             raise ConfigError(
-                f"{len(self.z)} codes were given for a clip, which is translated with one: give one, or --walk SECONDS "
-                "to walk round all of them."
+                f"{len(self.z)} latents were given for a video, which is translated with one: give one, or --walk "
+                "SECONDS to walk round all of them."
             )
         if self.period is not None and (self.period <= 0 or len(self.z) < 2):
             raise ConfigError(
-                f"a walk needs a period above 0 s and at least two codes, not {float(self.period):g} s and "
+                f"a walk needs a period above 0 s and at least two latents, not {float(self.period):g} s and "
                 f"{len(self.z)}."
             )
 

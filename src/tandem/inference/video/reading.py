@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from tandem.errors import DataError, MissingExtraError
-from tandem.inference.video.clip import MAX_FRAME_PIXELS, ClipInfo, Frame, Sound, check_frame_size
-from tandem.inference.video.whole import check_whole
+from tandem.inference.video.completeness import check_whole
+from tandem.inference.video.frames import MAX_FRAME_PIXELS, Frame, Sound, VideoInfo, check_frame_size
 
 if TYPE_CHECKING:
     import av
@@ -45,8 +45,8 @@ def require_av() -> None:
         raise MissingExtraError("av", "video", "reading and writing videos") from error
 
 
-class VideoClip:
-    """A video; see `tandem.inference.video.clip.Clip`.
+class ContainerVideo:
+    """A video; see `tandem.inference.video.frames.Video`.
 
     Raises:
         DataError: It is no video, cut off, has no picture, or frames that are too large.
@@ -74,16 +74,16 @@ class VideoClip:
         return [stream for stream in self._container.streams.audio if _context(stream) is not None]
 
     def parts(self) -> Iterator[Frame | Sound]:
-        """See `Clip`."""
-        video = self._container.streams.video[0]
-        video.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
-        video.thread_type = "AUTO"
+        """See `Video`."""
+        track = self._container.streams.video[0]
+        track.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
+        track.thread_type = "AUTO"
         timing = _Timing(self.info)
         with _reading(self._path):
-            for packet in self._container.demux(video, *self.sound_streams):
+            for packet in self._container.demux(track, *self.sound_streams):
                 if packet.is_corrupt:
                     raise DataError(f"{self._path}: damaged or cut off after {timing.count} frames")
-                if packet.stream is video:
+                if packet.stream is track:
                     for decoded in packet.decode():
                         yield self._frame(decoded, timing)  # pyright: ignore[reportArgumentType]  (a video's frames)
                 elif packet.dts is not None:
@@ -106,7 +106,7 @@ class _Timing:
     A single one that does not rise is put right behind the one before it.
     """
 
-    def __init__(self, info: ClipInfo) -> None:
+    def __init__(self, info: VideoInfo) -> None:
         self._path = info.path
         self._ticks = max(1, round(1 / (info.frame_rate * info.time_base))) if info.frame_rate else 0
         self._last: int | None = None
@@ -131,47 +131,47 @@ class _Timing:
         return Frame(pixels, pts, duration)
 
 
-def _probe(path: Path) -> ClipInfo:
+def _probe(path: Path) -> VideoInfo:
     """What the file says, and the size of its first frame upright."""
     with open_container(path) as container, _reading(path):
-        videos = container.streams.video
-        if not videos:
+        tracks = container.streams.video
+        if not tracks:
             raise DataError(f"{path}: holds no picture track, only {_kinds(container) or 'nothing'}")
-        video = videos[0]
-        context = _context(video)
+        track = tracks[0]
+        context = _context(track)
         if context is None:
             raise DataError(f"{path}: its picture is coded in a way that cannot be read here")
         if not context.width * context.height:
             raise DataError(
-                f"{path}: damaged, or its frames are too large: clips are read up to {MAX_FRAME_PIXELS} pixels a frame"
+                f"{path}: damaged, or its frames are too large: videos are read up to {MAX_FRAME_PIXELS} pixels a frame"
             )
         check_frame_size(path, context.width, context.height)
-        if video.time_base is None:
+        if track.time_base is None:
             raise DataError(f"{path}: its picture track has no time base")
         context.options = {"max_pixels": _OPTIONS["max_pixels"]}
-        first = next(container.decode(video), None)
+        first = next(container.decode(track), None)
         if first is None:
             raise DataError(f"{path}: holds no frames")
         sounds = [stream for stream in container.streams.audio if _context(stream) is not None]
-        rate = video.average_rate or video.guessed_rate
-        aspect = video.sample_aspect_ratio or Fraction(1)
+        rate = track.average_rate or track.guessed_rate
+        aspect = track.sample_aspect_ratio or Fraction(1)
         height, width = _upright_pixels(first).shape[:2]
-        info = ClipInfo(
+        info = VideoInfo(
             path=path,
             width=width,
             height=height,
-            time_base=video.time_base,
+            time_base=track.time_base,
             frame_rate=rate if rate and rate > 0 else None,
             pixel_aspect=1 / aspect if first.rotation % 180 and aspect else aspect,
             sounds=tuple(stream.codec_context.codec.canonical_name for stream in sounds),
             others=tuple(
-                s.type for s in container.streams if s is not video and (s.type != "audio" or not _context(s))
+                s.type for s in container.streams if s is not track and (s.type != "audio" or not _context(s))
             ),
         )
-        return replace(info, num_frames=video.frames or _estimated_frames(container, info))
+        return replace(info, num_frames=track.frames or _estimated_frames(container, info))
 
 
-def _estimated_frames(container: "av.container.InputContainer", info: ClipInfo) -> int | None:
+def _estimated_frames(container: "av.container.InputContainer", info: VideoInfo) -> int | None:
     if not container.duration or not info.frame_rate:
         return None
     return max(1, round(Fraction(container.duration, 1_000_000) * info.frame_rate))

@@ -1,4 +1,4 @@
-"""Translating a clip: frames are read, translated some at a time, and written; only these are in memory."""
+"""Translating a video: frames are read, translated some at a time, and written; only these are in memory."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -11,18 +11,18 @@ from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.inputs import Fit
 from tandem.inference.translator import Translator
-from tandem.inference.video.clip import VIDEO_SUFFIXES, Clip, ClipWriter, Frame
 from tandem.inference.video.flicker import FlickerMeter, FlickerReport
-from tandem.inference.video.gif import GifClip, GifWriter, scan_gif
-from tandem.inference.video.reading import VideoClip
-from tandem.inference.video.walk import ClipCodes
-from tandem.inference.video.writing import VideoWriter
+from tandem.inference.video.frames import VIDEO_SUFFIXES, Frame, Video, VideoWriter
+from tandem.inference.video.gif import GifVideo, GifWriter, scan_gif
+from tandem.inference.video.latent_walk import VideoLatents
+from tandem.inference.video.reading import ContainerVideo
+from tandem.inference.video.writing import ContainerWriter
 
-_Key = tuple[np.ndarray, np.ndarray]  # pixels and code: what an output follows from
+_Key = tuple[np.ndarray, np.ndarray]  # pixels and latent: what an output follows from
 
 
-def is_clip(path: Path) -> bool:
-    """Whether a file is translated as a clip: a video, or a GIF of more than one frame.
+def is_video(path: Path) -> bool:
+    """Whether a file is translated as a video: a video, or a GIF of more than one frame.
 
     Raises:
         DataError: A GIF is damaged.
@@ -33,44 +33,44 @@ def is_clip(path: Path) -> bool:
     return suffix in VIDEO_SUFFIXES or (suffix == ".gif" and scan_gif(path).num_frames > 1)
 
 
-def open_clip(path: Path, *, target_suffix: str) -> GifClip | VideoClip:
-    """Open a clip for reading; a GIF's short frames are kept for another GIF only.
+def open_video(path: Path, *, target_suffix: str) -> GifVideo | ContainerVideo:
+    """Open a video for reading; a GIF's short frames are kept for another GIF only.
 
     Raises:
         DataError: It cannot be read.
         MissingExtraError: It is a video, and PyAV is not installed.
     """
     if path.suffix.lower() == ".gif":
-        return GifClip(path, as_shown=target_suffix != ".gif")
-    return VideoClip(path)
+        return GifVideo(path, as_shown=target_suffix != ".gif")
+    return ContainerVideo(path)
 
 
-def open_writer(path: Path, suffix: str, clip: GifClip | VideoClip) -> GifWriter | VideoWriter:
-    """Open a clip for writing, of the size and timing of another one.
+def open_writer(path: Path, suffix: str, video: GifVideo | ContainerVideo) -> GifWriter | ContainerWriter:
+    """Open a video for writing, of the size and timing of another one.
 
     Args:
         path: The file, any name.
         suffix: The suffix that it will have.
-        clip: The source.
+        video: The source.
 
     Raises:
-        DataError: The format cannot hold such a clip.
+        DataError: The format cannot hold such a video.
         MissingExtraError: It is a video, and PyAV is not installed.
     """
     if suffix == ".gif":
-        return GifWriter(path, clip.info)
-    return VideoWriter(path, suffix, clip.info, clip.sound_streams if isinstance(clip, VideoClip) else ())
+        return GifWriter(path, video.info)
+    return ContainerWriter(path, suffix, video.info, video.sound_streams if isinstance(video, ContainerVideo) else ())
 
 
-class ClipTranslator:
-    """Translates the frames of one clip in their order.
+class VideoTranslator:
+    """Translates the frames of one video in their order.
 
     A frame that equals the one before it, with the same code, is not translated again: what stands still stands still,
     to the bit.
 
     Args:
         translator: The model.
-        codes: The code of every moment.
+        latents: The code of every moment.
         seed: Decides the dropout of models that sample with it, one mask for all frames.
         fit: See `Translator`.
         direction: See `Translator`.
@@ -83,7 +83,7 @@ class ClipTranslator:
     def __init__(
         self,
         translator: Translator,
-        codes: ClipCodes,
+        latents: VideoLatents,
         *,
         seed: int = 0,
         fit: Fit = "pad",
@@ -92,11 +92,11 @@ class ClipTranslator:
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"--batch-size must be at least 1, not {batch_size}.")
-        if codes.z.shape[1] != translator.latent_dim:
+        if latents.z.shape[1] != translator.latent_dim:
             raise ConfigError(
-                f"the codes have {codes.z.shape[1]} numbers, but this model's have {translator.latent_dim}."
+                f"the latents have {latents.z.shape[1]} numbers, but this model's have {translator.latent_dim}."
             )
-        self._translator, self._codes, self._batch_size = translator, codes, batch_size
+        self._translator, self._latents, self._batch_size = translator, latents, batch_size
         self._seed = seed
         self._fit: Fit = fit
         self._direction: Direction | None = direction
@@ -105,12 +105,12 @@ class ClipTranslator:
         self._output = np.empty(0, np.uint8)
 
     def run(
-        self, clip: Clip, writer: ClipWriter, *, on_progress: Callable[[int, int | None], None] | None = None
+        self, video: Video, writer: VideoWriter, *, on_progress: Callable[[int, int | None], None] | None = None
     ) -> FlickerReport:
-        """Read a clip to its end and write its translation.
+        """Read a video to its end and write its translation.
 
         Args:
-            clip: The source.
+            video: The source.
             writer: The target.
             on_progress: Called with the frames done and, if known, those in all.
 
@@ -118,7 +118,7 @@ class ClipTranslator:
             How much it flickers.
 
         Raises:
-            DataError: The clip is damaged or has no frames, or the target cannot hold it.
+            DataError: The video is damaged or has no frames, or the target cannot hold it.
         """
         meter = FlickerMeter()
         waiting: list[Frame] = []
@@ -126,16 +126,16 @@ class ClipTranslator:
 
         def finish() -> None:
             nonlocal done
-            for frame, output in zip(waiting, self._translated(waiting, clip.info.time_base), strict=True):
+            for frame, output in zip(waiting, self._translated(waiting, video.info.time_base), strict=True):
                 meter.add(frame.pixels, output)
                 writer.add(Frame(_with_transparency(output, frame.pixels), frame.time, frame.duration))
             done += len(waiting)
             waiting.clear()
             if on_progress is not None:
-                total = clip.info.num_frames
+                total = video.info.num_frames
                 on_progress(done, None if total is None else max(total, done))
 
-        for part in clip.parts():
+        for part in video.parts():
             if not isinstance(part, Frame):
                 writer.add_sound(part)
                 continue
@@ -145,14 +145,14 @@ class ClipTranslator:
         if waiting:
             finish()
         if not done:
-            raise DataError(f"{clip.info.path}: holds no frames")
+            raise DataError(f"{video.info.path}: holds no frames")
         return meter.report()
 
     def _translated(self, frames: list[Frame], time_base: Fraction) -> list[np.ndarray]:
         if self._start is None:
             self._start = frames[0].time
-        z = np.stack([self._codes.at((frame.time - self._start) * time_base) for frame in frames])
-        keys = [(frame.pixels, code) for frame, code in zip(frames, z, strict=True)]
+        z = np.stack([self._latents.at((frame.time - self._start) * time_base) for frame in frames])
+        keys = [(frame.pixels, latent) for frame, latent in zip(frames, z, strict=True)]
         fresh = {i for i, pair in enumerate(zip([self._last, *keys], keys, strict=False)) if not _same(*pair)}
         made: Iterator[np.ndarray] = iter(())
         if fresh:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
-from tandem.inference.video.clip import ClipInfo, Frame, Sound
+from tandem.inference.video.frames import Frame, Sound, VideoInfo
 from tandem.inference.video.reading import open_container, require_av
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ _TRIAL_PACKETS = 8
 _ANY_RATE = Fraction(25)  # where the source says none; the time stamps decide
 
 
-class VideoWriter:
-    """A video that is being written; see `tandem.inference.video.clip.ClipWriter`.
+class ContainerWriter:
+    """A video that is being written; see `tandem.inference.video.frames.VideoWriter`.
 
     Args:
         path: The file, any name.
@@ -49,7 +49,7 @@ class VideoWriter:
         MissingExtraError: PyAV is not installed.
     """
 
-    def __init__(self, path: Path, suffix: str, info: ClipInfo, sounds: Sequence["av.AudioStream"] = ()) -> None:
+    def __init__(self, path: Path, suffix: str, info: VideoInfo, sounds: Sequence["av.AudioStream"] = ()) -> None:
         require_av()
         import av  # noqa: PLC0415  (optional)
 
@@ -86,7 +86,7 @@ class VideoWriter:
             self._container.close()
 
     def add(self, frame: Frame) -> None:
-        """See `ClipWriter`."""
+        """See `VideoWriter`."""
         import av  # noqa: PLC0415  (optional)
 
         rgb = np.ascontiguousarray(convert_channels(frame.pixels, 3))
@@ -99,7 +99,7 @@ class VideoWriter:
                 self._container.mux(packet)
 
     def add_sound(self, sound: Sound) -> None:
-        """See `ClipWriter`."""
+        """See `VideoWriter`."""
         stream = self._sounds.get(sound.packet.stream.index)
         if stream is not None:
             with _writing(self._path):
@@ -178,5 +178,5 @@ def check_suffix(path: Path) -> None:
     """
     if path.suffix.lower() not in {*FORMATS, ".gif"}:
         raise ConfigError(
-            f"--out {path}: the translation of a clip is one file that ends in {', '.join(FORMATS)} or .gif."
+            f"--out {path}: the translation of a video is one file that ends in {', '.join(FORMATS)} or .gif."
         )
