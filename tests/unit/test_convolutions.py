@@ -1,12 +1,19 @@
-"""Convolutions computed in other words, against PyTorch's own layers with the same weights."""
+"""Cheaper forms of convolutions against PyTorch's own layers with the same weights."""
+
+import copy
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tandem.config.specifications import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.networks import convolutions
+from tandem.networks.build import build_network
 from tandem.networks.convolutions import DownConv, LogitConv, PooledConv, UpConv
+from tandem.networks.encoder import Encoder
+from tandem.networks.patchgan import PatchDiscriminator
+from tandem.networks.unet import UNet
 
 SIZES = [(1, 2, 2), (2, 8, 8), (3, 4, 6), (2, 5, 7)]
 
@@ -14,9 +21,15 @@ SIZES = [(1, 2, 2), (2, 8, 8), (3, 4, 6), (2, 5, 7)]
 def pair_of(kind: str, *, bias: bool) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
     own, plain = {"down": (DownConv, nn.Conv2d), "up": (UpConv, nn.ConvTranspose2d)}[kind]
-    mine, theirs = own(6, 5, bias=bias).double(), plain(6, 5, 4, stride=2, padding=1, bias=bias).double()
-    theirs.load_state_dict(mine.state_dict())
-    return mine, theirs
+    theirs = plain(6, 5, 4, stride=2, padding=1, bias=bias).double()
+    return cheaper(theirs, own), theirs
+
+
+def cheaper(layer: nn.Module, form: type[nn.Module]) -> nn.Module:
+    """A copy in its cheaper form, made as `use_cheaper_convolutions` makes it."""
+    copied = copy.deepcopy(layer)
+    copied.__class__ = form
+    return copied
 
 
 def gradients_of(layer: nn.Module, x: Tensor) -> list[Tensor]:
@@ -45,8 +58,8 @@ def test_it_is_the_same_layer(kind: str, size: tuple[int, int, int], bias: bool)
 @pytest.mark.parametrize("size", [(1, 2, 2), (2, 5, 9), (1, 31, 31)])
 def test_the_convolution_to_logits_is_the_same_layer(size: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
-    mine, theirs = LogitConv(6).double(), nn.Conv2d(6, 1, 4, padding=1).double()
-    theirs.load_state_dict(mine.state_dict())
+    theirs = nn.Conv2d(6, 1, 4, padding=1).double()
+    mine = cheaper(theirs, LogitConv)
     n, h, w = size
     x = torch.randn((n, 6, h, w), dtype=torch.float64)
     for found, expected in zip(gradients_of(mine, x), gradients_of(theirs, x), strict=True):
@@ -56,8 +69,8 @@ def test_the_convolution_to_logits_is_the_same_layer(size: tuple[int, int, int])
 @pytest.mark.parametrize("size", [(1, 2, 2), (2, 8, 6), (3, 5, 7)])
 def test_a_pooled_convolution_is_a_convolution_and_a_pooling(size: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
-    mine, conv = PooledConv(6, 5).double(), nn.Conv2d(6, 5, 3, padding=1).double()
-    conv.load_state_dict(mine.state_dict())
+    conv = nn.Conv2d(6, 5, 3, padding=1).double()
+    mine = cheaper(conv, PooledConv)
     n, h, w = size
     x = torch.randn((n, 6, h, w), dtype=torch.float64)
     found, expected = gradients_of(mine, x), gradients_of(Pooling(conv), x)
@@ -87,7 +100,7 @@ class Pooling(nn.Module):
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("size", [(1, 4, 4), (2, 6, 8), (2, 16, 10)])
-def test_a_code_kept_apart_gives_what_joining_gives(size: tuple[int, int, int], bias: bool) -> None:
+def test_a_latent_kept_apart_gives_what_joining_gives(size: tuple[int, int, int], bias: bool) -> None:
     mine, theirs = pair_of("down", bias=bias)
     n, h, w = size
     inputs = torch.randn((n, 4, h, w), dtype=torch.float64), torch.randn((n, 2), dtype=torch.float64)
@@ -103,19 +116,20 @@ def test_a_code_kept_apart_gives_what_joining_gives(size: tuple[int, int, int], 
 
 
 def test_latents_are_kept_apart_in_training_on_maps_larger_than_the_weights() -> None:
-    layer = DownConv(6, 5)
-    assert layer.takes_code_apart(torch.randn(1, 4, 12, 10))
-    assert not layer.takes_code_apart(torch.randn(1, 4, 10, 10)), "480 weights, 400 values"
-    assert not layer.takes_code_apart(torch.randn(1, 4, 13, 10)), "an odd side"
-    assert not layer.eval().takes_code_apart(torch.randn(1, 4, 12, 10)), "a trained model"
+    layer = cheaper(nn.Conv2d(6, 5, 4, stride=2, padding=1), DownConv)
+    assert isinstance(layer, DownConv)
+    assert layer.takes_latent_apart(torch.randn(1, 4, 12, 10))
+    assert not layer.takes_latent_apart(torch.randn(1, 4, 10, 10)), "480 weights, 400 values"
+    assert not layer.takes_latent_apart(torch.randn(1, 4, 13, 10)), "an odd side"
+    assert not layer.eval().takes_latent_apart(torch.randn(1, 4, 12, 10)), "a trained model"
 
 
 @pytest.mark.parametrize("kind", ["down", "up", "logit"])
 def test_only_training_in_full_precision_takes_matrix_products(kind: str) -> None:
     """Everything else, large maps too where their size matters, is PyTorch's, to the last bit."""
     if kind == "logit":
-        mine, theirs = LogitConv(6), nn.Conv2d(6, 1, 4, padding=1)
-        theirs.load_state_dict(mine.state_dict())
+        theirs = nn.Conv2d(6, 1, 4, padding=1)
+        mine = cheaper(theirs, LogitConv)
     else:
         mine, theirs = (layer.float() for layer in pair_of(kind, bias=True))
     small, large = torch.randn(2, 6, 8, 8), torch.randn(2, 6, 34, 34)
@@ -134,3 +148,39 @@ def products(layer: nn.Module, x: Tensor) -> bool:
     names = {event.name for event in profile.events() or ()}
     assert names & {"aten::_convolution"} or names & {"aten::mm", "aten::addmm", "aten::bmm"}
     return not names & {"aten::_convolution"}
+
+
+UNET = UNetSpec(in_channels=3, out_channels=3, latent_dim=4, depth=3, filters=4, norm="instance", injection="all")
+NETWORKS: list[tuple[NetworkSpec, type[nn.Module], set[type[nn.Module]]]] = [
+    (UNET, UNet, {DownConv, UpConv}),
+    (EncoderSpec(in_channels=3, latent_dim=4, depth=3, filters=4, norm="instance"), Encoder, {PooledConv}),
+    (PatchDiscriminatorSpec(in_channels=3, filters=4, layers=2, scales=2), PatchDiscriminator, {LogitConv}),
+]
+
+
+@pytest.mark.parametrize(("spec", "kind", "forms"), NETWORKS, ids=lambda value: getattr(value, "__name__", None))
+def test_a_network_with_cheaper_convolutions_is_the_one_of_its_paper(
+    spec: NetworkSpec, kind: type[nn.Module], forms: set[type[nn.Module]]
+) -> None:
+    torch.manual_seed(0)
+    theirs = kind(spec).double()
+    mine = build_network(spec).double()
+    assert forms <= {type(layer) for layer in mine.modules()}
+    assert not forms & {type(layer) for layer in theirs.modules()}
+    mine.load_state_dict(theirs.state_dict(), strict=True)
+    x, z = torch.rand((2, 3, 32, 32), dtype=torch.float64), torch.randn((2, 4), dtype=torch.float64)
+    given = (x, z) if isinstance(spec, UNetSpec) else (x,)
+    found, expected = (_with_gradients(network, given) for network in (mine, theirs))
+    largest = max(float(one.detach().abs().max()) for one in expected)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-13 * largest)
+
+
+def _with_gradients(network: nn.Module, given: tuple[Tensor, ...]) -> list[Tensor]:
+    given = tuple(tensor.clone().requires_grad_() for tensor in given)
+    outputs = network(*given)
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    loss = sum(
+        ((output.sin() * torch.arange(output.numel()).view_as(output)).sum() for output in outputs), torch.zeros(())
+    )
+    return [*outputs, *torch.autograd.grad(loss, [*given, *network.parameters()])]

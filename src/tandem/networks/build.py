@@ -11,6 +11,7 @@ from tandem.config.specifications import (
     ResNetSpec,
     UNetSpec,
 )
+from tandem.networks.convolutions import use_cheaper_convolutions
 from tandem.networks.encoder import Encoder
 from tandem.networks.patchgan import PatchDiscriminator, PixelDiscriminator
 from tandem.networks.projector import PatchProjector
@@ -19,7 +20,16 @@ from tandem.networks.unet import UNet
 
 
 def build_network(spec: NetworkSpec) -> nn.Module:
-    """Build the network that `spec` describes, with weights as PyTorch draws them; see `layers.initialise`."""
+    """Build the network that `spec` describes, with weights as PyTorch draws them; see `layers.initialise`.
+
+    Its convolutions have their cheaper forms where there are such; see `tandem.networks.convolutions`.
+    """
+    network = _as_published(spec)
+    use_cheaper_convolutions(network)
+    return network
+
+
+def _as_published(spec: NetworkSpec) -> nn.Module:
     match spec:
         case UNetSpec():
             return UNet(spec)

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.specifications import EncoderSpec, Norm
-from tandem.networks.convolutions import PooledConv
 from tandem.networks.layers import full_precision, make_norm, named_sequence
 
 MAX_WIDENING = 4
@@ -60,8 +59,7 @@ class Encoder(nn.Module):
 class ResidualBlock(nn.Module):
     """Pre-activation residual block that halves the image.
 
-    norm → LeakyReLU → conv3 → norm → LeakyReLU → conv3 → AvgPool(2), plus a shortcut AvgPool(2) → conv1. The last
-    convolution and its pooling are computed as one.
+    norm → LeakyReLU → conv3 → norm → LeakyReLU → conv3 → AvgPool(2), plus a shortcut AvgPool(2) → conv1.
     Without norm the reference's first LeakyReLU works in place on the shortcut's input too; so here.
     """
 
@@ -70,7 +68,8 @@ class ResidualBlock(nn.Module):
         self.norm1 = make_norm(norm, in_channels)
         self.conv1 = nn.Conv2d(in_channels, in_channels, 3, padding=1)
         self.norm2 = make_norm(norm, in_channels)
-        self.conv2 = PooledConv(in_channels, out_channels)
+        self.conv2 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.pool: nn.Module = nn.AvgPool2d(2)
         self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +80,7 @@ class ResidualBlock(nn.Module):
             activated = F.leaky_relu(self.norm1(x), 0.2, inplace=True)
         y = self.conv1(activated)
         y = y if self.norm2 is None else self.norm2(y)
-        y = self.conv2(F.leaky_relu(y, 0.2, inplace=True))
+        y = self.pool(self.conv2(F.leaky_relu(y, 0.2, inplace=True)))
         return y + self.shortcut(F.avg_pool2d(x, 2))
 
 

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.specifications import Activation, Norm, Upsampling
-from tandem.networks.convolutions import UpConv
 from tandem.networks.synchronised import SynchronisedBatchNorm
 
 Init = Literal["normal", "xavier"]
@@ -67,7 +66,8 @@ def make_upsampling(upsampling: Upsampling, in_channels: int, out_channels: int,
     bilinear upsampling has none (Odena et al., 2016).
     """
     if upsampling == "transposed":
-        layers = [("conv", UpConv(in_channels, out_channels, bias=bias))]
+        conv = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
+        layers: list[tuple[str, nn.Module]] = [("conv", conv)]
     else:
         layers = [
             ("resize", nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)),

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.config.specifications import PatchDiscriminatorSpec, PixelDiscriminatorSpec
-from tandem.networks.convolutions import LogitConv
 from tandem.networks.layers import Blur, full_precision, make_norm, named_sequence
 
 MAX_WIDENING = 8
@@ -73,7 +72,7 @@ def _sub_discriminator(spec: PatchDiscriminatorSpec, filters: int) -> nn.Sequent
     blocks = [_block(spec, spec.in_channels, filters, halves=True, first=True)]
     for index in range(1, spec.layers + 1):
         blocks.append(_block(spec, widths[index - 1], widths[index], halves=index < spec.layers))
-    return nn.Sequential(*blocks, named_sequence(conv=LogitConv(widths[-1])))
+    return nn.Sequential(*blocks, named_sequence(conv=nn.Conv2d(widths[-1], 1, 4, padding=1)))
 
 
 def _block(

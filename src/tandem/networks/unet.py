@@ -4,7 +4,7 @@ Going down, level i computes ``norm(conv4s2(lrelu(x)))``; the first level has ne
 innermost no norm. Going up it computes ``norm(up(act(x)))`` and joins the result with the skip of that level,
 [up path, skip] in BicycleGAN and [skip, up path] in pix2pix; the outermost ends in tanh.
 
-The code z is tiled over the image and joined to the input (injection ``"input"``) or to the input of every down
+z is tiled over the image and joined to the input (injection ``"input"``) or to the input of every down
 convolution, the bottleneck's included (``"all"``); never on the way up.
 
 A detail of the reference implementation that official weights depend on: with ``"input"`` its LeakyReLU works in
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from tandem.config.specifications import FIRST_DROPOUT_LEVEL, UNetSpec
 from tandem.errors import DataError
-from tandem.networks.convolutions import DownConv
 from tandem.networks.layers import full_precision, make_activation, make_norm, make_upsampling, named_sequence
 
 MAX_WIDENING = 8
@@ -31,19 +30,16 @@ class UNet(nn.Module):
         super().__init__()
         self.spec = spec
         widths = [spec.filters * min(2**level, MAX_WIDENING) for level in range(spec.depth)]
-        self.down = nn.ModuleList(self._down_block(level, widths) for level in range(spec.depth))
+        self.down = nn.ModuleList(self._down_level(level, widths) for level in range(spec.depth))
         self.up = nn.ModuleList(self._up_block(level, widths) for level in range(spec.depth))
 
-    def _down_block(self, level: int, widths: list[int]) -> nn.Sequential:
+    def _down_level(self, level: int, widths: list[int]) -> "DownLevel":
         spec = self.spec
         channels = spec.in_channels if level == 0 else widths[level - 1]
         if spec.injection == "all" or (spec.injection == "input" and level == 0):
             channels += spec.latent_dim
-        normed = 0 < level < spec.depth - 1
-        return named_sequence(
-            conv=DownConv(channels, widths[level], bias=spec.bias),
-            norm=make_norm(spec.norm, widths[level]) if normed else None,
-        )
+        norm = make_norm(spec.norm, widths[level]) if 0 < level < spec.depth - 1 else None
+        return DownLevel(channels, widths[level], activated=level > 0, norm=norm, bias=spec.bias)
 
     def _up_block(self, level: int, widths: list[int]) -> nn.Sequential:
         spec = self.spec
@@ -73,28 +69,16 @@ class UNet(nn.Module):
             DataError: H or W is not a multiple of ``2**depth``, or z does not fit the network.
         """
         self._check(a, z)
-        z = None if self.spec.injection == "none" else z
         x = a
         skips: list[Tensor] = []
         for level, down in enumerate(self.down):
-            conv, *norm = down.children()
-            assert isinstance(conv, DownConv)
-            if level == 0:
-                x = conv(x) if z is None else _with_code(conv, x, z, activated=False)
-            elif self.spec.injection == "all" and z is not None:
-                skips.append(x)
-                x = _with_code(conv, x, z, activated=True)
-            else:
-                x = F.leaky_relu(x, 0.2, inplace=True)
-                skips.append(x)
-                x = conv(x)
-            for layer in norm:
-                x = layer(x)
+            skips.append(x)
+            joins = self.spec.injection == "all" or (self.spec.injection == "input" and level == 0)
+            x = down(x, z if joins else None)
         for level in reversed(range(self.spec.depth)):
             x = self.up[level](x)
             if level > 0:
-                skip = skips[level - 1]
-                x = torch.cat([skip, x] if self.spec.skip_first else [x, skip], 1)
+                x = torch.cat([skips[level], x] if self.spec.skip_first else [x, skips[level]], 1)
         return full_precision(x)
 
     def _check(self, a: Tensor, z: Tensor | None) -> None:
@@ -114,10 +98,31 @@ class UNet(nn.Module):
             raise DataError(f"the generator was given a latent of shape {given}, but expects {expected}.")
 
 
-def _with_code(conv: DownConv, x: Tensor, z: Tensor, *, activated: bool) -> Tensor:
-    """Convolve x joined with the tiled latent, both after a LeakyReLU if `activated`; x itself stays as it is."""
-    if conv.takes_code_apart(x):
-        return conv.forward_apart(*((F.leaky_relu(x, 0.2), F.leaky_relu(z, 0.2)) if activated else (x, z)))
+class DownLevel(nn.Module):
+    """A level on the way down: ``norm(conv4s2(lrelu(x)))``, of x joined with z where z is given."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, activated: bool, norm: nn.Module | None, bias: bool
+    ) -> None:
+        super().__init__()
+        self.activated = activated
+        self.conv = nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
+        self.norm = norm
+
+    def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
+        """Map ``(N, C, H, W)``, and z ``(N, latent_dim)``, to ``(N, out_channels, H/2, W/2)``, float.
+
+        Without z the activation works in place on x; see the file's head.
+        """
+        if z is not None:
+            x = join_latent(x, z)
+        if self.activated:
+            x = F.leaky_relu(x, 0.2, inplace=True)
+        x = self.conv(x)
+        return x if self.norm is None else self.norm(x)
+
+
+def join_latent(x: Tensor, z: Tensor) -> Tensor:
+    """``(N, C, H, W)`` and ``(N, D)``, the same at every pixel: ``(N, C + D, H, W)``."""
     n, _, h, w = x.shape
-    joined = torch.cat([x, z.to(x.dtype)[:, :, None, None].expand(n, z.shape[1], h, w)], 1)
-    return conv(F.leaky_relu(joined, 0.2, inplace=True) if activated else joined)
+    return torch.cat([x, z.to(x.dtype)[:, :, None, None].expand(n, z.shape[1], h, w)], 1)

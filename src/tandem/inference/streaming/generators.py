@@ -43,12 +43,12 @@ def stream(network: nn.Module, a: Node, z: Tensor | None, streamer: Streamer) ->
 def _unet(network: UNet, a: Node, z: Tensor | None, streamer: Streamer) -> Node:
     spec = network.spec
     skips: list[Node] = []
-    x: Node = a if spec.injection == "none" else _with_code(a, z, spec.latent_dim)
+    x: Node = a if spec.injection == "none" else _with_latent(a, z, spec.latent_dim)
     for level, down in enumerate(network.down):
         if level > 0:
             if spec.injection == "all":
                 skips.append(x)
-                x = Pointwise(_with_code(x, z, spec.latent_dim), _leaky_relu)
+                x = Pointwise(_with_latent(x, z, spec.latent_dim), _leaky_relu)
             else:
                 x = Pointwise(x, _leaky_relu)
                 skips.append(x)
@@ -69,7 +69,7 @@ def _unet(network: UNet, a: Node, z: Tensor | None, streamer: Streamer) -> Node:
     raise AssertionError("a U-Net has at least one level")
 
 
-def _with_code(x: Node, z: Tensor | None, latent_dim: int) -> Node:
+def _with_latent(x: Node, z: Tensor | None, latent_dim: int) -> Node:
     def join(values: Tensor) -> Tensor:
         assert z is not None
         _, _, height, width = values.shape
