@@ -57,7 +57,7 @@ def test_every_mode(data: Path, model: Path, tmp_path: Path, words: list[str], s
     for record in records:
         both = pixels(data / "test" / f"{record['name']}.png")
         assert np.array_equal(pixels(out / record["input"]), both[:, :32])
-        assert np.array_equal(pixels(out / record["truth"]), both[:, 32:])
+        assert np.array_equal(pixels(out / record["ground_truth"]), both[:, 32:])
         assert {one["name"]: len(one["samples"]) for one in record["series"]} == series
         for one in record["series"]:
             assert (out / one["grid"]).is_file()

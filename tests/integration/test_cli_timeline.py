@@ -12,7 +12,7 @@ from support import Finished, files_of, fork, tandem, tiny, train, until, wait_f
 
 PADDING, TITLE_ROOM, CELL, CAPTION = 2, 11 + 8, 96, 26
 """Of a gallery of 32 px images, which are shown three times as large; and of a timeline's frame."""
-COLUMNS = {"input": 0, "truth": 1, "encoded": 2, "z1": 3, "z2": 4}
+COLUMNS = {"input": 0, "ground truth": 1, "encoded": 2, "z1": 3, "z2": 4}
 
 
 def timeline(run: Path, out: Path, *words: str) -> Finished:
@@ -57,7 +57,7 @@ def test_a_gif_of_a_finished_run(finished_run: Path, tmp_path: Path) -> None:
     assert len(frames) == 3
     for frame, step in zip(frames, (4, 8, 10), strict=True):
         for row in range(2):
-            for column, title in enumerate(("input", "truth", "z1", "z2")):
+            for column, title in enumerate(("input", "ground truth", "z1", "z2")):
                 shown = shown_cell(frame, row, column, above=CAPTION)
                 assert distance(shown, gallery_cell(finished_run, step, row, title)) < 6
     captions = [frame.crop((0, 0, frame.width, CAPTION)) for frame in frames]
@@ -71,7 +71,7 @@ def test_a_strip_of_a_finished_run(finished_run: Path, tmp_path: Path, suffix: s
     timeline(finished_run, out, "--inputs", "1", "--sample", "2")
     with Image.open(out) as picture:
         strip = picture.convert("RGB")
-    expected = [gallery_cell(finished_run, 10, 1, title) for title in ("input", "truth")]
+    expected = [gallery_cell(finished_run, 10, 1, title) for title in ("input", "ground truth")]
     expected += [gallery_cell(finished_run, step, 1, "z2") for step in (4, 8, 10)]
     assert strip.width == PADDING + 5 * (CELL + PADDING)
     for column, cell in enumerate(expected):

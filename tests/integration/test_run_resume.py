@@ -49,7 +49,7 @@ def test_half_and_half_is_whole(data: Path, tmp_path: Path, options: dict[str, A
     assert_same_run(whole, halves)
     groups = {name.split("/")[0] for name in state_of(whole)[0]}
     assert {"network", "optimizer"} <= groups
-    assert ("average" in groups) == (options.get("ema_halflife_images") != 0)
+    assert ("ema" in groups) == (options.get("ema_halflife_images") != 0)
 
 
 def test_any_number_of_workers(data: Path, finished_run: Path, tmp_path: Path) -> None:

@@ -54,13 +54,13 @@ def test_end_to_end(tmp_path: Path, mode: str, size: Any, options: dict[str, Any
     )
 
 
-def test_the_direction_swaps_input_and_truth(tmp_path: Path) -> None:
+def test_the_direction_swaps_input_and_ground_truth(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data", size=32, num_train=2, num_val=0, num_test=1)
     both = pixels(data / "test" / "00001.png")
     for direction, halves in (("AtoB", (both[:, :32], both[:, 32:])), ("BtoA", (both[:, 32:], both[:, :32]))):
         out = tmp_path / direction
         train(data, out, steps=1, direction=direction)
-        for name, half in zip(("input", "truth"), halves, strict=True):
+        for name, half in zip(("input", "ground truth"), halves, strict=True):
             assert np.array_equal(pixels(out / "samples" / "images" / f"00001_{name}.png"), half)
 
 

@@ -97,7 +97,7 @@ def trained(process_group: ProcessGroup, options: dict[str, Any], *, overlap: Ov
             optimizers,
             *batches,
             options=StepOptions(clip_grad_norm=training.clip_grad_norm, **watch),
-            average=average,
+            all_reduce=average,
         )
         found |= {f"step {step}, {name}": value.numpy() for name, value in terms.items()}
     found |= {name: value.numpy() for name, value in objective.networks.state_dict().items()}

@@ -73,10 +73,10 @@ def test_of_the_generators_only_inputs_are_kept() -> None:
 
 def test_the_average_is_a_network_of_its_own() -> None:
     state = state_of("bicyclegan", recompute=True)
-    assert state.average is not None
-    average = state.average.networks["generator"]
-    for parameter in average.parameters():
+    assert state.ema is not None
+    ema = state.ema.networks["generator"]
+    for parameter in ema.parameters():
         parameter.zero_()
     before = copy.deepcopy(state.objective.networks["generator"].state_dict())
-    assert not average(torch.ones(1, 3, 64, 64), torch.zeros(1, 2)).any()
+    assert not ema(torch.ones(1, 3, 64, 64), torch.zeros(1, 2)).any()
     assert all(torch.equal(v, before[k]) for k, v in state.objective.networks["generator"].state_dict().items())

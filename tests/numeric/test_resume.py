@@ -35,8 +35,8 @@ def train(state: TrainingState, until: int) -> None:
         batch |= state.objective.draw(0, range(4 * state.step, 4 * state.step + 4))
         state.meter.add(train_step(state.objective, state.optimizers, batch))
         state.step += 1
-        if state.average is not None:
-            state.average.update(images_seen=4 * state.step, batch_size=4)
+        if state.ema is not None:
+            state.ema.update(images_seen=4 * state.step, batch_size=4)
 
 
 def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
@@ -62,7 +62,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path, options: dict[str, Any]) 
     assert_equal(whole.tensors(), second.tensors())
     assert whole.meter.means() == second.meter.means()
     names = {name.split("/")[0] for name in whole.tensors()}
-    assert names == {"network", "average", "optimizer", "meter"}
+    assert names == {"network", "ema", "optimizer", "meter"}
 
 
 def saved() -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -80,7 +80,7 @@ BIAS = "generator.down.0.conv.bias"
         (f"network/{BIAS}", None, f"network {BIAS} is missing"),
         ("network/generator.extra", torch.zeros(1), "network generator.extra is not part of this model"),
         (f"network/{BIAS}", torch.zeros(7), r"has the shape \(7,\), this model's has \(2,\)"),
-        (f"average/{BIAS}", None, f"average {BIAS} is missing"),
+        (f"ema/{BIAS}", None, f"ema {BIAS} is missing"),
         ("optimizer/encoder/", None, "optimizer encoder has no state"),
         ("optimizer/encoder/0/exp_avg_sq", None, "optimizer encoder/0/exp_avg_sq is missing"),
         ("optimizer/generator/1/step", None, "optimizer generator/1/step is missing"),
@@ -115,8 +115,8 @@ def test_a_state_before_the_first_step() -> None:
 def test_with_and_without_an_average() -> None:
     plain = fresh(averaged=False)
     train(plain, 1)
-    assert not any(name.startswith("average/") for name in plain.tensors())
-    with pytest.raises(CheckpointError, match=r"average generator.* is missing"):
+    assert not any(name.startswith("ema/") for name in plain.tensors())
+    with pytest.raises(CheckpointError, match=r"ema generator.* is missing"):
         fresh().load(plain.tensors(), plain.metadata())
 
 

@@ -58,8 +58,8 @@ def train(name: str, until: int, state: TrainingState | None = None, **options: 
         torch.manual_seed(state.step)
         state.meter.add(train_step(state.objective, state.optimizers, batch | state.objective.draw(0, positions)))
         state.step += 1
-        assert state.average is not None
-        state.average.update(images_seen=n * state.step, batch_size=n)
+        assert state.ema is not None
+        state.ema.update(images_seen=n * state.step, batch_size=n)
     return state
 
 

@@ -92,7 +92,7 @@ def test_gradients_are_averaged_between_backward_and_update() -> None:
             seen.append(tensor.flatten().tolist())
             tensor.mul_(0.5)
 
-    terms = train_step(method, sgd(method), {"x": X}, average=average)
+    terms = train_step(method, sgd(method), {"x": X}, all_reduce=average)
     assert seen == [[3.0, 4.0], [0.0], [6.0, 8.0], [0.0, -87.5]]
     assert [term.item() for term in terms.values()] == [0.0, 0.0, -43.75]
     assert method.weights() == [[-1.5, -2.0], [-3.0, -4.0]]
@@ -106,7 +106,7 @@ def test_averaging_comes_before_the_check() -> None:
         tensors[0].fill_(float("nan"))
 
     with pytest.raises(NonFiniteError, match="phase 'one': the gradient of first is not finite"):
-        train_step(method, sgd(method), {"x": X}, average=average)
+        train_step(method, sgd(method), {"x": X}, all_reduce=average)
     assert method.weights() == [[0.0, 0.0], [0.0, 0.0]]
 
 

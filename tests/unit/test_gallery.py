@@ -52,14 +52,14 @@ def test_what_is_in_it(translator: Translator, jobs: list[Job], tmp_path: Path) 
     assert page == out / "index.html"
     assert seen == [(1, 2), (2, 2)]
     shared = ["input", "random_01", "random_02", "random_grid"]
-    expected = {f"{name}_{kind}.png" for name in "ab" for kind in shared} | {"b_truth.png"}
+    expected = {f"{name}_{kind}.png" for name in "ab" for kind in shared} | {"b_ground_truth.png"}
     assert {path.name for path in (out / "images").iterdir()} == expected
     settings, first, second = lines(out)
     assert (settings["mode"], settings["num_samples"], settings["seed"], settings["steps"]) == ("random", 2, 0, 7)
     assert settings["model"] == translator.manifest.weights.sha256  # type: ignore[union-attr]
     assert first["name"] == "a"
-    assert "truth" not in first
-    assert second["truth"] == "images/b_truth.png"
+    assert "ground_truth" not in first
+    assert second["ground_truth"] == "images/b_ground_truth.png"
     z = [sample["z"] for sample in first["series"][0]["samples"]]
     np.testing.assert_array_equal(np.asarray(z, np.float32), translator.sample_z(2))
 

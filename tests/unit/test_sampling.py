@@ -64,7 +64,7 @@ def test_encoding_begins_with_the_mean(translator: Translator) -> None:
     assert scaled.std() == pytest.approx(1, abs=0.1)
 
 
-def test_encoding_needs_a_truth(translator: Translator) -> None:
+def test_encoding_needs_a_ground_truth(translator: Translator) -> None:
     with pytest.raises(DataError, match=r"--mode encode .* needs pairs"):
         sample_input(translator, picture(), None, SamplingOptions(mode="encode"))
 

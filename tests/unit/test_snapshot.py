@@ -93,9 +93,9 @@ def test_pairs_without_code_or_noise() -> None:
     assert found.score == record["val_l1"] == pytest.approx((abs(0.2 - 0.6) + abs(-0.1 - 0.0)) / 2, rel=1e-5)
     assert (record["diversity"], record["recovered_z_error"], record["kl_per_dimension"]) == (0, None, [])
     assert record["verdict"] == "The model gives one output for an input: it has neither a latent nor dropout."
-    assert list(found.columns) == ["input", "truth", "output"]
+    assert list(found.columns) == ["input", "ground truth", "output"]
     networks = nn.ModuleDict({"generator": Affine(0.5, 0.1)})
-    expected = "Each row is one input: the input, the truth, the output."
+    expected = "Each row is one input: the input, the ground truth, the output."
     assert caption_of(networks, sampling=NONE, paired=True) == expected
 
 
@@ -108,10 +108,10 @@ def test_dropout_is_measured_with_seeds_of_its_own() -> None:
     found = measure(networks, flat(0.5, 0.5), B, sampling=sampling, paired=True)
     assert torch.equal(torch.get_rng_state(), before)
     again = measure(networks, flat(0.5, 0.5), B, sampling=sampling, paired=True)
-    assert list(found.columns) == ["input", "truth", "z1", "z2", "z3"]
+    assert list(found.columns) == ["input", "ground truth", "z1", "z2", "z3"]
     for name, column in found.columns.items():
         assert torch.equal(column, again.columns[name])
-        assert torch.equal(column[0], column[1]) or name == "truth"
+        assert torch.equal(column[0], column[1]) or name == "ground truth"
     assert not torch.equal(found.columns["z1"], found.columns["z2"])
     assert found.record["diversity"] > 0  # type: ignore[operator]
     assert "Dropout is the only noise" in str(found.record["verdict"])

@@ -49,7 +49,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         ),
         "pix2pix-noise": Variant(
             "bicyclegan",
-            "random latents without an encoder: GAN, and L1 to the truth",
+            "random latents without an encoder: GAN, and L1 to the ground truth",
             {
                 "lambda_gan": 0.0,
                 "lambda_l1": 0.0,

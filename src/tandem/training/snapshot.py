@@ -1,7 +1,7 @@
 """What a run measures and shows of its fixed inputs at every snapshot, whatever its method.
 
 The networks' names say what there is to measure: ``gen_ab`` and ``gen_ba`` translate both ways, so that the cycle's
-errors are known without pairs; ``generator`` translates one way, with pairs against the truth, and with a latent
+errors are known without pairs; ``generator`` translates one way, with pairs against the ground truth, and with a latent
 or dropout into many outputs.
 """
 
@@ -58,9 +58,9 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
     Args:
         networks: By name, in the state of sampling; see the file's head.
         a: Fixed images of domain A, ``(N, C, H, W)``, [-1, 1].
-        b: Of domain B; the truths of `a` if `paired`.
+        b: Of domain B; the ground truths of `a` if `paired`.
         sampling: The fixed latents and seeds of the samples.
-        paired: Whether `b` holds the truths of `a`.
+        paired: Whether `b` holds the ground truths of `a`.
     """
     if "gen_ab" in networks:
         return _both_ways(networks, a, b)
@@ -69,7 +69,7 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
         return _one_way(generator, a, b)
     encoder = networks["encoder"] if "encoder" in networks else None  # noqa: SIM401  (a ModuleDict has no get)
     health, samples, reconstructed = measure_health(generator, encoder, a, b, sampling=sampling)
-    columns = {"input": a, "truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
+    columns = {"input": a, "ground truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
     many = samples.shape[1] > 1
     columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
     return Measurement(health.as_record(), columns, health.val_l1)
@@ -81,10 +81,10 @@ def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> 
         return "Each row is an image of A with its translation and the way back, then an image of B likewise."
     if not paired:
         return "Each row is an image of A with its translation, then an image of B and what the generator makes of it."
-    made = "the truth encoded and decoded again, " if "encoder" in networks else ""
+    made = "the ground truth encoded and decoded again, " if "encoder" in networks else ""
     noise = "samples with dropout" if sampling.seeds is not None else "the output"
     outputs = "samples of random latents" if sampling.z.shape[1] else noise
-    return f"Each row is one input: the input, the truth, {made}{outputs}."
+    return f"Each row is one input: the input, the ground truth, {made}{outputs}."
 
 
 def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:

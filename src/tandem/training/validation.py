@@ -257,7 +257,7 @@ def _snapshot_rule(config: RunConfig, state: TrainingState) -> BestRule:
     if "gen_ab" in state.objective.networks:
         return BestRule("cycle", reason="L1 there and back, of the fixed inputs")
     if config.objective.paired:
-        return BestRule("val_l1", reason="L1 to the truth, of the fixed inputs")
+        return BestRule("val_l1", reason="L1 to the ground truth, of the fixed inputs")
     return BestRule(
         "",
         reason="without pairs and a way back no number of the fixed inputs says what is good; --validate-every "

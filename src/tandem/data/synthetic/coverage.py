@@ -63,39 +63,44 @@ def coverage(predicted_modes: np.ndarray, *, weights: Sequence[float] | None = N
         ConfigError: If `predicted_modes` is not a matrix of integers from -1 to K - 1, or is empty, or the
             weights are not probabilities.
     """
-    truth = mode_weights() if weights is None else np.asarray(weights, dtype=np.float64)
+    probabilities = mode_weights() if weights is None else np.asarray(weights, dtype=np.float64)
     predicted = np.asarray(predicted_modes)
-    _check(predicted, truth)
-    num_modes, num_samples = len(truth), predicted.shape[1]
+    _check(predicted, probabilities)
+    num_modes, num_samples = len(probabilities), predicted.shape[1]
     hits = (predicted[:, :, None] == np.arange(num_modes)).any(axis=1)  # (N, K)
     counts = np.bincount(predicted.ravel() + 1, minlength=num_modes + 1)
     shares = counts / counts.sum()
     return Coverage(
         covered=float(hits.sum(axis=1).mean()),
-        expected=expected_coverage(truth, num_samples),
+        expected=expected_coverage(probabilities, num_samples),
         num_modes=num_modes,
         num_samples=num_samples,
         frequencies=tuple(float(share) for share in shares[1:]),
         unassigned=float(shares[0]),
-        frequency_distance=float(np.abs(shares - np.concatenate([[0.0], truth])).sum() / 2),
-        expected_frequency_distance=_ideal_distance(truth, predicted.size),
+        frequency_distance=float(np.abs(shares - np.concatenate([[0.0], probabilities])).sum() / 2),
+        expected_frequency_distance=_ideal_distance(probabilities, predicted.size),
     )
 
 
-def _ideal_distance(truth: np.ndarray, draws: int) -> float:
+def _ideal_distance(probabilities: np.ndarray, draws: int) -> float:
     rng = numpy_generator(0, "synthetic/coverage", position=draws)
-    shares = rng.multinomial(draws, truth / truth.sum(), size=_MONTE_CARLO_DRAWS) / draws
-    return float(np.abs(shares - truth).sum(axis=1).mean() / 2)
+    shares = rng.multinomial(draws, probabilities / probabilities.sum(), size=_MONTE_CARLO_DRAWS) / draws
+    return float(np.abs(shares - probabilities).sum(axis=1).mean() / 2)
 
 
-def _check(predicted: np.ndarray, truth: np.ndarray) -> None:
-    if truth.ndim != 1 or len(truth) == 0 or not (truth >= 0).all() or abs(truth.sum() - 1) > 1e-6:
-        raise ConfigError(f"weights are {truth.tolist()}; expected probabilities that sum to 1.")
+def _check(predicted: np.ndarray, probabilities: np.ndarray) -> None:
+    if (
+        probabilities.ndim != 1
+        or len(probabilities) == 0
+        or not (probabilities >= 0).all()
+        or abs(probabilities.sum() - 1) > 1e-6
+    ):
+        raise ConfigError(f"weights are {probabilities.tolist()}; expected probabilities that sum to 1.")
     if predicted.ndim != 2 or predicted.size == 0 or not np.issubdtype(predicted.dtype, np.integer):
         raise ConfigError(
             f"predicted_modes is {predicted.dtype} {predicted.shape}; expected integers (N inputs, "
             "M samples), at least one of each."
         )
     low, high = int(predicted.min()), int(predicted.max())
-    if low < -1 or high >= len(truth):
-        raise ConfigError(f"predicted_modes holds {low} to {high}; expected -1 (no mode) to {len(truth) - 1}.")
+    if low < -1 or high >= len(probabilities):
+        raise ConfigError(f"predicted_modes holds {low} to {high}; expected -1 (no mode) to {len(probabilities) - 1}.")

@@ -30,7 +30,7 @@ _STEM = re.compile(r"[0-9]{5,6}")
 
 @dataclass(frozen=True)
 class DemoEntry:
-    """The truth about one pair: its index, the mode of its rendering and the kind of its object.
+    """What is known about one pair: its index, the mode of its rendering and the kind of its object.
 
     Of unpaired data about one image: a drawing has the mode that its rendering would have.
     """
@@ -61,7 +61,7 @@ class DemoInfo:
     entries: Mapping[str, Mapping[str, DemoEntry]]
 
     def entry(self, split: str, stem: str) -> DemoEntry:
-        """The truth about the pair with this file stem.
+        """What is known about the pair with this file stem.
 
         Raises:
             DataError: If there is none.
