@@ -86,15 +86,16 @@ def with_latent() -> Iterator[Case]:
         layer, x = nn.Conv2d(in_channels + 8, out_channels, 4, stride=2, padding=1), image(2, in_channels, side)
         layer.__class__ = DownConv
         assert isinstance(layer, DownConv)
+        down: DownConv = layer
         z = torch.randn(2, 8, requires_grad=True)
         wanted = [z, *layer.parameters()] if in_channels == 3 else [x, z, *layer.parameters()]
 
-        def joined(layer: DownConv = layer, x: Tensor = x, z: Tensor = z) -> Tensor:
+        def joined(layer: nn.Conv2d = layer, x: Tensor = x, z: Tensor = z) -> Tensor:
             tiled = z[:, :, None, None].expand(-1, -1, *x.shape[2:])
             return nn.Conv2d.forward(layer, torch.cat([x, tiled], 1))
 
         name = f"with a latent, {in_channels} + 8 -> {out_channels}, {side}x{side}"
-        yield name, joined, lambda: layer.forward_apart(x, z), wanted  # noqa: B023
+        yield name, joined, lambda: down.forward_apart(x, z), wanted  # noqa: B023
 
 
 def image(n: int, channels: int, side: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from tandem.bench.cost import Cell, Peak, measure_cells, measure_peak
 from tandem.bench.header import Header, header_line, make_header
 from tandem.bench.train_step import bench_config
+from tandem.config.run import to_flat
 from tandem.files import atomic_write_text
 from tandem.report.charts import line_chart
 from tandem.report.text import number
@@ -95,7 +96,7 @@ class CostTable:
             cells.append(cell)
             if on_cell is not None:
                 on_cell(len(cells), len(configs))
-        filters = configs[0].objective.generator_filters
+        filters = to_flat(configs[0])["generator_filters"]
         title = f"Cost of a training step: {method}, {filters} filters, {precision}"
         return cls(title, make_header(device), peak, tuple(cells))
 

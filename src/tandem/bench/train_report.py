@@ -9,7 +9,7 @@ from tandem.bench.options import STEP_OPTIONS
 from tandem.bench.timing import median_ratio, time_in_turn
 from tandem.bench.train_step import warmup_steps
 from tandem.bench.worker import running_variants
-from tandem.config.run import RunConfig
+from tandem.config.run import RunConfig, to_flat
 from tandem.report.progress import TaskProgress
 
 NAMES = {"published": "published order", "tandem": "Tandem"}
@@ -41,7 +41,7 @@ def measure_training(config: RunConfig, device: torch.device, *, rounds: int) ->
         "method": config.objective.method,
         "size": config.data.crop_size[0],
         "batch_size": config.training.batch_size,
-        "filters": config.objective.generator_filters,
+        "filters": to_flat(config)["generator_filters"],
         "options": {name: getattr(config.training, name) for name in STEP_OPTIONS},
         "rounds": rounds,
         "train_step_seconds": {name: spread(timing) for name, timing in timed.items()},

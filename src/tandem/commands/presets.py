@@ -11,7 +11,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS, preset_options
-from tandem.config.run import from_flat
+from tandem.config.run import from_flat, to_flat
 from tandem.data.download.catalogue import find
 from tandem.report.text import count, duration
 
@@ -70,7 +70,7 @@ def length(preset: Preset) -> str:
     if images is None:
         return f"{epochs} epochs"
     steps = config.total_steps(images)
-    seconds = CPU_SECONDS[preset.method, config.data.crop_size[0], config.objective.generator_filters]
+    seconds = CPU_SECONDS[preset.method, config.data.crop_size[0], to_flat(config)["generator_filters"]]
     time = duration(steps * config.training.batch_size * seconds)
     return f"{epochs} epochs of {count(images)} images, {count(steps)} steps, about {time} on two CPU cores"
 

@@ -27,7 +27,6 @@ class CUTConfig:
     method: ClassVar[str] = "cut"
     paired: ClassVar[bool] = False
     parts: ClassVar[int] = 1
-    latent_dim: ClassVar[int] = 0
 
     generator_filters: int = option(64, "filters after the generator's first layer (ngf)", at_least=1, below=4097)
     generator_blocks: int | None = option(None, "residual blocks; by default 9 from 256 px on, 6 below")
@@ -48,6 +47,11 @@ class CUTConfig:
     flip_equivariance: bool = option(False, "flip the input of half of the steps, and the features back")
     init: Init = option("xavier", "distribution of the initial weights")
     init_gain: float = option(0.02, "gain (xavier) or standard deviation (normal)", above=0)
+
+    @property
+    def latent_dim(self) -> int:
+        """There is no latent."""
+        return 0
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""

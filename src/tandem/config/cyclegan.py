@@ -17,7 +17,6 @@ class CycleGANConfig(NetworkOptions):
     method: ClassVar[str] = "cyclegan"
     paired: ClassVar[bool] = False
     parts: ClassVar[int] = 1
-    latent_dim: ClassVar[int] = 0
 
     gan_loss: PlainGanLoss = option("lsgan", "the adversarial loss")
     lambda_cycle_a: float = option(10.0, "weight of |G_BA(G_AB(A)) - A|", at_least=0)
@@ -28,6 +27,11 @@ class CycleGANConfig(NetworkOptions):
     pool_size: int = option(
         50, "earlier fakes that each discriminator may be shown; 0 shows the newest alone", at_least=0, below=10_001
     )
+
+    @property
+    def latent_dim(self) -> int:
+        """There is no latent."""
+        return 0
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""

@@ -1,7 +1,7 @@
-"""What the methods' configurations share: choices, and rules about sizes that hold for every network of a kind."""
+"""What a method's configuration is, and what these share: choices, and rules about the sizes of networks."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from tandem.config.data import DataConfig
 from tandem.config.specifications import FIRST_DROPOUT_LEVEL
@@ -13,6 +13,36 @@ MIN_DEPTH, MAX_DEPTH = 5, 9
 MAX_BLOCKS = 64
 SMALLEST_RESNET_INPUT = 16
 """The blocks reflect an edge of a map of a quarter of the size, and instance norm needs several values."""
+
+
+class MethodConfig(Protocol):
+    """The options of a method: a frozen dataclass whose fields are `tandem.config.options.option`.
+
+    This is all that the rest of the program knows of a method's configuration. The method's own objective reads the
+    options; command line, YAML file and help follow from the fields.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    method: ClassVar[str]
+    """The name under which the method is chosen, and that runs and models carry."""
+    paired: ClassVar[bool]
+    """Whether the method trains on pairs, or on two domains."""
+    parts: ClassVar[int]
+    """Pieces of equal size of a batch that the method uses differently; see `tandem.data.micro_batches`."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of the latent z; 0 for a method without one."""
+        ...
+
+    def size_multiple(self, data: DataConfig) -> int:
+        """What the sides of a generator's input, in pixels, must be multiples of."""
+        ...
+
+    def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
+        """Say what does not fit together, each with the option to change."""
+        ...
 
 
 def unet_depth(depth: int | None, data: DataConfig) -> int:

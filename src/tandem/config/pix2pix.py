@@ -18,7 +18,6 @@ class Pix2PixConfig(NetworkOptions):
     method: ClassVar[str] = "pix2pix"
     paired: ClassVar[bool] = True
     parts: ClassVar[int] = 1
-    latent_dim: ClassVar[int] = 0
 
     generator: Literal["resnet", "unet"] = option("unet", "body of the generator")
     norm: Norm = option("batch", "normalisation in all networks")
@@ -29,6 +28,11 @@ class Pix2PixConfig(NetworkOptions):
     gan_loss: PlainGanLoss = option("bce", "the adversarial loss")
     lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the discriminator", at_least=0)
     lambda_l1: float = option(100.0, "weight of |G(A) - B|", at_least=0)
+
+    @property
+    def latent_dim(self) -> int:
+        """There is no latent."""
+        return 0
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""

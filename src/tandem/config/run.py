@@ -10,6 +10,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.cut import CUTConfig
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.data import DataConfig
+from tandem.config.method import MethodConfig
 from tandem.config.options import refuse, wrong_types
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.training import TrainingConfig
@@ -17,9 +18,7 @@ from tandem.config.validation import ValidationConfig
 from tandem.config.variants import VARIANTS
 from tandem.errors import ConfigError, nearest
 
-ObjectiveConfig = BicycleGANConfig | Pix2PixConfig | CycleGANConfig | CUTConfig
-
-METHODS: Mapping[str, type[ObjectiveConfig]] = MappingProxyType(
+METHODS: Mapping[str, type[MethodConfig]] = MappingProxyType(
     {cls.method: cls for cls in (BicycleGANConfig, Pix2PixConfig, CycleGANConfig, CUTConfig)}
 )
 """The configuration class of every method, by its name."""
@@ -41,7 +40,7 @@ class RunConfig:
     """
 
     data: DataConfig = field(default_factory=DataConfig)
-    objective: ObjectiveConfig = field(default_factory=BicycleGANConfig)
+    objective: MethodConfig = field(default_factory=BicycleGANConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
 
@@ -53,7 +52,7 @@ class RunConfig:
         refuse(problems)
 
     @property
-    def groups(self) -> tuple[DataConfig, ObjectiveConfig, TrainingConfig, ValidationConfig]:
+    def groups(self) -> tuple[DataConfig, MethodConfig, TrainingConfig, ValidationConfig]:
         """All groups of options, whose names are unique over all of them."""
         return self.data, self.objective, self.training, self.validation
 
@@ -106,25 +105,33 @@ def resolve_method(name: str) -> tuple[str, dict[str, Any]]:
     raise ConfigError(f"unknown method '{name}': the methods are {', '.join(known)}.{nearest(str(name), known)}")
 
 
-def from_flat(flat: Mapping[str, Any]) -> RunConfig:
+def from_flat(flat: Mapping[str, Any], *, own: type[MethodConfig] | None = None) -> RunConfig:
     """The inverse of `to_flat`; names must exist, missing ones take the method's defaults.
+
+    Args:
+        flat: Option names and values.
+        own: The configuration of a method that is not one of `METHODS`.
 
     Raises:
         ConfigError: An unknown method or name.
     """
     rest = dict(flat)
-    method, defaults = resolve_method(rest.pop("method", BicycleGANConfig.method))
-    rest = defaults | rest
+    name = rest.pop("method", BicycleGANConfig.method)
+    if own is not None and name == own.method:
+        cls = own
+    else:
+        method, defaults = resolve_method(name)
+        cls, rest = METHODS[method], defaults | rest
     groups = {
         "data": DataConfig,
-        "objective": METHODS[method],
+        "objective": cls,
         "training": TrainingConfig,
         "validation": ValidationConfig,
     }
     built = {}
-    for group, cls in groups.items():
-        names = [f.name for f in dataclasses.fields(cls)]
-        built[group] = cls(**{name: rest.pop(name) for name in names if name in rest})
+    for group, kind in groups.items():
+        names = [f.name for f in dataclasses.fields(kind)]
+        built[group] = kind(**{name: rest.pop(name) for name in names if name in rest})
     if rest:
         raise ConfigError(f"unknown options: {', '.join(sorted(map(str, rest)))}.")
     return RunConfig(**built)

@@ -5,6 +5,7 @@ from tandem.config.cut import CUTConfig
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.run import RunConfig
+from tandem.errors import ConfigError
 from tandem.objectives.bicyclegan import BicycleGAN
 from tandem.objectives.cut import CUT
 from tandem.objectives.cyclegan import CycleGAN
@@ -13,7 +14,11 @@ from tandem.objectives.pix2pix import Pix2Pix
 
 
 def build_objective(config: RunConfig) -> Objective:
-    """Build the method's networks and phases, with initial weights drawn from the run's seed."""
+    """Build the method's networks and phases, with initial weights drawn from the run's seed.
+
+    Raises:
+        ConfigError: It is no method of Tandem's.
+    """
     match config.objective:
         case BicycleGANConfig() as options:
             objective: Objective = BicycleGAN(options, config.data)
@@ -23,5 +28,10 @@ def build_objective(config: RunConfig) -> Objective:
             objective = CycleGAN(options, config.data)
         case CUTConfig() as options:
             objective = CUT(options, config.data)
+        case other:
+            raise ConfigError(
+                f"method '{other.method}' is none of Tandem's, so what builds it must be given: "
+                "tandem.training.trainer.train(..., make_objective=...)."
+            )
     objective.initialise(config.training.seed)
     return objective

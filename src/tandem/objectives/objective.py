@@ -49,6 +49,8 @@ class Objective(Protocol):
     """Names of the networks that a model bundle needs; EMA follows these."""
     samples_with_noise: bool
     """Whether models sample in the state of training: dropout on, batch norm with the image's own statistics."""
+    differentiates_gradients: bool
+    """Whether a loss is made of gradients (WGAN-GP): the step differentiates twice, which compiled code cannot do."""
     pools: Mapping[str, ImagePool]
     """What the method remembers besides weights, by name; part of the training state, the same in all processes."""
     micro_batches: int
@@ -68,7 +70,12 @@ class Objective(Protocol):
         ...
 
     def fakes(self, batch: StepTensors) -> Any:
-        """Compute once per step what the phases share, before the first update."""
+        """Compute once per step, or micro-batch, what the phases share, before the first update.
+
+        Returns:
+            A dataclass. Its tensors are given detached to phases that are not `Phase.through_fakes` where a batch has
+            several micro-batches; its dictionaries hold what one phase computes for another, and may come empty.
+        """
         ...
 
 
@@ -77,6 +84,12 @@ def initialise_networks(networks: nn.ModuleDict, scheme: Init, *, gain: float, s
     for name, network in networks.items():
         generator = torch.Generator().manual_seed(rng.derive_seed(seed, f"initialise/{name}"))
         initialise(network, scheme, gain=gain, generator=generator)
+
+
+def samples_with_dropout(objective: Objective) -> bool:
+    """Whether the models of a method draw dropout when they sample, so that one input has several outputs."""
+    layers = (layer for name in objective.inference_networks for layer in objective.networks[name].modules())
+    return objective.samples_with_noise and any(isinstance(layer, nn.Dropout) for layer in layers)
 
 
 @contextmanager

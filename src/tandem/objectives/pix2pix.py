@@ -39,6 +39,7 @@ class Pix2Pix:
         self.networks = nn.ModuleDict(networks)
         self.inference_networks: tuple[str, ...] = ("generator",)
         self.samples_with_noise = config.test_noise
+        self.differentiates_gradients = False
         self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator",), self.generator_terms, through_fakes=True)

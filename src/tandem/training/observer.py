@@ -11,6 +11,7 @@ from tandem import rng
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.images import to_array
 from tandem.errors import NonFiniteError
+from tandem.objectives.objective import samples_with_dropout
 from tandem.report.progress import TrainingProgress
 from tandem.report.training_page import Record, RunView
 from tandem.training.device import describe_device, peak_memory_mb
@@ -59,7 +60,7 @@ class Observer:
         seeds = [rng.derive_seed(config.training.seed, "preview_noise", position=index) for index in range(number)]
         self._sampling = Sampling(
             z=inputs.z.to(device),
-            seeds=seeds if state.objective.samples_with_noise and config.objective.dropout else None,
+            seeds=seeds if samples_with_dropout(state.objective) else None,
             real_spread=inputs.report.spread_b,
         )
         paired = config.objective.paired

@@ -67,7 +67,9 @@ def resume(
         if not steps:
             return None
         metadata = store.metadata(steps[-1])
-        changed = differences(from_flat(metadata["config"]), config, ignore=MAY_CHANGE_ON_RESUME)
+        changed = differences(
+            from_flat(metadata["config"], own=type(config.objective)), config, ignore=MAY_CHANGE_ON_RESUME
+        )
         if metadata["data_fingerprint"] != inputs.fingerprint:
             changed.append("the training data: other pairs or other names")
         if changed:

@@ -1,9 +1,12 @@
 """From a configuration to what a run starts with."""
 
+from collections.abc import Callable
+
 import torch
 
 from tandem.config.run import RunConfig
 from tandem.objectives.build import build_objective
+from tandem.objectives.objective import Objective
 from tandem.training.device import image_layout, make_scaler
 from tandem.training.ema import EMA
 from tandem.training.optimizers import make_adam
@@ -11,17 +14,27 @@ from tandem.training.recompute import recompute_activations
 from tandem.training.state import TrainingState
 from tandem.training.step import owned_once
 
+MakeObjective = Callable[[RunConfig], Objective]
+"""Builds a method with its initial weights."""
 
-def make_state(config: RunConfig, device: torch.device, *, micro_batches: int = 1) -> TrainingState:
+
+def make_state(
+    config: RunConfig,
+    device: torch.device,
+    *,
+    micro_batches: int = 1,
+    make_objective: MakeObjective = build_objective,
+) -> TrainingState:
     """The state of a run before its first step, on `device`.
 
     Args:
         config: All options.
         device: Where it computes.
         micro_batches: Equal micro-batches that every batch is split into.
+        make_objective: Builds the method, with its initial weights.
     """
     training = config.training
-    objective = build_objective(config)
+    objective = make_objective(config)
     owned_once(objective)
     objective.micro_batches = micro_batches
     objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]

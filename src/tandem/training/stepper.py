@@ -70,7 +70,7 @@ class Stepper:
             self._options,
             device=device,
             acceleration="none" if config.training.recompute_activations else config.training.acceleration,
-            twice_differentiated=config.objective.gan_loss == "wgangp",
+            twice_differentiated=state.objective.differentiates_gradients,
             all_reduce=all_reduce,
             overlap=config.training.overlap == "on",
         )

@@ -12,6 +12,7 @@ from tandem.data.loader import make_loader
 from tandem.data.micro_batches import MicroBatches
 from tandem.data.shards.open import as_location
 from tandem.errors import NonFiniteError
+from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.training.device import (
     configure_backends,
@@ -26,7 +27,7 @@ from tandem.training.observer import Bystander, Observer
 from tandem.training.process_group import Agreement, ProcessGroup, make_all_reduce
 from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
-from tandem.training.setup import make_state
+from tandem.training.setup import MakeObjective, make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.validation import MakeValidator, Validation
@@ -63,6 +64,7 @@ def train(
     *,
     data_b: Path | str | None = None,
     make_validator: MakeValidator | None = None,
+    make_objective: MakeObjective = build_objective,
 ) -> TrainResult:
     """Train a model, or continue the training in `out` where it stopped.
 
@@ -73,6 +75,7 @@ def train(
         out: Folder of the run; made, or continued when it holds this run.
         data_b: The folder of domain B, for methods that train on unpaired images.
         make_validator: Makes what measures at validations, for runs that have them; see `tandem.training.validation`.
+        make_objective: Builds the method with its initial weights; by default one of Tandem's, as `config` says.
 
     Raises:
         DataError: Something is wrong with the data; found before the first step.
@@ -101,7 +104,9 @@ def train(
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
         inputs = keep_decoded(config, inputs, process_group.device)
-        return Trainer(config, inputs, run, process_group, make_validator).run()
+        return Trainer(
+            config, inputs, run, process_group, make_validator=make_validator, make_objective=make_objective
+        ).run()
 
 
 class Trainer:
@@ -113,7 +118,9 @@ class Trainer:
         inputs: Inputs,
         run: RunFolder,
         process_group: ProcessGroup,
+        *,
         make_validator: MakeValidator | None = None,
+        make_objective: MakeObjective = build_objective,
     ) -> None:
         self.config, self.inputs, self.folder, self.process_group = config, inputs, run, process_group
         self.device = device = process_group.device
@@ -123,7 +130,7 @@ class Trainer:
             process_group.rank, process_group.size, per_process=training.accumulate, parts=config.objective.parts
         )
         self.micro_batches.require_equal(training.batch_size)
-        self.state = make_state(config, device, micro_batches=self.micro_batches.count)
+        self.state = make_state(config, device, micro_batches=self.micro_batches.count, make_objective=make_objective)
         process_group.join(self.state.objective)
         all_reduce = make_all_reduce(process_group, training.overlap)
         self.stepper = Stepper(

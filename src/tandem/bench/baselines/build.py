@@ -1,5 +1,6 @@
 """The published order of a run's method, where it has been written down."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import torch
@@ -10,33 +11,45 @@ from tandem.bench.baselines.cyclegan import PublishedCycleGANStep
 from tandem.bench.baselines.networks import has_plain_form, plain_network
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.cyclegan import CycleGANConfig
-from tandem.config.run import RunConfig
+from tandem.config.run import RunConfig, to_flat
 from tandem.config.specifications import NetworkSpec
+from tandem.config.training import TrainingConfig
 from tandem.objectives.objective import Objective
+
+_READ = frozenset(
+    {
+        *("latent_dim", "injection", "upsampling", "activation", "norm", "dropout", "init", "init_gain"),
+        *("conditional", "gan_loss", "pool_size", "lambda_gan", "lambda_gan2", "lambda_l1", "lambda_z", "lambda_kl"),
+        *("lambda_cycle_a", "lambda_cycle_b", "lambda_identity", "lambda_gp"),
+    }
+)
+"""Options that the published steps and their networks follow; the gradient penalty is refused with its loss."""
+_OF_NETWORKS = ("generator", "encoder", "discriminator")
+"""How the names of options begin that say how a network looks; whether it has a plain form is asked of it."""
 
 BaselineStep = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 def has_baseline(config: RunConfig) -> bool:
-    """Whether there is a baseline that computes what `config` says."""
+    """Whether there is a baseline that computes what `config` says.
+
+    Its networks have a plain form, every term that it computes has a weight, and all options that the published step
+    does not read are at their defaults.
+    """
     method, data = config.objective, config.data
     match method:
         case BicycleGANConfig():
-            order = (
-                method.update_order,
-                method.kl_reduction,
-                method.shared_discriminator,
-                method.latent_trains_encoder,
-            )
-            extra = method.gan_loss == "wgangp" or method.lambda_l1_random or method.lambda_ms
             specs = [method.generator_spec(data), method.encoder_spec(data), method.discriminator_spec(data)]
-            plain = order == ("generator_first", "sum", False, False) and not extra
+            computes = method.gan_loss != "wgangp"
         case CycleGANConfig():
             specs = _cyclegan_specs(method, config)
-            plain = method.lambda_cycle_a > 0 and method.lambda_cycle_b > 0
+            computes = method.lambda_cycle_a > 0 and method.lambda_cycle_b > 0
         case _:
             return False
-    return plain and not config.training.clip_grad_norm and all(map(has_plain_form, specs))
+    read = {*_READ, *(name for name in to_flat(config) if name.startswith(_OF_NETWORKS))}
+    defaults = dataclasses.asdict(type(method)()) | {"clip_grad_norm": TrainingConfig().clip_grad_norm}
+    at_defaults = all(to_flat(config)[name] == value for name, value in defaults.items() if name not in read)
+    return computes and at_defaults and all(map(has_plain_form, specs))
 
 
 def make_baseline(config: RunConfig, objective: Objective, device: torch.device) -> BaselineStep:
