@@ -33,9 +33,9 @@ def test_the_steps_of_a_method_can_be_captured(method: str) -> None:
     assert "--accumulate" in str(obstacle(objective, [batch, batch]))
 
 
-def test_places_drawn_on_the_host_cannot_be_captured() -> None:
+def test_locations_drawn_on_the_host_cannot_be_captured() -> None:
     objective, batch = batch_of(config_of(method="cut", nce_patches=8))
-    assert "draws places" in str(obstacle(objective, [batch]))
+    assert "draws patch locations" in str(obstacle(objective, [batch]))
 
 
 def test_a_pool_of_images_of_another_size_cannot_be_captured() -> None:

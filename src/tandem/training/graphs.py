@@ -28,7 +28,7 @@ def obstacle(objective: Objective, batches: Sequence[StepTensors]) -> str | None
     if len(batches) > 1:
         return "every pass of --accumulate seeds its dropout anew"
     if not all(tensor.is_floating_point() for tensor in batches[0].values()):
-        return "the method draws locations whose number depends on its maps, on the host"
+        return "the method draws patch locations whose number depends on its maps, on the host"
     pools = [(batches[0][name], pool) for name, pool in objective.pools.items()]
     if any(pool.images is not None and pool.images.shape[1:] != images.shape[1:] for images, pool in pools):
         return "the images of the pool have other sizes"
