@@ -29,12 +29,13 @@ PACKAGE = ROOT / "src" / "tandem"
 DEMO_PICTURE = ROOT / "docs" / "images" / "demo.png"
 TEXTS = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
+    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 }
+GUIDE = {name: text for name, text in TEXTS.items() if name.startswith("docs/guide/")}
 DATA_COMMANDS = [f"data {name}" for name in ("demo", "check", "download", "pack")]
 BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
 COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
-README, GUIDE, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/guide.md", "docs/architecture.md"))
+README, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/architecture.md"))
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -129,7 +130,7 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def process_group(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the examples name."""
     make_bundle("runs/shoes/model")
     make_cyclegan(tmp_path / "runs" / "horses" / "model")
@@ -141,8 +142,8 @@ def process_group(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch:
     for name in ("DATA", "datasets/demo"):
         write_dataset(tmp_path / name, size=16, num_train=2, num_val=1, num_test=2)
     write_dataset(tmp_path / "UNPAIRED", size=16, num_train=2, num_val=1, num_test=2, layout="unpaired")
-    (tmp_path / "codes.json").write_text("[[0, 0], [1, -1]]")
-    write_video(tmp_path / "clip.mp4", moving_frames(3))
+    (tmp_path / "latents.json").write_text("[[0, 0], [1, -1]]")
+    write_video(tmp_path / "video.mp4", moving_frames(3))
     write_gif(tmp_path / "anim.gif", [Image.fromarray(frame) for frame in moving_frames(3)], 100)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -163,7 +164,7 @@ def test_training_options_fit_together(arguments: tuple[str, ...], capsys: pytes
     assert yaml.safe_load(capsys.readouterr().out)["method"] in METHODS
 
 
-@pytest.mark.usefixtures("process_group")
+@pytest.mark.usefixtures("examples")
 @pytest.mark.parametrize("arguments", [a for _, a in COMMAND_LINES if a[0] == "sample" or a[:2] == ("data", "check")])
 def test_sampling_and_checking_work_as_shown(arguments: tuple[str, ...]) -> None:
     device = ["--device", "cpu"] if arguments[0] == "sample" and "--device" not in arguments else []
@@ -190,10 +191,11 @@ def test_options_exist_and_none_is_missing(capsys: pytest.CaptureFixture[str]) -
     assert known["sample"] >= {"--fit", "--help"}
     everything = set().union(*known.values(), {"--version"})
     mentioned = {name: set(re.findall(r"(?<![\w-])--[a-z][\w-]*", prose(text))) for name, text in TEXTS.items()}
-    mentioned["docs/guide.md"] -= {"--lamda-kl"}  # the example of a misspelling
+    mentioned["docs/guide/troubleshooting.md"] -= {"--lamda-kl"}  # the example of a misspelling
     mentioned = {name: options - OF_OTHERS for name, options in mentioned.items()}
     assert {name: options - everything for name, options in mentioned.items() if options - everything} == {}
-    shown = mentioned["docs/guide.md"] | {w for _, arguments in COMMAND_LINES for w in arguments if w[:2] == "--"}
+    shown = set().union(*(mentioned[name] for name in GUIDE))
+    shown |= {word for _, arguments in COMMAND_LINES for word in arguments if word.startswith("--")}
     missing = {option for option in everything - shown if not option.startswith("--no-")}
     assert missing == set(), "options that the guide does not mention"
 
@@ -231,7 +233,7 @@ def test_table_of_presets_is_that_of_the_code() -> None:
 
 
 def test_what_may_change_on_resume_is_that_of_the_code() -> None:
-    paragraph = re.search(r"\*\*What may change on resume:\*\*(.*?)\n\n", GUIDE, re.DOTALL)
+    paragraph = re.search(r"\*\*What may change on resume:\*\*(.*?)\n\n", GUIDE["docs/guide/resume.md"], re.DOTALL)
     assert paragraph is not None
     assert set(re.findall(r"`(--[\w-]+)`", paragraph[1])) == {flag(name) for name in MAY_CHANGE_ON_RESUME}
 
@@ -240,7 +242,7 @@ PYTHON = [(name, code) for name, text in TEXTS.items() for code in blocks(text, 
 
 
 @pytest.mark.parametrize(("name", "code"), PYTHON)
-def test_python_examples_work(name: str, code: str, process_group: Path) -> None:
+def test_python_examples_work(name: str, code: str, examples: Path) -> None:
     compiled = compile(code, f"example in {name}", "exec")
     if "import train" in code:
         return  # takes long; its names and options are tested elsewhere
@@ -250,7 +252,10 @@ def test_python_examples_work(name: str, code: str, process_group: Path) -> None
 
 
 def test_there_are_examples() -> None:
-    assert {"README.md", "docs/guide.md"} <= {name for name, _ in PYTHON} & {name for name, _ in COMMAND_LINES}
+    assert {"README.md", "docs/guide/evaluate.md"} <= {name for name, _ in COMMAND_LINES}
+    assert {"README.md", "docs/guide/python.md", "docs/guide/metrics.md"} <= {name for name, _ in PYTHON}
+    assert len(COMMAND_LINES) > 80
+    assert len(PYTHON) > 10
 
 
 def imported_layers(path: Path) -> Iterator[str]:
