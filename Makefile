@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types bench reference docs clean
+.PHONY: help setup demo test test-slow lint format types bench reference docs docs-serve pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ lint: setup  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: setup  ## mend style and formatting
+format: setup  ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -47,8 +47,14 @@ reference: setup  ## hold the training step and the metrics against the referenc
 	$(BIN)/python tools/check_reference.py tests/fixtures/reference/*/
 	$(BIN)/python tools/check_metrics.py tests/fixtures/metrics --only resize paired sets features
 
-docs: setup  ## remake the pictures of the README from runs/demo
+docs: setup  ## build the documents as a site, strictly; writes site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: setup  ## show the site at http://127.0.0.1:8000 while you write
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+pictures: setup  ## remake the pictures of the README from runs/demo
 	$(BIN)/python tools/readme_pictures.py
 
 clean:  ## remove the environment and caches (runs and datasets stay)
-	rm -rf $(VENV) .pytest_cache .ruff_cache build dist src/*.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache build dist site src/*.egg-info

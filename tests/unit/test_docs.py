@@ -103,7 +103,7 @@ def test_the_picture_of_the_readme_is_there() -> None:
     assert re.search(r"!\[.{40,}\]\(docs/images/demo\.png\)", README), (
         "the picture needs a text for those who don't see it"
     )
-    assert DEMO_PICTURE.is_file(), "docs/images/demo.png is missing: make it with `make demo` and `make docs`"
+    assert DEMO_PICTURE.is_file(), "docs/images/demo.png is missing: make it with `make demo` and `make pictures`"
     with Image.open(DEMO_PICTURE) as picture:
         picture.verify()
 
