@@ -25,6 +25,21 @@ def test_the_layout_of_a_gradient_does_not_change_it(norm: str, n: int) -> None:
         torch.testing.assert_close(other, found[0], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("norm", ["instance", "instance_affine", "batch"])
+def test_the_gradient_of_gathered_features_is_right(norm: str) -> None:
+    """It is channels-last with a stride of its own for the images, which PyTorch 2.13 reads wrongly of a single one."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn((1, 4, 6, 5), generator=generator, dtype=torch.float64) for _ in range(2))
+    layer = make_norm(norm, 4)  # type: ignore[arg-type]
+    assert layer is not None
+    x.requires_grad_(True)
+    locations = torch.arange(30)[None, :, None]
+    gathered = torch.take_along_dim(layer.double()(x).flatten(2).transpose(1, 2), locations, 1)
+    (found,) = torch.autograd.grad((gathered * weight.flatten(2).transpose(1, 2)).sum(), x)
+    (expected,) = torch.autograd.grad((layer(x) * weight).sum(), x)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_an_activation_may_work_in_place_on_the_norm() -> None:
     x = torch.randn((1, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     layer = make_norm("instance", 3)

@@ -93,7 +93,7 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to the same shape and type, float."""
         if self.size == 1 or not (self.training and self.track_running_stats):
-            return super().forward(input)
+            return _readable(super().forward(input))
         x = input.float() if input.dtype in {torch.bfloat16, torch.float16} else input
         variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
         each = row_of_each(torch.stack([mean, variance]), self.rank, self.size)
@@ -121,6 +121,17 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
         unbiased = variance * (count / max(1, count - 1))
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+
+def _readable(output: Tensor) -> Tensor:
+    """Let a norm's backward on the CPU read the gradient of a single image in its order.
+
+    That of gathered features (PatchNCE) is channels-last with a stride of its own for the images, with which PyTorch's
+    (2.13) reads the values in the wrong order. Every other gradient stays as it is.
+    """
+    if len(output) == 1 and output.requires_grad and output.device.type == "cpu" and not torch.compiler.is_compiling():
+        output.register_hook(lambda gradient: gradient.contiguous() if gradient.stride(0) != gradient.numel() else None)
+    return output
 
 
 def synchronise_batch_norms(network: nn.Module, *, rank: int, size: int) -> None:
