@@ -115,19 +115,24 @@ class CUT:
 
     def _contrast(self, batch: StepTensors, source: Tensor, output: Tensor, use: str) -> Tensor:
         """PatchNCE between an image and what the generator made of it, the mean over the layers."""
-        generator, projector = self.networks["generator"], self.networks["projector"]
-        assert isinstance(generator, ResNet)
-        queries = [self._flipped(feature, batch) for feature in generator.features(output, TAPPED_BLOCKS)]
+        projector = self.networks["projector"]
+        queries = [self._flipped(feature, batch) for feature in self._features(output)]
         with torch.no_grad():
-            keys = generator.features(source, TAPPED_BLOCKS)
+            keys = self._features(source)
         locations = self._locations(batch, keys, use)
         with torch.no_grad():
             targets = projector(keys, locations)
-        losses = [
-            patch_nce(query, target, temperature=self.config.nce_temperature)
-            for query, target in zip(projector(queries, locations), targets, strict=True)
-        ]
-        return torch.stack(losses).mean()
+        pairs = zip(projector(queries, locations), targets, strict=True)
+        return torch.stack([self._patch_nce(query, target) for query, target in pairs]).mean()
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        """The maps of an image that are compared, ``(N, C, H, W)`` each."""
+        generator = self.networks["generator"]
+        assert isinstance(generator, ResNet)
+        return generator.features(image, TAPPED_BLOCKS)
+
+    def _patch_nce(self, query: Tensor, target: Tensor) -> Tensor:
+        return patch_nce(query, target, temperature=self.config.nce_temperature)
 
     def _locations(self, batch: StepTensors, features: Sequence[Tensor], use: str) -> list[Tensor]:
         """Of each map, for each image, different random locations: ``(N, P)``, int64."""
