@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from reference_cut import build_cut, cut_draws, cut_keys, cut_tensors
+from tandem.checkpoint.official import official_key_map
 from tandem.config.data import DataConfig
 from tandem.config.official import from_official
 from tandem.config.official_pix2pix import cyclegan_from_official, pix2pix_from_official
@@ -16,6 +18,28 @@ from tandem.objectives.objective import Objective, Phase, StepTensors, Terms
 from tandem.objectives.pix2pix import Pix2Pix
 
 Tensors = dict[str, Tensor | None]
+Loss = Callable[[Terms], Tensor | None]
+"""From our terms to a loss as the official code logs it; None if the method's options leave it out."""
+
+
+def term(*names: str, factor: float = 1.0) -> Loss:
+    """The sum of those of our terms that there are, times `factor`."""
+
+    def loss(terms: Terms) -> Tensor | None:
+        found = [terms[name] for name in names if name in terms]
+        return factor * torch.stack(found).sum() if found else None
+
+    return loss
+
+
+def nce(name: str) -> Loss:
+    """PatchNCE before its mean with that of the identity term, where there is one."""
+    return lambda terms: term(name, factor=2.0 if "nce_identity" in terms else 1.0)(terms)
+
+
+def official_keys(network: nn.Module) -> dict[str, str]:
+    """The official state-dict keys by ours."""
+    return official_key_map(network.spec, list(network.state_dict()))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -25,16 +49,18 @@ class Method:
     Attributes:
         build: From the official options (dropout off), the size and the batch size to objective and data options.
         networks: Our name of each official network.
-        losses: Of each official loss our term, and what it is multiplied by to give the official number.
-        draws: From a case's inputs of one step (float64) to what `Objective.draw` draws.
+        losses: Each official loss from our terms.
+        draws: From the objective and a case's inputs of one step (float64, or integers) to what `Objective.draw` draws.
         tensors: The tensors of a forward by their official names, from the objective and a batch.
+        keys: The official state-dict keys of a network by ours.
     """
 
     build: Callable[[Mapping[str, Any], int, int], tuple[Objective, DataConfig]]
     networks: Mapping[str, str]
-    losses: Mapping[str, tuple[str, float]]
-    draws: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    losses: Mapping[str, Loss]
+    draws: Callable[[Any, Mapping[str, Tensor]], dict[str, Tensor]]
     tensors: Callable[[Any, StepTensors], Tensors]
+    keys: Callable[[nn.Module], dict[str, str]] = official_keys
 
 
 def _build_bicyclegan(options: Mapping[str, Any], size: int, batch_size: int) -> tuple[Objective, DataConfig]:
@@ -63,7 +89,8 @@ def _drop_last_padding(objective: BicycleGAN) -> None:
             network.sub_discriminators[0][-1].conv.padding = (0, 0)  # type: ignore[index, union-attr]
 
 
-def _bicyclegan_draws(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _bicyclegan_draws(objective: BicycleGAN, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    del objective
     eps, z_random = inputs["eps"], inputs["z_random"]
     return {"eps": eps, "z_random": z_random, "mix": torch.full((len(eps),), 0.5, dtype=torch.float64)}
 
@@ -77,8 +104,8 @@ def _bicyclegan_tensors(objective: BicycleGAN, batch: StepTensors) -> Tensors:
     return tensors
 
 
-def _no_draws(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    del inputs
+def _no_draws(objective: Objective, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    del objective, inputs
     return {}
 
 
@@ -112,13 +139,13 @@ METHODS: Mapping[str, Method] = {
         build=_build_bicyclegan,
         networks={"G": "generator", "E": "encoder", "D": "disc_encoded", "D2": "disc_random"},
         losses={
-            "G_GAN": ("gan_encoded", 1.0),
-            "G_GAN2": ("gan_random", 1.0),
-            "G_L1": ("l1", 1.0),
-            "kl": ("kl", 1.0),
-            "z_L1": ("latent", 1.0),
-            "D": ("disc_encoded", 1.0),
-            "D2": ("disc_random", 1.0),
+            "G_GAN": term("gan_encoded"),
+            "G_GAN2": term("gan_random"),
+            "G_L1": term("l1"),
+            "kl": term("kl"),
+            "z_L1": term("latent"),
+            "D": term("disc_encoded"),
+            "D2": term("disc_random"),
         },
         draws=_bicyclegan_draws,
         tensors=_bicyclegan_tensors,
@@ -127,31 +154,47 @@ METHODS: Mapping[str, Method] = {
         build=_build_pix2pix,
         networks={"G": "generator", "D": "disc"},
         losses={
-            "G_GAN": ("gan", 1.0),
-            "G_L1": ("l1", 1.0),
+            "G_GAN": term("gan"),
+            "G_L1": term("l1"),
             # The official log has these before they are halved.
-            "D_real": ("disc_real", 2.0),
-            "D_fake": ("disc_fake", 2.0),
+            "D_real": term("disc_real", factor=2.0),
+            "D_fake": term("disc_fake", factor=2.0),
         },
         draws=_no_draws,
         tensors=lambda objective, batch: {"fake_B": objective.fakes(batch).b},
     ),
     "cyclegan": Method(
         build=_build_cyclegan,
-        # The official D_A discriminators what G_A makes, which is domain B.
+        # The official D_A sees what G_A makes, which is domain B.
         networks={"G_A": "gen_ab", "G_B": "gen_ba", "D_A": "disc_b", "D_B": "disc_a"},
         losses={
-            "G_A": ("gan_ab", 1.0),
-            "G_B": ("gan_ba", 1.0),
-            "cycle_A": ("cycle_a", 1.0),
-            "cycle_B": ("cycle_b", 1.0),
-            "idt_A": ("identity_b", 1.0),
-            "idt_B": ("identity_a", 1.0),
-            "D_A": ("disc_b", 1.0),
-            "D_B": ("disc_a", 1.0),
+            "G_A": term("gan_ab"),
+            "G_B": term("gan_ba"),
+            "cycle_A": term("cycle_a"),
+            "cycle_B": term("cycle_b"),
+            "idt_A": term("identity_b"),
+            "idt_B": term("identity_a"),
+            "D_A": term("disc_b"),
+            "D_B": term("disc_a"),
         },
         draws=_no_draws,
         tensors=_cyclegan_tensors,
+    ),
+    "cut": Method(
+        build=build_cut,
+        networks={"G": "generator", "F": "projector", "D": "disc"},
+        losses={
+            "G": term("gan", "nce", "nce_identity"),
+            "G_GAN": term("gan"),
+            "NCE": nce("nce"),
+            "NCE_Y": nce("nce_identity"),
+            "D": term("disc_real", "disc_fake"),
+            "D_real": term("disc_real", factor=2.0),
+            "D_fake": term("disc_fake", factor=2.0),
+        },
+        draws=cut_draws,
+        tensors=cut_tensors,
+        keys=cut_keys,
     ),
 }
 """The methods that a case may be of, by the name in its ``case.json``."""
