@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,3 +110,22 @@ def test_the_format_is_that_of_the_content(tmp_path: Path) -> None:
 def test_counts_in_words() -> None:
     assert describe_counts({"train": 49825, "val": None}) == "train 49,825 · val ?"
     assert describe_counts({}) == "?"
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_a_zip_that_is_damaged_inside(tmp_path: Path, compression: int) -> None:
+    noise = random.Random(0).randbytes(5000)
+    archive = zipped(
+        tmp_path / "a.zip", *((f"set/train/{index}.jpg", noise) for index in range(3)), compression=compression
+    )
+    content = bytearray(archive.read_bytes())
+    content[120:400] = bytes(byte ^ 0x55 for byte in content[120:400])
+    archive.write_bytes(content)
+    refused(archive, tmp_path, "is damaged or cut off")
+
+
+def test_a_zip_that_has_lost_bytes_in_the_middle(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", *((f"set/train/{index}.jpg", jpeg(index)) for index in range(3)))
+    content = archive.read_bytes()
+    archive.write_bytes(content[:16] + content[80:])
+    refused(archive, tmp_path, "is damaged or cut off")

@@ -6,6 +6,7 @@ that occur twice or differ only in case or Unicode form; encrypted members; more
 """
 
 import gzip
+import lzma
 import os
 import re
 import stat
@@ -34,6 +35,7 @@ DAMAGE = (
     RuntimeError,
     ValueError,
     gzip.BadGzipFile,
+    lzma.LZMAError,
     struct.error,
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -63,7 +65,7 @@ class ArchiveLimits:
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive; read it before asking for the next one.
 
     Attributes:
@@ -94,7 +96,7 @@ def archive_format(path: Path) -> str:
     raise DataError(f"{path} is neither a zip nor a tar.gz archive: it begins with {head!r}.")
 
 
-def members(path: Path, limits: ArchiveLimits) -> Iterator[Member]:
+def members(path: Path, limits: ArchiveLimits) -> Iterator[ArchiveMember]:
     """All files of an archive in its order.
 
     Raises:
@@ -166,7 +168,7 @@ def _parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _tar_members(path: Path, budget: _Budget) -> Iterator[Member]:
+def _tar_members(path: Path, budget: _Budget) -> Iterator[ArchiveMember]:
     with gzip.open(path, "rb") as unpacked:
         stream = _ForwardOnly(cast(gzip.GzipFile, unpacked), budget)
         with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:") as tar:
@@ -178,7 +180,7 @@ def _tar_members(path: Path, budget: _Budget) -> Iterator[Member]:
                 reader = tar.extractfile(entry)
                 if reader is not None and parts:
                     stream.budget = entry.size + _MAX_HEADER_BYTES
-                    yield Member(parts, entry.size, reader.read)
+                    yield ArchiveMember(parts, entry.size, reader.read)
                 stream.budget = _MAX_HEADER_BYTES
         if stream.last != bytes(_BLOCK):
             raise tarfile.ReadError("it ends in the middle")
@@ -216,7 +218,7 @@ class _ForwardOnly:
         return self.last
 
 
-def _zip_members(path: Path, budget: _Budget) -> Iterator[Member]:
+def _zip_members(path: Path, budget: _Budget) -> Iterator[ArchiveMember]:
     _check_zip_directory(path, budget)
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
@@ -230,7 +232,7 @@ def _zip_members(path: Path, budget: _Budget) -> Iterator[Member]:
             if entry.is_dir() or not parts:
                 continue
             with archive.open(entry) as reader:
-                yield Member(parts, entry.file_size, reader.read)
+                yield ArchiveMember(parts, entry.file_size, reader.read)
 
 
 def _check_zip_directory(path: Path, budget: _Budget) -> None:

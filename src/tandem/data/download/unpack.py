@@ -1,12 +1,13 @@
 """From an archive to a folder of images: only images are written, each into its split or domain."""
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.data.discover import SPLITS
-from tandem.data.download.archive import DAMAGE, ArchiveLimits, Member, members
+from tandem.data.download.archive import DAMAGE, ArchiveLimits, ArchiveMember, members
 from tandem.data.download.catalogue import Kind
 from tandem.data.images import IMAGE_SUFFIXES
 from tandem.errors import DataError
@@ -69,7 +70,10 @@ def unpack(
             on_image(num_images)
     except DataError as error:
         raise DataError(f"{archive.name} is not unpacked: {error}.") from error
-    except DAMAGE as error:
+    except (*DAMAGE, OSError) as error:
+        # Of bzip2 and of a local header before the archive, the readers say so in an error of the system's kind.
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            raise
         raise DataError(f"{archive.name} is damaged or cut off ({type(error).__name__}: {error}).") from error
     return Unpacked(num_images, num_left_out)
 
@@ -110,7 +114,7 @@ def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
 
 
-def _write(member: Member, path: Path) -> None:
+def _write(member: ArchiveMember, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     written = 0
     with path.open("xb") as file:
