@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import FileServer, packed
+from dataset_archives import packed
 from support import train
 
+from file_server import FileServer
 from tandem.data.download.catalogue import CATALOGUE
 from tandem.data.synthetic import write_dataset
 

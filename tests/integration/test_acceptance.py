@@ -12,7 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "gpu_acceptance.sh"
-MISSING = ("jsonargparse", "hypothesis", "scipy", "webdataset", "torchmetrics", "av", "onnx", "onnxruntime", "aiohttp")
+MISSING = ("jsonargparse", "hypothesis", "scipy", "webdataset", "torchmetrics", "av", "onnx", "onnxruntime")
 BLOCKER = f"""
 from functools import partial
 from importlib.machinery import PathFinder

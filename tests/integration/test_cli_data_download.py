@@ -6,11 +6,13 @@ import re
 import signal
 from pathlib import Path
 
-from file_server import FileServer, download, images_of, jpeg, packed, paths_of, zipped
+from dataset_archives import download, images_of, jpeg, packed, paths_of, zipped
 from support import finish, fork, start, tandem, until, wait_for
 
+from file_server import FileServer
 from tandem.data.discover import find_splits
 from tandem.data.download.catalogue import CATALOGUE
+from tandem.data.download.install import _work_folder
 
 FACADES = CATALOGUE["pix2pix/facades"]
 CATS = CATALOGUE["cyclegan/grumpifycat"]
@@ -141,6 +143,16 @@ def test_two_at_once(server: FileServer, facades: bytes, tmp_path: Path) -> None
     wait_for(pid)
     assert second.status == 1
     assert "another process is downloading" in second.err
+
+
+def test_who_comes_second_removes_nothing(tmp_path: Path) -> None:
+    """The folder that the first one has just made is empty yet, and stays."""
+    with _work_folder(tmp_path / "facades") as work:
+        second = tandem("data", "download", "facades", "--out", tmp_path / "facades")
+        assert second.status == 1
+        assert "another process is downloading" in second.err
+        assert work.is_dir()
+    assert not work.exists()
 
 
 def test_names_on_both_lists(server: FileServer) -> None:

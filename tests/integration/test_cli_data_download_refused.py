@@ -2,17 +2,18 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from file_server import FileServer, download, images_of, jpeg, packed, paths_of, tarred, zipped
+from dataset_archives import download, images_of, jpeg, packed, paths_of, tarred, zipped
 from support import tandem
 
+from file_server import FileServer
 from tandem.data.download.archive import ArchiveLimits
 from tandem.data.download.catalogue import CATALOGUE
-from tandem.data.download.install import Source, install
-from tandem.data.download.transfer import SpaceError, TransferOptions
-from tandem.errors import DataError
+from tandem.data.download.install import DATASET_POLICY, DatasetSource, install
+from tandem.errors import DataError, DownloadError
 
 FACADES = CATALOGUE["pix2pix/facades"]
 CATS = CATALOGUE["cyclegan/grumpifycat"]
@@ -105,7 +106,7 @@ def test_a_wrong_archive_by_size_and_by_hash(server: FileServer) -> None:
     server.serve("/sets/horse2zebra.zip", content)
     wrong_size = download(server, name="horse2zebra")
     assert wrong_size.status == 1
-    assert f"announces {len(content):,} bytes, and the archive of the catalogue has 116,867,962" in wrong_size.err
+    assert f"announces {len(content):,} bytes instead of 116,867,962" in wrong_size.err
     Path("mine.zip").write_bytes(content)
     wrong_hash = tandem("data", "download", "horse2zebra", "--archive", "mine.zip")
     assert wrong_hash.status == 1
@@ -147,17 +148,17 @@ def test_a_hostile_archive(server: FileServer, tmp_path: Path) -> None:
 
 def test_too_little_space(server: FileServer, facades: bytes) -> None:
     server.serve("/sets/facades.tar.gz", facades)
-    source = Source(mirror=f"{server.url}/sets")
+    source = DatasetSource(mirror=f"{server.url}/sets")
     for limit, asked in ((FACADES.about_bytes or 0, 0), (len(facades) - 1, 0)):
-        with pytest.raises(SpaceError, match=r"are needed in .* make room, or give --out on another disk"):
-            install(FACADES, Path("d/facades"), source, options=TransferOptions(space_limit=limit))
+        with pytest.raises(DownloadError, match=r"are needed in .* make room, or give --out on another disk"):
+            install(FACADES, Path("d/facades"), source, policy=replace(DATASET_POLICY, space_limit=limit))
         assert len(server.asked) == asked
     assert paths_of(Path("d")) == set()
 
 
 def test_the_limits_of_an_archive_hold_for_an_installation(server: FileServer, facades: bytes) -> None:
     server.serve("/sets/facades.tar.gz", facades)
-    source = Source(mirror=f"{server.url}/sets")
+    source = DatasetSource(mirror=f"{server.url}/sets")
     with pytest.raises(DataError, match="more than 605 entries"):
         install(FACADES, Path("d/facades"), source, limits=ArchiveLimits(max_members=605))
     assert paths_of(Path("d")) == set()

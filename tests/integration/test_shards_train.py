@@ -5,11 +5,11 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from process_groups import run_forked
-from shard_server import ShardServer, serving
 from support import (
     assert_same_run,
     assert_same_state,
@@ -25,11 +25,12 @@ from support import (
     wait_for,
 )
 
+from file_server import FileServer
 from tandem.data.check import check_data
 from tandem.data.discover import find_splits
-from tandem.data.shards.fetch import FetchOptions
 from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.pack import pack
+from tandem.data.shards.store import SHARD_POLICY
 from tandem.training import inputs as training_inputs
 from tandem.training.inputs import fingerprint_of
 
@@ -58,10 +59,14 @@ def from_folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(shards: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShardServer]:
+def server(shards: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving(shards) as state:
+    with FileServer(shards).running() as state:
         yield state
+
+
+def shards_asked_of(server: FileServer) -> list[str]:
+    return [asked.path.strip("/") for asked in server.asked if asked.path.endswith(".tar")]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -98,28 +103,29 @@ def test_a_run_from_a_folder_goes_on_from_shards(data: Path, shards: Path, from_
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_web_server_gives_the_same_weights(
-    server: ShardServer, from_folder: Path, tmp_path: Path, num_workers: int
+    server: FileServer, from_folder: Path, tmp_path: Path, num_workers: int
 ) -> None:
     train(server.url, tmp_path / "run", steps=5, num_workers=num_workers)  # type: ignore[arg-type]
-    fetched = len([name for name, _ in server.asked if name.endswith(".tar")])
+    fetched = len(shards_asked_of(server))
     train(server.url, tmp_path / "run", steps=STEPS, num_workers=num_workers)  # type: ignore[arg-type]
     assert_same_state(tmp_path / "run", from_folder)
-    assert len([name for name, _ in server.asked if name.endswith(".tar")]) == fetched  # the cache is kept
+    assert (
+        len([asked.path.strip("/") for asked in server.asked if asked.path.endswith(".tar")]) == fetched
+    )  # the cache is kept
     assert fetched == len(list(server.root.glob("*.tar")))
 
 
-def test_two_processes_share_the_cache(server: ShardServer, data: Path, tmp_path: Path) -> None:
+def test_two_processes_share_the_cache(server: FileServer, data: Path, tmp_path: Path) -> None:
     """Every shard is fetched once, and the run is that of the folder."""
     words = tiny(steps=STEPS, batch_size=4, num_workers=1)
     run_forked("train", server.url, "--out", tmp_path / "url", *words, logs=tmp_path / "logs")
-    fetched = [name for name, _ in server.asked if name.endswith(".tar")]
-    assert sorted(fetched) == sorted(path.name for path in server.root.glob("*.tar"))
+    assert sorted(shards_asked_of(server)) == sorted(path.name for path in server.root.glob("*.tar"))
     run_forked("train", data, "--out", tmp_path / "folder", *words, logs=tmp_path / "logs")
     assert_same_state(tmp_path / "url", tmp_path / "folder")
 
 
 def test_data_larger_than_the_cache_is_read_in_turn(
-    server: ShardServer, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FileServer, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     total = sum(path.stat().st_size for path in shards.glob("*.tar"))
     small = (total - 1) / 1e9
@@ -145,29 +151,29 @@ def test_data_larger_than_the_cache_is_read_in_turn(
     assert checked.status == 0
 
 
-def bad_index(server: ShardServer) -> str:
-    server.missing = {"index.json"}
+def bad_index(server: FileServer) -> str:
+    server.at("index.json").missing = True
     return "/index.json is not there"
 
 
-def bad_shard(server: ShardServer) -> str:
-    server.missing = {"train-00001.tar"}
+def bad_shard(server: FileServer) -> str:
+    server.at("train-00001.tar").missing = True
     return "/train-00001.tar is not there"
 
 
-def cut_off(server: ShardServer) -> str:
-    server.cut_after = [10**9, *[100] * 20]
+def cut_off(server: FileServer) -> str:
+    server.at("train-00000.tar").cut_after = [100] * 20
     return "train-00000.tar could not be fetched after 2 tries in a row"
 
 
-def stalled(server: ShardServer) -> str:
-    server.stall = {"train-00001.tar"}
-    return "nothing arrived for 0.5 s"
+def stalled(server: FileServer) -> str:
+    server.at("train-00001.tar").stall_after = 0
+    return "nothing arrived from 127.0.0.1 for 0.5 s"
 
 
 @pytest.mark.parametrize("spoil", [bad_index, bad_shard, cut_off, stalled])
 def test_a_bad_server_is_an_error_before_training(
-    server: ShardServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil
 ) -> None:
     patience(monkeypatch, stall_seconds=0.5 if spoil is stalled else 10)
     says = spoil(server)
@@ -177,19 +183,19 @@ def test_a_bad_server_is_an_error_before_training(
     assert "Traceback" not in refused.err
     assert not list((tmp_path / "run").rglob("*.safetensors"))
     assert leftovers(tmp_path) == []
-    server.missing, server.cut_after, server.stall = set(), [], set()
+    server.behaviours.clear()
     train(server.url, tmp_path / "run", steps=1)  # type: ignore[arg-type]
 
 
 def patience(monkeypatch: pytest.MonkeyPatch, stall_seconds: float) -> None:
     original = training_inputs.CacheOptions
-    options = FetchOptions(stall_seconds=stall_seconds, max_tries=2, backoff_seconds=0.01)
+    options = replace(SHARD_POLICY, stall_seconds=stall_seconds, max_tries=2, backoff_seconds=0.01)
     monkeypatch.setattr(training_inputs, "CacheOptions", lambda folder, most: original(folder, most, options))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_server_that_goes_while_training_is_an_error_and_training_goes_on_later(
-    server: ShardServer, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
+    server: FileServer, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_workers: int
 ) -> None:
     patience(monkeypatch, stall_seconds=20)  # a forked worker first clears away its parent's sessions, for seconds
     monkeypatch.setattr("tandem.training.checks.WINDOW_SHARDS", 1)
@@ -204,7 +210,7 @@ def test_a_server_that_goes_while_training_is_an_error_and_training_goes_on_late
     assert re.search(r"train-0000\d\.tar is not there", failed.err)
     assert "Traceback" not in failed.err
     assert leftovers(tmp_path / "run") == []
-    server.missing = set()
+    server.behaviours.clear()
     assert tandem(*words).status == 0
     train(shards, tmp_path / "disk", steps=40, shuffle="shards", snapshot_every=4)
     assert_same_state(tmp_path / "run", tmp_path / "disk")
@@ -212,13 +218,14 @@ def test_a_server_that_goes_while_training_is_an_error_and_training_goes_on_late
     assert losses[0] == losses[1]
 
 
-def vanish_later(server: ShardServer, run: Path) -> None:
+def vanish_later(server: FileServer, run: Path) -> None:
     threading.Event().wait(0.1)
     for _ in range(600):
         if num_log_lines(run) >= 3:
             break
         threading.Event().wait(0.01)
-    server.missing = {path.name for path in server.root.glob("train*.tar")}
+    for path in server.root.glob("train*.tar"):
+        server.at(path.name).missing = True
 
 
 def test_options_without_effect_and_shards_of_another_kind(data: Path, shards: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ ORDER = [
     {"version", "errors"},
     {"config"},
     {"rng", "files", "launch"},
+    {"fetch"},
     {"data"},
     {"networks"},
     {"objectives"},
@@ -89,7 +90,7 @@ def test_the_walk_finds_imports_inside_functions(tmp_path: Path) -> None:
 
 def without_torch() -> list[str]:
     names = {name for name, _ in modules()}
-    light = {name for name in names if package_of(name) in {"config", "data", "report"}}
+    light = {name for name in names if package_of(name) in {"config", "fetch", "data", "report"}}
     light -= {f"tandem.data.{name}" for name in ("loader", "prefetch", "resident")}  # batches are tensors
     return ["tandem", "tandem.cli", *sorted(light), "tandem.checkpoint.manifest", "tandem.inference.translator"]
 

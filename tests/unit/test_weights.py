@@ -1,13 +1,13 @@
 """Weights of the metrics' networks: by path, from caches, downloaded from a real server; hostile files."""
 
 import dataclasses
+import functools
 import hashlib
 import io
 import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from file_server import Behaviour, FileServer
 from tandem.errors import WeightsError
 from tandem.evaluation.networks import tensor_files, weights
+from tandem.evaluation.networks.download import WEIGHTS_POLICY
 from tandem.evaluation.networks.tensor_files import read_arrays, read_state_dict
 from tandem.evaluation.networks.weights import PUBLISHED, PublishedWeights, cache_folder, find_weights
 
@@ -24,50 +26,16 @@ CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-@dataclass
-class Served:
-    """What the server gives, and what it was asked."""
-
-    content: bytes = CONTENT
-    cut_at: int | None = None
-    knows_ranges: bool = True
-    ranges: list[str | None] = field(default_factory=list)
-    url: str = ""
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with FileServer().running() as server:
+        yield server
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
-    state = Served()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = self.headers.get("Range")
-            state.ranges.append(asked)
-            asked = asked if state.knows_ranges else None
-            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-            if self.path != "/file.pth":
-                self.send_error(404)
-                return
-            if start >= len(state.content):
-                self.send_error(416)
-                return
-            body = state.content[start:]
-            self.send_response(206 if asked else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body if state.cut_at is None else body[: state.cut_at])
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_port}/file.pth"
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def served(server: FileServer) -> Behaviour:
+    return server.serve("/file.pth", CONTENT, etag=None)
 
 
 @pytest.fixture
@@ -78,15 +46,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def published(served: Served, cache: Path, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:
-    """The server's file takes the place of AlexNet's."""
-    entry = PublishedWeights("file.pth", served.url, SHA256, len(CONTENT))
+def published(server: FileServer, served: Behaviour, cache: Path, monkeypatch: pytest.MonkeyPatch) -> PublishedWeights:
+    """The server's file takes the place of AlexNet's, and is tried once."""
+    entry = PublishedWeights("file.pth", f"{server.url}/file.pth", SHA256, len(CONTENT))
     monkeypatch.setitem(weights.PUBLISHED, "alex", entry)
+    once = functools.partial(weights.download, policy=replace(WEIGHTS_POLICY, max_tries=1))
+    monkeypatch.setattr(weights, "download", once)
     return entry
 
 
 def test_the_first_use_downloads_and_the_next_does_not(
-    served: Served, published: PublishedWeights, cache: Path, capsys: pytest.CaptureFixture[str]
+    server: FileServer, served: Behaviour, published: PublishedWeights, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = find_weights("alex")
     assert found.path == cache / "file.pth"
@@ -95,44 +65,51 @@ def test_the_first_use_downloads_and_the_next_does_not(
     assert "downloading file.pth: done, 1,048,576 bytes" in capsys.readouterr().err
     assert [path.name for path in cache.iterdir()] == ["file.pth"]
     assert find_weights("alex") == found
-    assert len(served.ranges) == 1
+    assert server.asked_for("file.pth") == [""]
 
 
-def test_an_interrupted_download_goes_on(served: Served, published: PublishedWeights, cache: Path) -> None:
-    served.cut_at = 700_000
+def test_an_interrupted_download_goes_on(
+    server: FileServer, served: Behaviour, published: PublishedWeights, cache: Path
+) -> None:
+    served.cut_after = [700_000]
     with pytest.raises(WeightsError, match=r"700,000 of 1,048,576 bytes; try again to continue"):
         find_weights("alex")
     assert not (cache / "file.pth").exists()
-    served.cut_at = None
     assert find_weights("alex").sha256 == SHA256
-    assert served.ranges == [None, "bytes=700000-"]
+    assert server.asked_for("file.pth") == ["", "bytes=700000-"]
 
 
-def test_a_server_without_ranges_begins_again(served: Served, published: PublishedWeights) -> None:
-    served.cut_at = 700_000
+def test_a_server_without_ranges_begins_again(served: Behaviour, published: PublishedWeights) -> None:
+    served.cut_after = [700_000]
     with pytest.raises(WeightsError, match="try again to continue"):
         find_weights("alex")
-    served.cut_at, served.knows_ranges = None, False
+    served.ranges = False
     assert find_weights("alex").published
 
 
-def test_another_file_is_not_taken(served: Served, published: PublishedWeights, cache: Path) -> None:
+def test_another_file_is_not_taken(served: Behaviour, published: PublishedWeights, cache: Path) -> None:
     served.content = CONTENT[:-1] + b"!"
-    with pytest.raises(WeightsError, match=rf"gave a file with the SHA-256 .*; expected {SHA256}"):
+    with pytest.raises(WeightsError, match=rf"what arrived has the SHA-256 .* instead of {SHA256}"):
         find_weights("alex")
     assert list(cache.iterdir()) == []
     served.content = CONTENT
     assert find_weights("alex").published
 
 
-def test_a_server_cannot_fill_the_disk(served: Served, published: PublishedWeights, cache: Path) -> None:
+def test_a_server_cannot_fill_the_disk(served: Behaviour, published: PublishedWeights, cache: Path) -> None:
     served.content = CONTENT * 3
+    with pytest.raises(WeightsError, match="announces 3,145,728 bytes instead of 1,048,576"):
+        find_weights("alex")
+    assert list(cache.iterdir()) == []
+    served.chunked = True
     with pytest.raises(WeightsError, match="more than the 1,048,576 bytes"):
         find_weights("alex")
     assert list(cache.iterdir()) == []
 
 
-def test_several_processes_at_once_fetch_once(served: Served, published: PublishedWeights) -> None:
+def test_several_processes_at_once_fetch_once(
+    server: FileServer, served: Behaviour, published: PublishedWeights
+) -> None:
     found: list[bool] = []
     threads = [threading.Thread(target=lambda: found.append(find_weights("alex").published)) for _ in range(4)]
     for thread in threads:
@@ -140,7 +117,7 @@ def test_several_processes_at_once_fetch_once(served: Served, published: Publish
     for thread in threads:
         thread.join()
     assert found == [True] * 4
-    assert len(served.ranges) == 1
+    assert server.asked_for("file.pth") == [""]
 
 
 def test_without_a_connection_it_says_what_to_do(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +127,7 @@ def test_without_a_connection_it_says_what_to_do(cache: Path, tmp_path: Path, mo
         find_weights("alex")
     message = str(error.value)
     assert "the weights 'alex' are not on this machine" in message
-    assert "Connection refused" in message
+    assert "127.0.0.1 refuses the connection" in message
     lines = [line.split(maxsplit=1) for line in message.splitlines()]
     assert ["from", "http://127.0.0.1:9/file.pth"] in lines
     assert ["file", "file.pth, 5.0 MB"] in lines
@@ -162,12 +139,12 @@ def test_without_a_connection_it_says_what_to_do(cache: Path, tmp_path: Path, mo
         find_weights("alex", may_download=False)
 
 
-def test_pytorchs_cache_is_looked_into(published: PublishedWeights, served: Served, tmp_path: Path) -> None:
+def test_pytorchs_cache_is_looked_into(server: FileServer, published: PublishedWeights, tmp_path: Path) -> None:
     hub = tmp_path / "torch" / "hub" / "checkpoints"
     hub.mkdir(parents=True)
     (hub / "file.pth").write_bytes(CONTENT)
     assert find_weights("alex").path == hub / "file.pth"
-    assert served.ranges == []
+    assert server.asked == []
 
 
 def test_a_published_name_must_have_the_published_content(published: PublishedWeights, cache: Path) -> None:

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ActionYesNo
@@ -12,11 +13,12 @@ from jsonargparse import ActionYesNo
 from tandem.commands.parser import make_parser, parse
 from tandem.config.presets import PRESETS
 from tandem.data.download.catalogue import CATALOGUE, RemoteDataset, find
-from tandem.data.download.install import Source, Stage, install
+from tandem.data.download.install import DATASET_POLICY, DatasetSource, Stage, install
 from tandem.data.download.present import Installed, installed
-from tandem.data.download.transfer import TransferOptions, amount
 from tandem.data.download.unpack import describe_counts
 from tandem.errors import ConfigError
+from tandem.fetch.part import amount
+from tandem.fetch.policy import FetchPolicy
 from tandem.report.progress import TaskProgress
 
 log = logging.getLogger(__name__)
@@ -53,12 +55,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--timeout",
         type=float,
-        default=TransferOptions.timeout_seconds,
+        default=DATASET_POLICY.stall_seconds,
         help="longest silence of the server in seconds",
     )
-    parser.add_argument(
-        "--tries", type=int, default=TransferOptions.max_tries, help="tries in a row that bring nothing"
-    )
+    parser.add_argument("--tries", type=int, default=DATASET_POLICY.max_tries, help="tries in a row that bring nothing")
     args = parse(parser, arguments)
     if args.list:
         _list()
@@ -69,25 +69,24 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError("--timeout must be above 0 and at most 3600 seconds, --tries from 1 to 100.")
     entry = find(args.name, unpaired=args.unpaired)
     out = Path(args.out if args.out is not None else f"datasets/{entry.default_folder}")
-    source = Source(
+    source = DatasetSource(
         mirror=args.mirror,
         archive=None if args.archive is None else Path(args.archive),
         keep_archive=args.keep_archive,
         unchecked=args.unchecked,
     )
-    options = TransferOptions(timeout_seconds=args.timeout, max_tries=args.tries)
-    _run(entry, out, source, options)
+    _run(entry, out, source, replace(DATASET_POLICY, stall_seconds=args.timeout, max_tries=args.tries))
     return 0
 
 
-def _run(entry: RemoteDataset, out: Path, source: Source, options: TransferOptions) -> None:
+def _run(entry: RemoteDataset, out: Path, source: DatasetSource, policy: FetchPolicy) -> None:
     done = installed(entry, out)
     if done is not None:
         log.info("%s is already there and complete: %s", entry.key, out)
     else:
         log.info("%s: %s; %s", entry.key, entry.title, entry.licence)
         with _Bars() as bars:
-            done = install(entry, out, source, options=options, on_progress=bars.show)
+            done = install(entry, out, source, policy=policy, on_progress=bars.show)
         log.info("dataset: %s", out)
     log.info("images: %s%s", describe_counts(done.folders), _compared(entry, done))
     if done.num_left_out:

@@ -5,23 +5,24 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tandem.data.download.catalogue import SERVER, RemoteDataset
-from tandem.data.download.transfer import amount
 from tandem.data.download.unpack import describe_counts
+from tandem.fetch.errors import FetchError
+from tandem.fetch.part import amount
 
 
-def by_hand(entry: RemoteDataset, url: str, out: Path, *, reason: str, arrived: int) -> str:
+def by_hand(entry: RemoteDataset, url: str, out: Path, error: FetchError) -> str:
     """The message for a failed download: what was tried, and the ways round it."""
     size = f" ({'' if entry.sha256 else 'about '}{amount(entry.about_bytes)})" if entry.about_bytes else ""
     lines = [
-        f"{entry.key} could not be downloaded: {reason}.",
+        f"{entry.key} could not be downloaded: {error}.",
         f"Tried: {url}",
         "What can be done:",
         "  - try again later: the same command continues"
-        + (f" after the {amount(arrived)} that have arrived" if arrived else ""),
+        + (f" after the {amount(error.kept)} that have arrived" if error.kept else ""),
     ]
     if url.startswith(SERVER):
         lines.append(f"  - see in a browser whether the authors still offer it: {url.rpartition('/')[0]}/")
-        if "secure connection" in reason or "certificate" in reason:
+        if error.reason in {"certificate", "tls"}:
             plain = urlsplit(url)._replace(scheme="http").geturl()
             lines.append(f"  - ask without protection, as the authors' scripts do: --mirror {plain}")
     lines += [

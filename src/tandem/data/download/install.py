@@ -21,16 +21,20 @@ from tandem.data.download.advice import by_hand, not_handed_out
 from tandem.data.download.archive import ArchiveLimits, archive_format
 from tandem.data.download.catalogue import RemoteDataset
 from tandem.data.download.present import Installed, installed, write_marker
-from tandem.data.download.transfer import SpaceError, TransferOptions, fetch, require_space
 from tandem.data.download.unpack import count_images, unpack
-from tandem.data.download.web import clean_url
 from tandem.errors import ConfigError, DataError, DownloadError
+from tandem.fetch.errors import FetchError
+from tandem.fetch.part import require_space
+from tandem.fetch.policy import FetchPolicy
+from tandem.fetch.transfer import fetch_file
+from tandem.fetch.web import clean_url
 
 if sys.platform != "win32":
     import fcntl
 
 _log = logging.getLogger(__name__)
 
+DATASET_POLICY = FetchPolicy(max_bytes=32 << 30, refuse_pages=True)
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz", ".zip")
 _CHUNK = 1 << 20
 
@@ -39,7 +43,7 @@ Progress = Callable[[Stage, int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetSource:
     """Where an archive comes from if not from its authors, and what is done with it.
 
     Attributes:
@@ -64,9 +68,9 @@ class Source:
 def install(
     entry: RemoteDataset,
     out: Path,
-    source: Source,
+    source: DatasetSource,
     *,
-    options: TransferOptions | None = None,
+    policy: FetchPolicy = DATASET_POLICY,
     limits: ArchiveLimits | None = None,
     on_progress: Progress = lambda _stage, _done, _total: None,
 ) -> Installed:
@@ -76,7 +80,7 @@ def install(
         entry: Of the catalogue.
         out: The folder, for which `installed` gave None.
         source: Where the archive comes from.
-        options: Of the transfer.
+        policy: Limits, tries and rules of the download.
         limits: Of the archive.
         on_progress: Called with what is being done, how much of it, and how much there is if that is known.
 
@@ -94,7 +98,7 @@ def install(
     with _work_folder(out) as work:
         if (present := installed(entry, out)) is not None:  # another process was faster
             return present
-        job = _Job(entry, out, work, source, options or TransferOptions(), limits or ArchiveLimits(), on_progress)
+        job = _Job(entry, out, work, source, policy, limits or ArchiveLimits(), on_progress)
         archive = job.fetch(url) if url is not None else source.archive
         assert archive is not None
         images = work / "images"
@@ -126,8 +130,8 @@ class _Job:
     entry: RemoteDataset
     out: Path
     work: Path
-    source: Source
-    options: TransferOptions
+    source: DatasetSource
+    policy: FetchPolicy
     limits: ArchiveLimits
     on_progress: Progress
 
@@ -139,21 +143,20 @@ class _Job:
             return archive
         arrived = sum(path.stat().st_size for path in self.work.glob("*.part"))
         if self.entry.about_bytes:  # the archive, and as much again for its images
-            require_space(self.work, 2 * self.entry.about_bytes - arrived, self.options.space_limit)
+            self._require_space(2 * self.entry.about_bytes - arrived)
         _log.info("from %s", url)
         try:
-            return fetch(
+            return fetch_file(
                 url,
                 archive,
-                expected_bytes=None if self.source.unchecked else self.entry.exact_bytes,
-                options=self.options,
+                self.policy,
+                num_bytes=None if self.source.unchecked else self.entry.exact_bytes,
                 on_progress=lambda done, total: self.on_progress("downloading", done, total),
             )
-        except SpaceError:
-            raise
-        except DownloadError as error:
-            arrived = sum(path.stat().st_size for path in self.work.glob("*.part"))
-            raise DownloadError(by_hand(self.entry, url, self.out, reason=str(error), arrived=arrived)) from error
+        except FetchError as error:
+            if error.reason == "space":
+                raise _no_space(error) from error
+            raise DownloadError(by_hand(self.entry, url, self.out, error)) from error
 
     def unpack(self, archive: Path, folder: Path) -> Installed:
         """Check the archive, unpack it into `folder` and count the images."""
@@ -164,7 +167,7 @@ class _Job:
             known in {None, sha256}, f"the SHA-256 of {archive.name} is {sha256}, and that of the catalogue {known}"
         )
         shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed
-        require_space(self.work, archive.stat().st_size, self.options.space_limit)
+        self._require_space(archive.stat().st_size)
 
         def on_image(count: int) -> None:
             self.on_progress("unpacking", count, self.entry.num_images)
@@ -199,11 +202,23 @@ class _Job:
             f"--archive {shlex.quote(str(aside))} --unchecked"
         )
 
+    def _require_space(self, needed: int) -> None:
+        try:
+            require_space(self.work, needed, self.policy.space_limit)
+        except FetchError as error:
+            raise _no_space(error) from error
+
     def _demand(self, holds: bool, problem: str) -> None:
         if not holds and not self.source.unchecked:
             raise _OtherArchiveError(f"{problem}.")
         if not holds:
             _log.warning("%s (--unchecked: installed all the same)", problem)
+
+
+def _no_space(error: FetchError) -> DownloadError:
+    return DownloadError(
+        f"{error}: make room, or give --out on another disk. What has arrived is kept, and the same command continues."
+    )
 
 
 def _address(entry: RemoteDataset, mirror: str | None) -> str:
@@ -222,19 +237,25 @@ def _address(entry: RemoteDataset, mirror: str | None) -> str:
 
 @contextmanager
 def _work_folder(out: Path) -> Iterator[Path]:
-    """The hidden folder beside `out`, for this process alone; it goes at the end if nothing is in it."""
+    """The hidden folder beside `out`, for this process alone; it goes at the end if nothing is in it.
+
+    Raises:
+        DownloadError: Another process has it.
+    """
     target = out.resolve()
     work = target.parent / f".{target.name}.download"
     work.mkdir(parents=True, exist_ok=True)
     handle = os.open(work, os.O_RDONLY)
     try:
-        if not _lock(handle, work):
+        if not _lock(handle, work):  # not even an empty folder of another process may be removed
             raise DownloadError(f"another process is downloading to {out}: wait for it, or stop it.")
-        yield work
+        try:
+            yield work
+        finally:
+            if work.is_dir() and not any(work.iterdir()):
+                work.rmdir()
     finally:
         os.close(handle)
-        if work.is_dir() and not any(work.iterdir()):
-            work.rmdir()
 
 
 def _lock(handle: int, work: Path) -> bool:
@@ -243,7 +264,7 @@ def _lock(handle: int, work: Path) -> bool:
         return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return work.exists() and os.path.samestat(work.stat(), os.fstat(handle))
+        return os.path.samestat(work.stat(), os.fstat(handle))
     except OSError:
         return False
 

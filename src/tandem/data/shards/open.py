@@ -3,12 +3,11 @@
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tandem.data.discover import PairedFolder, locate_splits
 from tandem.data.listing import count, in_natural_order
-from tandem.data.shards.fetch import FetchOptions, fetch_bytes
 from tandem.data.shards.index import (
     FORMAT,
     INDEX_NAME,
@@ -21,9 +20,12 @@ from tandem.data.shards.index import (
     parse_index,
 )
 from tandem.data.shards.items import ShardItems, pairs_of, singles_of, survey
-from tandem.data.shards.store import CachedStore, FolderStore, ShardStore, fetch_all
+from tandem.data.shards.store import SHARD_POLICY, CachedStore, FolderStore, ShardStore, fetch_all, not_fetched
 from tandem.data.unpaired import UnpairedFolder
 from tandem.errors import ConfigError, DataError, listed
+from tandem.fetch.errors import FetchError
+from tandem.fetch.policy import FetchPolicy
+from tandem.fetch.transfer import fetch_bytes
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 KEPT_LISTS = 64
@@ -39,12 +41,12 @@ class CacheOptions:
     Attributes:
         folder: On the disk; each URL gets a folder in it.
         max_bytes: Most that is kept of one URL.
-        fetch: Time-outs and tries.
+        policy: Limits, tries and rules of fetching.
     """
 
     folder: Path
     max_bytes: int
-    fetch: FetchOptions = field(default_factory=FetchOptions)
+    policy: FetchPolicy = SHARD_POLICY
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,13 @@ def read_shards(
     if "?" in url or "#" in url:
         raise ConfigError(f"{location}: the URL of shards is that of their folder, without ? or #.")
     address = f"{url}/{INDEX_NAME}"
-    index = parse_index(fetch_bytes(address, MAX_INDEX_BYTES, cache.fetch), address)
+    try:
+        text = fetch_bytes(address, replace(cache.policy, max_bytes=MAX_INDEX_BYTES))
+    except FetchError as error:
+        raise not_fetched(address, error) from error
+    index = parse_index(text, address)
     folder = cache.folder / hashlib.sha256(url.encode()).hexdigest()[:16]
-    remote = CachedStore(url, folder, cache.max_bytes, cache.fetch)
+    remote = CachedStore(url, folder, cache.max_bytes, cache.policy)
     if sum(shard.size for shard in index.shards) > cache.max_bytes:
         return ShardedData(remote, index.shards, dict(index.splits), streamed=True)
     fetch_all(remote, index.shards, on_fetch)

@@ -1,22 +1,26 @@
 """Where shards lie: in a folder, or behind a URL with a bounded cache of whole shards on the disk."""
 
 import contextlib
-import hashlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from tandem.data.shards.fetch import FetchOptions, fetch_file
-from tandem.data.shards.index import Shard
+from tandem.data.shards.index import MAX_SHARD_BYTES, Shard
 from tandem.errors import DataError
+from tandem.fetch.errors import FetchError
+from tandem.fetch.policy import FetchPolicy
+from tandem.fetch.transfer import fetch_file
 
 if sys.platform != "win32":
     import fcntl
 
+SHARD_POLICY = FetchPolicy(
+    schemes=None, max_bytes=MAX_SHARD_BYTES, stall_seconds=60.0, retry_unreachable=True, credentials=True
+)
 _TOUCH_SECONDS = 30.0
 
 
@@ -64,21 +68,21 @@ class FolderStore:
 class CachedStore:
     """Shards behind a URL, fetched whole into a folder when they are asked for.
 
-    Several processes may share the folder: a shard is fetched by one of them, under a lock. When room is needed those
-    that have not been used for longest are removed.
+    Several processes may share the folder: a shard is fetched by one of them, and the others wait. When room is needed
+    those that have not been used for longest are removed.
 
     Attributes:
         url: The folder of the shards.
         cache: The folder on the disk, which belongs to this URL alone.
         max_bytes: Most that lies in it.
-        options: Time-outs and tries.
+        policy: Limits, tries and rules.
         on_bytes: Called with a shard and the bytes of it that are there.
     """
 
     url: str
     cache: Path
     max_bytes: int
-    options: FetchOptions = field(default_factory=FetchOptions)
+    policy: FetchPolicy = SHARD_POLICY
     on_bytes: Callable[[Shard, int], None] | None = None
 
     @property
@@ -95,9 +99,7 @@ class CachedStore:
         path = self.cache / shard.name
         if not self._is_there(path, shard):
             self.cache.mkdir(parents=True, exist_ok=True)
-            with _locked(self.cache / f".{shard.name}.lock"):
-                if not self._is_there(path, shard):
-                    self._fetch(path, shard)
+            self._fetch(path, shard)
         return path
 
     def _is_there(self, path: Path, shard: Shard) -> bool:
@@ -113,22 +115,26 @@ class CachedStore:
         return True
 
     def _fetch(self, path: Path, shard: Shard) -> None:
-        part = path.with_name(f"{shard.name}.part")
         with _locked(self.cache / ".lock"):
-            part.touch()  # claims its room
+            if self._is_there(path, shard):  # another process was faster
+                return
+            path.with_name(f"{shard.name}.part").touch()  # claims its room
             self._make_room(shard)
+
+        def report(done: int, _: int | None) -> None:
+            if self.on_bytes is not None:
+                self.on_bytes(shard, done)
+
         address = f"{self.url}/{shard.name}"
-        report = self.on_bytes
-        fetch_file(address, part, shard.size, self.options, lambda done: report(shard, done) if report else None)
-        with part.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != shard.sha256:
-            part.unlink()
-            raise DataError(
-                f"{address} is not the shard that its index describes (SHA-256 {digest[:16]}…, expected "
-                f"{shard.sha256[:16]}…). If the dataset was packed anew, its index must be renewed too."
-            )
-        part.replace(path)
+        try:
+            fetch_file(address, path, self.policy, num_bytes=shard.size, sha256=shard.sha256, on_progress=report)
+        except FetchError as error:
+            if error.reason in {"content", "size"}:
+                raise DataError(
+                    f"{address} is not the shard that its index describes: {error}. If the dataset was packed anew, "
+                    "its index must be renewed too."
+                ) from error
+            raise not_fetched(address, error) from error
 
     def _make_room(self, shard: Shard) -> None:
         """Remove whole shards, the one first that was used last long ago; parts count as the largest shard."""
@@ -149,6 +155,17 @@ class CachedStore:
             taken -= size
 
 
+def not_fetched(url: str, error: FetchError) -> DataError:
+    """What it means that a file of a packed dataset could not be fetched, and what can be done."""
+    text = f"cannot be used: {error}."
+    if error.reason == "missing":
+        text = "is not there (the server answers 'not found')."
+    elif error.passing or error.tries > 1:
+        tries = f"after {error.tries} tries in a row" if error.tries > 1 else "at the first try"
+        text = f"could not be fetched {tries}: {error.detail}. What has arrived is kept; the same command continues."
+    return DataError(f"{url} {text}")
+
+
 def fetch_all(store: CachedStore, shards: Sequence[Shard], on_progress: Callable[[int, int], None] | None) -> None:
     """Fetch what is missing of all `shards`, calling `on_progress` with bytes done and of all.
 
@@ -163,7 +180,7 @@ def fetch_all(store: CachedStore, shards: Sequence[Shard], on_progress: Callable
             if on_progress is not None:
                 on_progress(before + count, total)
 
-        CachedStore(store.url, store.cache, store.max_bytes, store.options, report).path(shard)
+        replace(store, on_bytes=report).path(shard)
         done += shard.size
         if on_progress is not None:
             on_progress(done, total)

@@ -1,18 +1,20 @@
 """A file over real sockets: continued after every kind of interruption, and never a mixture of two files."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from file_server import FileServer
 
-from tandem.data.download.transfer import SpaceError, TransferOptions, fetch
-from tandem.errors import DownloadError
+from file_server import FileServer
+from tandem.data.download.install import DATASET_POLICY
+from tandem.fetch.errors import FetchError
+from tandem.fetch.transfer import fetch_file
 
 CONTENT = random.Random(0).randbytes(3_000_000)
 OTHER = random.Random(1).randbytes(3_000_000)
-QUICK = TransferOptions(timeout_seconds=5, max_tries=1, backoff_seconds=0.01)
-PATIENT = TransferOptions(timeout_seconds=5, max_tries=3, backoff_seconds=0.01)
+QUICK = replace(DATASET_POLICY, stall_seconds=5, max_tries=1, backoff_seconds=0.01)
+PATIENT = replace(QUICK, max_tries=3)
 CUT = 1_200_000
 
 
@@ -23,8 +25,8 @@ def path(tmp_path: Path) -> Path:
 
 def stop_in_the_middle(server: FileServer, path: Path, **behaviour: object) -> None:
     server.serve("/file.zip", CONTENT, cut_after=[CUT], **behaviour)
-    with pytest.raises(DownloadError, match=r"ended after 1,200,000 of 3,000,000 bytes"):
-        fetch(f"{server.url}/file.zip", path, options=QUICK)
+    with pytest.raises(FetchError, match=r"ended after 1,200,000 of 3,000,000 bytes"):
+        fetch_file(f"{server.url}/file.zip", path, QUICK)
     assert not path.exists()
     assert path.with_name("file.zip.part").read_bytes() == CONTENT[:CUT]
 
@@ -32,7 +34,7 @@ def stop_in_the_middle(server: FileServer, path: Path, **behaviour: object) -> N
 def test_a_whole_file(server: FileServer, path: Path) -> None:
     server.serve("/file.zip", CONTENT)
     seen: list[tuple[int, int | None]] = []
-    fetch(f"{server.url}/file.zip", path, options=QUICK, on_progress=lambda *progress: seen.append(progress))
+    fetch_file(f"{server.url}/file.zip", path, QUICK, on_progress=lambda *progress: seen.append(progress))
     assert path.read_bytes() == CONTENT
     assert [entry.name for entry in path.parent.iterdir()] == ["file.zip"]
     assert seen[0] == (0, len(CONTENT))
@@ -52,7 +54,7 @@ def test_a_whole_file(server: FileServer, path: Path) -> None:
 def test_the_next_call_fetches_only_the_rest(server: FileServer, path: Path, validators: dict[str, str]) -> None:
     stop_in_the_middle(server, path, **validators)
     seen: list[int] = []
-    fetch(f"{server.url}/file.zip", path, options=QUICK, on_progress=lambda done, _total: seen.append(done))
+    fetch_file(f"{server.url}/file.zip", path, QUICK, on_progress=lambda done, _total: seen.append(done))
     assert path.read_bytes() == CONTENT
     assert server.asked[-1].headers["Range"] == f"bytes={CUT}-"
     strong = validators["etag"] if validators["etag"] == '"one"' else validators["last_modified"]
@@ -64,7 +66,7 @@ def test_the_next_call_fetches_only_the_rest(server: FileServer, path: Path, val
 def test_one_call_continues_by_itself(server: FileServer, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tandem")
     server.serve("/file.zip", CONTENT, cut_after=[CUT, 300_000])
-    fetch(f"{server.url}/file.zip", path, options=PATIENT)
+    fetch_file(f"{server.url}/file.zip", path, PATIENT)
     assert path.read_bytes() == CONTENT
     assert [asked.sent for asked in server.asked] == [CUT, 300_000, len(CONTENT) - CUT - 300_000]
     assert "trying again in 0.01 s" in caplog.text
@@ -75,7 +77,7 @@ def test_a_server_without_ranges_begins_anew_and_says_so(
 ) -> None:
     caplog.set_level("INFO", "tandem")
     stop_in_the_middle(server, path, ranges=False)
-    fetch(f"{server.url}/file.zip", path, options=QUICK)
+    fetch_file(f"{server.url}/file.zip", path, QUICK)
     assert path.read_bytes() == CONTENT
     assert "beginning anew: the file on the server has no way to be continued (1.2 MB are dropped)" in caplog.text
 
@@ -83,7 +85,7 @@ def test_a_server_without_ranges_begins_anew_and_says_so(
 def test_without_a_validator_nothing_is_continued(server: FileServer, path: Path) -> None:
     stop_in_the_middle(server, path, etag=None)
     server.serve("/file.zip", OTHER, etag=None)
-    fetch(f"{server.url}/file.zip", path, options=QUICK)
+    fetch_file(f"{server.url}/file.zip", path, QUICK)
     assert path.read_bytes() == OTHER
     assert "Range" not in server.asked[-1].headers
 
@@ -94,25 +96,25 @@ def test_a_changed_file_is_not_mixed_with_the_old_one(
     caplog.set_level("INFO", "tandem")
     stop_in_the_middle(server, path)
     server.serve("/file.zip", OTHER, etag='"two"')
-    fetch(f"{server.url}/file.zip", path, options=QUICK)
+    fetch_file(f"{server.url}/file.zip", path, QUICK)
     assert path.read_bytes() == OTHER
     assert "beginning anew: the file on the server has changed" in caplog.text
 
 
 def test_a_server_that_continues_in_the_wrong_place(server: FileServer, path: Path) -> None:
     stop_in_the_middle(server, path, range_shift=-10)
-    fetch(f"{server.url}/file.zip", path, options=PATIENT)
+    fetch_file(f"{server.url}/file.zip", path, PATIENT)
     assert path.read_bytes() == CONTENT
 
 
 def test_another_url_is_another_file(server: FileServer, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tandem")
     stop_in_the_middle(server, path)
-    with pytest.raises(DownloadError, match="404"):
-        fetch(f"{server.url}/gone.zip", path, options=QUICK)
+    with pytest.raises(FetchError, match="404"):
+        fetch_file(f"{server.url}/gone.zip", path, QUICK)
     assert path.with_name("file.zip.part").stat().st_size == CUT, "a dead mirror must not cost what is here"
     server.serve("/mirror.zip", OTHER)
-    fetch(f"{server.url}/mirror.zip", path, options=QUICK)
+    fetch_file(f"{server.url}/mirror.zip", path, QUICK)
     assert path.read_bytes() == OTHER
     assert "the partial file came from" in caplog.text
 
@@ -125,7 +127,7 @@ def test_a_partial_file_of_unknown_origin_is_dropped(server: FileServer, path: P
     else:
         path.with_name("file.zip.part.json").write_bytes(sidecar)
     server.serve("/file.zip", OTHER)
-    fetch(f"{server.url}/file.zip", path, options=QUICK)
+    fetch_file(f"{server.url}/file.zip", path, QUICK)
     assert path.read_bytes() == OTHER
 
 
@@ -133,7 +135,7 @@ def test_a_part_that_is_whole_only_takes_its_name(server: FileServer, path: Path
     stop_in_the_middle(server, path)
     path.with_name("file.zip.part").write_bytes(CONTENT)
     before = len(server.asked)
-    fetch(f"{server.url}/file.zip", path, options=QUICK)
+    fetch_file(f"{server.url}/file.zip", path, QUICK)
     assert path.read_bytes() == CONTENT
     assert len(server.asked) == before
 
@@ -141,35 +143,35 @@ def test_a_part_that_is_whole_only_takes_its_name(server: FileServer, path: Path
 def test_a_file_that_became_shorter_begins_anew(server: FileServer, path: Path) -> None:
     stop_in_the_middle(server, path)
     server.serve("/file.zip", CONTENT[:1000])
-    fetch(f"{server.url}/file.zip", path, options=PATIENT)
+    fetch_file(f"{server.url}/file.zip", path, PATIENT)
     assert path.read_bytes() == CONTENT[:1000]
 
 
 def test_without_a_length(server: FileServer, path: Path) -> None:
     server.serve("/file.zip", CONTENT, chunked=True, cut_after=[CUT])
-    fetch(f"{server.url}/file.zip", path, options=PATIENT)
+    fetch_file(f"{server.url}/file.zip", path, PATIENT)
     assert path.read_bytes() == CONTENT
     assert [asked.sent for asked in server.asked] == [CUT, len(CONTENT) - CUT]
 
 
 def test_a_stall_ends_and_is_said(server: FileServer, path: Path) -> None:
     server.serve("/file.zip", CONTENT, stall_after=CUT)
-    options = TransferOptions(timeout_seconds=0.3, max_tries=2, backoff_seconds=0.01)
-    with pytest.raises(DownloadError, match=r"nothing arrived from 127.0.0.1 for 0.3 s, 2 times in a row"):
-        fetch(f"{server.url}/file.zip", path, options=options)
+    options = replace(PATIENT, stall_seconds=0.3, max_tries=2)
+    with pytest.raises(FetchError, match=r"nothing arrived from 127.0.0.1 for 0.3 s, 2 times in a row"):
+        fetch_file(f"{server.url}/file.zip", path, options)
     assert 0 < path.with_name("file.zip.part").stat().st_size <= CUT + (1 << 16)
 
 
 def test_a_trickle_is_a_stall(server: FileServer, path: Path) -> None:
     server.serve("/file.zip", CONTENT, chunk_bytes=10, seconds_per_chunk=0.05)
-    options = TransferOptions(timeout_seconds=0.5, max_tries=1, backoff_seconds=0.01)
-    with pytest.raises(DownloadError, match=r"127.0.0.1 sends next to nothing"):
-        fetch(f"{server.url}/file.zip", path, options=options)
+    options = replace(QUICK, stall_seconds=0.5)
+    with pytest.raises(FetchError, match=r"127.0.0.1 sends next to nothing"):
+        fetch_file(f"{server.url}/file.zip", path, options)
 
 
 def test_passing_troubles_are_waited_for(server: FileServer, path: Path) -> None:
     server.serve("/file.zip", CONTENT, statuses=[503, 500])
-    fetch(f"{server.url}/file.zip", path, options=PATIENT)
+    fetch_file(f"{server.url}/file.zip", path, PATIENT)
     assert path.read_bytes() == CONTENT
     assert len(server.asked) == 3
 
@@ -177,37 +179,37 @@ def test_passing_troubles_are_waited_for(server: FileServer, path: Path) -> None
 @pytest.mark.parametrize(("status", "tries"), [(503, 3), (404, 1), (403, 1), (410, 1)])
 def test_lasting_troubles_are_said(server: FileServer, path: Path, status: int, tries: int) -> None:
     server.serve("/file.zip", CONTENT, statuses=[status] * 9)
-    with pytest.raises(DownloadError, match=f"the server answered {status}"):
-        fetch(f"{server.url}/file.zip", path, options=PATIENT)
+    with pytest.raises(FetchError, match=f"the server answered {status}"):
+        fetch_file(f"{server.url}/file.zip", path, PATIENT)
     assert len(server.asked) == tries
     assert list(path.parent.iterdir()) == []
 
 
 def test_a_wrong_size_is_refused_before_it_is_fetched(server: FileServer, path: Path) -> None:
     server.serve("/file.zip", CONTENT)
-    with pytest.raises(
-        DownloadError, match=r"announces 3,000,000 bytes, and the archive of the catalogue has 2,999,999"
-    ):
-        fetch(f"{server.url}/file.zip", path, expected_bytes=2_999_999, options=QUICK)
+    with pytest.raises(FetchError, match=r"announces 3,000,000 bytes instead of 2,999,999"):
+        fetch_file(f"{server.url}/file.zip", path, QUICK, num_bytes=2_999_999)
     server.serve("/file.zip", CONTENT, chunked=True)
-    with pytest.raises(DownloadError, match=r"3,000,000 bytes arrived"):
-        fetch(f"{server.url}/file.zip", path, expected_bytes=2_999_999, options=QUICK)
+    with pytest.raises(FetchError, match=r"sends more than the 2,999,999 bytes that are accepted"):
+        fetch_file(f"{server.url}/file.zip", path, QUICK, num_bytes=2_999_999)
     assert list(path.parent.iterdir()) == []
 
 
 def test_too_large_a_file(server: FileServer, path: Path) -> None:
-    small = TransferOptions(max_bytes=1_000_000, max_tries=1)
+    small = replace(QUICK, max_bytes=1_000_000)
     server.serve("/file.zip", CONTENT)
-    with pytest.raises(DownloadError, match=r"announces 3\.0 MB, more than is accepted"):
-        fetch(f"{server.url}/file.zip", path, options=small)
+    with pytest.raises(FetchError, match=r"announces 3\.0 MB, more than is accepted"):
+        fetch_file(f"{server.url}/file.zip", path, small)
     server.serve("/file.zip", CONTENT, chunked=True)
-    with pytest.raises(DownloadError, match="sends more than is accepted"):
-        fetch(f"{server.url}/file.zip", path, options=small)
-    assert path.with_name("file.zip.part").stat().st_size < 1_500_000
+    seen: list[int] = []
+    with pytest.raises(FetchError, match="sends more than the 1,000,000 bytes that are accepted"):
+        fetch_file(f"{server.url}/file.zip", path, small, on_progress=lambda done, _total: seen.append(done))
+    assert 0 < max(seen) <= 1_000_000
+    assert list(path.parent.iterdir()) == []
 
 
 def test_too_little_space(server: FileServer, path: Path) -> None:
     server.serve("/file.zip", CONTENT)
-    with pytest.raises(SpaceError, match=r"about 3\.0 MB are needed in .* and 1\.0 MB are free: make room"):
-        fetch(f"{server.url}/file.zip", path, options=TransferOptions(space_limit=1_000_000))
+    with pytest.raises(FetchError, match=r"about 3\.0 MB are needed in .* and 1\.0 MB are free"):
+        fetch_file(f"{server.url}/file.zip", path, replace(QUICK, space_limit=1_000_000))
     assert list(path.parent.iterdir()) == []

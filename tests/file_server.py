@@ -1,22 +1,15 @@
-"""A real HTTP server on this machine that behaves as badly as asked, and archives to serve."""
+"""A real HTTP server on this machine that behaves as badly as asked."""
 
 import contextlib
 import http.server
-import io
-import random
 import re
-import tarfile
+import socket
+import struct
 import threading
 import time
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from PIL import Image
-from support import Finished, tandem
-
-from tandem.data.download.catalogue import RemoteDataset
 
 
 @dataclass
@@ -24,23 +17,45 @@ class Behaviour:
     """What a path of the server does; tests change it while the server runs."""
 
     content: bytes = b""
+    file: Path | None = None
+    """A file on the disk that is served in place of `content`."""
     etag: str | None = '"one"'
+    next_etags: list[str] = field(default_factory=list)
+    """ETags of the next answers with a file."""
     last_modified: str | None = None
     ranges: bool = True
     range_shift: int = 0
     """Bytes by which it misses the place where it should continue."""
+    content_range: str | None = None
+    """Content-Range, where it is a lie."""
     statuses: list[int] = field(default_factory=list)
     """Statuses of the next answers, before it serves."""
+    missing: bool = False
     redirect: str | None = None
     announce: int | None = None
     """Content-Length, where it is a lie."""
     chunked: bool = False
+    close_delimited: bool = False
+    """No length: the end of the connection is that of the file."""
+    surplus: bytes = b""
+    """Sent after the file."""
     content_type: str = "application/octet-stream"
+    encoding: str | None = None
+    raw: tuple[bytes, bytes] | None = None
+    """Sent in place of an answer: first the one, then the other again and again, `seconds_per_chunk` apart."""
     cut_after: list[int] = field(default_factory=list)
     """The next answers break the connection after so many bytes."""
+    stall_before_head: bool = False
+    ignores_conditions: bool = False
+    """It continues whatever If-Range says."""
+    reset: bool = False
+    """It breaks with a reset."""
     stall_after: int | None = None
     chunk_bytes: int = 1 << 16
     seconds_per_chunk: float = 0.0
+
+    def body(self) -> bytes:
+        return self.content if self.file is None else self.file.read_bytes()
 
 
 @dataclass
@@ -53,9 +68,14 @@ class Asked:
 
 
 class FileServer:
-    """Behaviours by path, and what was asked."""
+    """Behaviours by path, and what was asked.
 
-    def __init__(self) -> None:
+    Args:
+        root: A folder whose files are served too.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path("/dev/null") if root is None else root
         self.behaviours: dict[str, Behaviour] = {}
         self.asked: list[Asked] = []
         self.released = threading.Event()
@@ -70,6 +90,20 @@ class FileServer:
     def serve(self, path: str, content: bytes, **behaviour: object) -> Behaviour:
         self.behaviours[path] = Behaviour(content, **behaviour)  # type: ignore[arg-type]
         return self.behaviours[path]
+
+    def at(self, name: str) -> Behaviour:
+        """The behaviour of a file of the folder."""
+        return self.behaviours.setdefault(f"/{name}", Behaviour(file=self.root / name))
+
+    def asked_for(self, name: str) -> list[str]:
+        """The ranges of all requests for a file, empty for all of it."""
+        return [asked.headers.get("Range", "") for asked in self.asked if asked.path == f"/{name}"]
+
+    def behaviour_of(self, path: str) -> Behaviour | None:
+        behaviour = self.behaviours.get(path)
+        if behaviour is None and (self.root / path.strip("/")).is_file():
+            behaviour = self.at(path.strip("/"))
+        return None if behaviour is None or behaviour.missing else behaviour
 
     @contextlib.contextmanager
     def running(self) -> Iterator["FileServer"]:
@@ -102,9 +136,18 @@ class FileServer:
 
 
 def answer(handler: http.server.BaseHTTPRequestHandler, asked: Asked, server: FileServer) -> None:
-    behaviour = server.behaviours.get(asked.path)
+    behaviour = server.behaviour_of(asked.path)
     if behaviour is None:
         handler.send_error(404)
+        return
+    if behaviour.stall_before_head:
+        server.released.wait(60)
+        return
+    if behaviour.raw is not None:
+        first, again = behaviour.raw
+        handler.wfile.write(first)
+        while again and not server.released.wait(behaviour.seconds_per_chunk):
+            handler.wfile.write(again)
         return
     if behaviour.redirect is not None:
         handler.send_response(302)
@@ -115,17 +158,21 @@ def answer(handler: http.server.BaseHTTPRequestHandler, asked: Asked, server: Fi
     if behaviour.statuses:
         handler.send_error(behaviour.statuses.pop(0))
         return
-    start = begin(handler, behaviour)
+    if behaviour.next_etags:
+        behaviour.etag = behaviour.next_etags.pop(0)
+    body = behaviour.body()
+    start = begin(handler, behaviour, len(body))
     if start is not None:
-        send(handler, behaviour, asked, server, start)
+        send(handler, behaviour, asked, server, body=body[start:] + behaviour.surplus, start=start)
 
 
-def begin(handler: http.server.BaseHTTPRequestHandler, behaviour: Behaviour) -> int | None:
+def begin(handler: http.server.BaseHTTPRequestHandler, behaviour: Behaviour, size: int) -> int | None:
     """Send the head; return where the body begins, or None if there is none."""
-    size, start = len(behaviour.content), 0
+    start = 0
     wanted = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
     condition = handler.headers.get("If-Range")
-    if wanted and behaviour.ranges and condition in {None, behaviour.etag, behaviour.last_modified}:
+    agreed = behaviour.ignores_conditions or condition in {None, behaviour.etag, behaviour.last_modified}
+    if wanted and behaviour.ranges and agreed:
         start = int(wanted[1]) + behaviour.range_shift
         if start >= size:
             handler.send_response(416)
@@ -134,14 +181,15 @@ def begin(handler: http.server.BaseHTTPRequestHandler, behaviour: Behaviour) -> 
             handler.end_headers()
             return None
         handler.send_response(206)
-        handler.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        handler.send_header("Content-Range", behaviour.content_range or f"bytes {start}-{size - 1}/{size}")
     else:
         handler.send_response(200)
     if behaviour.chunked:
         handler.send_header("Transfer-Encoding", "chunked")
-    else:
+    elif not behaviour.close_delimited:
         handler.send_header("Content-Length", str(size - start if behaviour.announce is None else behaviour.announce))
-    for name, value in {"ETag": behaviour.etag, "Last-Modified": behaviour.last_modified}.items():
+    headers = {"ETag": behaviour.etag, "Last-Modified": behaviour.last_modified, "Content-Encoding": behaviour.encoding}
+    for name, value in headers.items():
         if value is not None:
             handler.send_header(name, value)
     handler.send_header("Content-Type", behaviour.content_type)
@@ -150,12 +198,20 @@ def begin(handler: http.server.BaseHTTPRequestHandler, behaviour: Behaviour) -> 
 
 
 def send(
-    handler: http.server.BaseHTTPRequestHandler, behaviour: Behaviour, asked: Asked, server: FileServer, start: int
+    handler: http.server.BaseHTTPRequestHandler,
+    behaviour: Behaviour,
+    asked: Asked,
+    server: FileServer,
+    *,
+    body: bytes,
+    start: int,
 ) -> None:
     cut = behaviour.cut_after.pop(0) if behaviour.cut_after else None
-    body = behaviour.content[start:]
     while asked.sent < len(body):
         if cut is not None and asked.sent >= cut:
+            if behaviour.reset:
+                handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                handler.connection.close()
             return
         if behaviour.stall_after is not None and start + asked.sent >= behaviour.stall_after:
             server.released.wait(60)
@@ -169,53 +225,3 @@ def send(
         time.sleep(behaviour.seconds_per_chunk)
     if behaviour.chunked:
         handler.wfile.write(b"0\r\n\r\n")
-
-
-def jpeg(number: int, size: int = 16) -> bytes:
-    """A small side-by-side image of noise of its own, which does not shrink."""
-    buffer = io.BytesIO()
-    noise = random.Random(number).randbytes(2 * size * size * 3)
-    Image.frombytes("RGB", (2 * size, size), noise).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def images_of(entry: RemoteDataset, *, unknown: int = 2) -> dict[str, bytes]:
-    """As many images as the catalogue says, under the paths of the archive."""
-    return {
-        f"{entry.name}/{folder}/{index}.jpg": jpeg(index)
-        for folder, number in entry.folders.items()
-        for index in range(unknown if number is None else number)
-    }
-
-
-def zipped(files: Mapping[str, bytes], *, compression: int = zipfile.ZIP_STORED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def tarred(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def packed(entry: RemoteDataset, files: Mapping[str, bytes] | None = None) -> bytes:
-    """The archive of a dataset in the format of its server."""
-    files = images_of(entry) if files is None else files
-    return zipped(files) if entry.archive_name.endswith(".zip") else tarred(files)
-
-
-def paths_of(folder: Path) -> set[str]:
-    """All files and folders in `folder`, hidden ones too."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")} if folder.exists() else set()
-
-
-def download(server: FileServer, *words: str | Path, name: str = "facades") -> Finished:
-    return tandem("data", "download", name, "--mirror", f"{server.url}/sets", "--tries", "1", "--timeout", "5", *words)
