@@ -2,14 +2,17 @@ import math
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 
 from tandem.report.grid import save_image
-from tandem.report.page import figure, notice, page, progress_bar, table
-from tandem.report.text import duration, memory, number, url
+from tandem.report.markup import url
+from tandem.report.rendering import environment, render_page
+from tandem.report.text import duration, memory, number
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 HOSTILE = "a \"b\" 'c' <script>#1</script> 50%20 ?x=1&amp;;é 日本 \\ :.png"
@@ -23,7 +26,7 @@ class Parsed(HTMLParser):
         self.open: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
-        self.feed(document)
+        self.feed(str(document))  # Markup would escape what is added to it
         self.close()
         assert self.open == [], f"not closed: {self.open}"
 
@@ -92,7 +95,19 @@ def images_of(part: str) -> list[dict[str, str | None]]:
     return found
 
 
+def pieces() -> Any:
+    """The macros that pages are made of."""
+    return environment().get_template("pieces.html").module
+
+
+def page(title: str, subtitle: str = "") -> str:
+    content = {"groups": [], "with_contents": False, "provenance": []}
+    return render_page("sample.html", content, title=title, subtitle=subtitle)
+
+
 def test_the_check_itself_finds_what_is_wrong(tmp_path):
+    whole = page("t")
+    check_page(whole, tmp_path)
     for body in (
         "<p>open",
         "</p>",
@@ -101,35 +116,50 @@ def test_the_check_itself_finds_what_is_wrong(tmp_path):
         '<a href="//host">x</a>',
     ):
         with pytest.raises(AssertionError):
-            check_page(page("t", body), tmp_path)
+            check_page(whole.replace("</main>", f"{body}</main>"), tmp_path)
+
+
+def test_every_template_can_be_compiled():
+    names = environment().list_templates()
+    assert {"base.html", "pieces.html", "style.css", "training.html"} <= set(names)
+    for name in names:
+        environment().get_template(name)
+
+
+def test_a_value_that_a_page_lacks_is_an_error():
+    with pytest.raises(UndefinedError, match="'groups' is undefined"):
+        render_page("sample.html", {"with_contents": False, "provenance": []}, title="t")
 
 
 def test_file_names_that_are_not_text_keep_their_bytes():
     name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
     assert url(name) == "caf%E9.png"
-    page("t", figure(name, name, name)).encode("utf-8")
+    document = pieces().figure(name, name, name)
+    document.encode("utf-8")
+    assert 'src="caf%E9.png"' in document
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "//host/x.png", ""])
 def test_paths_must_be_relative(path):
     with pytest.raises(ValueError, match="relative"):
-        figure(path, "alt")
+        pieces().figure(path, "alt")
 
 
 def test_a_file_name_cannot_become_another_address():
     for name in ("javascript:alert(1)", "http://host/x.png", "data:text/html,x"):
-        (image,) = images_of(figure(name, "alt"))
+        (image,) = images_of(pieces().figure(name, "alt"))
         assert ":" not in image["src"]
 
 
 def test_pieces_escape_every_text():
     text = "<i>\"'&"
     for piece in (
-        notice(text, "warning"),
-        table([text], [[text, text]], caption=text),
-        progress_bar(2.0, text),
-        figure("a.png", text, text),
-        page(text, "", subtitle=text),
+        pieces().notice(text, "warning"),
+        pieces().table([text], [[text, text]]),
+        pieces().stats([(text, text, text)]),
+        pieces().progress_bar(100, text),
+        pieces().figure("a.png", text, text),
+        page(text, subtitle=text),
     ):
         parsed = Parsed(piece)
         assert parsed.all("i") == []

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from tandem.report.markup import Svg, escape
 from tandem.report.scales import (
     Run,
     Scale,
@@ -18,7 +19,7 @@ from tandem.report.scales import (
     thin,
     tick_labels,
 )
-from tandem.report.text import escape, number
+from tandem.report.text import number
 
 # Okabe and Ito's colours, which people with any of the common colour blindnesses can tell apart.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b4568f", "#b87700", "#3a9bd1")
@@ -41,7 +42,7 @@ def line_chart(
     width: int = 640,
     height: int = 260,
     reference: Mapping[str, float] | None = None,
-) -> str:
+) -> Svg:
     """Return one SVG element with a line for each series.
 
     More than 400 points of a series are thinned to the means of equal buckets, with a band from their lowest
@@ -106,7 +107,7 @@ def bar_chart(
     y_label: str = "",
     width: int = 640,
     height: int = 260,
-) -> str:
+) -> Svg:
     """Return one SVG element with a bar for each value, or a group of bars for each label.
 
     Args:
@@ -158,8 +159,8 @@ def _colour(index: int) -> str:
     return f"var(--series-{index % len(PALETTE) + 1},{PALETTE[index % len(PALETTE)]})"
 
 
-def _svg(width: int, height: int, description: str, parts: Sequence[str]) -> str:
-    return (
+def _svg(width: int, height: int, description: str, parts: Sequence[str]) -> Svg:
+    return Svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(description)}" font-size="11" font-family="system-ui,sans-serif" '
         # Narrower, the letters would become too small to read; the page scrolls the chart instead.
@@ -167,7 +168,7 @@ def _svg(width: int, height: int, description: str, parts: Sequence[str]) -> str
     )
 
 
-def _empty(title: str, width: int) -> str:
+def _empty(title: str, width: int) -> Svg:
     message = f'<text x="0" y="38" style="{_MUTED}">no data yet</text>'
     return _svg(width, 48, f"{title}: no data yet", [*_heading(title, "", 0), message])
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tandem.report.charts import bar_chart
 from tandem.report.evaluation_page import uncertainty
-from tandem.report.page import block, notice, page, section, table
+from tandem.report.rendering import render_page
 from tandem.report.scores import Better, Score
 from tandem.report.text import number
 
@@ -60,16 +60,22 @@ def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore]) -> 
         names: Of the evaluations, in the order of the columns.
         compared: The numbers.
     """
-    parts = [notice(text, "warning") for text in comparison_warnings(compared)]
-    rows = [(one.name, *(_cell(one, name, marks=("★ ", "")) for name in names), _WORDS[one.better]) for one in compared]
-    parts.append(section("Numbers", table(("Number", *names, ""), rows), lead=_LEGEND.format(best="★")))
-    charts = [
-        bar_chart({name: score.value for name, score in one.scores.items()}, title=one.name, y_label=_WORDS[one.better])
-        for one in compared
-        if len(one.scores) > 1 and not one.differs_in
-    ]
-    parts.append(section("Side by side", block("charts", charts)))
-    return page("Comparison", "".join(parts), subtitle=f"{len(names)} evaluations.")
+    content = {
+        "warnings": comparison_warnings(compared),
+        "legend": _LEGEND.format(best="★"),
+        "header": ("Number", *names, ""),
+        "rows": [
+            (one.name, *(_cell(one, name, marks=("★ ", "")) for name in names), _WORDS[one.better]) for one in compared
+        ],
+        "drawings": [
+            bar_chart(
+                {name: score.value for name, score in one.scores.items()}, title=one.name, y_label=_WORDS[one.better]
+            )
+            for one in compared
+            if len(one.scores) > 1 and not one.differs_in
+        ],
+    }
+    return render_page("comparison.html", content, title="Comparison", subtitle=f"{len(names)} evaluations.")
 
 
 def comparison_markdown(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:

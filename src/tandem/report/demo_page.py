@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.report.charts import bar_chart
-from tandem.report.page import block, code, figure, link, page, section, stats
-from tandem.report.text import escape
+from tandem.report.rendering import render_page
 
 
 @dataclass(frozen=True)
@@ -68,53 +67,4 @@ def demo_page(view: DemoView) -> str:
         width=1000,
         height=290,
     )
-    parts = [
-        stats(view.figures) if view.figures else "",
-        section(
-            "Many outputs for one input",
-            block("charts", [chart]),
-            lead=view.summary,
-        ),
-        *(_group(group) for group in view.groups),
-        section("Go on from here", "".join(_step(what, command) for what, command in view.next_steps)),
-        section(
-            "How it was trained",
-            f"<p>Loss curves, samples over time and the latent's health: "
-            f"{link(view.training_page, 'the training page')}.</p>\n",
-        ),
-    ]
-    return page(view.headline, "".join(parts), subtitle=view.subtitle)
-
-
-def _step(what: str, command: str) -> str:
-    return f"<h3>{escape(what)}</h3>\n{code(command)}"
-
-
-def _group(group: DemoGroup) -> str:
-    name = group.name
-    given = [
-        figure(group.drawing, f"Drawing {name}", "drawing"),
-        figure(group.truth, f"True rendering of {name}", "truth"),
-    ]
-    if group.animation is not None:
-        given.append(figure(group.animation, f"{name} while z moves", "z in motion"))
-    parts = [block("row", given), _samples(name, "Random samples", "sample", group.samples)]
-    if group.strip is not None:
-        parts.append("<h3>From one z to another</h3>\n")
-        parts.append(figure(group.strip, f"{name} on the way from one z to another", kind="strip"))
-    if group.styled:
-        parts.append("<h3>Style taken from a reference</h3>\n")
-        pairs = []
-        for index, (reference, output) in enumerate(group.styled, 1):
-            pairs.append(figure(reference, f"Style reference {index} for {name}", f"reference {index}"))
-            pairs.append(figure(output, f"{name} in the style of reference {index}", "its style, this drawing"))
-        parts.append(block("row", pairs))
-    if group.baseline_samples:
-        title = "The first of the other models"
-        parts.append(_samples(name, title, "baseline sample", group.baseline_samples))
-    return section(name, "".join(parts))
-
-
-def _samples(name: str, title: str, kind: str, pictures: Sequence[str]) -> str:
-    figures = (figure(path, f"{name}, {kind} {index}") for index, path in enumerate(pictures, 1))
-    return f"<h3>{escape(title)}</h3>\n{block('tiles', figures)}"
+    return render_page("demo.html", {"view": view, "chart": chart}, title=view.headline, subtitle=view.subtitle)

@@ -1,16 +1,20 @@
 """The page of an evaluation: numbers with their uncertainty, what they depend on, and inputs to look at."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.report.charts import bar_chart, line_chart
-from tandem.report.page import block, details, figure, notice, page, section, stats, table
+from tandem.report.markup import Svg
+from tandem.report.rendering import ChartSection, render_page
 from tandem.report.scores import Better, EvaluationReport, Measured, Score
 from tandem.report.text import count, number
 
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
 _LISTED = 200  # characters of a value in the tables
+
+Cells = tuple[str, ...]
+"""One row of a table."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,29 @@ class PictureGroup:
     pictures: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class _ReportView:
+    """The sections on one report.
+
+    Attributes:
+        prefix: What their headings begin with.
+        numbers: Rows of the table of numbers.
+        chart_sections: Curves and modes.
+        groups: Inputs to look at.
+        left_out: Rows: metric, and why it is missing.
+        dependencies: Rows: what all numbers depend on.
+        dependencies_of_metrics: Titles of metrics, with the rows of what their numbers depend on.
+    """
+
+    prefix: str
+    numbers: Sequence[Cells]
+    chart_sections: Sequence[ChartSection]
+    groups: Sequence[PictureGroup]
+    left_out: Sequence[Cells]
+    dependencies: Sequence[Cells]
+    dependencies_of_metrics: Sequence[tuple[str, Sequence[Cells]]]
+
+
 def evaluation_page(report: EvaluationReport, groups: Sequence[PictureGroup]) -> str:
     """Return the HTML of the page.
 
@@ -33,9 +60,13 @@ def evaluation_page(report: EvaluationReport, groups: Sequence[PictureGroup]) ->
         report: The numbers.
         groups: Inputs to look at.
     """
-    parts = [notice(text, "warning") for text in report.all_warnings]
-    parts.append(stats((score.name, number(score.value), uncertainty(score)) for score in report.scores))
-    return page(_title(report), "".join(parts) + _sections(report, groups), subtitle=_subtitle(report))
+    content = {
+        "warnings": report.all_warnings,
+        "tiles": [(score.name, number(score.value), uncertainty(score)) for score in report.scores],
+        "both": None,
+        "reports": [_view(report, groups)],
+    }
+    return render_page("evaluation.html", content, title=_title(report), subtitle=_subtitle(report))
 
 
 def both_ways_page(found: Sequence[tuple[EvaluationReport, Sequence[PictureGroup]]]) -> str:
@@ -45,13 +76,17 @@ def both_ways_page(found: Sequence[tuple[EvaluationReport, Sequence[PictureGroup
         found: Of each direction the numbers and the inputs to look at.
     """
     reports = [report for report, _ in found]
-    warnings = dict.fromkeys(text for report in reports for text in way_warnings(report))
-    parts = [notice(text, "warning") for text in warnings]
-    rows = [(name, *cells, _ARROWS[better]) for name, better, cells in side_by_side(reports)]
-    parts.append(section("Both ways", table(("Number", *(report.way for report in reports), ""), rows)))
-    parts += [_sections(report, groups, way=report.way) for report, groups in found]
+    content = {
+        "warnings": list(dict.fromkeys(text for report in reports for text in way_warnings(report))),
+        "tiles": [],
+        "both": {
+            "header": ("Number", *(report.way for report in reports), ""),
+            "rows": [(name, *cells, _ARROWS[better]) for name, better, cells in side_by_side(reports)],
+        },
+        "reports": [_view(report, groups, prefix=f"{report.way}: ") for report, groups in found],
+    }
     subtitle = " ".join(f"{report.way}: {_subtitle(report)}" for report in reports)
-    return page(_title(reports[0]), "".join(parts), subtitle=subtitle)
+    return render_page("evaluation.html", content, title=_title(reports[0]), subtitle=subtitle)
 
 
 def side_by_side(reports: Sequence[EvaluationReport]) -> list[tuple[str, Better, tuple[str, ...]]]:
@@ -84,20 +119,21 @@ def _subtitle(report: EvaluationReport) -> str:
     return f"{count(data['num_inputs'])} inputs against {count(data['num_real'])} real images of {data['path']}."
 
 
-def _sections(report: EvaluationReport, groups: Sequence[PictureGroup], *, way: str = "") -> str:
-    prefix = f"{way}: " if way else ""
-    parts = [section(f"{prefix}Numbers", _numbers(report))]
-    parts += [_chart(result, prefix) for result in report.results if result.curve]
-    if modes := _modes(report):
-        parts.append(section(f"{prefix}Modes", modes))
-    for group in groups:
-        pictures = "".join(figure(path, f"{name} and its samples", name, kind="strip") for name, path in group.pictures)
-        parts.append(section(prefix + group.title, pictures))
-    if report.left_out:
-        rows = [(one.metric, one.reason) for one in report.left_out]
-        parts.append(section(f"{prefix}Left out", table(("Metric", "Why"), rows)))
-    parts.append(section(f"{prefix}What the numbers depend on", _dependencies(report)))
-    return "".join(parts)
+def _view(report: EvaluationReport, groups: Sequence[PictureGroup], *, prefix: str = "") -> _ReportView:
+    charts = [_bias_section(result, prefix) for result in report.results if result.curve]
+    if modes := _mode_charts(report):
+        charts.append(ChartSection(f"{prefix}Modes", modes))
+    return _ReportView(
+        prefix=prefix,
+        numbers=[_number_cells(score) for score in report.scores],
+        chart_sections=charts,
+        groups=groups,
+        left_out=[(one.metric, one.reason) for one in report.left_out],
+        dependencies=_dependencies(report),
+        dependencies_of_metrics=[
+            (result.title, _value_cells(result.depends_on)) for result in report.results if result.depends_on
+        ],
+    )
 
 
 def uncertainty(score: Score) -> str:
@@ -107,28 +143,22 @@ def uncertainty(score: Score) -> str:
     return "" if score.standard_error is None else f"± {number(score.standard_error)}"
 
 
-def _numbers(report: EvaluationReport) -> str:
-    header = ("Number", "Value", "Interval", "Standard error", "Units", "", "Note")
-    rows = [
-        (
-            score.name,
-            number(score.value),
-            "" if score.low is None else f"{uncertainty(score)} ({score.confidence:.0%}, {score.method})",
-            "" if score.standard_error is None else number(score.standard_error),
-            count(score.count),
-            _ARROWS[score.better],
-            score.note,
-        )
-        for score in report.scores
-    ]
-    return table(header, rows)
+def _number_cells(score: Score) -> Cells:
+    return (
+        score.name,
+        number(score.value),
+        "" if score.low is None else f"{uncertainty(score)} ({score.confidence:.0%}, {score.method})",
+        "" if score.standard_error is None else number(score.standard_error),
+        count(score.count),
+        _ARROWS[score.better],
+        score.note,
+    )
 
 
-def _chart(result: Measured, prefix: str) -> str:
-    points = sorted(result.curve)
+def _bias_section(result: Measured, prefix: str) -> ChartSection:
     limit = [score.value for score in result.scores if score.name.endswith("-infinity")]
     chart = line_chart(
-        {result.metric: points},
+        {result.metric: sorted(result.curve)},
         title=f"{result.title} of fewer images",
         x_label="all images / images used",
         y_label="distance",
@@ -137,28 +167,26 @@ def _chart(result: Measured, prefix: str) -> str:
     lead = "A line through these points, at 0, is the distance of infinitely many images."
     if any(score.note for score in result.scores if score.name.endswith("-infinity")):
         lead += " Here there are fewer images than features, where the bias is no line: its end says little."
-    return section(f"{prefix}{result.title}: bias", block("charts", [chart]), lead=lead)
+    return ChartSection(f"{prefix}{result.title}: bias", [chart], lead)
 
 
-def _modes(report: EvaluationReport) -> str:
+def _mode_charts(report: EvaluationReport) -> list[Svg]:
     for result in report.results:
         if result.metric == "mode-coverage":
             shares = {str(index + 1): float(share) for index, share in enumerate(result.depends_on["frequencies"])}
-            return block("charts", [bar_chart(shares, title="Share of the samples by mode", y_label="share")])
-    return ""
+            return [bar_chart(shares, title="Share of the samples by mode", y_label="share")]
+    return []
 
 
-def _dependencies(report: EvaluationReport) -> str:
+def _dependencies(report: EvaluationReport) -> list[Cells]:
     paths = {"path": report.subject["path"], "path of the real images": report.data["path"]}
     general = {**report.versions, **report.subject, **report.data, **paths, **report.settings}
     general.pop("names", None)
-    parts = [table(("What", "Value"), [(key, _text(value)) for key, value in general.items()])]
-    parts += [
-        details(result.title, table(("What", "Value"), [(k, _text(v)) for k, v in result.depends_on.items()]))
-        for result in report.results
-        if result.depends_on
-    ]
-    return "".join(parts)
+    return _value_cells(general)
+
+
+def _value_cells(values: Mapping[str, object]) -> list[Cells]:
+    return [(key, _text(value)) for key, value in values.items()]
 
 
 def _text(value: object) -> str:

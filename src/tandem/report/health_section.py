@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tandem.report.charts import bar_chart, line_chart
-from tandem.report.page import NoticeKind, block, notice, section
+from tandem.report.markup import Svg
+from tandem.report.rendering import ChartSection, Notice, NoticeKind
 
 Record = Mapping[str, Any]
 
@@ -18,23 +19,24 @@ _TOGETHER = {
 }
 
 
-def health_section(health: Sequence[Record]) -> str:
-    """Return the HTML of the section.
+def health_section(health: Sequence[Record]) -> ChartSection:
+    """Return what the section shows.
 
     Args:
         health: The records of kind ``health``, oldest first; see `RunView`.
     """
     if not health:
-        return section(_OTHER[0], notice("Not measured yet."), lead=_OTHER[1])
+        title, lead = _OTHER
+        return ChartSection(title, lead=lead, notices=[Notice("Not measured yet.")])
     latest = health[-1]
     title, lead = _LATENT if "kl_per_dimension" in latest else _OTHER
     levels: dict[str, NoticeKind] = {"good": "good", "warning": "warning"}
     verdict = latest.get("verdict")
-    spoken = notice(str(verdict), levels.get(str(latest.get("level")), "info")) if verdict else ""
-    return section(title, spoken + block("charts", [*_latent_charts(health), *_translation_charts(health)]), lead=lead)
+    notices = [Notice(str(verdict), levels.get(str(latest.get("level")), "info"))] if verdict else []
+    return ChartSection(title, [*_latent_charts(health), *_translation_charts(health)], lead, notices)
 
 
-def _latent_charts(health: Sequence[Record]) -> list[str]:
+def _latent_charts(health: Sequence[Record]) -> list[Svg]:
     latest = health[-1]
     charts = []
     if _any(health, "diversity_ratio"):
@@ -53,7 +55,7 @@ def _latent_charts(health: Sequence[Record]) -> list[str]:
     return charts
 
 
-def _translation_charts(health: Sequence[Record]) -> list[str]:
+def _translation_charts(health: Sequence[Record]) -> list[Svg]:
     return [
         _chart(health, names, title, {}) for title, names in _TOGETHER.values() if any(_any(health, k) for k in names)
     ]
@@ -63,7 +65,7 @@ def _any(health: Sequence[Record], key: str) -> bool:
     return any(record.get(key) is not None for record in health)
 
 
-def _chart(records: Sequence[Record], names: Mapping[str, str], title: str, reference: Mapping[str, float]) -> str:
+def _chart(records: Sequence[Record], names: Mapping[str, str], title: str, reference: Mapping[str, float]) -> Svg:
     series = {
         name: [(as_number(record.get("images")), as_number(record[key])) for record in records if key in record]
         for key, name in names.items()

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tandem.report.page import block, figure, page, section, table
-from tandem.report.text import count, escape
+from tandem.report.rendering import render_page
+from tandem.report.text import count
 
 _CONTENTS_FROM = 4  # inputs; fewer are found by scrolling
 
@@ -42,41 +42,12 @@ def sample_page(title: str, groups: Sequence[SampleGroup], *, provenance: Mappin
         groups: One per input, in the order in which to show them.
         provenance: What the pictures can be made again from: model, seed, mode, version …
     """
-    parts = []
-    if len(groups) >= _CONTENTS_FROM:
-        entries = "".join(
-            f'<li><a href="#input-{index}">{escape(group.name)}</a></li>' for index, group in enumerate(groups, 1)
-        )
-        parts.append(f'<nav aria-label="Inputs"><ul>{entries}</ul></nav>\n')
-    parts += [_group(group, f"input-{index}") for index, group in enumerate(groups, 1)]
-    if not groups:
-        parts.append("<p>There are no inputs to show.</p>\n")
-    parts.append(section("How these were made", table(("What", "Value"), provenance.items())))
     total = sum(len(group.samples) for group in groups)
     inputs = f"{count(len(groups))} input{'' if len(groups) == 1 else 's'}"
     outputs = f"{count(total)} sample{'' if total == 1 else 's'}"
-    return page(title, "".join(parts), subtitle=f"{inputs}, {outputs}.")
-
-
-def _group(group: SampleGroup, anchor: str) -> str:
-    name = group.name
-    given = [figure(group.input_picture, f"Input {name}", "input")]
-    if group.truth_picture is not None:
-        given.append(figure(group.truth_picture, f"True output of {name}", "truth"))
-    if group.reference_picture is not None:
-        given.append(figure(group.reference_picture, f"Style reference for {name}", "style from"))
-    if group.animation is not None:
-        given.append(figure(group.animation, f"Animation through the outputs of {name}", "animation"))
-    parts = [block("row", given)]
-    if group.samples:
-        parts.append("<h3>Samples</h3>\n")
-        parts.append(
-            block("tiles", (figure(path, f"{name}: {text or 'sample'}", text) for path, text in group.samples))
-        )
-    if group.strips:
-        parts.append("<h3>Step by step</h3>\n")
-        parts += [figure(path, f"{name}: {text or 'strip'}", text, kind="strip") for path, text in group.strips]
-    if group.grid is not None:
-        parts.append(f"<h3>{'All in one picture' if group.samples else 'Samples'}</h3>\n")
-        parts.append(figure(group.grid, f"Input {name} and all its samples", kind="strip"))
-    return section(name, "".join(parts), anchor=anchor)
+    content = {
+        "groups": groups,
+        "with_contents": len(groups) >= _CONTENTS_FROM,
+        "provenance": list(provenance.items()),
+    }
+    return render_page("sample.html", content, title=title, subtitle=f"{inputs}, {outputs}.")

@@ -1,35 +1,6 @@
-"""Turning values into text that is safe to show: HTML, URLs, numbers, durations."""
+"""Values as short text: numbers, durations, memory."""
 
-import html
 import math
-import os
-import re
-from pathlib import PurePath
-from urllib.parse import quote
-
-# Characters that neither XML nor a reader can make sense of.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
-
-
-def escape(text: object) -> str:
-    """Return `str(text)` so that HTML and XML show it as it is, in an element or a quoted attribute.
-
-    Control characters and the bytes of a file name that are not UTF-8 become a replacement sign.
-    """
-    decodable = str(text).encode("utf-8", "replace").decode("utf-8")
-    return html.escape(_UNPRINTABLE.sub("\ufffd", decodable), quote=True)
-
-
-def url(path: str | PurePath) -> str:
-    """Return the relative URL of a file, given its path relative to the page, `/` between folders.
-
-    Any file name works: every byte that could mean something else in a URL is quoted. A path that starts
-    with `/` is refused with `ValueError`, because the page would not survive being moved.
-    """
-    relative = path.as_posix() if isinstance(path, PurePath) else path
-    if not relative or relative.startswith("/"):
-        raise ValueError(f"a page needs paths relative to itself, but was given {relative!r}")
-    return quote(os.fsencode(relative), safe="/")
 
 
 def number(value: float) -> str:

@@ -11,25 +11,17 @@ from tandem.errors import DataError
 from tandem.files import atomic_write_text
 from tandem.report.charts import line_chart
 from tandem.report.health_section import as_number, health_section
-from tandem.report.page import (
-    NoticeKind,
-    block,
-    details,
-    figure,
-    notice,
-    page,
-    progress_bar,
-    section,
-    stats,
-    table,
-)
-from tandem.report.text import count, duration, escape, memory, number
+from tandem.report.markup import Svg
+from tandem.report.rendering import ChartSection, Notice, NoticeKind, render_page
+from tandem.report.text import count, duration, memory, number
 from tandem.report.validation_section import validation_section
 
 REFRESH_SECONDS = 15
 _SHOWN_SNAPSHOTS = 12
 _LOG_FROM = 50.0  # largest over middle value, from which a linear axis would show one spike and a flat line
 _DISCRIMINATOR_PREFIXES = ("disc", "d_")
+_STATES = {"running": "Training", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
+_LEVELS: dict[str, NoticeKind] = {"finished": "good", "failed": "warning", "stopped": "warning"}
 
 Record = Mapping[str, Any]
 Points = list[tuple[float, float]]
@@ -41,6 +33,11 @@ class Snapshot(NamedTuple):
     step: int
     images_seen: int
     picture: str
+
+    @property
+    def when(self) -> str:
+        """The moment in words."""
+        return f"step {count(self.step)} · {count(self.images_seen)} images"
 
 
 @dataclass(frozen=True)
@@ -90,19 +87,29 @@ class RunView:
 
 def training_page(run: RunView) -> str:
     """Return the HTML of the page."""
-    train = [record for record in run.records if record.get("kind") == "train"]
-    health = [record for record in run.records if record.get("kind") == "health"]
-    validations = [record for record in run.records if record.get("kind") == "validation"]
-    body = [
-        _status(run),
-        _samples(run),
-        section("Losses", block("charts", _loss_charts(train))),
-        validation_section(validations, run.best),
-        health_section(health),
-        section("Configuration", table(("Setting", "Value"), run.config.items())),
+    by_kind = {kind: [r for r in run.records if r.get("kind") == kind] for kind in ("train", "health", "validation")}
+    sections = [
+        ChartSection("Losses", _loss_charts(by_kind["train"])),
+        validation_section(by_kind["validation"], run.best),
+        health_section(by_kind["health"]),
     ]
+    newest = list(run.snapshots)[::-1]
+    shown = _evenly(len(newest), _SHOWN_SNAPSHOTS) if len(newest) > 1 else []
+    content = {
+        "state": _STATES[run.state],
+        "done": _done(run),
+        "percent": 100 * min(1.0, max(0.0, run.images_seen / run.total_images)) if run.total_images else None,
+        "notices": [Notice(run.message, _LEVELS.get(run.state, "info"))] if run.message else [],
+        "tiles": _tiles(run),
+        "latest": newest[0] if newest else None,
+        "snapshot_caption": run.snapshot_caption,
+        "shown_snapshots": [newest[index] for index in shown],
+        "folded_snapshots": [snapshot for index, snapshot in enumerate(newest[1:], 1) if index not in shown],
+        "chart_sections": [section for section in sections if section is not None],
+        "config": list(run.config.items()),
+    }
     refresh = REFRESH_SECONDS if run.state == "running" else None
-    return page(run.name, "".join(body), refresh_seconds=refresh)
+    return render_page("training.html", content, title=run.name, refresh_seconds=refresh)
 
 
 def write_training_page(path: Path, run: RunView) -> None:
@@ -140,17 +147,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _status(run: RunView) -> str:
-    words = {"running": "Training", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
-    done = f"{count(run.images_seen)} images"
+def _done(run: RunView) -> str:
     if run.total_images:
-        done = f"{count(run.images_seen)} of {count(run.total_images)} images"
-    parts = [f'<p class="state"><b>{words[run.state]}</b><span>{escape(done)}</span></p>\n']
-    if run.total_images:
-        parts.append(progress_bar(run.images_seen / run.total_images, done))
-    if run.message:
-        kinds: dict[str, NoticeKind] = {"finished": "good", "failed": "warning", "stopped": "warning"}
-        parts.append(notice(run.message, kinds.get(run.state, "info")))
+        return f"{count(run.images_seen)} of {count(run.total_images)} images"
+    return f"{count(run.images_seen)} images"
+
+
+def _tiles(run: RunView) -> list[tuple[str, str, str]]:
+    """Label, value and small note of the numbers at the top."""
     tiles = [("Step", count(run.step), f"epoch {run.epoch:.2f}")]
     if run.rate is not None:
         tiles.append(("Speed", f"{number(run.rate)} /s", "images per second"))
@@ -162,7 +166,7 @@ def _status(run: RunView) -> str:
     if run.memory_mb is not None:
         tiles.append(("Memory", memory(run.memory_mb), "at most"))
     tiles.append(("Device", run.device, ""))
-    return "".join(parts) + stats(tiles)
+    return tiles
 
 
 def _waiting(records: Sequence[Record]) -> float | None:
@@ -172,32 +176,6 @@ def _waiting(records: Sequence[Record]) -> float | None:
     return next((share for share in reversed(shares) if isinstance(share, float)), None)
 
 
-def _samples(run: RunView) -> str:
-    if not run.snapshots:
-        return section("Samples", notice("The first samples have not been made yet."))
-    newest = list(run.snapshots)[::-1]
-    latest = newest[0]
-    body = figure(latest.picture, f"Latest samples, {_when(latest)}", _when(latest), kind="wide", lazy=False)
-    parts = [section("Latest samples", body, lead=run.snapshot_caption)]
-    if len(newest) > 1:
-        kept = set(_evenly(len(newest), _SHOWN_SNAPSHOTS))
-        shown = [_moment(snapshot) for index, snapshot in enumerate(newest) if index in kept]
-        rest = [_moment(snapshot) for index, snapshot in enumerate(newest) if index not in kept]
-        body = block("timeline", shown)
-        if rest:
-            body += details(f"{len(rest)} more", block("timeline", rest))
-        parts.append(section("Samples over time", body, lead="The same inputs and the same z, newest first."))
-    return "".join(parts)
-
-
-def _moment(snapshot: Snapshot) -> str:
-    return figure(snapshot.picture, f"Samples, {_when(snapshot)}", _when(snapshot))
-
-
-def _when(snapshot: Snapshot) -> str:
-    return f"step {count(snapshot.step)} · {count(snapshot.images_seen)} images"
-
-
 def _evenly(length: int, most: int) -> list[int]:
     """Return at most `most` indices below `length`, evenly spread, both ends among them."""
     if length <= most:
@@ -205,7 +183,7 @@ def _evenly(length: int, most: int) -> list[int]:
     return [round(i * (length - 1) / (most - 1)) for i in range(most)]
 
 
-def _loss_charts(train: Sequence[Record]) -> list[str]:
+def _loss_charts(train: Sequence[Record]) -> list[Svg]:
     series: dict[str, Points] = {}
     for record in train:
         losses = record.get("losses")

@@ -6,7 +6,8 @@ from typing import Any
 
 from tandem.report.charts import line_chart
 from tandem.report.health_section import as_number
-from tandem.report.page import block, notice, section
+from tandem.report.markup import Svg
+from tandem.report.rendering import ChartSection, Notice
 from tandem.report.text import number
 
 Record = Mapping[str, Any]
@@ -16,19 +17,18 @@ _COSTLY = 0.1
 """The share of a run's time above which validation is worth a warning."""
 
 
-def validation_section(validations: Sequence[Record], best: str) -> str:
-    """Return the HTML of the section; nothing if there is nothing to say.
+def validation_section(validations: Sequence[Record], best: str) -> ChartSection | None:
+    """Return what the section shows; `None` if there is nothing to say.
 
     Args:
         validations: The records of kind ``validation``, oldest first; see `RunView`.
         best: A sentence about the best checkpoint.
     """
-    told = notice(best) if best else ""
+    notices = [Notice(best)] if best else []
     if not validations:
-        return section("Best checkpoint", told) if told else ""
-    return section(
-        "Validation", told + _cost(validations[-1]) + block("charts", _charts(validations)), lead=_lead(validations[-1])
-    )
+        return ChartSection("Best checkpoint", notices=notices) if notices else None
+    latest = validations[-1]
+    return ChartSection("Validation", _charts(validations), _lead(latest), [*notices, *_cost(latest)])
 
 
 def _lead(latest: Record) -> str:
@@ -40,18 +40,18 @@ def _lead(latest: Record) -> str:
     return f"{conditions.get('inputs')} inputs of the split {conditions.get('split')}{several}, the same every time."
 
 
-def _cost(latest: Record) -> str:
+def _cost(latest: Record) -> list[Notice]:
     speed = latest.get("speed")
     seconds, share = (as_number(speed.get(key) if isinstance(speed, Mapping) else None) for key in ("seconds", "share"))
     if not math.isfinite(seconds) or not math.isfinite(share):
-        return ""
+        return []
     text = f"The latest took {number(seconds)} s; validation takes {100 * share:.1f} % of the time."
     if share <= _COSTLY:
-        return notice(text)
-    return notice(text + " A larger --validate-every, or fewer --validate-images, makes it less.", "warning")
+        return [Notice(text)]
+    return [Notice(text + " A larger --validate-every, or fewer --validate-images, makes it less.", "warning")]
 
 
-def _charts(validations: Sequence[Record]) -> list[str]:
+def _charts(validations: Sequence[Record]) -> list[Svg]:
     names = dict.fromkeys(name for record in validations for name in _numbers(record))
     groups: dict[str, list[str]] = {}
     for name in names:
