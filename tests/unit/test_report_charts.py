@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tandem.report.chart_axes import Scale, linear_domain, linear_ticks, log_domain, log_ticks, tick_labels
+from tandem.report.chart_lines import thin
 from tandem.report.charts import bar_chart, line_chart
-from tandem.report.scales import Scale, linear_domain, linear_ticks, log_domain, log_ticks, thin, tick_labels
 
 SVG = "{http://www.w3.org/2000/svg}"
 TICK_TEXT_DROP = 3.8  # the baseline of a y label is this far below its line
@@ -92,10 +93,10 @@ def test_values_that_are_not_finite_break_the_line(bad):
 def test_breaks_stay_visible_in_long_series():
     values = [1.0] * 4000
     values[2005] = math.nan
-    runs = thin(list(enumerate(values)))
-    assert [len(run.x) for run in runs] == [201, 199]
+    segments = thin(list(enumerate(values)))
+    assert [len(segment.x) for segment in segments] == [201, 199]
     alternating = [(i, math.nan if i % 2 else 1.0) for i in range(100_000)]
-    assert sum(len(run.x) for run in thin(alternating)) <= 400
+    assert sum(len(segment.x) for segment in thin(alternating)) <= 400
 
 
 def test_logarithmic_axis_leaves_out_what_it_cannot_show():

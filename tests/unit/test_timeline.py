@@ -1,4 +1,4 @@
-"""Timelines: which snapshots, which cells, and that the cells are those of the gallery's pictures."""
+"""Timelines: which snapshots, which cells, and that the cells are those of the pictures of snapshots."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tandem.errors import ConfigError, DataError
-from tandem.report.gallery import cut_cells, note_of, picture_path, picture_steps, read_note
 from tandem.report.grid import grid_layout, image_grid, save_image
-from tandem.report.timeline import choose, read_moments, save_timeline_gif, spread, timeline_strip
+from tandem.report.snapshot_pictures import cut_cells, note_of, picture_path, picture_steps, read_note
+from tandem.report.timeline import choose, read_snapshots, save_timeline_gif, spread, timeline_strip
 
 TITLES = ("input", "truth", "encoded", "z1", "z2")
 
@@ -82,32 +82,32 @@ def test_the_cells_are_those_of_the_picture(gallery: Path) -> None:
 
 def test_what_is_shown_unless_asked(gallery: Path) -> None:
     """The samples, beside what never changes; without samples, all that changes."""
-    moments, shown = choose(read_moments(gallery, picture_steps(gallery)))
-    assert [moment.step for moment in moments] == [8, 16, 24, 120]
+    snapshots, shown = choose(read_snapshots(gallery, picture_steps(gallery)))
+    assert [snapshot.step for snapshot in snapshots] == [8, 16, 24, 120]
     assert (shown.inputs, shown.context, shown.columns) == ((0, 1), ("input", "truth"), ("z1", "z2"))
     other = gallery / "other"
     other.mkdir()
     for step in (1, 2):
         write(other, step, titles=("real A", "fake B", "rec A"))
-    _, shown = choose(read_moments(other, [1, 2]))
+    _, shown = choose(read_snapshots(other, [1, 2]))
     assert (shown.context, shown.columns) == (("real A",), ("fake B", "rec A"))
 
 
 def test_what_is_asked_for(gallery: Path) -> None:
-    moments = read_moments(gallery, picture_steps(gallery))
-    _, shown = choose(moments, inputs=[1], columns=["encoded"])
+    snapshots = read_snapshots(gallery, picture_steps(gallery))
+    _, shown = choose(snapshots, inputs=[1], columns=["encoded"])
     assert (shown.inputs, shown.context, shown.columns) == ((1,), ("input", "truth"), ("encoded",))
     with pytest.raises(ConfigError, match="no column 'z7'; their columns are input, truth, encoded, z1, z2"):
-        choose(moments, columns=["z7"])
+        choose(snapshots, columns=["z7"])
     with pytest.raises(ConfigError, match="the inputs 0 to 1, not 0, 2"):
-        choose(moments, inputs=[0, 2])
+        choose(snapshots, inputs=[0, 2])
     with pytest.raises(ConfigError, match="the inputs 0 to 1"):
-        choose(moments, inputs=[-1])
+        choose(snapshots, inputs=[-1])
 
 
-def test_one_moment_alone(gallery: Path) -> None:
+def test_one_snapshot_alone(gallery: Path) -> None:
     """Nothing is known of what stays: the first column is taken for the input."""
-    _, shown = choose(read_moments(gallery, [24]))
+    _, shown = choose(read_snapshots(gallery, [24]))
     assert (shown.context, shown.columns) == (("input",), ("z1", "z2"))
 
 
@@ -115,20 +115,20 @@ def test_a_run_whose_previews_have_changed(gallery: Path) -> None:
     """Shown is what all pictures have; what only some have can be asked for, and leaves the others out."""
     write(gallery, 200, rows=3, titles=(*TITLES, "z3"))
     write(gallery, 208, rows=3, titles=(*TITLES, "z3"))
-    moments = read_moments(gallery, picture_steps(gallery))
-    chosen, shown = choose(moments)
+    snapshots = read_snapshots(gallery, picture_steps(gallery))
+    chosen, shown = choose(snapshots)
     assert len(chosen) == 6
     assert (shown.inputs, shown.columns) == ((0, 1), ("z1", "z2"))
-    chosen, shown = choose(moments, columns=["z3"])
-    assert [moment.step for moment in chosen] == [200, 208]
-    chosen, shown = choose(moments, inputs=[2])
-    assert [moment.step for moment in chosen] == [200, 208]
+    chosen, shown = choose(snapshots, columns=["z3"])
+    assert [snapshot.step for snapshot in chosen] == [200, 208]
+    chosen, shown = choose(snapshots, inputs=[2])
+    assert [snapshot.step for snapshot in chosen] == [200, 208]
 
 
 def test_a_gif(gallery: Path, tmp_path: Path) -> None:
-    """A frame is a moment: the caption above, then the cells under their titles; the last one stays two seconds."""
-    moments, shown = choose(read_moments(gallery, picture_steps(gallery)))
-    save_timeline_gif(moments, shown, tmp_path / "a.gif", fps=4)
+    """A frame is a snapshot: the caption above, then the cells under their titles; the last one stays two seconds."""
+    snapshots, shown = choose(read_snapshots(gallery, picture_steps(gallery)))
+    save_timeline_gif(snapshots, shown, tmp_path / "a.gif", fps=4)
     layout = grid_layout(rows_at(8), column_titles=TITLES)
     with Image.open(tmp_path / "a.gif") as gif:
         assert getattr(gif, "n_frames", 1) == 4
@@ -145,12 +145,12 @@ def test_a_gif(gallery: Path, tmp_path: Path) -> None:
     assert len(captions) == 4
     for fps in (0, 51):
         with pytest.raises(ConfigError, match="--fps must be from"):
-            save_timeline_gif(moments, shown, tmp_path / "b.gif", fps=fps)
+            save_timeline_gif(snapshots, shown, tmp_path / "b.gif", fps=fps)
 
 
 def test_a_strip(gallery: Path) -> None:
-    moments, shown = choose(read_moments(gallery, picture_steps(gallery)), columns=["z2"])
-    strip = timeline_strip(moments, shown)
+    snapshots, shown = choose(read_snapshots(gallery, picture_steps(gallery)), columns=["z2"])
+    strip = timeline_strip(snapshots, shown)
     titles = ["input", "truth", *(f"step {step}" for step in (8, 16, 24, 120))]
     layout = grid_layout([rows_at(8)[0] + [rows_at(8)[0][0]]], column_titles=titles)
     assert strip.size == layout.corner(2, 6)
@@ -163,8 +163,8 @@ def test_a_strip(gallery: Path) -> None:
 
 def test_a_strip_of_several_columns(gallery: Path) -> None:
     """A row for each input and column; the input stands beside its first one."""
-    moments, shown = choose(read_moments(gallery, [8, 120]))
-    strip = timeline_strip(moments, shown)
+    snapshots, shown = choose(read_snapshots(gallery, [8, 120]))
+    strip = timeline_strip(snapshots, shown)
     titles = ["input", "truth", "step 8", "step 120"]
     pictures = [rows_at(8)[0][:4]] * 4
     layout = grid_layout(pictures, column_titles=titles, row_titles=["z1", "z2", "z1", "z2"])
@@ -184,8 +184,8 @@ def test_large_cells_are_shrunk(tmp_path: Path) -> None:
         pictures = [[cell(40 * index + step, size=(512, 512)) for index in range(6)]]
         note = note_of(pictures, titles, grid_layout(pictures, column_titles=titles))
         save_image(image_grid(pictures, column_titles=titles), picture_path(tmp_path, step), comment=note.as_text())
-    moments, shown = choose(read_moments(tmp_path, [1, 2]))
-    save_timeline_gif(moments, shown, tmp_path / "a.gif", fps=5)
+    snapshots, shown = choose(read_snapshots(tmp_path, [1, 2]))
+    save_timeline_gif(snapshots, shown, tmp_path / "a.gif", fps=5)
     with Image.open(tmp_path / "a.gif") as gif:
         assert 1200 < gif.width < 1320
 
@@ -194,9 +194,9 @@ def test_pictures_of_an_older_version(gallery: Path) -> None:
     """They say nothing of their cells: left out, or an error if there are no others."""
     for step in (2, 4):
         save_image(image_grid(rows_at(step), column_titles=TITLES), picture_path(gallery, step))
-    assert [moment.step for moment in read_moments(gallery, [2, 4, 8, 16])] == [8, 16]
+    assert [snapshot.step for snapshot in read_snapshots(gallery, [2, 4, 8, 16])] == [8, 16]
     with pytest.raises(DataError, match="made by an older Tandem"):
-        read_moments(gallery, [2, 4])
+        read_snapshots(gallery, [2, 4])
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_damaged_pictures(gallery: Path) -> None:
     assert note is not None
     whole = path.read_bytes()
     path.write_bytes(b"no picture")
-    with pytest.raises(DataError, match="damaged, or no picture of a gallery"):
+    with pytest.raises(DataError, match="damaged, or no picture of a snapshot"):
         read_note(path)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="damaged, or no picture of a gallery"):
+    with pytest.raises(DataError, match="damaged, or no picture of a snapshot"):
         cut_cells(path, note, [0], ["input"])
 
 

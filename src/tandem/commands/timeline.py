@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tandem.commands.parser import make_parser, parse
 from tandem.errors import ConfigError, DataError
-from tandem.report.gallery import picture_steps
 from tandem.report.grid import save_image
 from tandem.report.progress import TaskProgress
-from tandem.report.timeline import choose, read_moments, save_timeline_gif, spread, timeline_strip
+from tandem.report.snapshot_pictures import picture_steps
+from tandem.report.timeline import choose, read_snapshots, save_timeline_gif, spread, timeline_strip
 from tandem.report.training_page import read_metrics
 from tandem.training.run_folder import LOCK_NAME, RunFolder
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     columns = args.column or (None if args.sample is None else [f"z{args.sample}"])
     most = args.max_frames if args.max_frames is not None else (GIF_FRAMES if moving else STRIP_FRAMES)
     steps = spread(_steps(run), every=args.every, most=most)
-    chosen, shown = choose(read_moments(run.gallery, steps), inputs=_numbers(args.inputs), columns=columns)
+    chosen, shown = choose(read_snapshots(run.gallery, steps), inputs=_numbers(args.inputs), columns=columns)
     with TaskProgress("drawing", len(chosen), "snapshots") as progress:
         if moving:
             fps = FPS if args.fps is None else args.fps

@@ -8,17 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from tandem.report.chart_axes import Scale, linear_domain, linear_ticks, log_domain, log_ticks, tick_labels
+from tandem.report.chart_lines import ChartLines, Segment, thin
 from tandem.report.markup import Svg, escape
-from tandem.report.scales import (
-    Run,
-    Scale,
-    linear_domain,
-    linear_ticks,
-    log_domain,
-    log_ticks,
-    thin,
-    tick_labels,
-)
 from tandem.report.text import number
 
 # Okabe and Ito's colours, which people with any of the common colour blindnesses can tell apart.
@@ -29,11 +21,9 @@ _MUTED = "fill:var(--chart-muted,#6b6a66)"
 _LETTER = 6.1  # mean width of a letter at 11 px, to reserve room without measuring fonts
 _LONGEST_CATEGORY = 18  # letters
 
-Series = Mapping[str, Sequence[tuple[float, float]]]
-
 
 def line_chart(
-    series: Series,
+    lines: ChartLines,
     *,
     title: str,
     x_label: str,
@@ -43,13 +33,13 @@ def line_chart(
     height: int = 260,
     reference: Mapping[str, float] | None = None,
 ) -> Svg:
-    """Return one SVG element with a line for each series.
+    """Return one SVG element with lines.
 
-    More than 400 points of a series are thinned to the means of equal buckets, with a band from their lowest
+    More than 400 points of a line are thinned to the means of equal buckets, with a band from their lowest
     to their highest value. A value that is not finite (or, with `log_y`, not positive) interrupts its line.
 
     Args:
-        series: Points (x, y) in the order of x, by name.
+        lines: Points (x, y) in the order of x, by the name of their line.
         title: Heading, also the start of the text for screen readers.
         x_label: What x counts.
         y_label: What y measures, with its unit.
@@ -58,22 +48,22 @@ def line_chart(
         height: Likewise.
         reference: Named y values to draw as dashed lines across.
     """
-    runs = {name: thin(points, positive=log_y) for name, points in series.items()}
-    drawn = {name: parts for name, parts in runs.items() if parts}
+    thinned = {name: thin(points, positive=log_y) for name, points in lines.items()}
+    drawn = {name: segments for name, segments in thinned.items() if segments}
     if not drawn:
         return _empty(title, width)
     levels = {name: y for name, y in (reference or {}).items() if math.isfinite(y) and (y > 0 or not log_y)}
     values = [*levels.values()]
-    for parts in drawn.values():
-        values += [min(min(run.low) for run in parts), max(max(run.high) for run in parts)]
+    for segments in drawn.values():
+        values += [min(min(one.low) for one in segments), max(max(one.high) for one in segments)]
     y_low, y_high = log_domain(values) if log_y else linear_domain(values)
     y_ticks = log_ticks(y_low, y_high) if log_y else linear_ticks(y_low, y_high)
-    x_low = min(run.x[0] for parts in drawn.values() for run in parts)
-    x_high = max(run.x[-1] for parts in drawn.values() for run in parts)
+    x_low = min(one.x[0] for segments in drawn.values() for one in segments)
+    x_high = max(one.x[-1] for segments in drawn.values() for one in segments)
     if x_high <= x_low:
         x_low, x_high = x_low - 0.5, x_high + 0.5
 
-    latest = {name: parts[-1].y[-1] for name, parts in drawn.items()}
+    latest = {name: segments[-1].y[-1] for name, segments in drawn.items()}
     legend, legend_height = _legend([f"{name} {number(y)}" for name, y in latest.items()], width, "line")
     labels = tick_labels(y_ticks)
     left = 12 + _LETTER * max(len(label) for label in labels)
@@ -91,11 +81,11 @@ def line_chart(
             f'<path class="reference" d="M{left:.2f} {to_y(y):.2f}H{right:.2f}" stroke-dasharray="4 4" '
             'style="stroke:var(--chart-muted,#6b6a66)"/>'
         )
-    for index, pieces in enumerate(drawn.values()):
-        parts += _line(index, pieces, to_x, to_y)
+    for index, segments in enumerate(drawn.values()):
+        parts += _line(index, segments, to_x, to_y)
     parts += _end_labels(latest, levels, to_y, right + 8)
     ends = "; ".join(
-        f"{name} from {number(pieces[0].y[0])} to {number(latest[name])}" for name, pieces in drawn.items()
+        f"{name} from {number(segments[0].y[0])} to {number(latest[name])}" for name, segments in drawn.items()
     )
     return _svg(width, height, f"{title}, {y_label} over {x_label}: {ends}", parts)
 
@@ -229,14 +219,14 @@ def _stroke(index: int) -> str:
     )
 
 
-def _line(index: int, runs: Sequence[Run], to_x: Scale, to_y: Scale) -> list[str]:
+def _line(index: int, segments: Sequence[Segment], to_x: Scale, to_y: Scale) -> list[str]:
     bands, lines = [], []
-    for run in runs:
-        xs = [f"{to_x(x):.2f}" for x in run.x]
-        ys = [f"{to_y(y):.2f}" for y in run.y]
-        if run.low != run.high:
-            upper = [f"{x},{to_y(y):.2f}" for x, y in zip(xs, run.high, strict=True)]
-            lower = [f"{x},{to_y(y):.2f}" for x, y in zip(xs, run.low, strict=True)]
+    for segment in segments:
+        xs = [f"{to_x(x):.2f}" for x in segment.x]
+        ys = [f"{to_y(y):.2f}" for y in segment.y]
+        if segment.low != segment.high:
+            upper = [f"{x},{to_y(y):.2f}" for x, y in zip(xs, segment.high, strict=True)]
+            lower = [f"{x},{to_y(y):.2f}" for x, y in zip(xs, segment.low, strict=True)]
             bands.append(
                 f'<polygon class="band" points="{" ".join(upper + lower[::-1])}" fill-opacity="0.16" '
                 f'style="fill:{_colour(index)}"/>'

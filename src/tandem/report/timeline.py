@@ -1,6 +1,6 @@
-"""A run over time: the same inputs at many moments, as a moving picture or side by side.
+"""A run over time: the same inputs in many snapshots, as a moving picture or side by side.
 
-Nothing is computed anew: the cells are cut out of the pictures of the gallery.
+Nothing is computed anew: the cells are cut out of the pictures of the snapshots.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tandem.errors import ConfigError, DataError
 from tandem.report.animation import save_gif
-from tandem.report.gallery import GridNote, cut_cells, picture_path, read_note
 from tandem.report.grid import image_grid
+from tandem.report.snapshot_pictures import GridNote, cut_cells, picture_path, read_note
 from tandem.report.text import count
 
 LAST_FRAME_SECONDS = 2.0
@@ -26,11 +26,11 @@ _CAPTION_HEIGHT, _CAPTION_SIZE, _INK = 26, 16, (40, 40, 38)
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One picture of the gallery.
+class SnapshotPicture:
+    """The picture of one snapshot.
 
     Attributes:
-        step: When.
+        step: When the snapshot was made.
         path: The file.
         note: What it says of itself.
     """
@@ -71,7 +71,7 @@ def spread(steps: Sequence[int], *, every: int, most: int) -> list[int]:
     return [kept[index] for index in np.linspace(0, len(kept) - 1, most).round().astype(int)]
 
 
-def read_moments(gallery: Path, steps: Sequence[int]) -> list[Moment]:
+def read_snapshots(gallery: Path, steps: Sequence[int]) -> list[SnapshotPicture]:
     """Read what the pictures of these steps say of themselves; those that do not say it are left out.
 
     Raises:
@@ -79,56 +79,56 @@ def read_moments(gallery: Path, steps: Sequence[int]) -> list[Moment]:
     """
     paths = [(step, picture_path(gallery, step)) for step in steps]
     notes = [(step, path, read_note(path)) for step, path in paths]
-    moments = [Moment(step, path, note) for step, path, note in notes if note is not None]
-    if not moments:
+    snapshots = [SnapshotPicture(step, path, note) for step, path, note in notes if note is not None]
+    if not snapshots:
         raise DataError(
             f"the pictures in {gallery} do not say where their cells are: they were made by an older Tandem. The "
             "pictures of snapshots from now on will."
         )
-    return moments
+    return snapshots
 
 
 def choose(
-    moments: Sequence[Moment], *, inputs: Sequence[int] | None = None, columns: Sequence[str] | None = None
-) -> tuple[list[Moment], Shown]:
-    """Decide what is shown, and leave out the moments that do not have it.
+    snapshots: Sequence[SnapshotPicture], *, inputs: Sequence[int] | None = None, columns: Sequence[str] | None = None
+) -> tuple[list[SnapshotPicture], Shown]:
+    """Decide what is shown, and leave out the snapshots that do not have it.
 
     Args:
-        moments: From the first to the last.
-        inputs: Rows; by default all that every moment has.
-        columns: Titles; by default the samples ``z1``, ``z2``, … that every moment has, else all columns that change.
+        snapshots: From the first to the last.
+        inputs: Rows; by default all that every snapshot has.
+        columns: Titles; by default the samples ``z1``, ``z2``, … that every snapshot has, else all columns that change.
 
     Raises:
         ConfigError: There is no such row or column.
     """
-    newest = moments[-1].note
-    rows = max(moment.note.num_rows for moment in moments)
+    newest = snapshots[-1].note
+    rows = max(snapshot.note.num_rows for snapshot in snapshots)
     if inputs is not None and (not inputs or not all(0 <= row < rows for row in inputs)):
         raise ConfigError(f"--inputs: the pictures have the inputs 0 to {rows - 1}, not {', '.join(map(str, inputs))}.")
-    known = {title for moment in moments for title in moment.note.columns}
+    known = {title for snapshot in snapshots for title in snapshot.note.columns}
     if unknown := [title for title in columns or () if title not in known]:
         names = ", ".join(newest.columns)
         raise ConfigError(f"the pictures have no column '{unknown[0]}'; their columns are {names}.")
-    common = [title for title in newest.columns if all(title in moment.note.columns for moment in moments)]
-    fixed = [title for title in common if _stays(moments, title)] if len(moments) > 1 else common[:1]
+    common = [title for title in newest.columns if all(title in snapshot.note.columns for snapshot in snapshots)]
+    fixed = [title for title in common if _stays(snapshots, title)] if len(snapshots) > 1 else common[:1]
     moving = [title for title in common if title not in fixed]
     samples = [title for title in moving if title[:1] == "z" and title[1:].isdigit()]
     chosen = tuple(columns or samples or moving or common)
     if inputs is None:
-        inputs = range(min(moment.note.num_rows for moment in moments))
+        inputs = range(min(snapshot.note.num_rows for snapshot in snapshots))
     shown = Shown(tuple(inputs), tuple(title for title in fixed if title not in chosen), chosen)
-    return [moment for moment in moments if _has(moment, shown)], shown
+    return [snapshot for snapshot in snapshots if _has(snapshot, shown)], shown
 
 
 def save_timeline_gif(
-    moments: Sequence[Moment],
+    snapshots: Sequence[SnapshotPicture],
     shown: Shown,
     path: Path,
     *,
     fps: float,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write a GIF: a frame is one moment, with the step above it; the last one stays for a while.
+    """Write a GIF: a frame is one snapshot, with the step above it; the last one stays for a while.
 
     Raises:
         ConfigError: `fps` out of range, or a wrong suffix.
@@ -138,47 +138,47 @@ def save_timeline_gif(
         raise ConfigError(f"--fps must be from 0.1 to 50, not {fps:g}.")
     titles = [*shown.context, *shown.columns]
     frames = []
-    for index, moment in enumerate(moments):
-        rows: Rows = [list(row) for row in cut_cells(moment.path, moment.note, shown.inputs, titles)]
+    for index, snapshot in enumerate(snapshots):
+        rows: Rows = [list(row) for row in cut_cells(snapshot.path, snapshot.note, shown.inputs, titles)]
         grid = image_grid(_shrunk(rows, LARGEST_GIF_SIDE), column_titles=titles)
-        frames.append(_captioned(grid, f"step {count(moment.step)}"))
+        frames.append(_captioned(grid, f"step {count(snapshot.step)}"))
         if on_progress is not None:
-            on_progress(index + 1, len(moments))
+            on_progress(index + 1, len(snapshots))
     duration_ms = max(20, 10 * round(100 / fps))
     frames += [frames[-1]] * max(0, round(1000 * LAST_FRAME_SECONDS / duration_ms) - 1)
     save_gif(frames, path, duration_ms=duration_ms)
 
 
 def timeline_strip(
-    moments: Sequence[Moment], shown: Shown, *, on_progress: Callable[[int, int], None] | None = None
+    snapshots: Sequence[SnapshotPicture], shown: Shown, *, on_progress: Callable[[int, int], None] | None = None
 ) -> Image.Image:
-    """One picture: a row is an input (and a column, where several change), from left to right the moments.
+    """One picture: a row is an input (and a column, where several change), from left to right the snapshots.
 
     Raises:
         DataError: A picture cannot be read.
     """
     columns: list[list[Image.Image | None]] = []
     for title in shown.context:
-        cells = cut_cells(moments[-1].path, moments[-1].note, shown.inputs, [title])
+        cells = cut_cells(snapshots[-1].path, snapshots[-1].note, shown.inputs, [title])
         # Once for each input, beside its first row.
         columns.append([cell for row in cells for cell in (*row, *[None] * (len(shown.columns) - 1))])
-    for index, moment in enumerate(moments):
-        columns.append([c for row in cut_cells(moment.path, moment.note, shown.inputs, shown.columns) for c in row])
+    for index, snapshot in enumerate(snapshots):
+        columns.append([c for row in cut_cells(snapshot.path, snapshot.note, shown.inputs, shown.columns) for c in row])
         if on_progress is not None:
-            on_progress(index + 1, len(moments))
+            on_progress(index + 1, len(snapshots))
     rows: Rows = [list(row) for row in zip(*columns, strict=True)]
-    titles = [*shown.context, *(f"step {count(moment.step)}" for moment in moments)]
+    titles = [*shown.context, *(f"step {count(snapshot.step)}" for snapshot in snapshots)]
     row_titles = list(shown.columns) * len(shown.inputs) if len(shown.columns) > 1 else None
     return image_grid(_shrunk(rows, LARGEST_STRIP_SIDE), column_titles=titles, row_titles=row_titles)
 
 
-def _stays(moments: Sequence[Moment], title: str) -> bool:
-    prints = {moment.note.fingerprints[moment.note.columns.index(title)] for moment in moments}
+def _stays(snapshots: Sequence[SnapshotPicture], title: str) -> bool:
+    prints = {snapshot.note.fingerprints[snapshot.note.columns.index(title)] for snapshot in snapshots}
     return len(prints) == 1
 
 
-def _has(moment: Moment, shown: Shown) -> bool:
-    return {*shown.context, *shown.columns} <= {*moment.note.columns} and max(shown.inputs) < moment.note.num_rows
+def _has(snapshot: SnapshotPicture, shown: Shown) -> bool:
+    return {*shown.context, *shown.columns} <= {*snapshot.note.columns} and max(shown.inputs) < snapshot.note.num_rows
 
 
 def _shrunk(rows: Rows, largest: int) -> Rows:

@@ -28,7 +28,7 @@ Points = list[tuple[float, float]]
 
 
 class Snapshot(NamedTuple):
-    """A picture of the outputs for the fixed inputs at one moment; `picture` is relative to the page."""
+    """A picture of the outputs for the fixed inputs at one step; `picture` is relative to the page."""
 
     step: int
     images_seen: int
@@ -36,7 +36,7 @@ class Snapshot(NamedTuple):
 
     @property
     def when(self) -> str:
-        """The moment in words."""
+        """The step in words."""
         return f"step {count(self.step)} · {count(self.images_seen)} images"
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from tandem.errors import MissingExtraError
 from tandem.files import atomic_write_text
-from tandem.report.gallery import note_of, picture_path, picture_steps
 from tandem.report.grid import grid_layout, image_grid, save_image
+from tandem.report.snapshot_pictures import note_of, picture_path, picture_steps
 from tandem.report.training_page import Record, RunView, Snapshot, read_metrics, write_training_page
 from tandem.training.run_folder import RunFolder
 

@@ -1,14 +1,8 @@
-"""The arithmetic of charts: axes with round numbers, and long series made short."""
+"""The axes of charts: from values to coordinates, and round numbers along them."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-
-# Beyond these the difference of two values can overflow, or a power of ten below one vanish.
-_LARGEST_VALUE = 1e300
-_SMALLEST_POSITIVE = 1e-300
 
 
 @dataclass(frozen=True)
@@ -28,51 +22,6 @@ class Scale:
         else:
             share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
-
-
-@dataclass(frozen=True)
-class Run:
-    """Neighbouring points without a gap: x, y and the lowest and highest y that each point stands for."""
-
-    x: list[float]
-    y: list[float]
-    low: list[float]
-    high: list[float]
-
-
-def thin(points: Sequence[tuple[float, float]], *, limit: int = 400, positive: bool = False) -> list[Run]:
-    """Return at most `limit` points, as runs that are interrupted wherever a value is not finite.
-
-    Up to `limit` points are kept as they are. More are put into buckets of equal counts; each gives the mean
-    of its finite points and their range, and ends its run if it held a value that is not finite.
-
-    Args:
-        points: (x, y) in the order of x.
-        limit: Largest number of points left, over all runs.
-        positive: Treat y <= 0 like a value that is not finite, for a logarithmic axis.
-    """
-    if not points:
-        return []
-    table = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-    usable = np.all(np.abs(table) < _LARGEST_VALUE, axis=1)  # false for nan and inf too
-    if positive:
-        usable &= table[:, 1] > _SMALLEST_POSITIVE
-    size = -(-len(table) // limit)
-    runs: list[Run] = []
-    broken = True
-    for first in range(0, len(table), size):
-        chosen = usable[first : first + size]
-        part = table[first : first + size][chosen]
-        if len(part):
-            if broken:
-                runs.append(Run([], [], [], []))
-            run = runs[-1]
-            run.x.append(float(part[:, 0].mean()))
-            run.y.append(float(part[:, 1].mean()))
-            run.low.append(float(part[:, 1].min()))
-            run.high.append(float(part[:, 1].max()))
-        broken = not chosen.all()
-    return runs
 
 
 def linear_ticks(low: float, high: float, *, most: int = 5) -> list[float]:

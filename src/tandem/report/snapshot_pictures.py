@@ -1,4 +1,4 @@
-"""The gallery of a run: one picture of the fixed inputs for each snapshot, which says of itself where its cells are.
+"""The pictures of a run's snapshots: the fixed inputs at one step, and where the cells of the picture are.
 
 A picture is a grid, one row an input, columns with titles. Geometry, titles and a fingerprint of each column stand as
 JSON in the comment of the JPEG, so that cells can be cut out of it later, whatever columns a method shows.
@@ -58,7 +58,7 @@ def note_of(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], layout:
 
 
 def picture_path(folder: Path, step: int) -> Path:
-    """The picture of a step."""
+    """The file of a step's picture."""
     return folder / f"step-{step:08d}.jpg"
 
 
@@ -69,7 +69,7 @@ def picture_steps(folder: Path) -> list[int]:
 
 
 def read_note(path: Path) -> GridNote | None:
-    """What a picture of a gallery says of itself; None if nothing, as those of Tandem 0.1 before it had timelines.
+    """What the picture of a snapshot says of itself; None if nothing, as those of Tandem 0.1 before it had timelines.
 
     Raises:
         DataError: The file cannot be read, or its note is damaged.
@@ -105,7 +105,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except DataError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: damaged, or no picture of a gallery ({error})") from error
+        raise DataError(f"{path}: damaged, or no picture of a snapshot ({error})") from error
 
 
 def _parsed(path: Path, comment: bytes, size: tuple[int, int]) -> GridNote | None:
