@@ -11,7 +11,7 @@ import tandem.report
 from tandem.report import rendering
 from tandem.report.comparison_page import ComparedScore, comparison_page
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
-from tandem.report.evaluation_page import PictureGroup, both_ways_page, evaluation_page
+from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.sample_page import SampleGroup, sample_page
 from tandem.report.scores import EvaluationReport, LeftOut, Measured, Score
 from tandem.report.training_page import RunView, Snapshot, training_page
@@ -92,7 +92,7 @@ def evaluation(text: str) -> str:
 
 def evaluation_of_both(text: str) -> str:
     groups = [PictureGroup(text, ((text, text),))]
-    return both_ways_page([(report(text, "AtoB"), groups), (report(text, "BtoA"), groups)])
+    return both_directions_page([(report(text, "AtoB"), groups), (report(text, "BtoA"), groups)])
 
 
 def comparison(text: str) -> str:

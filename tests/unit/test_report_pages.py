@@ -12,7 +12,7 @@ def test_sample_page_survives_hostile_file_names(tmp_path):
     group = SampleGroup(
         name=HOSTILE,
         input_picture=files[0],
-        truth_picture=files[1],
+        ground_truth_picture=files[1],
         reference_picture=files[2],
         samples=[(files[3], "first <b>"), (files[4], "")],
         grid=files[5],
@@ -38,7 +38,7 @@ def test_demo_page_shows_every_picture(tmp_path):
         DemoGroup(
             name=f"bag <{i}>",
             drawing=picture(tmp_path, f"{i}/drawing.png"),
-            truth=picture(tmp_path, f"{i}/truth.png"),
+            ground_truth=picture(tmp_path, f"{i}/truth.png"),
             samples=[picture(tmp_path, f"{i}/sample {j}.png") for j in range(8)],
             baseline_samples=[picture(tmp_path, f"{i}/baseline {j}.png") for j in range(3)],
             strip=picture(tmp_path, f"{i}/strip.png"),

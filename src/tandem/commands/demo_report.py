@@ -110,7 +110,7 @@ def _write_group(
     return DemoGroup(
         name=job.name,
         drawing=_save(out, f"{job.name}_drawing", drawing),
-        truth=_save(out, f"{job.name}_ground_truth", ground_truth),
+        ground_truth=_save(out, f"{job.name}_ground_truth", ground_truth),
         samples=[_save(out, f"{job.name}_sample_{i:02d}", s) for i, s in enumerate(samples, 1)],
         baseline_samples=[_save(out, f"{job.name}_baseline_{i:02d}", s) for i, s in enumerate(baseline, 1)],
         strip=f"images/{job.name}_interpolation.png",

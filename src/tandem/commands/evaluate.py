@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from tandem.commands.parser import make_parser, parse
 from tandem.config.data import Direction
 from tandem.errors import ConfigError, PeerError
-from tandem.report.evaluation_page import side_by_side, uncertainty, way_warnings
+from tandem.report.evaluation_page import direction_warnings, side_by_side, uncertainty
 from tandem.report.progress import TaskProgress
 from tandem.report.scores import EvaluationReport
 from tandem.report.text import number
@@ -89,7 +89,7 @@ def table_lines(reports: Sequence[EvaluationReport]) -> list[str]:
         ways = [way for other, way in left_out if other == one]
         where = "" if len(ways) == len(reports) else f"{ways[0]}: "
         lines.append(f"left out: {where}{one.metric} ({one.reason})")
-    return lines + [f"attention: {text}" for report in reports for text in way_warnings(report)]
+    return lines + [f"attention: {text}" for report in reports for text in direction_warnings(report)]
 
 
 def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -16,7 +16,7 @@ from tandem.evaluation.run import Evaluation
 from tandem.evaluation.situation import Situation
 from tandem.evaluation.sources import ModelCase
 from tandem.files import atomic_write_text, remove_leftovers
-from tandem.report.evaluation_page import PictureGroup, both_ways_page, evaluation_page
+from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
 from tandem.report.scores import WAYS, EvaluationReport
 
@@ -49,7 +49,7 @@ def write_evaluation(found: Sequence[tuple[Evaluation, Situation]], out: Path) -
     ]
     _remove_pictures(out, [path for some in groups for group in some for _, path in group.pictures])
     pairs = list(zip(reports, groups, strict=True))
-    atomic_write_text(out / PAGE_NAME, both_ways_page(pairs) if several else evaluation_page(*pairs[0]))
+    atomic_write_text(out / PAGE_NAME, both_directions_page(pairs) if several else evaluation_page(*pairs[0]))
     atomic_write_text(out / REPORT_NAME, text)
     return out / PAGE_NAME
 

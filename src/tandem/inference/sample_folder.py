@@ -140,7 +140,7 @@ def _group(record: Mapping[str, Any]) -> SampleGroup:
     return SampleGroup(
         name=record["name"],
         input_picture=record["input"],
-        truth_picture=record.get("ground_truth"),
+        ground_truth_picture=record.get("ground_truth"),
         reference_picture=record.get("reference"),
         samples=[(sample["file"], sample["caption"]) for series in plain for sample in series["samples"]],
         grid=plain[0]["grid"] if plain else None,

@@ -14,7 +14,7 @@ class DemoGroup:
     Attributes:
         name: Name of the drawing.
         drawing: The input.
-        truth: The rendering that belongs to it in the data.
+        ground_truth: The rendering that belongs to it in the data.
         samples: Outputs for different random z.
         baseline_samples: Outputs of the run without a working latent, for as many z.
         strip: One row of outputs on the way from one z to another.
@@ -24,7 +24,7 @@ class DemoGroup:
 
     name: str
     drawing: str
-    truth: str
+    ground_truth: str
     samples: Sequence[str]
     baseline_samples: Sequence[str] = ()
     strip: str | None = None

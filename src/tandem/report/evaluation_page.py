@@ -63,13 +63,13 @@ def evaluation_page(report: EvaluationReport, groups: Sequence[PictureGroup]) ->
     content = {
         "warnings": report.all_warnings,
         "tiles": [(score.name, number(score.value), uncertainty(score)) for score in report.scores],
-        "both": None,
+        "side_by_side": None,
         "reports": [_view(report, groups)],
     }
     return render_page("evaluation.html", content, title=_title(report), subtitle=_subtitle(report))
 
 
-def both_ways_page(found: Sequence[tuple[EvaluationReport, Sequence[PictureGroup]]]) -> str:
+def both_directions_page(found: Sequence[tuple[EvaluationReport, Sequence[PictureGroup]]]) -> str:
     """Return the HTML of one page for the directions of a model, side by side.
 
     Args:
@@ -77,9 +77,9 @@ def both_ways_page(found: Sequence[tuple[EvaluationReport, Sequence[PictureGroup
     """
     reports = [report for report, _ in found]
     content = {
-        "warnings": list(dict.fromkeys(text for report in reports for text in way_warnings(report))),
+        "warnings": list(dict.fromkeys(text for report in reports for text in direction_warnings(report))),
         "tiles": [],
-        "both": {
+        "side_by_side": {
             "header": ("Number", *(report.way for report in reports), ""),
             "rows": [(name, *cells, _ARROWS[better]) for name, better, cells in side_by_side(reports)],
         },
@@ -100,7 +100,7 @@ def side_by_side(reports: Sequence[EvaluationReport]) -> list[tuple[str, Better,
     return rows
 
 
-def way_warnings(report: EvaluationReport) -> list[str]:
+def direction_warnings(report: EvaluationReport) -> list[str]:
     """The warnings, saying which direction they are about."""
     return [f"{report.way}: {text}" for text in report.all_warnings]
 

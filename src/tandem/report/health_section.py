@@ -51,7 +51,7 @@ def _latent_charts(health: Sequence[Record]) -> list[Svg]:
         bars = {str(index): as_number(value) for index, value in enumerate(dimensions, 1)}
         charts.append(bar_chart(bars, title="KL of each dimension of z, latest", y_label="nats", width=560))
     if _any(health, "val_l1"):
-        charts.append(_chart(health, {"val_l1": "val l1"}, "L1 to the truth, validation", {}))
+        charts.append(_chart(health, {"val_l1": "val l1"}, "L1 to the ground truth, validation", {}))
     return charts
 
 

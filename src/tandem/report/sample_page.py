@@ -16,7 +16,7 @@ class SampleGroup:
     Attributes:
         name: Name of the input.
         input_picture: The input as the model saw it.
-        truth_picture: The output that belongs to it in the data.
+        ground_truth_picture: The output that belongs to it in the data.
         reference_picture: The picture whose style was taken over.
         samples: (picture, caption) of each output.
         grid: One picture with the input and all outputs.
@@ -27,7 +27,7 @@ class SampleGroup:
     name: str
     input_picture: str
     samples: Sequence[tuple[str, str]] = ()
-    truth_picture: str | None = None
+    ground_truth_picture: str | None = None
     reference_picture: str | None = None
     grid: str | None = None
     strips: Sequence[tuple[str, str]] = ()

@@ -138,10 +138,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             if index == len(lines) - 1:
                 break
-            raise DataError(f"{path}, line {index + 1} is not JSON ({error}). Mend or remove the line.") from error
+            raise DataError(f"{path}, line {index + 1} is not JSON ({error}). Repair or remove the line.") from error
         if not isinstance(record, dict):
             raise DataError(
-                f"{path}, line {index + 1} is not a JSON object but {line[:60]!r}. Mend or remove the line."
+                f"{path}, line {index + 1} is not a JSON object but {line[:60]!r}. Repair or remove the line."
             )
         records.append(record)
     return records
