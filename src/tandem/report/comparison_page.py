@@ -69,7 +69,10 @@ def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore]) -> 
         ],
         "drawings": [
             bar_chart(
-                {name: score.value for name, score in one.scores.items()}, title=one.name, y_label=_WORDS[one.better]
+                {name: score.value for name, score in one.scores.items()},
+                title=one.name,
+                y_label=_WORDS[one.better],
+                width=560,
             )
             for one in compared
             if len(one.scores) > 1 and not one.differs_in
