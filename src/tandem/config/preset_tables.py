@@ -1,8 +1,11 @@
 """The presets' content: published recipes, the settings of well-known reimplementations, and this project's demo.
 
-BicycleGAN: load 286, crop 256, flip, batch 2, dropout on, `niter` epochs at the full rate, then `niter_decay` to zero.
-pix2pix: section 6.2 of its paper for epochs and batch sizes. CycleGAN, CUT, FastCUT: the official defaults, 100 + 100,
-200 + 200 and 150 + 50 epochs. Like the published trainings none of these keeps a moving average of the weights.
+A preset names the section or table of its paper that it reproduces.
+
+BicycleGAN: section 4 of its paper for networks and weights, the official scripts for the rest: load 286, crop 256,
+flip, batch 2, dropout on, `niter` epochs at the full rate, then `niter_decay` to zero. pix2pix: section 6.2 for epochs
+and batch sizes. CycleGAN: section 4, 100 + 100 epochs. CUT, FastCUT: section 4, the official 200 + 200 and 150 + 50
+epochs. Like the published trainings none of these keeps an EMA of the weights.
 """
 
 from collections.abc import Iterator
@@ -32,8 +35,9 @@ class Preset:
     options: MappingProxyType[str, Any] = field(hash=False)
 
 
-BICYCLEGAN, PIX2PIX = "BicycleGAN, 1711.11586", "pix2pix, 1611.07004"
-CYCLEGAN = "CycleGAN, 1703.10593"
+BICYCLEGAN = "BicycleGAN, 1711.11586, section 4"
+PIX2PIX = "pix2pix, 1611.07004, section 6.2"
+CYCLEGAN = "CycleGAN, 1703.10593, section 4"
 
 
 def all_presets() -> Iterator[Preset]:
@@ -74,7 +78,8 @@ def _bicyclegan() -> Iterator[Preset]:
     for name, data, constant, decay, changes in recipes:
         common = {"size": 256, "load_size": 286, "dropout": True}
         options = common | _schedule(constant, decay) | changes
-        yield _preset(name, "bicyclegan", BICYCLEGAN, options, data=data, dataset=name)
+        source = f"{BICYCLEGAN} and table 1" if name == "maps" else BICYCLEGAN
+        yield _preset(name, "bicyclegan", source, options, data=data, dataset=name)
 
 
 def _pytorch_128() -> Iterator[Preset]:
@@ -178,8 +183,8 @@ def _cut() -> Iterator[Preset]:
     ]
     for method, title, schedule in recipes:
         options = {"size": 256, "load_size": 286} | schedule
-        source = f"{title}, 2007.15651"
         for name, data in (("horse2zebra", "horses → zebras"), ("grumpifycat", "cats → Grumpy Cat")):
+            source = f"{title}, 2007.15651, section 4" + (" and table 1" if name == "horse2zebra" else "")
             yield _preset(f"{method}-{name}", method, source, options, data=data, dataset=name)
 
 

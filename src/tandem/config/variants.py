@@ -1,7 +1,8 @@
 """Named variants: well-known methods that are another method with some of its options set.
 
-The ablations of BicycleGAN are those of its paper (1711.11586, section 4): its one objective with terms off. FastCUT is
-CUT (2007.15651, section 4) without the identity term, with a heavier contrastive one, and with flipped inputs.
+The ablations of BicycleGAN are those of its paper (1711.11586, table 1; pix2pix+noise is section 3.1, cVAE-GAN 3.2,
+cLR-GAN 3.3): its one objective with terms off. FastCUT is CUT (2007.15651, section 4) without the identity term, with a
+heavier contrastive one, and with flipped inputs.
 """
 
 from collections.abc import Mapping

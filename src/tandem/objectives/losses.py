@@ -1,7 +1,13 @@
 """Losses as pure functions.
 
-Adversarial losses take the logits of all scales: the mean within each scale, summed over the scales.
-LSGAN: 1611.04076. Hinge: 1705.02894. WGAN-GP: 1704.00028.
+Adversarial losses take the logits of all scales: the mean within each scale, summed over the scales. With D(x) the
+logits:
+
+- ``lsgan`` (1611.04076, eq. 9): D minimises (D(x) − 1)² + D(G)², G (D(G) − 1)²; the paper's halves are left to the
+  caller.
+- ``bce`` (1406.2661, eq. 1, with the loss of G of its section 3): −log σ(D(x)) − log(1 − σ(D(G))); −log σ(D(G)).
+- ``hinge`` (1802.05957, eq. 16 and 17): max(0, 1 − D(x)) + max(0, 1 + D(G)); −D(G).
+- ``wgangp`` (1704.00028, eq. 3): D(G) − D(x) plus `gradient_penalty`; −D(G).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -71,7 +77,7 @@ def _towards_fake(kind: GanLoss, logits: Tensor) -> Tensor:
 def gradient_penalty(
     discriminate: Callable[[Tensor], Sequence[Tensor]], real: Tensor, fake: Tensor, mix: Tensor
 ) -> Tensor:
-    """WGAN-GP's penalty (‖∇ D(x̂)‖₂ − 1)² at x̂ = mix·real + (1 − mix)·fake.
+    """WGAN-GP's penalty (1704.00028, eq. 3): (‖∇ D(x̂)‖₂ − 1)² at x̂ = mix·real + (1 − mix)·fake.
 
     Args:
         discriminate: From images to logits per scale; each scale's mean over its map is one critic.
@@ -93,7 +99,7 @@ def gradient_penalty(
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) ‖ N(0, 1)) of each dimension: −½(1 + logvar − mu² − e^logvar).
+    """KL(N(mu, exp(logvar)) ‖ N(0, 1)) of each dimension (1312.6114, appendix B): −½(1 + logvar − mu² − e^logvar).
 
     Args:
         mu: ``(N, D)``.
