@@ -31,10 +31,10 @@ SPEED_UPS: dict[str, dict[str, Any]] = {
     "recomputed activations": {"recompute_activations": True},
     "bf16": {"precision": "bf16"},
     "fp16": {"precision": "fp16"},
-    "two passes": {"accumulate": 2},
+    "two micro-batches": {"accumulate": 2},
 }
 """Options that make a step cheaper or smaller and must not change what it learns."""
-TOLERANCES = {"graphs": 0.02, "recomputed activations": 0.02, "bf16": 0.05, "fp16": 0.1, "two passes": 0.02}
+TOLERANCES = {"graphs": 0.02, "recomputed activations": 0.02, "bf16": 0.05, "fp16": 0.1, "two micro-batches": 0.02}
 """Largest deviation of the mean of a loss over a window of steps; see `_deviation`."""
 WINDOWS = 10
 SAMPLING_TARGET = 3.0

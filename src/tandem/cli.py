@@ -14,7 +14,7 @@ COMMANDS = {
     "train": ("tandem.commands.train", "train a model on image pairs or on two domains, or continue a run"),
     "sample": (
         "tandem.commands.sample",
-        "translate images (random, interpolated, encoded, in a given style) or a clip",
+        "translate images (random, interpolated, encoded, in a given style) or a video",
     ),
     "evaluate": ("tandem.commands.evaluate", "measure a model, or a folder of images, against real images"),
     "compare": ("tandem.commands.compare", "put several evaluations side by side"),

@@ -16,9 +16,9 @@ class TrainingConfig:
 
     steps: int | None = option(None, "length of the run in optimiser steps", at_least=1)
     epochs: int | None = option(None, "length of the run in passes over the data; 200 if neither is given", at_least=1)
-    batch_size: int = option(2, "pairs per step, of all processes and passes together", at_least=1)
+    batch_size: int = option(2, "pairs per step, of all processes and micro-batches together", at_least=1)
     accumulate: int = option(
-        1, "passes that a process computes its part of a batch in, one after the other: less memory", at_least=1
+        1, "micro-batches that a process splits its part of a batch into, one after the other: less memory", at_least=1
     )
     recompute_activations: bool = option(
         False, "keep no activations of a network but compute them again in the backward pass: less memory, more time"
@@ -45,7 +45,7 @@ class TrainingConfig:
     overlap: Overlap = option(
         "auto",
         "with several processes, send gradients while the backward that computes them still runs: auto does so in "
-        "steps that are not recorded, on records none; the numbers are the same",
+        "steps that are not captured, on captures none; the numbers are the same",
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
     deterministic: bool = option(False, "ask CUDA for deterministic kernels: slower, needed for bit-exact resume there")

@@ -57,7 +57,7 @@ class TilingEngine(Engine, Protocol):
         Args:
             generator: The network's name.
             a: The input, ``(C, H, W)``, [-1, 1].
-            z: The code, ``(latent_dim,)``.
+            z: The latent, ``(latent_dim,)``.
             seed: As for `generate`.
             tile: Side of the tiles in pixels of the image; None: as large as the budget allows.
             budget_bytes: For tiles and maps; maps that find no room in it become temporary files.

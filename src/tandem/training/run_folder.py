@@ -23,7 +23,7 @@ class RunFolder:
 
     Args:
         root: The folder.
-        patience_seconds: How long to wait for the lock: a process that is started again may come before its forerunner
+        patience_seconds: How long to wait for the lock: a process that is started again may come before its predecessor
             has gone.
 
     Raises:

@@ -228,7 +228,7 @@ class Trainer:
                     self.observer.log(progress, waiting=feed.waiting())
                 ended = state.step >= self.total_steps
                 if not ended:
-                    self._milestone()
+                    self._take_snapshot()
                 self.observer.show(progress)
                 if ended or agreement.ask(stop.signal or 0):
                     return
@@ -236,7 +236,7 @@ class Trainer:
     def _conclude(self, stop: GracefulStop) -> None:
         """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
         if stop.signal is None:
-            self._milestone(at_the_end=True)
+            self._take_snapshot(at_the_end=True)
             return
         self.stepper.settle()
         self.process_group.require_same_weights(self.state.objective.networks)
@@ -257,7 +257,7 @@ class Trainer:
             )
         return NonFiniteError(f"after step {self.state.step}: {error}. {left}")
 
-    def _milestone(self, *, at_the_end: bool = False) -> None:
+    def _take_snapshot(self, *, at_the_end: bool = False) -> None:
         """Take stock at a step where the fixed inputs are measured or the model is validated, and at the end."""
         step, every = self.state.step, self.config.validation.validate_every
         measures, validates = step % self.config.training.snapshot_every == 0, every > 0 and step % every == 0

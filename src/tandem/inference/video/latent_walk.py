@@ -43,7 +43,7 @@ class VideoLatents:
             )
 
     def at(self, seconds: Fraction) -> np.ndarray:
-        """The code at a time since the first frame, ``(latent_dim,)``."""
+        """The latent at a time since the first frame, ``(latent_dim,)``."""
         if self.period is None:
             return self.z[0]
         position = len(self.z) * (seconds / self.period % 1)

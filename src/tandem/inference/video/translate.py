@@ -65,12 +65,12 @@ def open_writer(path: Path, suffix: str, video: GifVideo | ContainerVideo) -> Gi
 class VideoTranslator:
     """Translates the frames of one video in their order.
 
-    A frame that equals the one before it, with the same code, is not translated again: what stands still stands still,
-    to the bit.
+    A frame that equals the one before it, with the same latent, is not translated again: what stands still stands
+    still, to the bit.
 
     Args:
         translator: The model.
-        latents: The code of every moment.
+        latents: The latent at every time.
         seed: Decides the dropout of models that sample with it, one mask for all frames.
         fit: See `Translator`.
         direction: See `Translator`.
