@@ -1,0 +1,60 @@
+"""What git tracks is the project's: sources, texts and small fixtures, and nothing that a tool or a run has made."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = "tests/fixtures/"
+MAX_BYTES, MAX_FIXTURE_BYTES = 2**20, 3 * 2**20
+MADE = {
+    "archives and packages": {".whl", ".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".egg"},
+    "weights and models": {".pt", ".pth", ".ckpt", ".onnx", ".pkl", ".h5", ".safetensors"},
+    "arrays": {".npy", ".npz"},
+    "compiled code": {".pyc", ".so", ".o", ".dll", ".exe"},
+    "videos": {".mp4", ".mkv", ".webm", ".avi", ".gif"},
+    "what tools leave": {".log", ".orig", ".rej", ".swp", ".prof", ".coverage", ".DS_Store"},
+}
+"""Endings of what does not belong into the repository."""
+FIXTURE_SUFFIXES = {".json", ".npz", ".safetensors"}
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no checkout")
+    return [path for name in git("ls-files", "-z").split("\0") if name and (path := ROOT / name).exists()]
+
+
+def is_fixture(path: Path) -> bool:
+    return path.relative_to(ROOT).as_posix().startswith(FIXTURES)
+
+
+def test_no_tracked_file_is_large(tracked: list[Path]) -> None:
+    limits = {path: MAX_FIXTURE_BYTES if is_fixture(path) else MAX_BYTES for path in tracked}
+    assert {str(path): path.stat().st_size for path, most in limits.items() if path.stat().st_size > most} == {}
+
+
+def test_nothing_tracked_was_made_by_a_tool_or_a_run(tracked: list[Path]) -> None:
+    kinds = {suffix: kind for kind, suffixes in MADE.items() for suffix in suffixes}
+    found = {str(path): kinds.get(path.suffix, kinds.get(path.name)) for path in tracked if not is_fixture(path)}
+    assert {path: kind for path, kind in found.items() if kind} == {}
+    assert {path.suffix for path in tracked if is_fixture(path)} <= FIXTURE_SUFFIXES
+
+
+def test_nothing_tracked_is_ignored(tracked: list[Path]) -> None:
+    """Such a file would be in the repository although .gitignore says that a tool or a run makes it."""
+    assert tracked
+    assert git("ls-files", "--cached", "--ignored", "--exclude-standard").split() == []
+
+
+@pytest.mark.parametrize("name", ["runs/a/log.jsonl", "datasets/a.png", ".coverage", ".coverage.host.1", "a-1.whl"])
+def test_what_runs_and_tools_make_is_ignored(name: str, tracked: list[Path]) -> None:
+    assert tracked
+    assert git("check-ignore", name).strip() == name
