@@ -8,5 +8,5 @@
 # OUT gets report.json, report.md and a few pictures. See benchmarks/README.md.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-export PYTHONPATH=$root/src:$root/benchmarks:$root/tools${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
-exec "${PYTHON:-python3}" -m acceptance "$@"
+export PYTHONPATH=$root/src:$root:$root/tools${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
+exec "${PYTHON:-python3}" -m benchmarks.acceptance "$@"

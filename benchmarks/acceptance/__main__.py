@@ -15,9 +15,9 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any
 
-from acceptance.parts import PARTS
-from acceptance.report import write_report
-from acceptance.settings import ROOT, Settings
+from benchmarks.acceptance.parts import PARTS
+from benchmarks.acceptance.report import write_report
+from benchmarks.acceptance.settings import ROOT, Settings
 
 TAIL_LINES = 30
 """Of a failed part's output, which the report keeps."""
@@ -79,7 +79,7 @@ def _run(name: str, settings: Settings, limit: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         process = subprocess.Popen(
-            [sys.executable, "-m", "acceptance.worker", name, settings.as_text(), str(result)],
+            [sys.executable, "-m", "benchmarks.acceptance.worker", name, settings.as_text(), str(result)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

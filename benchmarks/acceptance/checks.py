@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from acceptance.settings import ROOT, Outcome, Settings, SkippedPart
+from benchmarks.acceptance.settings import ROOT, Outcome, Settings, SkippedPart
 from tandem.bench.header import header_line, make_header
 from tandem.training.device import configure_backends
 
@@ -44,7 +44,7 @@ def tests(settings: Settings) -> Outcome:
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py") if _has_gpu_mark(path))
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.xml"
-        command = [sys.executable, "-m", "pytest", *files, "-m", "gpu", "-p", "acceptance.skip_missing"]
+        command = [sys.executable, "-m", "pytest", *files, "-m", "gpu", "-p", "benchmarks.acceptance.skip_missing"]
         # The options of pyproject.toml are strict about plugins that a bare machine does not have.
         command += ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-ra", f"--junitxml={results}"]
         status = subprocess.run(command, cwd=ROOT, check=False).returncode

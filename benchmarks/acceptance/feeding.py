@@ -2,8 +2,8 @@
 
 import torch
 
-from acceptance.runs import training_data
-from acceptance.settings import Outcome, Settings
+from benchmarks.acceptance.runs import training_data
+from benchmarks.acceptance.settings import Outcome, Settings
 from tandem.bench.features_report import features_text, measure_features
 from tandem.bench.loading_report import loading_text, measure_loading
 from tandem.bench.train_step import bench_config

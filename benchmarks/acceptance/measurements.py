@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from acceptance.settings import Outcome, Settings, SkippedPart
+from benchmarks.acceptance.settings import Outcome, Settings, SkippedPart
 from tandem.bench.cost_report import CostTable
 from tandem.bench.sample_report import measure_sampling, sampling_text
 from tandem.bench.sampling import WAYS, Way, fresh_subject

@@ -3,7 +3,7 @@
 import importlib
 from dataclasses import dataclass
 
-from acceptance.settings import Outcome, Settings
+from benchmarks.acceptance.settings import Outcome, Settings
 
 
 @dataclass(frozen=True)
@@ -38,4 +38,4 @@ def run_part(name: str, settings: Settings) -> Outcome:
     Raises:
         SkippedPart: It cannot run here.
     """
-    return getattr(importlib.import_module(f"acceptance.{PARTS[name].module}"), name)(settings)
+    return getattr(importlib.import_module(f"benchmarks.acceptance.{PARTS[name].module}"), name)(settings)

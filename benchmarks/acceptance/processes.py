@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from acceptance.runs import fresh, widths
-from acceptance.settings import Outcome, Settings, SkippedPart
+from benchmarks.acceptance.runs import fresh, widths
+from benchmarks.acceptance.settings import Outcome, Settings, SkippedPart
 from tandem.data.synthetic import write_dataset
 
 TOLERANCE = 1e-4
@@ -51,7 +51,8 @@ def processes(settings: Settings) -> Outcome:
 
 
 def _losses(options: dict[str, Any], data: Path, out: Path, launcher: list[str]) -> list[dict[str, float]]:
-    command = [sys.executable, *launcher, "-m", "acceptance.train_run", json.dumps(options), str(data), str(out)]
+    worker = ["-m", "benchmarks.acceptance.train_run", json.dumps(options), str(data), str(out)]
+    command = [sys.executable, *launcher, *worker]
     subprocess.run(command, check=True)
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [record["losses"] for record in records if record["kind"] == "train"]

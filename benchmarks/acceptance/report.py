@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from acceptance.settings import Settings
+from benchmarks.acceptance.settings import Settings
 from tandem.files import atomic_write_text
 
 SIGNS = {"ok": "passed", "failed": "**failed**", "timeout": "**took too long**", "skipped": "skipped"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from acceptance.settings import Outcome, Settings
+from benchmarks.acceptance.settings import Outcome, Settings
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.presets import preset_options
 from tandem.data.synthetic import write_dataset
@@ -138,7 +138,7 @@ def _train_until(
     Returns:
         The step that the run has been saved at.
     """
-    command = [sys.executable, "-m", "acceptance.train_run", json.dumps(options), str(data), str(out)]
+    command = [sys.executable, "-m", "benchmarks.acceptance.train_run", json.dumps(options), str(data), str(out)]
     beyond = _last_step(out) if beyond is None else beyond
     process = subprocess.Popen(command)
     try:

@@ -1,4 +1,7 @@
-"""Train or continue a run in this process: ``python -m acceptance.train_run OPTIONS DATA OUT``, options as JSON."""
+"""Train or continue a run in this process: ``python -m benchmarks.acceptance.train_run OPTIONS DATA OUT``.
+
+The options are JSON.
+"""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""One part of the acceptance run, in this process: ``python -m acceptance.worker NAME SETTINGS RESULT``."""
+"""One part of the acceptance run, in this process: ``python -m benchmarks.acceptance.worker NAME SETTINGS RESULT``."""
 
 import json
 import logging
@@ -7,8 +7,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from acceptance.parts import run_part
-from acceptance.settings import Settings, SkippedPart
+from benchmarks.acceptance.parts import run_part
+from benchmarks.acceptance.settings import Settings, SkippedPart
 
 
 def main(arguments: list[str]) -> None:

@@ -78,8 +78,8 @@ def test_a_test_file_that_needs_a_missing_package_is_skipped(tmp_path: Path) -> 
     (tmp_path / "test_wrong.py").write_text("raise ValueError('a fault')\n")
     (tmp_path / "test_rich.py").write_text("def test_it():\n    pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-p", "acceptance.skip_missing", "-ra", str(tmp_path)]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "benchmarks"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "benchmarks.acceptance.skip_missing", "-ra", str(tmp_path)]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "this machine lacks nowhere_to_be_found" in done.stdout
     assert "a fault" in done.stdout  # what is wrong stays an error

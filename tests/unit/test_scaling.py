@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import free_port, together
-from tandem.bench.scaling import (
+from benchmarks.scaling.timing import (
     BackwardClock,
     Link,
     Variant,
@@ -20,11 +19,13 @@ from tandem.bench.scaling import (
     step_seconds,
     time_together,
 )
+from processes import free_port, together
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
 from tandem.training.process_group import ProcessGroup
 
 TINY = {"size": 32, "generator_filters": 2, "encoder_filters": 2, "discriminator_filters": 2, "batch_size": 4}
+ROOT = Path(__file__).parents[2]
 LINK = Link(bytes_per_second=1e9, latency_seconds=1e-5)
 
 
@@ -94,13 +95,12 @@ def test_the_slowest_process_counts_and_the_others_rest() -> None:
     assert (main_did, other_did) == (["main"], [])
 
 
-def test_the_script() -> None:
-    script = Path(__file__).parents[2] / "benchmarks" / "scaling.py"
+def test_the_command() -> None:
     options = ["--size", "32", "--filters", "2", "--rounds", "2", "--device", "cpu", "--json"]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--master-port", str(free_port()), str(script), *options]
+    command += ["--master-port", str(free_port()), "-m", "benchmarks.scaling", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["processes"] == 2

@@ -1,4 +1,4 @@
-"""Measure how the training step scales: ``torchrun --nproc-per-node 2 benchmarks/scaling.py --device cpu``.
+"""Measure how the training step scales: ``torchrun --nproc-per-node 2 -m benchmarks.scaling --device cpu``.
 
 All variants run in turn in the same processes, so that ratios hold on a machine whose speed drifts. `whole` is one
 process with the whole batch, `share` one process with its share while the others rest, `beside` all processes with
@@ -6,31 +6,30 @@ their shares and no communication, `together` the training step with all-reduces
 all-reduces that begin while it runs, `means` the all-reduces alone, `message` the mean of one number.
 """
 
-import argparse
-import json
 import statistics
 import sys
+from collections.abc import Sequence
 
 import torch
 
+from benchmarks.command import METHODS, at_least, make_parser, reporting, write
+from benchmarks.scaling.timing import BackwardClock, Link, make_variants, phase_bytes_of, step_seconds, time_together
 from tandem.bench.header import header_line, make_header
-from tandem.bench.scaling import BackwardClock, Link, make_variants, phase_bytes_of, step_seconds, time_together
 from tandem.bench.train_step import bench_config
 from tandem.training.device import configure_backends
 from tandem.training.distributed import join
 
 
-def main() -> None:
+@reporting
+def main(arguments: Sequence[str]) -> None:
     """Measure, compare with the model, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--method", default="bicyclegan", choices=["bicyclegan", "pix2pix", "cyclegan"])
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=4, help="of all processes together")
-    parser.add_argument("--filters", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
+    parser = make_parser("scaling", __doc__ or "")
+    parser.add_argument("--method", default="bicyclegan", choices=METHODS, help="what is trained")
+    parser.add_argument("--size", type=at_least(1), default=256, help="side of the images")
+    parser.add_argument("--batch-size", type=at_least(1), default=4, help="of all processes together")
+    parser.add_argument("--filters", type=at_least(1), default=64, help="width of all networks")
+    parser.add_argument("--rounds", type=at_least(1), default=9, help="rounds that count")
+    args = parser.parse_args(arguments)
     config = bench_config(method=args.method, size=args.size, batch_size=args.batch_size, filters=args.filters)
     with join(args.device) as process_group:
         configure_backends(process_group.device, deterministic=False)
@@ -41,8 +40,7 @@ def main() -> None:
         report = {"header": make_header(process_group.device), "processes": process_group.size, "options": vars(args)}
         if process_group.is_main:
             report |= _evaluated(seconds, list(phase_bytes_of(config).values()), clock.medians(), process_group.size)
-            text = json.dumps(report, indent=2) if args.json else _text(report)
-            sys.stdout.write(text + "\n")
+            write(report, _text(report) + "\n", as_json=args.json)
 
 
 def _evaluated(
@@ -93,4 +91,4 @@ def _text(report: dict) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
