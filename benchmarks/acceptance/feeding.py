@@ -4,8 +4,8 @@ import torch
 
 from benchmarks.acceptance.runs import training_data
 from benchmarks.acceptance.settings import Outcome, Settings
-from tandem.bench.features_report import features_text, measure_features
-from tandem.bench.loading_report import loading_text, measure_loading
+from benchmarks.features.report import features_text, measure_features
+from benchmarks.loading.report import loading_text, measure_loading
 from tandem.bench.train_step import bench_config
 from tandem.training.device import configure_backends
 

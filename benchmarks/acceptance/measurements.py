@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from benchmarks.acceptance.settings import Outcome, Settings, SkippedPart
-from tandem.bench.cost_report import CostTable
+from benchmarks.cost.table import CostTable
 from tandem.bench.sample_report import measure_sampling, sampling_text
 from tandem.bench.sampling import WAYS, Way, fresh_subject
 from tandem.bench.train_report import measure_training, training_text

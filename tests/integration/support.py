@@ -2,6 +2,7 @@
 
 import contextlib
 import html.parser
+import importlib
 import io
 import json
 import logging
@@ -74,6 +75,10 @@ class Finished:
 
 def tandem(*arguments: str | Path) -> Finished:
     """Run the command line in this process."""
+    return _captured(lambda: main([str(argument) for argument in arguments]))
+
+
+def _captured(run: Callable[[], int]) -> Finished:
     out, err = io.StringIO(), io.StringIO()
     handler, logger = logging.StreamHandler(err), logging.getLogger("tandem")
     level = logger.level
@@ -81,13 +86,19 @@ def tandem(*arguments: str | Path) -> Finished:
     logger.setLevel(logging.INFO)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = main([str(argument) for argument in arguments])
+            status = run()
     except SystemExit as end:  # argparse's --help
         status = int(end.code or 0)
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
     return Finished(status, out.getvalue(), err.getvalue())
+
+
+def benchmark(name: str, *arguments: str | Path) -> Finished:
+    """Run ``python -m benchmarks.NAME`` in this process."""
+    command = importlib.import_module(f"benchmarks.{name}.__main__")
+    return _captured(lambda: command.main([str(argument) for argument in arguments]))
 
 
 def train(data: Path, out: Path, **options: Any) -> Finished:

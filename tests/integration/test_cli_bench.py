@@ -3,7 +3,6 @@
 import json
 import statistics
 import subprocess
-from pathlib import Path
 
 import pytest
 import torch
@@ -94,40 +93,9 @@ def test_targets(*, device: str, method: str, batch_size: int, speedup: float, r
     assert targets_of(report | {"size": 128}) == []
 
 
-def test_a_table_of_costs(tmp_path: Path) -> None:
-    """With a batch that no memory holds: it is said, and the rest is measured."""
-    cells = ["--sizes", "64", "--batches", "2", "40000000", "80000000", "--out", str(tmp_path / "cost")]
-    measured = tandem("bench", "train", "--table", *TINY[2:], *cells, "--json")
-    assert measured.status == 0, measured.err
-    report = json.loads(measured.out)
-    first, second, third = report["cells"]
-    assert first["seconds"] > 0
-    assert 0 < first["share_of_peak"] < 1
-    assert first["intensity"] == pytest.approx(first["flops"] / first["bytes"])
-    assert first["memory_mb"] > 50
-    assert (second["seconds"], second["problem"]) == (None, "does not fit the memory")
-    assert (third["seconds"], third["problem"]) == (None, "a smaller batch does not fit the memory")
-    assert json.loads((tmp_path / "cost" / "cost.json").read_text()) == report
-    table = (tmp_path / "cost" / "cost.md").read_text()
-    assert "| 64 | 2 | " in table
-    assert "| 64 | 40000000 | does not fit the memory |" in table
-    assert (tmp_path / "cost" / "cost.svg").read_text().startswith("<svg")
-
-
-def test_a_profile(tmp_path: Path) -> None:
-    profiled = tandem("bench", "train", *TINY[:-2], "--profile", str(tmp_path / "trace.json"))
-    assert profiled.status == 0, profiled.err
-    assert "| convolutions, backward |" in profiled.out
-    assert "published: ms" in profiled.out
-    assert "traceEvents" in json.loads((tmp_path / "trace.json").read_text())
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--table", "--profile", "trace.json"], "--table and --profile are two things"),
-        (["--table", "--batch-size", "4"], "--table takes --sizes and --batches"),
-        (["--table", "--batches", "3"], "--batch-size must be even"),
         (["--rounds", "0"], "--rounds must be at least 1, not 0"),
         (["--precision", "fp8"], "--precision: must be one of"),
     ],

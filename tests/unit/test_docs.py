@@ -1,6 +1,7 @@
 """The documents say what is true: links, commands, options, presets, examples, order of the layers, code map."""
 
 import ast
+import importlib
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ GUIDE = {name: text for name, text in TEXTS.items() if name.startswith("docs/gui
 DATA_COMMANDS = [f"data {name}" for name in ("demo", "check", "download", "pack")]
 BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
 COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
+OUTSIDE_THE_PACKAGE = [f"benchmarks.{name}.__main__" for name in ("cost", "features", "loading", "profile", "scaling")]
 README, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/architecture.md"))
 
 
@@ -174,11 +176,11 @@ def test_sampling_and_checking_work_as_shown(arguments: tuple[str, ...]) -> None
         assert (out if out.suffix in {".mp4", ".mkv", ".gif"} else out / "index.html").is_file()
 
 
-def options_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
+def options_of(run: Callable[[list[str]], int], words: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
     """The long options that ``--help`` lists; jsonargparse's own ones have an underscore."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
-        main([*command.split(), "--help"])
+        run([*words.split(), "--help"])
     assert end.value.code in {0, None}
     listed = re.findall(r"^ +(?:-\w, )?(--.*)$", capsys.readouterr().out, re.MULTILINE)
     return {option for line in listed for option in re.findall(r"--[\w-]+", line) if "_" not in option}
@@ -186,14 +188,16 @@ def options_of(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
 
 def test_options_exist_and_none_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     names = [*COMMAND_NAMES, *(f"train --method {method}" for method in METHODS)]
-    known = {name: options_of(name, capsys) for name in names}
+    known = {name: options_of(main, name, capsys) for name in names}
     assert {"--lambda-kl", "--no-flip"} <= known["train"]
     assert known["sample"] >= {"--fit", "--help"}
     everything = set().union(*known.values(), {"--version"})
+    measured = [options_of(importlib.import_module(name).main, "", capsys) for name in OUTSIDE_THE_PACKAGE]
+    existing = everything.union(*measured)
     mentioned = {name: set(re.findall(r"(?<![\w-])--[a-z][\w-]*", prose(text))) for name, text in TEXTS.items()}
     mentioned["docs/guide/troubleshooting.md"] -= {"--lamda-kl"}  # the example of a misspelling
     mentioned = {name: options - OF_OTHERS for name, options in mentioned.items()}
-    assert {name: options - everything for name, options in mentioned.items() if options - everything} == {}
+    assert {name: options - existing for name, options in mentioned.items() if options - existing} == {}
     shown = set().union(*(mentioned[name] for name in GUIDE))
     shown |= {word for _, arguments in COMMAND_LINES for word in arguments if word.startswith("--")}
     missing = {option for option in everything - shown if not option.startswith("--no-")}

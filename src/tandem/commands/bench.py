@@ -8,8 +8,6 @@ from tandem.errors import ConfigError, nearest
 
 BENCHMARKS = {
     "train": ("tandem.commands.bench_train", "the training step and its memory, against the published order"),
-    "data": ("tandem.commands.bench_data", "the loader, and how long the training step waits for it"),
-    "eval": ("tandem.commands.bench_eval", "features for FID from files to rows, against the bare network"),
     "sample": ("tandem.commands.bench_sample", "the time that a sample takes"),
 }
 """Module (with a function ``main(arguments) -> exit status``) and one line of help of each benchmark."""

@@ -3,14 +3,11 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
 
 from tandem.bench.options import STEP_OPTIONS
-from tandem.commands import bench_table
 from tandem.commands.parser import add_fields, make_parser, parse
 from tandem.commands.presets import num_images
 from tandem.config.presets import find_preset, preset_options
@@ -36,18 +33,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=7, help="rounds that count")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print JSON to standard output")
-    parser.add_argument("--profile", help="profile instead: a table by groups of operators, and a trace in this file")
-    bench_table.add_options(parser)
     add_fields(parser, TrainingConfig, {}, only=STEP_OPTIONS)
     args = parse(parser, arguments)
     options = {name: getattr(args, name) for name in STEP_OPTIONS}
     if args.rounds < 1:
         raise ConfigError(f"--rounds must be at least 1, not {args.rounds}.")
-    if args.table and args.profile is not None:
-        raise ConfigError("--table and --profile are two things: give one of them.")
-    if args.table:
-        return bench_table.run(args, options)
-    return _profile(args, options) if args.profile is not None else _measure(args, options)
+    return _measure(args, options)
 
 
 def _config(args: Namespace, options: dict[str, Any]) -> RunConfig:
@@ -56,22 +47,6 @@ def _config(args: Namespace, options: dict[str, Any]) -> RunConfig:
     if args.preset is None:
         return bench_config(args.method, size=args.size, filters=args.filters, batch_size=args.batch_size, **options)
     return from_flat(preset_options(find_preset(args.preset).name) | options)
-
-
-def _profile(args: Namespace, options: dict[str, Any]) -> int:
-    from tandem.bench.header import header_line, make_header  # noqa: PLC0415  (start-up time)
-    from tandem.bench.profile import profile_table, profile_variants  # noqa: PLC0415
-    from tandem.networks.device import choose_device  # noqa: PLC0415
-
-    device = choose_device(args.device)
-    profiles = profile_variants(_config(args, options), device, trace=Path(args.profile))
-    header = make_header(device)
-    if args.json:
-        found = {name: asdict(profile) for name, profile in profiles.items()}
-        sys.stdout.write(json.dumps({"header": header, "profiles": found}, indent=2) + "\n")
-    else:
-        sys.stdout.write(f"{header_line(header)}\n\n{profile_table(profiles)}")
-    return 0
 
 
 def _measure(args: Namespace, options: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""``tandem bench eval``: what it measures, says and refuses."""
+"""``python -m benchmarks.features``: what it measures, says and refuses."""
 
 import io
 import json
@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support import tandem
+from support import benchmark
 
-from tandem.bench.features import FEATURE_NETWORKS, FeatureNetwork, load_network, write_pictures
+from benchmarks.features.timing import FEATURE_NETWORKS, FeatureNetwork, load_network, write_pictures
 from tandem.evaluation.gather import gather
 from tandem.evaluation.measurements import Features
 
-TINY = [*("bench", "eval", "--network", "mobilenet", "--size", "40", "--device", "cpu")]
+TINY = ["--network", "mobilenet", "--size", "40", "--device", "cpu"]
 CPU = torch.device("cpu")
 
 
 def test_files_to_rows_and_the_bare_forward_are_measured() -> None:
-    measured = tandem(*TINY, "--images", "17", "--rounds", "2", "--batch-size", "3", "--json")
+    measured = benchmark("features", *TINY, "--images", "17", "--rounds", "2", "--batch-size", "3", "--json")
     assert measured.status == 0, measured.err
     report = json.loads(measured.out)
     assert (report["images_per_round"], report["weights"], report["num_workers"]) == (8, "random", 1)
@@ -31,9 +31,8 @@ def test_files_to_rows_and_the_bare_forward_are_measured() -> None:
 
 
 def test_the_text() -> None:
-    shown = tandem(
-        *TINY, "--images", "4", "--rounds", "1", "--batch-size", "2", "--format", "jpeg", "--num-workers", "0"
-    )
+    words = ["--images", "4", "--rounds", "1", "--batch-size", "2", "--format", "jpeg", "--num-workers", "0"]
+    shown = benchmark("features", *TINY, *words)
     assert shown.status == 0, shown.err
     assert "mobilenet with random weights, resizer clean, batch 2; 40 px, JPEG, 0 threads reading ahead" in shown.out
     for name in ("bare forward", "files to rows", "ratio", "in CPU time", "peak memory"):
@@ -65,12 +64,12 @@ def test_random_networks_give_numbers_of_ordinary_size(name: FeatureNetwork, tmp
     ("words", "message"),
     [
         (["--images", "40"], "5 rounds of at least a batch of 16 need 80 images, not 40"),
-        (["--rounds", "0"], "--rounds must be at least 1, not 0"),
-        (["--num-workers", "-1"], "--num-workers must be at least 0, not -1"),
+        (["--rounds", "0"], "--rounds: must be at least 1, not 0"),
+        (["--num-workers", "-1"], "--num-workers: must be at least 0, not -1"),
         (["--network", "inception", "--weights", "nowhere.pth"], "the weight file nowhere.pth does not exist"),
     ],
 )
 def test_refused(words: list[str], message: str) -> None:
-    refused = tandem("bench", "eval", *words)
+    refused = benchmark("features", *words)
     assert refused.status in {1, 2}
     assert message in refused.err

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.loading.routes import make_routes, time_processor, time_routes, time_training
 from tandem.bench.header import header_line, make_header, spread, spread_text
-from tandem.bench.loading import make_routes, time_processor, time_routes, time_training
 from tandem.config.run import RunConfig
 from tandem.data.budget import decoded_budget
 from tandem.data.synthetic import write_dataset

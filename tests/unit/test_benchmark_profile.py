@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tandem.bench.profile import REST, StepProfile, group_of, profile_step, profile_table
+from benchmarks.profile.groups import REST, StepProfile, group_of, profile_step, profile_table
 
 
 @pytest.mark.parametrize(

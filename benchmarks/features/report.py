@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tandem.bench.features import FeatureNetwork, ImageFormat, load_network, time_features, write_pictures
+from benchmarks.features.timing import FeatureNetwork, ImageFormat, load_network, time_features, write_pictures
 from tandem.bench.header import header_line, make_header, spread, spread_text
 from tandem.evaluation.features import Resizer
 from tandem.evaluation.read_ahead import suitable_workers

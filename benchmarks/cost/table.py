@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 
-from tandem.bench.cost import Cell, Peak, measure_cells, measure_peak
+from benchmarks.cost.cells import Cell, Peak, measure_cells, measure_peak
 from tandem.bench.header import Header, header_line, make_header
 from tandem.bench.train_step import bench_config
 from tandem.config.run import to_flat

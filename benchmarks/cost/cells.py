@@ -17,12 +17,13 @@ from pathlib import Path
 
 import torch
 
-from tandem.bench.counting import Work, count_work, peak_bandwidth, peak_flops
+from benchmarks.cost.counting import Work, count_work, peak_bandwidth, peak_flops
 from tandem.bench.timing import wait_for
 from tandem.bench.train_step import make_step, warmup_steps
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.training.device import configure_backends, peak_memory_mb
 
+ROOT = Path(__file__).parents[2]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "could not create")
 ROOM = 0.9
@@ -40,7 +41,7 @@ class Cell:
         rounds: How many counted.
         memory_mb: Most memory that was held, in MiB; None where the system does not say.
         flops: Floating-point operations of a step.
-        bytes: Bytes that a step moves, an upper estimate; see `tandem.bench.counting`.
+        bytes: Bytes that a step moves, an upper estimate; see `benchmarks.cost.counting`.
         kernels: Operators of a step that move anything.
         problem: Why there is no time.
     """
@@ -176,8 +177,8 @@ def _is_about_memory(error: Exception) -> bool:
 
 def _in_a_process(config: RunConfig, *, rounds: int, limit_seconds: float) -> Cell:
     options = json.dumps(to_flat(config))
-    command = [sys.executable, "-m", "tandem.bench.cost", options, str(rounds), str(limit_seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.cost.cells", options, str(rounds), str(limit_seconds)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return Cell(**json.loads(done.stdout.splitlines()[-1]))
     if done.returncode < 0 or any(words in done.stderr.lower() for words in NO_MEMORY):

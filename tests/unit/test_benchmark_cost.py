@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.cost.cells import Cell, Peak
+from benchmarks.cost.counting import count_work
+from benchmarks.cost.table import bound, share_of_peak
 from tandem.bench.baselines.build import make_baseline
-from tandem.bench.cost import Cell, Peak
-from tandem.bench.cost_report import bound, share_of_peak
-from tandem.bench.counting import count_work
 from tandem.bench.timing import Timing, median_ratio
 from tandem.bench.train_step import bench_config, make_step
 from tandem.config.run import from_flat

@@ -1,10 +1,10 @@
-"""``tandem bench data``: the loader's ways beside the step, on data that is given or generated."""
+"""``python -m benchmarks.loading``: the loader's ways beside the step, on data that is given or generated."""
 
 import json
 from pathlib import Path
 
 import pytest
-from support import tandem, write_pairs
+from support import benchmark, write_pairs
 
 TINY = ["--size", "32", "--filters", "4", "--device", "cpu", "--rounds", "2"]
 ROUTES = ["files", "memory", "memory, no workers", "device"]
@@ -17,7 +17,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_all_is_measured_and_goes_together(data: Path) -> None:
-    measured = tandem("bench", "data", data, *TINY, "--num-workers", "1", "--steps", "2", "--json")
+    measured = benchmark("loading", data, *TINY, "--num-workers", "1", "--steps", "2", "--json")
     assert measured.status == 0, measured.err
     report = json.loads(measured.out)
     assert report["header"]["device"] == "cpu"
@@ -34,7 +34,7 @@ def test_all_is_measured_and_goes_together(data: Path) -> None:
 
 
 def test_the_text_says_what_was_measured(data: Path) -> None:
-    measured = tandem("bench", "data", data, *TINY, "--num-workers", "0", "--steps", "1", "--batch-size", "4")
+    measured = benchmark("loading", data, *TINY, "--num-workers", "0", "--steps", "1", "--batch-size", "4")
     assert measured.status == 0, measured.err
     header, what, how, alone, *routes = measured.out.splitlines()
     assert "torch 2." in header
@@ -46,7 +46,7 @@ def test_the_text_says_what_was_measured(data: Path) -> None:
 
 
 def test_without_data_pictures_are_drawn_also_for_unpaired_methods() -> None:
-    measured = tandem("bench", "data", "--method", "cyclegan", *TINY, "--num-workers", "0", "--steps", "0")
+    measured = benchmark("loading", "--method", "cyclegan", *TINY, "--num-workers", "0", "--steps", "0")
     assert measured.status == 0, measured.err
     assert "generated pictures: 64 pairs" in measured.out
     assert "step" not in measured.out.splitlines()[-1]
@@ -54,6 +54,6 @@ def test_without_data_pictures_are_drawn_also_for_unpaired_methods() -> None:
 
 def test_data_that_does_not_fit_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tandem.data.budget.free_memory", lambda: 1000)
-    refused = tandem("bench", "data", data, *TINY)
+    refused = benchmark("loading", data, *TINY)
     assert refused.status != 0
     assert "more than a quarter of the free memory" in refused.err

@@ -1,0 +1,1 @@
+"""How fast the loader gives pairs by each of its ways, and for how long training steps wait for it."""
