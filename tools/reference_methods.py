@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from official_bicyclegan import from_official
+from official_pix2pix import cyclegan_from_official, pix2pix_from_official
 from reference_cut import build_cut, cut_draws, cut_keys, cut_tensors
 from tandem.checkpoint.official import official_key_map
 from tandem.config.data import DataConfig
-from tandem.config.official import from_official
-from tandem.config.official_pix2pix import cyclegan_from_official, pix2pix_from_official
 from tandem.objectives.bicyclegan import BicycleGAN
 from tandem.objectives.cyclegan import CycleGAN
 from tandem.objectives.objective import Objective, Phase, StepTensors, Terms

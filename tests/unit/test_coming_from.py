@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from tandem.config import official, official_pix2pix
-from tandem.config.official import from_official
-from tandem.config.official_pix2pix import cyclegan_from_official, pix2pix_from_official
+import official_bicyclegan
+import official_pix2pix
+from official_bicyclegan import from_official
+from official_pix2pix import cyclegan_from_official, pix2pix_from_official
 from tandem.config.options import flag
 
 PAGE = (Path(__file__).parents[2] / "docs" / "coming-from.md").read_text(encoding="utf-8")
 
 TRANSLATIONS: dict[str, tuple[Callable[..., tuple[Any, Any]], Mapping[str, Any]]] = {
-    "bicyclegan": (from_official, official._DEFAULTS),
+    "bicyclegan": (from_official, official_bicyclegan._DEFAULTS),
     "pix2pix": (pix2pix_from_official, official_pix2pix._PIX2PIX),
     "cyclegan": (cyclegan_from_official, official_pix2pix._CYCLEGAN),
 }

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from official_pix2pix import cyclegan_from_official, pix2pix_from_official
 from tandem.config.cut import CUTConfig
 from tandem.config.cyclegan import CycleGANConfig
-from tandem.config.official_pix2pix import cyclegan_from_official, pix2pix_from_official
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import RunConfig, from_flat, resolve_method, to_flat

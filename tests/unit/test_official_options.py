@@ -2,9 +2,9 @@
 
 import pytest
 
+from official_bicyclegan import from_official
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
-from tandem.config.official import from_official
 from tandem.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ from tandem.config.method import GanLoss
 from tandem.config.specifications import Norm, Upsampling
 from tandem.errors import ConfigError
 
-_NORMS: dict[str, Norm] = {"instance": "instance", "batch": "batch", "none": "none"}
+NORMS: dict[str, Norm] = {"instance": "instance", "batch": "batch", "none": "none"}
 _GAN_MODES: dict[str, GanLoss] = {"lsgan": "lsgan", "vanilla": "bce", "wgangp": "wgangp"}
 _UPSAMPLINGS: dict[str, Upsampling] = {"basic": "transposed", "bilinear": "bilinear"}
 _DEFAULTS: dict[str, Any] = {
@@ -53,21 +53,15 @@ def from_official(given: Mapping[str, Any], *, size: int) -> tuple[BicycleGANCon
     generator = _matched(r"unet_(\d+)", options, "netG")
     discriminator = _matched(r"basic_(128|256)(_multi)?", options, "netD")
     encoder = _matched(r"(resnet|conv)_(128|256)", options, "netE")
-    data = DataConfig(
-        direction=options["direction"],
-        size=size,
-        input_channels=options["input_nc"],
-        output_channels=options["output_nc"],
-    )
-    gan_loss = _GAN_MODES[_known("gan_mode", options["gan_mode"], _GAN_MODES)]
+    gan_loss = known_value("gan_mode", options["gan_mode"], _GAN_MODES)
     config = BicycleGANConfig(
         latent_dim=options["nz"],
         generator_filters=options["ngf"],
         generator_depth=int(generator[1]).bit_length() - 1,
         injection=options["where_add"],
-        upsampling=_UPSAMPLINGS[_known("upsample", options["upsample"], _UPSAMPLINGS)],
+        upsampling=known_value("upsample", options["upsample"], _UPSAMPLINGS),
         activation=options["nl"],
-        norm=_NORMS[_known("norm", options["norm"], _NORMS)],
+        norm=known_value("norm", options["norm"], NORMS),
         dropout=options["use_dropout"],
         encoder="resnet" if encoder[1] == "resnet" else "cnn",
         encoder_filters=options["nef"],
@@ -86,7 +80,7 @@ def from_official(given: Mapping[str, Any], *, size: int) -> tuple[BicycleGANCon
         lambda_z=options["lambda_z"],
         lambda_kl=options["lambda_kl"],
     )
-    return config, data
+    return config, data_options(options, size)
 
 
 def _matched(pattern: str, options: Mapping[str, Any], name: str) -> re.Match[str]:
@@ -96,7 +90,22 @@ def _matched(pattern: str, options: Mapping[str, Any], name: str) -> re.Match[st
     return match
 
 
-def _known(name: str, value: Any, known: Mapping[str, Any]) -> Any:
+def known_value(name: str, value: Any, known: Mapping[str, Any]) -> Any:
+    """Our value for an official one.
+
+    Raises:
+        ConfigError: Tandem has no counterpart of it.
+    """
     if value not in known:
         raise ConfigError(f"{name} must be one of {', '.join(known)}, not '{value}'.")
-    return value
+    return known[value]
+
+
+def data_options(options: Mapping[str, Any], size: int) -> DataConfig:
+    """The options of the data, which have the same names in both official repositories."""
+    return DataConfig(
+        direction=options["direction"],
+        size=size,
+        input_channels=options["input_nc"],
+        output_channels=options["output_nc"],
+    )

@@ -4,14 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from official_bicyclegan import NORMS, data_options, known_value
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.config.method import Init, PlainGanLoss
 from tandem.config.pix2pix import Pix2PixConfig
-from tandem.config.specifications import Norm
 from tandem.errors import ConfigError
 
-_NORMS: dict[str, Norm] = {"instance": "instance", "batch": "batch", "none": "none"}
 _GAN_MODES: dict[str, PlainGanLoss] = {"lsgan": "lsgan", "vanilla": "bce"}
 _INIT: dict[str, Init] = {"normal": "normal", "xavier": "xavier"}
 _DEFAULTS: dict[str, Any] = {
@@ -47,7 +46,7 @@ def pix2pix_from_official(given: Mapping[str, Any], *, size: int) -> tuple[Pix2P
     """
     options = _PIX2PIX | dict(given)
     config = Pix2PixConfig(**_networks(options), gan_loss=_gan_loss(options), lambda_l1=options["lambda_L1"])
-    return config, _data(options, size)
+    return config, data_options(options, size)
 
 
 def cyclegan_from_official(given: Mapping[str, Any], *, size: int) -> tuple[CycleGANConfig, DataConfig]:
@@ -61,16 +60,16 @@ def cyclegan_from_official(given: Mapping[str, Any], *, size: int) -> tuple[Cycl
         lambda_identity=options["lambda_identity"],
         pool_size=options["pool_size"],
     )
-    return config, _data(options, size)
+    return config, data_options(options, size)
 
 
 def _networks(options: Mapping[str, Any]) -> dict[str, Any]:
     networks: dict[str, Any] = {
         "generator_filters": options["ngf"],
-        "norm": _known("norm", options["norm"], _NORMS),
+        "norm": known_value("norm", options["norm"], NORMS),
         "dropout": not options["no_dropout"],
         "discriminator_filters": options["ndf"],
-        "init": _known("init_type", options["init_type"], _INIT),
+        "init": known_value("init_type", options["init_type"], _INIT),
         "init_gain": options["init_gain"],
     }
     name = str(options["netG"])
@@ -81,25 +80,10 @@ def _networks(options: Mapping[str, Any]) -> dict[str, Any]:
     else:
         raise ConfigError(f"netG is '{name}', which is no network of the official implementation.")
     layers = {"basic": 3, "n_layers": options["n_layers_D"], "pixel": None}
-    networks["discriminator_layers"] = _known("netD", options["netD"], layers)
+    networks["discriminator_layers"] = known_value("netD", options["netD"], layers)
     networks["discriminator"] = "pixel" if options["netD"] == "pixel" else "patch"
     return networks
 
 
-def _data(options: Mapping[str, Any], size: int) -> DataConfig:
-    return DataConfig(
-        direction=options["direction"],
-        size=size,
-        input_channels=options["input_nc"],
-        output_channels=options["output_nc"],
-    )
-
-
 def _gan_loss(options: Mapping[str, Any]) -> PlainGanLoss:
-    return _known("gan_mode", options["gan_mode"], _GAN_MODES)
-
-
-def _known(name: str, value: Any, known: Mapping[str, Any]) -> Any:
-    if value not in known:
-        raise ConfigError(f"{name} must be one of {', '.join(known)}, not '{value}'.")
-    return known[value]
+    return known_value("gan_mode", options["gan_mode"], _GAN_MODES)
