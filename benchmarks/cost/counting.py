@@ -34,11 +34,6 @@ class Work:
     bytes: int
     kernels: int
 
-    @property
-    def intensity(self) -> float:
-        """Operations for every byte."""
-        return self.flops / self.bytes
-
     def times(self, factor: float) -> "Work":
         """The work on `factor` times as many images; the optimisers' share, which does not grow, is neglected."""
         return Work(round(self.flops * factor), round(self.bytes * factor), self.kernels)

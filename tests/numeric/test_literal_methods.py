@@ -18,7 +18,7 @@ from tandem.config.specifications import (
     ResNetSpec,
     UNetSpec,
 )
-from tandem.networks.build import build_network, count_parameters
+from tandem.networks.build import build_network
 from tandem.networks.layers import Blur
 
 NORMS = ("instance", "instance_affine", "batch", "none")
@@ -183,4 +183,5 @@ FULL: list[tuple[NetworkSpec, str]] = [
 @pytest.mark.parametrize(("spec", "millions"), FULL)
 def test_published_parameter_counts(spec: NetworkSpec, millions: str) -> None:
     with torch.device("meta"):
-        assert f"{count_parameters(build_network(spec)) / 1e6:.3f}" == millions
+        count = sum(parameter.numel() for parameter in build_network(spec).parameters())
+    assert f"{count / 1e6:.3f}" == millions

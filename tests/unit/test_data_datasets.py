@@ -14,7 +14,7 @@ from tandem.data.augment import EvalTransform, TrainTransform
 from tandem.data.datasets import PairedDataset, read_pair
 from tandem.data.discover import Pair, PairedFolder, find_splits
 from tandem.data.images import read_image, resize, to_tensor
-from tandem.data.order import GlobalOrder
+from tandem.data.order import ShardOrder
 from tandem.errors import DataError
 
 WHOLE = EvalTransform((8, 10))
@@ -48,8 +48,11 @@ def test_each_epoch_shows_each_pair_once(count: int, seed: int, epoch: int) -> N
     assert len(data) == count
     again = dataset(data.folder, seed=seed)  # the same order, whatever was asked for before
     assert [again.index_at(epoch * count + offset) for offset in reversed(range(count))] == order[::-1]
-    straight = dataset(data.folder, seed=seed, order=GlobalOrder(seed, count, shuffle=False))
-    assert [straight.index_at(epoch * count + offset) for offset in range(count)] == list(range(count))
+    by_shard = ShardOrder(seed, [count])
+    ordered = dataset(data.folder, seed=seed, order=by_shard)
+    assert [ordered.index_at(epoch * count + i) for i in range(count)] == [
+        by_shard.index(epoch, i) for i in range(count)
+    ]
 
 
 def test_epochs_and_seeds_differ() -> None:

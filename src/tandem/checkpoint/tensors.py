@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -46,15 +45,15 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
-def read_tensors(path: Path, *, device: str | torch.device = "cpu") -> dict[str, Tensor]:
-    """Read all tensors of `path`.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read all tensors of `path`, on the CPU.
 
     Raises:
         ValueError: Not a tensor file, or damaged.
         OSError: It cannot be opened.
     """
     try:
-        with safe_open(path, "pt", device=str(device)) as file:
+        with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error

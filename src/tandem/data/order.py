@@ -24,16 +24,14 @@ class Order(Protocol):
 
 
 class GlobalOrder:
-    """A permutation of all items for each epoch, or always the same order."""
+    """A permutation of all items for each epoch."""
 
-    def __init__(self, seed: int, count: int, *, shuffle: bool = True) -> None:
-        self._seed, self._count, self._shuffle = seed, count, shuffle
+    def __init__(self, seed: int, count: int) -> None:
+        self._seed, self._count = seed, count
         self._kept: tuple[int, np.ndarray] | None = None
 
     def index(self, epoch: int, offset: int) -> int:
         """See `Order`; drawn from (seed, epoch)."""
-        if not self._shuffle:
-            return offset
         if self._kept is None or self._kept[0] != epoch:
             self._kept = epoch, numpy_generator(self._seed, "order", position=epoch).permutation(self._count)
         return int(self._kept[1][offset])

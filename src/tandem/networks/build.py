@@ -43,8 +43,3 @@ def _as_published(spec: NetworkSpec) -> nn.Module:
             return PixelDiscriminator(spec)
         case PatchProjectorSpec():
             return PatchProjector(spec)
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Number of learned scalars of `network`."""
-    return sum(parameter.numel() for parameter in network.parameters())

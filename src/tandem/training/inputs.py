@@ -118,7 +118,6 @@ def find_data(
     paired: bool,
     cache: Path | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
-    on_fetch: Callable[[int, int], None] | None = None,
 ) -> Mapping[str, Folder]:
     """Find the splits of pairs or of two domains, in folders or in shards.
 
@@ -128,7 +127,6 @@ def find_data(
         paired: Whether pairs are wanted.
         cache: A folder for shards from a URL.
         cache_bytes: Most that is kept there.
-        on_fetch: Called with the bytes that are there and those of all shards, while they are fetched.
 
     Raises:
         DataError: Anything is wrong with the folders or shards; all problems are named.
@@ -141,7 +139,7 @@ def find_data(
         )
     if is_shards(data):
         options = None if cache is None else CacheOptions(cache / "shards", cache_bytes)
-        return open_shards(read_shards(data, options, on_fetch), paired=paired)
+        return open_shards(read_shards(data, options), paired=paired)
     if not paired:
         return find_unpaired(Path(data), data_b)
     try:

@@ -86,11 +86,11 @@ class DemoInfo:
         return draw_mask(self.entry(split, stem).index, size=size or self.size, seed=self.seed)
 
 
-def mode_records(modes: tuple[Mode, ...] = MODES) -> list[dict[str, Any]]:
+def mode_records() -> list[dict[str, Any]]:
     """The modes as they are written to ``demo.json``."""
     return [
         {"name": mode.name, "weight": mode.weight, "rgb": list(mode.rgb), "material": mode.material.name}
-        for mode in modes
+        for mode in MODES
     ]
 
 

@@ -6,7 +6,6 @@ A mixture of a few may still fall on one: of the 247 weighted averages of two or
 sRGB), 46 lie within `CLASSIFY_THRESHOLD` of a mode, mostly of chestnut, which is what mixed paints tend to.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,9 +91,9 @@ MODES: tuple[Mode, ...] = (
 )
 
 
-def mode_weights(modes: Sequence[Mode] = MODES) -> np.ndarray:
+def mode_weights() -> np.ndarray:
     """The probabilities of the modes, ``(K,)`` float64, summing to 1."""
-    return np.array([mode.weight for mode in modes])
+    return np.array([mode.weight for mode in MODES])
 
 
 def body_color(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
