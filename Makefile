@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types bench reference docs docs-serve pictures clean
+.PHONY: help setup demo test test-slow coverage lint format types bench reference docs docs-serve pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,13 @@ test: setup  ## run the test suite
 
 test-slow: setup  ## run the tests that take minutes, and those that need a GPU where there is one
 	$(BIN)/python -m pytest -m 'slow or gpu'
+
+coverage: setup  ## say which lines and branches the test suite runs; TESTS='tests/unit -k parse' for a part of it
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -m 'not slow and not gpu' $(TESTS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage html --quiet
+	$(BIN)/python -m coverage report
 
 lint: setup  ## check style and formatting
 	$(BIN)/ruff check .
@@ -57,4 +64,4 @@ pictures: setup  ## remake the pictures of the README from runs/demo
 	$(BIN)/python tools/readme_pictures.py
 
 clean:  ## remove the environment and caches (runs and datasets stay)
-	rm -rf $(VENV) .pytest_cache .ruff_cache build dist site src/*.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist site src/*.egg-info
