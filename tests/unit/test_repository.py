@@ -1,10 +1,14 @@
 """What git tracks is the project's: sources, texts and small fixtures, and nothing that a tool or a run has made."""
 
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = "tests/fixtures/"
@@ -58,3 +62,45 @@ def test_nothing_tracked_is_ignored(tracked: list[Path]) -> None:
 def test_what_runs_and_tools_make_is_ignored(name: str, tracked: list[Path]) -> None:
     assert tracked
     assert git("check-ignore", name).strip() == name
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def steps_of(path: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_run_targets_of_the_makefile_with_few_rights(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(job["timeout-minutes"] for job in workflow["jobs"].values())
+    commands = [step["run"] for step in steps_of(path) if "run" in step]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {command.removeprefix("make ") for command in commands} <= targets
+    used = [step["uses"] for step in steps_of(path) if "uses" in step]
+    assert all(re.fullmatch(r"actions/[\w-]+@v\d+", action) for action in used)
+
+
+def test_ci_tests_every_python_that_is_promised_and_does_what_the_local_script_does() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    prefix = "Programming Language :: Python :: "
+    promised = [name.removeprefix(prefix) for name in project["classifiers"] if name.startswith(prefix)]
+    path = ROOT / ".github" / "workflows" / "ci.yml"
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]["tests"]["strategy"]["matrix"]["python"] == promised
+    local = re.findall(r"^make .*", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(local) <= {step.get("run") for step in steps_of(path)}
+
+
+def test_findings_are_listed_pinned_and_know_nothing_of_tandem() -> None:
+    text = (ROOT / "findings" / "README.md").read_text(encoding="utf-8")
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE) == [script.stem for script in scripts]
+    for script in scripts:
+        code = script.read_text(encoding="utf-8")
+        installed = re.search(r"pip install --quiet --disable-pip-version-check (.*)", code)
+        assert installed is not None, script.name
+        assert all(re.fullmatch(r"[\w-]+==[\d.]+", package) for package in installed[1].split())
+        assert "tandem" not in code.lower()
