@@ -206,10 +206,10 @@ def _pictures(settings: Settings, data: Path, run: Path, options: dict[str, Any]
     translator = load(run, device=options["device"])
     rows = []
     for job in split_jobs(held_out, translator.directions)[:NUM_INPUTS]:
-        image, truth = job.read(translator)
+        image, ground_truth = job.read(translator)
         wanted = SamplingOptions(num_samples=NUM_SAMPLES, seed=0, fit="resize").for_model(translator)
-        (series,) = sample_input(translator, image, truth, wanted, direction=job.direction)
-        rows.append([image, truth, *series.images])
-    titles = ["input", "truth", *(f"sample {number + 1}" for number in range(NUM_SAMPLES))]
+        (series,) = sample_input(translator, image, ground_truth, wanted, direction=job.direction)
+        rows.append([image, ground_truth, *series.images])
+    titles = ["input", "ground truth", *(f"sample {number + 1}" for number in range(NUM_SAMPLES))]
     save_image(image_grid(rows, column_titles=titles), settings.out / "samples.jpg")
     return [*names, "samples.jpg"]

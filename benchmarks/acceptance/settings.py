@@ -1,4 +1,4 @@
-"""What a part of the acceptance run is told, and what it gives."""
+"""What a part of the acceptance run is given, and what it finds."""
 
 import json
 from dataclasses import asdict, dataclass, field

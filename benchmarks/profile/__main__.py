@@ -12,7 +12,7 @@ from tandem.config.presets import preset_options
 from tandem.config.run import RunConfig, from_flat
 
 OPTIONS = tuple(name for name in STEP_OPTIONS if name != "acceleration")
-"""Of a step that runs kernel by kernel, because a recorded one is one operator."""
+"""Of a step that runs kernel by kernel, because a captured one is one operator."""
 
 
 @reporting

@@ -95,7 +95,7 @@ def _phase_bytes(objective: Objective, networks: Sequence[str]) -> int:
 
 
 @dataclass(frozen=True)
-class Variant:
+class TimedWork:
     """One thing to time.
 
     Attributes:
@@ -131,7 +131,7 @@ class BackwardClock:
         return [statistics.median(seconds) for seconds in self._seconds.values()]
 
 
-def make_variants(config: RunConfig, process_group: ProcessGroup, clock: BackwardClock) -> dict[str, Variant]:
+def make_variants(config: RunConfig, process_group: ProcessGroup, clock: BackwardClock) -> dict[str, TimedWork]:
     """The whole step in one process, a share alone, shares beside each other, shares together; the means alone.
 
     Args:
@@ -152,13 +152,13 @@ def make_variants(config: RunConfig, process_group: ProcessGroup, clock: Backwar
 
     small = torch.zeros(1, device=process_group.device)
     return {
-        "whole": Variant(whole, by_main=True),
-        "share": Variant(share, by_main=True),
-        "beside": Variant(beside),
-        "together": Variant(together),
-        "early": Variant(early),
-        "means": Variant(means),
-        "message": Variant(lambda: process_group.all_reduce([small])),
+        "whole": TimedWork(whole, by_main=True),
+        "share": TimedWork(share, by_main=True),
+        "beside": TimedWork(beside),
+        "together": TimedWork(together),
+        "early": TimedWork(early),
+        "means": TimedWork(means),
+        "message": TimedWork(lambda: process_group.all_reduce([small])),
     }
 
 
@@ -192,7 +192,7 @@ def _stepper(
 
 
 def time_together(
-    variants: dict[str, Variant], process_group: ProcessGroup, *, rounds: int, warmup: int
+    variants: dict[str, TimedWork], process_group: ProcessGroup, *, rounds: int, warmup: int
 ) -> dict[str, list[float]]:
     """Run all variants once per round, in turn: for each the seconds of the slowest process, round by round."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
@@ -204,7 +204,7 @@ def time_together(
     return seconds
 
 
-def _timed(variant: Variant, process_group: ProcessGroup) -> float:
+def _timed(variant: TimedWork, process_group: ProcessGroup) -> float:
     begin: Tensor = torch.zeros(1)
     if process_group.size > 1:
         dist.all_reduce(begin)

@@ -36,6 +36,7 @@ GUIDE = {name: text for name, text in TEXTS.items() if name.startswith("docs/gui
 DATA_COMMANDS = [f"data {name}" for name in ("demo", "check", "download", "pack")]
 BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
 COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
+OTHER_FOLDERS = ("src/", "tests/", "tools/", "benchmarks/", "findings/")
 OUTSIDE_THE_PACKAGE = [f"benchmarks.{name}.__main__" for name in ("cost", "features", "loading", "profile", "scaling")]
 README, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/architecture.md"))
 
@@ -288,7 +289,7 @@ def test_order_of_the_layers_holds() -> None:
 
 def test_code_map_is_complete() -> None:
     mapped = set(re.findall(r"`([\w/]+(?:\.py|/))`", section(ARCHITECTURE, "Code map")))
-    mapped = {entry for entry in mapped if not entry.startswith(("src/", "tests/", "tools/", "benchmarks/"))}
+    mapped = {entry for entry in mapped if not entry.startswith(OTHER_FOLDERS)}
     assert [entry for entry in mapped if not (PACKAGE / entry).exists()] == []
     folders = tuple(entry for entry in mapped if entry.endswith("/"))
     files = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}

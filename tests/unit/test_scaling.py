@@ -12,7 +12,7 @@ import pytest
 from benchmarks.scaling.timing import (
     BackwardClock,
     Link,
-    Variant,
+    TimedWork,
     all_reduce_seconds,
     make_variants,
     phase_bytes_of,
@@ -87,7 +87,7 @@ def test_the_slowest_process_counts_and_the_others_rest() -> None:
             if not process_group.is_main:
                 time.sleep(0.2)
 
-        variants = {"main": Variant(lambda: done.append("main"), by_main=True), "slow": Variant(slow)}
+        variants = {"main": TimedWork(lambda: done.append("main"), by_main=True), "slow": TimedWork(slow)}
         return time_together(variants, process_group, rounds=1, warmup=0), done
 
     (first, main_did), (_, other_did) = together(work)
