@@ -11,11 +11,10 @@ import sys
 import typing
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from tandem.bench.options import STEP_OPTIONS
-from tandem.config.options import flag
+from tandem.config.options import options_of
 from tandem.config.training import TrainingConfig
 from tandem.errors import ConfigError, TandemError
 
@@ -48,17 +47,14 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def add_training_options(parser: ArgumentParser, names: Sequence[str] = STEP_OPTIONS) -> None:
     """Add options of training that change what a step costs, with their help and their defaults."""
-    hints = typing.get_type_hints(TrainingConfig)
-    for field in fields(TrainingConfig):
-        if field.name not in names:
+    for one in options_of(TrainingConfig):
+        if one.field not in names:
             continue
-        kind, choices = hints[field.name], typing.get_args(hints[field.name])
-        how: dict[str, Any] = {"choices": choices} if choices else {"type": kind}
-        if kind is bool:
+        choices = typing.get_args(one.hint)
+        how: dict[str, Any] = {"choices": choices} if choices else {"type": one.hint}
+        if one.hint is bool:
             how = {"action": argparse.BooleanOptionalAction}
-        parser.add_argument(
-            flag(field.name), default=field.default, help=field.metadata["help"].replace("%", "%%"), **how
-        )
+        parser.add_argument(one.flag, default=one.default, help=one.declared.help.replace("%", "%%"), **how)
 
 
 def training_options(args: Namespace, names: Sequence[str] = STEP_OPTIONS) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from tandem.bench.header import header_line, make_header
 from tandem.training.device import configure_backends
 
 PACKAGES = {
-    name.lower().replace("pillow", "PIL"): name
-    for name in ("numpy", "Pillow", "safetensors", "rich", "fsspec", "jsonargparse", "pytest", "hypothesis", "triton")
+    name.lower().replace("pillow", "PIL").replace("pyyaml", "yaml"): name
+    for name in ("numpy", "Pillow", "safetensors", "rich", "fsspec", "PyYAML", "pytest", "hypothesis", "triton")
 }
 """Distributions by the module that they bring."""
 REFERENCE_CASES = ROOT / "tests" / "fixtures" / "reference"

@@ -6,8 +6,9 @@ import torch
 
 from benchmarks.acceptance.settings import Outcome, Settings, SkippedPart
 from benchmarks.cost.table import CostTable
+from tandem.bench.options import WAYS, Way
 from tandem.bench.sample_report import measure_sampling, sampling_text
-from tandem.bench.sampling import WAYS, Way, fresh_subject
+from tandem.bench.sampling import fresh_subject
 from tandem.bench.train_report import measure_training, training_text
 from tandem.bench.train_step import bench_config, make_stepper
 from tandem.files import atomic_write_text

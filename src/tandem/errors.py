@@ -1,39 +1,134 @@
 """Errors that a user can act on.
 
-Each message says what was given, what was expected and what to change. The command line prints the
-message alone; anything that is not a `TandemError` is a bug of ours and keeps its traceback.
+    TandemError
+    ├── ConfigError           options; carries the problems, each with the option and the value
+    │   └── MetricError       a metric that cannot be had; carries its name and the reason
+    ├── DataError             images and datasets; carries the file or folder
+    ├── DownloadError         a server; carries the URL
+    ├── CheckpointError       a training state; carries the file
+    ├── BundleError           a model bundle; carries the file or folder
+    ├── WeightsError          weights of a metric's network; carries their name, the file, whether they may be fetched
+    ├── NonFiniteError        a loss or gradient
+    ├── PeerError             another process of the same command
+    └── MissingExtraError     a package that is not installed; carries its name and the extra
+
+Each message says what was given, what was expected and what to change. What a program wants to know of an error is an
+attribute: nobody parses a message. The command line prints the message alone; anything that is not a `TandemError` is a
+bug of ours and keeps its traceback.
 """
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # start-up time
+    from pathlib import Path
 
 
 class TandemError(Exception):
     """Base of every error that a user can put right."""
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with options.
+
+    Attributes:
+        text: What was given, what is allowed, what to change.
+        option: The option, as on the command line; None where several don't fit together.
+        given: Its value.
+    """
+
+    text: str
+    option: str | None = None
+    given: object = None
+
+
 class ConfigError(TandemError, ValueError):
-    """An option that does not exist, is out of range, has no effect or contradicts another."""
+    """An option that does not exist, is out of range, has no effect or contradicts another.
+
+    Args:
+        message: What is wrong, if it is one thing that is not given as a problem.
+        option: The option that it is about.
+        problems: Everything that is wrong, instead of `message`.
+
+    Attributes:
+        problems: Everything that is wrong.
+    """
+
+    def __init__(self, message: str = "", *, option: str | None = None, problems: Sequence[Problem] = ()) -> None:
+        self.problems = tuple(problems) or (Problem(message, option),)
+        super().__init__(message or _together([problem.text for problem in self.problems]))
+
+    @property
+    def option(self) -> str | None:
+        """The option that the error is about; None where there are several, or none."""
+        return self.problems[0].option if len(self.problems) == 1 else None
 
 
-class DataError(TandemError, ValueError):
+class MetricError(ConfigError):
+    """A metric that was asked for by name and cannot be had.
+
+    Attributes:
+        metric: Its name.
+        reason: Why not, without a full stop.
+    """
+
+    def __init__(self, metric: str, reason: str, *, option: str = "--metrics") -> None:
+        self.metric, self.reason = metric, reason
+        super().__init__(problems=[Problem(f"{option} {metric}: {reason}", option, metric)])
+
+
+class _AboutFileError(TandemError):
+    """An error about something on the disk.
+
+    Attributes:
+        file: The file or folder, as text where it isn't on the disk; None where there are several, or none.
+    """
+
+    def __init__(self, message: str, *, file: "Path | str | None" = None) -> None:
+        super().__init__(message)
+        self.file = file
+
+
+class DataError(_AboutFileError, ValueError):
     """Images that are missing, unreadable or do not fit together."""
 
 
 class DownloadError(TandemError):
-    """A file that a server does not hand out, or not as it was announced."""
+    """A file that a server does not hand out, or not as it was announced.
+
+    Attributes:
+        url: Its address; None where it is not about a single one.
+    """
+
+    def __init__(self, message: str, *, url: str | None = None) -> None:
+        super().__init__(message)
+        self.url = url
 
 
-class CheckpointError(TandemError, ValueError):
+class CheckpointError(_AboutFileError, ValueError):
     """A training state that cannot be read or does not belong to this run."""
 
 
-class BundleError(TandemError, ValueError):
+class BundleError(_AboutFileError, ValueError):
     """A model bundle that is damaged, hostile or of another format."""
 
 
-class WeightsError(TandemError, ValueError):
-    """Weights of a network that a metric looks through: missing, damaged, hostile, or not the published ones."""
+class WeightsError(_AboutFileError, ValueError):
+    """Weights of a network that a metric looks through: missing, damaged, hostile, or not the published ones.
+
+    Attributes:
+        weights: Their published name; None for those of a file that has none.
+        may_download: Whether they would be fetched where they are missing; they are not with downloads switched off.
+    """
+
+    def __init__(
+        self, message: str, *, file: "Path | str | None" = None, weights: str | None = None, may_download: bool = True
+    ) -> None:
+        super().__init__(message, file=file)
+        self.weights, self.may_download = weights, may_download
 
 
 class NonFiniteError(TandemError, ArithmeticError):
@@ -45,13 +140,26 @@ class PeerError(TandemError):
 
 
 class MissingExtraError(TandemError, ImportError):
-    """An optional dependency that is not installed."""
+    """An optional dependency that is not installed.
+
+    Attributes:
+        package: Its name.
+        extra: The extra of this package that brings it.
+    """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package, self.extra = package, extra
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed. "
             f"Install it with: pip install 'tandem-gan[{extra}]'"
         )
+
+
+def _together(texts: Sequence[str]) -> str:
+    """One problem as a sentence, several as a list."""
+    if len(texts) == 1:
+        return texts[0] if texts[0].endswith((".", "?")) else f"{texts[0]}."
+    return "these options do not work:\n" + "\n".join(f"  - {text}" for text in texts)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "gpu_acceptance.sh"
-MISSING = ("jsonargparse", "hypothesis", "scipy", "webdataset", "torchmetrics", "av", "onnx", "onnxruntime")
+MISSING = ("yaml", "hypothesis", "scipy", "webdataset", "torchmetrics", "av", "onnx", "onnxruntime")
 BLOCKER = f"""
 from functools import partial
 from importlib.machinery import PathFinder
@@ -47,8 +47,8 @@ def accept(
 
 
 def test_the_machine_of_these_tests_is_bare(bare: dict[str, str]) -> None:
-    done = subprocess.run([sys.executable, "-c", "import jsonargparse"], env=bare, capture_output=True, check=False)
-    assert b"No module named 'jsonargparse'" in done.stderr
+    done = subprocess.run([sys.executable, "-c", "import yaml"], env=bare, capture_output=True, check=False)
+    assert b"No module named 'yaml'" in done.stderr
 
 
 def test_a_part_that_fails_is_recorded_and_the_others_run(tmp_path: Path, bare: dict[str, str]) -> None:
@@ -59,8 +59,8 @@ def test_a_part_that_fails_is_recorded_and_the_others_run(tmp_path: Path, bare: 
     assert "training ended with status 1 before its first step" in report["training"]["error"]
     assert any("nowhere" in line for line in report["training"]["output"])
     assert report["environment"]["status"] == "ok"
-    assert report["environment"]["result"]["packages"]["jsonargparse"] is None
-    assert "Missing: jsonargparse, hypothesis" in text
+    assert report["environment"]["result"]["packages"]["PyYAML"] is None
+    assert "Missing: PyYAML, hypothesis" in text
 
 
 @pytest.mark.slow

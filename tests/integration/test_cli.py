@@ -30,7 +30,8 @@ def test_help_is_quick() -> None:
 def test_nothing_heavy_is_imported_for_nothing(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom tandem.cli import main\nmain(sys.argv[1:])\n"
-        "print([name for name in ('torch', 'numpy', 'PIL', 'rich', 'jsonargparse', 'jinja2') if name in sys.modules])"
+        "heavy = ('torch', 'numpy', 'PIL', 'rich', 'yaml', 'argparse', 'jinja2')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     finished = finish(start(*arguments, code=code))
     heavy = finished.out.splitlines()[-1]

@@ -97,7 +97,7 @@ def test_targets(*, device: str, method: str, batch_size: int, speedup: float, r
     ("options", "message"),
     [
         (["--rounds", "0"], "--rounds must be at least 1, not 0"),
-        (["--precision", "fp8"], "--precision: must be one of"),
+        (["--precision", "fp8"], "--precision must be one of"),
     ],
 )
 def test_options_that_cannot_be(options: list[str], message: str) -> None:

@@ -42,9 +42,9 @@ def test_a_trained_model(model: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--ways", "batchd"], "--ways: there is no 'batchd'. Did you mean batched?"),
-        (["--counts", "0"], "--counts must be from 1 to 1024"),
-        (["--rounds", "0"], "--rounds must be from 1 to 1024"),
+        (["--ways", "batchd"], "not 'batchd'. Did you mean batched?"),
+        (["--counts", "0"], "--counts must be from 1 to 1024, not 0"),
+        (["--rounds", "0"], "--rounds must be from 1 to 1024, not 0"),
         (["--model", "MODEL", "--filters", "8"], "--filters has no effect with --model"),
         (["--model", "MODEL", "--size", "33"], "--size 33: this model takes multiples of"),
     ],

@@ -187,7 +187,7 @@ def test_the_demo_dataset(tmp_path: Path, layout: str) -> None:
 def test_options_of_data_are_checked(tmp_path: Path) -> None:
     small = tandem("data", "demo", tmp_path / "demo", "--size", "3")
     assert small.status == 2
-    assert "size is 3, expected" in small.err
+    assert "--size must be from 16 to 2048, not 3" in small.err
     wrong = tandem("data", "demo", tmp_path / "demo", "--layuot", "folders")
     assert wrong.status == 2
     assert "Did you mean --layout?" in wrong.err

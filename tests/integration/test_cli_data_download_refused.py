@@ -190,7 +190,7 @@ def test_what_is_withheld(server: FileServer, name: str) -> None:
         (["facades", "--archive", "a", "--mirror", "http://b"], "exclude each other"),
         (["facades", "--archive", "a", "--keep-archive"], "has no effect"),
         (["facades", "--timeout", "0"], "--timeout must be above 0"),
-        (["facades", "--tries", "0"], "--tries from 1 to 100"),
+        (["facades", "--tries", "0"], "--tries must be from 1 to 100, not 0"),
         (["facades", "--out", "taken"], "--out taken holds other files"),
         (["facades", "--out", "taken/file.txt"], "--out taken/file.txt is a file"),
         (["facades", "--miror", "x"], "Did you mean --mirror?"),

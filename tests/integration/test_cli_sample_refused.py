@@ -14,7 +14,7 @@ UNUSABLE = [
     (["MODEL", "DATA/test/00001.png", "--mode", "encode"], "needs pairs"),
 ]
 MISUSED = [
-    (["MODEL"], "missing: inputs"),
+    (["MODEL"], "missing: INPUTS"),
     (["MODEL", "DATA", "--mode", "rnadom"], "Did you mean random?"),
     (["MODEL", "DATA", "--num-samples", "0"], "--num-samples must be at least 1, not 0"),
     (["MODEL", "DATA", "--mode", "interpolate", "--num-samples", "1"], "at least 2"),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import tandem
 from tandem.config.data import DataConfig
-from tandem.config.options import option, out_of_bounds
+from tandem.config.options import option
 from tandem.config.run import RunConfig
 from tandem.config.specifications import UNetSpec
 from tandem.config.training import TrainingConfig
@@ -49,7 +49,7 @@ class RegressionConfig:
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         del data, batch_size
-        yield from out_of_bounds(self)
+        yield from ()
 
 
 @dataclass(frozen=True)

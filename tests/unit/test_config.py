@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig, parse_size
+from tandem.config.options import options_of
 from tandem.config.run import RunConfig, from_flat
 from tandem.config.specifications import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.config.training import TrainingConfig
@@ -44,7 +45,7 @@ def test_option_names_are_unique_over_all_groups() -> None:
     names = [field.name for group in GROUPS for field in dataclasses.fields(group)]
     assert len(set(names)) == len(names)
     assert "method" not in names
-    assert all(field.metadata["help"] for group in GROUPS for field in dataclasses.fields(group))
+    assert all(one.declared.help for group in GROUPS for one in options_of(group))
 
 
 @pytest.mark.parametrize(
@@ -109,12 +110,15 @@ def test_what_does_not_work_is_said(options: dict[str, Any], message: str) -> No
         ({"gan_loss": "lsgn"}, "--gan-loss must be one of"),
         ({"update_order": "d_first"}, "--update-order must be one of"),
         ({"direction": "BtoC"}, "--direction must be one of AtoB, BtoA, not 'BtoC'"),
-        ({"generator_filters": 8.5}, "--generator-filters must be int, not 8.5"),
-        ({"latent_dim": "8"}, "--latent-dim must be int, not '8'"),
-        ({"lambda_l1": None}, "--lambda-l1 must be float, not None"),
-        ({"flip": 1}, "--flip must be bool, not 1"),
+        (
+            {"generator_filters": 8.5},
+            "--generator-filters must be a whole number of at least 1 and below 4097, not 8.5",
+        ),
+        ({"latent_dim": "8"}, "--latent-dim must be a whole number of at least 1 and below 4097, not '8'"),
+        ({"lambda_l1": None}, "--lambda-l1 must be a number of at least 0, not None"),
+        ({"flip": 1}, "--flip must be true or false, not 1"),
         ({"size": 64.0}, "--size"),
-        ({"batch_size": "2"}, "--batch-size must be int, not '2'"),
+        ({"batch_size": "2"}, "--batch-size must be a whole number of at least 1, not '2'"),
         ({"steps": 1.5}, "--steps"),
         ({"seed": 2**60}, "--seed must be at most 9007199254740992 in magnitude"),
     ],

@@ -2,21 +2,20 @@
 
 import dataclasses
 import re
-import typing
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
 import pytest
 import yaml
 
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
+from tandem.config.options import options_of
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import RunConfig, differences, from_flat, to_flat
 from tandem.config.training import TrainingConfig
 from tandem.config.validation import ValidationConfig
-from tandem.config.yaml import to_yaml
+from tandem.config.yaml import convert_values, read_file, to_yaml
 from tandem.errors import ConfigError
 
 GROUPS = (DataConfig, BicycleGANConfig, TrainingConfig, ValidationConfig)
@@ -49,24 +48,18 @@ def test_flat_and_yaml_lead_back(options: dict[str, Any]) -> None:
     assert flat == to_flat(config)
     assert from_flat(flat) == config
     for group in GROUPS:
-        for field in dataclasses.fields(group):
-            (line,) = re.findall(rf"^{field.name}: .*$", text, re.MULTILINE)
-            assert line.endswith(f"  # {field.metadata['help']}")
+        for one in options_of(group):
+            (line,) = re.findall(rf"^{one.field}: .*$", text, re.MULTILINE)
+            assert line.endswith(f"  # {one.declared.help}")
 
 
-def test_jsonargparse_reads_the_yaml_back(tmp_path: Path) -> None:
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action="config")
-    parser.add_argument("--method", default="")
-    for group in GROUPS:
-        for name, hint in typing.get_type_hints(group).items():
-            if typing.get_origin(hint) is not typing.ClassVar:
-                parser.add_argument(f"--{name}", type=hint)
+def test_the_command_line_reads_the_yaml_back(tmp_path: Path) -> None:
     config = run(**CHANGED)
     (tmp_path / "c.yaml").write_text(to_yaml(config), encoding="utf-8")
-    options = vars(parser.parse_args(["--config", str(tmp_path / "c.yaml")]))
-    del options["config"]
-    assert from_flat(options) == config
+    values = read_file(tmp_path / "c.yaml")
+    method = values.pop("method")
+    options = convert_values(values, [one for group in GROUPS for one in options_of(group)])
+    assert from_flat(options | {"method": method}) == config
 
 
 def test_differences_name_what_changed() -> None:

@@ -4,19 +4,20 @@ import ast
 import importlib
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from jsonargparse import ArgumentParser
 from PIL import Image
 
 import tandem
 from cyclegan_bundle import make_cyclegan
 from tandem.cli import COMMANDS, main
 from tandem.commands.bench import BENCHMARKS
+from tandem.commands.data import ACTIONS
+from tandem.commands.parser import Command
 from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
@@ -33,7 +34,7 @@ TEXTS = {
     for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 }
 GUIDE = {name: text for name, text in TEXTS.items() if name.startswith("docs/guide/")}
-DATA_COMMANDS = [f"data {name}" for name in ("demo", "check", "download", "pack")]
+DATA_COMMANDS = [f"data {name}" for name in ACTIONS]
 BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
 COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
 OTHER_FOLDERS = ("src/", "tests/", "tools/", "benchmarks/", "findings/")
@@ -118,18 +119,19 @@ class AcceptedError(Exception):
 @pytest.fixture
 def run_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run.yaml").write_text("lambda_kl: 0.02\n")
+    (tmp_path / "latents.json").write_text("[[0, 0], [1, -1]]")
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = ArgumentParser.parse_args
+    original = Command.values
 
-    def stop(self: ArgumentParser, arguments: list[str]) -> None:
-        original(self, arguments)
+    def stop(self: Command, arguments: list[str], defaults: Mapping[str, Any] | None = None) -> None:
+        original(self, arguments, defaults)
         raise AcceptedError
 
-    monkeypatch.setattr(ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(Command, "values", stop)
 
 
 @pytest.fixture
@@ -178,13 +180,13 @@ def test_sampling_and_checking_work_as_shown(arguments: tuple[str, ...]) -> None
 
 
 def options_of(run: Callable[[list[str]], int], words: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
-    """The long options that ``--help`` lists; jsonargparse's own ones have an underscore."""
+    """The long options that ``--help`` lists."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
         run([*words.split(), "--help"])
     assert end.value.code in {0, None}
     listed = re.findall(r"^ +(?:-\w, )?(--.*)$", capsys.readouterr().out, re.MULTILINE)
-    return {option for line in listed for option in re.findall(r"--[\w-]+", line) if "_" not in option}
+    return {option for line in listed for option in re.findall(r"--[\w-]+", line)}
 
 
 def test_options_exist_and_none_is_missing(capsys: pytest.CaptureFixture[str]) -> None:

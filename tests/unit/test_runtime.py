@@ -28,16 +28,16 @@ def picture(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "fp16"}, "precision must be fp32 or bf16, not 'fp16'"),
-        ({"engine": "tvm"}, "engine must be torch or onnx, not 'tvm'"),
-        ({"max_batch": 0}, "max_batch must be auto or at least 1, not 0"),
-        ({"tile": 15}, r"tile must be auto, 0 \(never in tiles\) or at least 16 px, not 15"),
-        ({"tile": "large"}, "tile must be auto"),
-        ({"memory_gb": 0}, "memory_gb must be a number above 0, not 0"),
-        ({"memory_gb": float("nan")}, "memory_gb must be a number above 0"),
+        ({"precision": "fp16"}, "--precision must be one of fp32, bf16, not 'fp16'"),
+        ({"engine": "tvm"}, "--engine must be one of torch, onnx, not 'tvm'"),
+        ({"max_batch": 0}, "--max-batch must be at least 1, not 0"),
+        ({"tile": 15}, r"--tile must be auto, 0 \(never in tiles\) or at least 16 px, not 15"),
+        ({"tile": "large"}, "--tile must be auto or a whole number, not 'large'"),
+        ({"memory_gb": 0}, "--memory-gb must be above 0, not 0"),
+        ({"memory_gb": float("nan")}, "--memory-gb must be a number above 0, not nan"),
         (
             {"engine": "onnx", "compile": True, "precision": "bf16", "tile": 64},
-            "precision bf16 has no effect with the engine onnx; compile has .*; tile 64 has",
+            "(?s)--precision bf16 has no effect with --engine onnx.*--compile has .*--tile 64 has",
         ),
     ],
 )

@@ -77,7 +77,7 @@ def test_unpaired_layout_shows_no_object_twice(tmp_path):
     (out / "trainB/00009.png").unlink()
     before = contents(out)
     assert contents(write_dataset(out, **SMALL, layout="unpaired")).keys() - before.keys() == {"trainB/00009.png"}
-    with pytest.raises(ConfigError, match="num_train is 100001, expected 0 to 100000"):
+    with pytest.raises(ConfigError, match="--num-train must be from 0 to 100000 with --layout unpaired, not 100001"):
         write_dataset(tmp_path / "new", num_train=100_001, layout="unpaired")
 
 
@@ -144,8 +144,12 @@ def test_other_parameters_and_other_folders_are_refused(dataset, tmp_path):
     with pytest.raises(DataError, match="not a demo dataset"):
         write_dataset(tmp_path, **SMALL)
     assert contents(tmp_path) == {"mine.txt": b"precious"}
-    with pytest.raises(ConfigError, match=r"(?s)size is 8.*num_val is -1.*layout is 'zip'.*num_workers is 0"):
-        write_dataset(tmp_path / "new", size=8, num_val=-1, layout="zip", num_workers=0)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"(?s)--size must be from 16 to .*, not 8.*--num-val must be .*, not -1"):
+        write_dataset(tmp_path / "new", size=8, num_val=-1)
+    with pytest.raises(ConfigError, match=r"--layout must be one of side_by_side, folders, unpaired, not 'zip'"):
+        write_dataset(tmp_path / "new", layout="zip")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="num_workers must be at least 1, not 0"):
+        write_dataset(tmp_path / "new", num_workers=0)
     assert not (tmp_path / "new").exists()
 
 

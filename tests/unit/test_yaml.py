@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tandem.config.options import options_of
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.config.yaml import to_yaml
 
@@ -10,10 +11,11 @@ def test_every_option_stands_there_once_with_its_meaning() -> None:
     config = RunConfig()
     lines = to_yaml(config).splitlines()
     for group in config.groups:
-        for field in dataclasses.fields(group):
-            found = [line for line in lines if line.startswith(f"{field.name}: ")]
+        assert len(options_of(type(group))) == len(dataclasses.fields(group))
+        for one in options_of(type(group)):
+            found = [line for line in lines if line.startswith(f"{one.field}: ")]
             assert len(found) == 1
-            assert found[0].endswith(f"  # {field.metadata['help']}")
+            assert found[0].endswith(f"  # {one.declared.help}")
     assert [line for line in lines if line.startswith("# ---")] == [
         "# --- data ---",
         "# --- method ---",

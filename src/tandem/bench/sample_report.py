@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from tandem.bench.header import header_line, make_header, spread, spread_text
-from tandem.bench.sampling import Subject, Way, make_samplers
+from tandem.bench.options import Way
+from tandem.bench.sampling import Subject, make_samplers
 from tandem.bench.timing import median_ratio, time_in_turn
 from tandem.report.progress import TaskProgress
 

@@ -8,13 +8,13 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import nn
 
 from tandem.bench.graphs import Graphed
+from tandem.bench.options import MAX_SAMPLES, Way
 from tandem.checkpoint.bundle import load_bundle
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.run import RunConfig
@@ -27,10 +27,6 @@ from tandem.inference.onnx_engine import OnnxEngine
 from tandem.inference.runtime import InferencePrecision, Runtime
 from tandem.inference.torch_engine import TorchEngine
 from tandem.networks.build import build_network
-
-Way = Literal["baseline", "batched", "bf16", "compiled", "compiled-bf16", "graphs", "graphs-bf16", "onnx"]
-WAYS: tuple[Way, ...] = get_args(Way)
-MAX_SAMPLES = 1024
 
 Sampler = Callable[[int], np.ndarray]
 """From a number of samples to them, ``(N, C, H, W)``."""

@@ -1,34 +1,51 @@
 """``tandem compare REPORT…``: evaluations side by side, as a page and as a table in Markdown."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.commands.parser import make_parser, parse
-from tandem.errors import ConfigError
+from tandem.commands.parser import Command
+from tandem.config.options import REQUIRED, Options, option
 from tandem.files import atomic_write_text
 from tandem.report.comparison_page import comparison_markdown, comparison_page
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(Options):
+    """What is compared, and where the comparison goes."""
+
+    reports: tuple[Path, ...] = option(
+        REQUIRED, "folders that tandem evaluate wrote, runs with one, or report.json", positional=True
+    )
+    out: Path = option(Path("comparison"), "folder for comparison.html and comparison.md")
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
+        if len(self.reports) < 2:
+            yield "a comparison needs at least two reports"
+        if self.out.exists() and not self.out.is_dir():
+            yield f"--out {self.out} is a file: give a folder"
+
+
+COMMAND = Command(
+    "compare",
+    "Put evaluations side by side; numbers that must not be compared are named.",
+    {"": CompareOptions},
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse the options, compare, write the page and the table, and print the table."""
-    parser = make_parser("compare", "Put evaluations side by side; numbers that must not be compared are named.")
-    parser.add_argument("reports", nargs="+", help="folders that tandem evaluate wrote, runs with one, or report.json")
-    parser.add_argument("--out", type=str, default="comparison", help="folder for comparison.html and comparison.md")
-    args = parse(parser, arguments)
-    out = Path(args.out)
-    if len(args.reports) < 2:
-        raise ConfigError("a comparison needs at least two reports.")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file: give a folder.")
+    (options,) = COMMAND.parse(arguments)
+    out = options.out
     from tandem.evaluation.compare import compare_reports, names_of  # noqa: PLC0415  (imports torch)
     from tandem.evaluation.folder import REPORT_NAME, read_reports  # noqa: PLC0415
 
     paths = []
-    for text in args.reports:
-        path = Path(text)
+    for path in options.reports:
         inner = path / "evaluation"
         paths.append(inner if not (path / REPORT_NAME).is_file() and (inner / REPORT_NAME).is_file() else path)
     names = names_of(paths)

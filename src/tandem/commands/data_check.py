@@ -3,10 +3,12 @@
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.commands.parser import make_parser, parse
+from tandem.commands.parser import Command
 from tandem.config.data import DataConfig
+from tandem.config.options import REQUIRED, Options, option, same
 from tandem.data.check import check_data
 from tandem.data.check_images import Folder
 from tandem.data.check_report import CheckReport
@@ -19,22 +21,34 @@ from tandem.report.progress import TaskProgress
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(Options):
+    """What is checked."""
+
+    data: str = option(
+        REQUIRED, "dataset folder, or the folder of domain A; or shards, a folder or URL", positional=True
+    )
+    data_b: Path | None = option(None, "folder of domain B, for unpaired data in any two folders", positional=True)
+    unpaired: bool = option(False, "take A and B as two domains even where names match")
+    input_channels: int = same(DataConfig, "input_channels")
+    output_channels: int = same(DataConfig, "output_channels")
+
+
+COMMAND = Command(
+    "data check", "Read every image of a dataset and say what is there, or what is wrong.", {"": CheckOptions}
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Check a dataset and say what is there."""
-    parser = make_parser("data check", "Read every image of a dataset and say what is there, or what is wrong.")
-    parser.add_argument("data", help="dataset folder, or the folder of domain A; or shards, a folder or URL")
-    parser.add_argument("data_b", nargs="?", help="folder of domain B, for unpaired data in any two folders")
-    parser.add_argument("--unpaired", action="store_true", help="take A and B as two domains even where names match")
-    parser.add_argument("--input-channels", type=int, default=3, help="channels of the input images")
-    parser.add_argument("--output-channels", type=int, default=3, help="channels of the output images")
-    args = parse(parser, arguments)
-    data, data_b = as_location(args.data), None if args.data_b is None else Path(args.data_b)
-    channels = (args.input_channels, args.output_channels)
+    (options,) = COMMAND.parse(arguments)
+    data, data_b = as_location(options.data), options.data_b
+    channels = (options.input_channels, options.output_channels)
     with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
         if is_shards(data) and data_b is None:
-            splits = _find_shards(data, Path(cache), unpaired=args.unpaired)
+            splits = _find_shards(data, Path(cache), unpaired=options.unpaired)
         else:
-            splits = find(Path(data), data_b, unpaired=args.unpaired)
+            splits = find(Path(data), data_b, unpaired=options.unpaired)
         for folder in splits.values():
             log.info("%s", folder.describe())
         report = look(list(splits.values()), channels=channels)

@@ -3,20 +3,18 @@
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jsonargparse import ActionYesNo
-
-from tandem.commands.parser import make_parser, parse
+from tandem.commands.parser import Command
+from tandem.config.options import Options, option
 from tandem.config.presets import PRESETS
 from tandem.data.download.catalogue import CATALOGUE, RemoteDataset, find
 from tandem.data.download.install import DATASET_POLICY, DatasetSource, Stage, install
 from tandem.data.download.present import Installed, installed
 from tandem.data.download.unpack import describe_counts
-from tandem.errors import ConfigError
 from tandem.fetch.part import amount
 from tandem.fetch.policy import FetchPolicy
 from tandem.report.progress import TaskProgress
@@ -24,58 +22,41 @@ from tandem.report.progress import TaskProgress
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DownloadOptions(Options):
+    """Which dataset is downloaded, from where and where to."""
+
+    name: str | None = option(None, "as --list shows it: horse2zebra, or cyclegan/maps", positional=True)
+    list: bool = option(False, "list the datasets")
+    out: Path | None = option(None, "folder of the dataset; by default datasets/NAME")
+    unpaired: bool = option(False, "the unpaired one where a name is offered with pairs too (maps, facades)")
+    timeout: float = option(
+        DATASET_POLICY.stall_seconds, "longest silence of the server in seconds", above=0, at_most=3600
+    )
+    tries: int = option(DATASET_POLICY.max_tries, "tries in a row that bring nothing", at_least=1, at_most=100)
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
+        if self.name is None and not self.list:
+            yield "which dataset? tandem data download NAME; --list shows the names"
+
+
+COMMAND = Command(
+    "data download",
+    "Download a published dataset, check the archive and unpack it.",
+    {"": DownloadOptions, "the archive": DatasetSource},
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Download one dataset, or list what there is."""
-    parser = make_parser("data download", "Download a published dataset, check the archive and unpack it.")
-    parser.add_argument("name", nargs="?", default=None, help="as --list shows it: horse2zebra, or cyclegan/maps")
-    parser.add_argument("--list", action=ActionYesNo(no_prefix="no-"), default=False, help="list the datasets")
-    parser.add_argument("--out", type=str, default=None, help="folder of the dataset; by default datasets/NAME")
-    parser.add_argument(
-        "--unpaired",
-        action=ActionYesNo(no_prefix="no-"),
-        default=False,
-        help="the unpaired one where a name is offered with pairs too (maps, facades)",
-    )
-    parser.add_argument(
-        "--mirror", type=str, default=None, help="URL of another folder with the archive in it, or of the archive"
-    )
-    parser.add_argument("--archive", type=str, default=None, help="an archive on the disk, instead of a download")
-    parser.add_argument(
-        "--keep-archive",
-        action=ActionYesNo(no_prefix="no-"),
-        default=False,
-        help="leave the archive beside the dataset",
-    )
-    parser.add_argument(
-        "--unchecked",
-        action=ActionYesNo(no_prefix="no-"),
-        default=False,
-        help="install it even if size, SHA-256 or numbers of images are not those that are known",
-    )
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        default=DATASET_POLICY.stall_seconds,
-        help="longest silence of the server in seconds",
-    )
-    parser.add_argument("--tries", type=int, default=DATASET_POLICY.max_tries, help="tries in a row that bring nothing")
-    args = parse(parser, arguments)
-    if args.list:
+    options, source = COMMAND.parse(arguments)
+    if options.list:
         _list()
         return 0
-    if args.name is None:
-        raise ConfigError("which dataset? tandem data download NAME; --list shows the names.")
-    if not 0 < args.timeout <= 3600 or not 0 < args.tries <= 100:
-        raise ConfigError("--timeout must be above 0 and at most 3600 seconds, --tries from 1 to 100.")
-    entry = find(args.name, unpaired=args.unpaired)
-    out = Path(args.out if args.out is not None else f"datasets/{entry.default_folder}")
-    source = DatasetSource(
-        mirror=args.mirror,
-        archive=None if args.archive is None else Path(args.archive),
-        keep_archive=args.keep_archive,
-        unchecked=args.unchecked,
-    )
-    _run(entry, out, source, replace(DATASET_POLICY, stall_seconds=args.timeout, max_tries=args.tries))
+    entry = find(options.name, unpaired=options.unpaired)
+    out = options.out or Path(f"datasets/{entry.default_folder}")
+    _run(entry, out, source, replace(DATASET_POLICY, stall_seconds=options.timeout, max_tries=options.tries))
     return 0
 
 

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.commands.data_check import find, look
-from tandem.commands.parser import make_parser, parse
+from tandem.commands.data_check import CheckOptions, find, look
+from tandem.commands.parser import Command
+from tandem.config.options import REQUIRED, Options, option, same
 from tandem.data.check_images import Folder
 from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.open import is_shards
@@ -16,26 +18,34 @@ from tandem.report.progress import TaskProgress
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PackOptions(Options):
+    """What is packed, and where to."""
+
+    data: Path = option(REQUIRED, "dataset folder", positional=True)
+    out: Path = option(REQUIRED, "folder of the shards", positional=True)
+    shard_size: int = option(256, "size of a shard in MB (10**6 bytes)", at_least=1)
+    split: tuple[str, ...] | None = option(None, "only these splits, e.g. train test; by default all that are there")
+    unpaired: bool = same(CheckOptions, "unpaired")
+
+
+COMMAND = Command(
+    "data pack", "Write a dataset into tar shards, which train from the disk or from a URL.", {"": PackOptions}
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Check a dataset and pack it."""
-    parser = make_parser("data pack", "Write a dataset into tar shards, which train from the disk or from a URL.")
-    parser.add_argument("data", help="dataset folder")
-    parser.add_argument("out", help="folder of the shards")
-    parser.add_argument("--shard-size", type=int, default=256, help="size of a shard in MB (10**6 bytes)")
-    parser.add_argument("--split", nargs="+", help="only these splits, e.g. train test; by default all that are there")
-    parser.add_argument("--unpaired", action="store_true", help="take A and B as two domains even where names match")
-    args = parse(parser, arguments)
-    data, out = Path(args.data), Path(args.out)
-    if args.shard_size < 1:
-        raise ConfigError(f"--shard-size must be at least 1 (MB), not {args.shard_size}.")
+    (options,) = COMMAND.parse(arguments)
+    data, out = options.data, options.out
     if is_shards(data):
-        raise DataError(f"{data} holds shards already.")
+        raise DataError(f"{data} holds shards already.", file=data)
     if out.resolve().is_relative_to(data.resolve()):
-        raise ConfigError(f"{out} lies in the dataset {data}: choose a folder outside.")
-    splits = _chosen(find(data, None, unpaired=args.unpaired), args.split)
+        raise ConfigError(f"{out} lies in the dataset {data}: choose a folder outside.", option="OUT")
+    splits = _chosen(find(data, None, unpaired=options.unpaired), options.split)
     facts = {split: _facts(folder) for split, folder in splits.items()}
     with TaskProgress("packing", None, "samples") as progress:
-        index = pack(splits, facts, out, shard_bytes=args.shard_size * 10**6, on_progress=progress.callback)
+        index = pack(splits, facts, out, shard_bytes=options.shard_size * 10**6, on_progress=progress.callback)
     size = sum(shard.size for shard in index.shards)
     log.info("%s: %d shards, %.1f MB", out, len(index.shards), size / 1e6)
     return 0

@@ -7,13 +7,16 @@ part continues where it was interrupted.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.commands.parser import make_parser, parse
+from tandem.commands.parser import Command
+from tandem.config.options import Options, option, refuse, same
 from tandem.config.presets import preset_options
 from tandem.config.run import RunConfig, from_flat
+from tandem.config.training import TrainingConfig
 from tandem.config.variants import VARIANTS
-from tandem.errors import ConfigError, nearest
+from tandem.errors import Problem, nearest
 
 OURS = "bicyclegan"
 BASELINE = "pix2pix-noise"
@@ -25,25 +28,51 @@ SIGNAL_STATUS = 128
 log = logging.getLogger(__name__)
 
 
+def _comparable() -> list[str]:
+    return [name for name, variant in VARIANTS.items() if variant.method == OURS]
+
+
+def _models(text: str) -> tuple[str, ...]:
+    names, known = tuple(filter(None, text.split(","))), _comparable()
+    problems = [
+        Problem(f"--compare {name}: must be among {', '.join(known)}.{nearest(name, known)}", "--compare", name)
+        for name in names
+        if name not in known
+    ]
+    refuse(problems)
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(Options):
+    """How long the demo trains what, and where it goes."""
+
+    out: Path = option(Path("runs/demo"), "folder for everything")
+    steps: int = option(STEPS, "training steps of the BicycleGAN", at_least=1)
+    baseline_steps: int = option(BASELINE_STEPS, "training steps of each other model", at_least=1)
+    compare: tuple[str, ...] = option(
+        (BASELINE,), f"other models, with commas between: {', '.join(_comparable())}", read=_models
+    )
+    seed: int = same(TrainingConfig, "seed")
+    device: str = same(TrainingConfig, "device")
+
+
+COMMAND = Command("demo", "Draw a dataset, train on it, sample and measure; writes OUT/index.html.", {"": DemoOptions})
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse the options and run the demo."""
-    parser = make_parser("demo", "Draw a dataset, train on it, sample and measure; writes OUT/index.html.")
-    parser.add_argument("--out", default="runs/demo", help="folder for everything")
-    parser.add_argument("--steps", type=int, default=STEPS, help="training steps of the BicycleGAN")
-    parser.add_argument("--baseline-steps", type=int, default=BASELINE_STEPS, help="training steps of each other model")
-    parser.add_argument(
-        "--compare", default=BASELINE, help=f"other models, with commas between: {', '.join(_comparable())}"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="everything random follows from it")
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    args = parse(parser, arguments)
-    runs = {OURS: demo_config(OURS, args.steps, seed=args.seed, device=args.device)}
-    for name in filter(None, args.compare.split(",")):
-        if name not in _comparable():
-            known = _comparable()
-            raise ConfigError(f"--compare {name}: must be among {', '.join(known)}.{nearest(name, known)}")
-        runs[name] = demo_config(name, args.baseline_steps, seed=args.seed, device=args.device)
-    return _run(Path(args.out), runs, seed=args.seed, device=args.device)
+    (options,) = COMMAND.parse(arguments)
+    runs = {
+        name: demo_config(
+            name,
+            options.steps if name == OURS else options.baseline_steps,
+            seed=options.seed,
+            device=options.device,
+        )
+        for name in (OURS, *options.compare)
+    }
+    return _run(options.out, runs, seed=options.seed, device=options.device)
 
 
 def demo_config(name: str, steps: int, *, seed: int, device: str) -> RunConfig:
@@ -51,10 +80,6 @@ def demo_config(name: str, steps: int, *, seed: int, device: str) -> RunConfig:
     common = preset_options("demo") | {"seed": seed, "device": device}
     variant = dict(VARIANTS[name].options) if name != OURS else {}
     return from_flat(common | _length(steps, common["batch_size"]) | variant)
-
-
-def _comparable() -> list[str]:
-    return [name for name, variant in VARIANTS.items() if variant.method == OURS]
 
 
 def _length(steps: int, batch_size: int) -> dict[str, object]:

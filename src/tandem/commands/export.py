@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tandem.checkpoint.manifest import MANIFEST_NAME
-from tandem.commands.parser import make_parser, parse
+from tandem.commands.parser import Command
+from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -16,25 +18,35 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """Which checkpoint is exported, and where to."""
+
+    run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes", positional=True)
+    checkpoint: str = option("best", "best, last, or the number of a step")
+    out: Path | None = option(None, "folder for the model; by default model-CHECKPOINT in the run")
+
+
+COMMAND = Command(
+    "export", "Write a model from a checkpoint of a run, as training would have at that step.", {"": ExportOptions}
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse the options and write the model."""
-    parser = make_parser("export", "Write a model from a checkpoint of a run, as training would have at that step.")
-    parser.add_argument("run", help="folder of a run, e.g. runs/shoes")
-    parser.add_argument("--checkpoint", type=str, default="best", help="best, last, or the number of a step")
-    parser.add_argument("--out", type=str, help="folder for the model; by default model-CHECKPOINT in the run")
-    args = parse(parser, arguments)
+    (options,) = COMMAND.parse(arguments)
     from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415  (imports torch)
     from tandem.training.export import export_checkpoint  # noqa: PLC0415
     from tandem.training.run_folder import RunFolder  # noqa: PLC0415
 
-    run = RunFolder(Path(args.run))
+    run = RunFolder(options.run)
     store = CheckpointStore(run.checkpoints)
     if not store.steps():
         raise CheckpointError(
             f"{run.root} holds no checkpoints: give the folder of a run (runs/NAME), in which checkpoints/ is."
         )
-    step = _step(store, args.checkpoint)
-    out = Path(args.out) if args.out else run.root / f"model-{args.checkpoint}"
+    step = _step(store, options.checkpoint)
+    out = options.out or run.root / f"model-{options.checkpoint}"
     _require_free(out, run)
     export_checkpoint(run, step, out)
     log.info("step %d of %s: the model is in %s", step, run.root, out)

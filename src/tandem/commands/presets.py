@@ -4,11 +4,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tandem.commands.parser import make_parser, parse
+from tandem.commands.parser import Command
 from tandem.config.bicyclegan import BicycleGANConfig
-from tandem.config.options import flag
+from tandem.config.options import Options, flag, option
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import from_flat, to_flat
@@ -32,12 +33,22 @@ CPU_SECONDS = {
 Measured with ``tandem bench train --preset``; see docs/experiments.md."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PresetsOptions(Options):
+    """How the presets are listed."""
+
+    markdown: bool = option(False, "print the table of docs/presets.md")
+
+
+COMMAND = Command(
+    "presets", "List the presets: paper, data, size, length, expected time, and what they set.", {"": PresetsOptions}
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print every preset with its options, as they are written on the command line."""
-    parser = make_parser("presets", "List the presets: paper, data, size, length, expected time, and what they set.")
-    parser.add_argument("--markdown", action="store_true", help="print the table of docs/presets.md")
-    args = parse(parser, arguments)
-    if args.markdown:
+    (options,) = COMMAND.parse(arguments)
+    if options.markdown:
         sys.stdout.write(markdown())
         return 0
     width = shutil.get_terminal_size().columns

@@ -1,22 +1,24 @@
 """``tandem sample MODEL CLIP --out FILE``: translate a video or an animated GIF."""
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonargparse import ArgumentParser, Namespace
 
-from tandem.commands.runtime_options import load_translator, show_tiles
-from tandem.config.options import flag
+from tandem.commands.parser import Command
+from tandem.config.data import Direction
+from tandem.config.options import Options, changed, option, same
 from tandem.errors import ConfigError
 from tandem.files import atomic_replace, remove_leftovers_of
+from tandem.inference.inputs import Fit
+from tandem.inference.sampling import SamplingMode, SamplingOptions
 from tandem.inference.translator import Translator
 from tandem.inference.video.flicker import FlickerReport
-from tandem.inference.video.frames import VIDEO_SUFFIXES
+from tandem.inference.video.frames import VIDEO_SUFFIXES, LeftOut
 from tandem.inference.video.latent_walk import VideoLatents
 from tandem.inference.video.translate import VideoTranslator, is_video, open_video, open_writer
 from tandem.inference.video.writing import check_suffix
@@ -24,63 +26,110 @@ from tandem.report.progress import TaskProgress
 
 BATCH_SIZE = 1
 WALK_LATENTS = 4
-VIDEO_OPTIONS = ("walk", "walk_latents", "batch_size")
-"""Options that only videos have."""
-IMAGE_OPTIONS = ("num_samples", "pairs", "split", "format", "cycle", "max_batch")
+IMAGE_OPTIONS = ("num_samples", "pairs", "split", "image_format", "cycle", "max_batch")
 """Options that videos do not have."""
 
 log = logging.getLogger(__name__)
 
 
-def add_video_options(parser: ArgumentParser) -> None:
-    """Add the options of videos to those of images."""
-    group = parser.add_argument_group("videos (the input is one video or animated GIF)")
-    group.add_argument(
-        "--walk", type=float, help="seconds of a round trip through several latents; else the latent stays"
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions(Options):
+    """Options that only videos have."""
+
+    walk: float | None = option(
+        None, "seconds of a round trip through several latents; else the latent stays", above=0, metavar="SECONDS"
     )
-    group.add_argument(
-        "--walk-latents", type=int, help=f"latents of the walk, drawn by --seed; {WALK_LATENTS} unless given"
+    walk_latents: int | None = option(
+        None, f"latents of the walk, drawn by --seed; {WALK_LATENTS} unless given", at_least=2
     )
-    group.add_argument(
-        "--batch-size", type=int, help=f"frames that go through the network at once; {BATCH_SIZE} unless given"
+    batch_size: int | None = option(
+        None, f"frames that go through the network at once; {BATCH_SIZE} unless given", at_least=1
     )
 
 
-def find_video(inputs: Sequence[str]) -> Path | None:
+@dataclass(frozen=True, kw_only=True)
+class VideoRequest(VideoOptions):
+    """All that says how a video is translated: its own options and those that it shares with images."""
+
+    mode: SamplingMode = same(SamplingOptions, "mode")
+    seed: int = same(SamplingOptions, "seed")
+    fit: Fit = same(SamplingOptions, "fit")
+    references: Sequence[Path] = same(SamplingOptions, "references")
+    z: np.ndarray | None = same(SamplingOptions, "z")
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
+        if self.mode not in {"random", "reference"}:
+            yield f"there is no --mode {self.mode} for a video"
+        if self.mode == "reference" and not self.references:
+            yield "--mode reference needs --reference IMAGE"
+        if self.walk_latents is not None and (self.walk is None or self.z is not None or self.references):
+            yield "--walk-latents goes with --walk, and not with --z or --reference, which give the latents"
+        if self.z is not None and self.references:
+            yield "--z and --reference both give the latent: choose one of them"
+
+
+def find_video(inputs: Sequence[Path]) -> Path | None:
     """The input, if it is a video.
 
     Raises:
         ConfigError: There are other inputs beside a video.
         DataError: A GIF is damaged.
     """
-    paths = [Path(text) for text in inputs]
-    if len(paths) == 1:
-        return paths[0] if is_video(paths[0]) else None
-    videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
+    if len(inputs) == 1:
+        return inputs[0] if is_video(inputs[0]) else None
+    videos = [path for path in inputs if path.suffix.lower() in VIDEO_SUFFIXES]
     if videos:
         raise ConfigError(f"{videos[0]} is a video: videos are translated one at a time, into one --out each.")
     return None
 
 
-def refuse_video_options(args: Namespace) -> None:
+def refuse_video_options(options: VideoOptions) -> None:
     """Refuse options of videos where the inputs are images.
 
     Raises:
         ConfigError: There are some.
     """
-    given = [flag(name) for name in VIDEO_OPTIONS if getattr(args, name) is not None]
+    given = [one.flag for one in changed(options)]
     if given:
         raise ConfigError(f"{', '.join(given)}: only for a video (one video or animated GIF), and the input is none.")
 
 
-def sample_video(parser: ArgumentParser, args: Namespace, video_path: Path, z: np.ndarray | None) -> int:
+def refuse_image_options(command: Command, values: Mapping[str, Any], video: Path) -> None:
+    """Refuse options of images where the input is a video.
+
+    Raises:
+        ConfigError: There are some that are not as by default.
+    """
+    known = {one.field: one for one in command.options}
+    given = [known[name].flag for name in IMAGE_OPTIONS if values.get(name, known[name].default) != known[name].default]
+    problems = [f"{name} has no effect" for name in given]
+    if values.get("direction") == "both":
+        problems.append("there is no --direction both")
+    if problems:
+        raise ConfigError(f"{video} is a video, for which {'; '.join(problems)}.")
+
+
+def show_tiles(translator: Translator, progress: TaskProgress) -> None:
+    """Say behind the numbers of `progress` which tile of a large image is at work."""
+    translator.report_tiles(lambda done, total: progress.note(f"tile {done} of {total}" if done < total else ""))
+
+
+def sample_video(
+    video_path: Path,
+    out: Path,
+    direction: Direction | None,
+    options: VideoRequest,
+    load_model: Callable[[], Translator],
+) -> int:
     """Translate one video.
 
     Args:
-        parser: The options with their defaults.
-        args: The options as given.
         video_path: The video.
-        z: What ``--z`` holds, ``(K, latent_dim)``.
+        out: The file that is written.
+        direction: The way, for models that go both ways.
+        options: How.
+        load_model: Loads the model; called after all that can be checked without it.
 
     Returns:
         The exit status.
@@ -88,16 +137,19 @@ def sample_video(parser: ArgumentParser, args: Namespace, video_path: Path, z: n
     Raises:
         TandemError: An option has no effect on a video, or the video, the model or the target cannot be used.
     """
-    out = Path(args.out)
-    _check(parser, args, video_path, out)
+    _check_out(video_path, out)
     suffix = out.suffix.lower()
     with open_video(video_path, target_suffix=suffix) as video:
-        translator = load_translator(args)
-        batch_size = BATCH_SIZE if args.batch_size is None else args.batch_size
-        latents = _latents(args, translator, z)
-        translator.abilities.generator(args.direction)
+        translator = load_model()
+        latents = _latents(options, translator)
+        translator.abilities.generator(direction)
         work = VideoTranslator(
-            translator, latents, seed=args.seed, fit=args.fit, direction=args.direction, batch_size=batch_size
+            translator,
+            latents,
+            seed=options.seed,
+            fit=options.fit,
+            direction=direction,
+            batch_size=options.batch_size or BATCH_SIZE,
         )
         remove_leftovers_of(out)
         summary: dict[str, Any] = {}
@@ -115,61 +167,43 @@ def sample_video(parser: ArgumentParser, args: Namespace, video_path: Path, z: n
     return 0
 
 
-def _check(parser: ArgumentParser, args: Namespace, video_path: Path, out: Path) -> None:
+def _check_out(video_path: Path, out: Path) -> None:
     check_suffix(out)
-    problems = [
-        f"{flag(name)} has no effect" for name in IMAGE_OPTIONS if getattr(args, name) != parser.get_default(name)
-    ]
-    if args.mode not in {"random", "reference"}:
-        problems.append(f"there is no --mode {args.mode}")
-    if args.direction == "both":
-        problems.append("there is no --direction both")
-    if args.mode == "reference" and not args.reference:
-        problems.append("--mode reference needs --reference IMAGE")
-    if problems:
-        raise ConfigError(f"{video_path} is a video, for which {'; '.join(problems)}.")
     if out.is_dir():
         raise ConfigError(f"--out {out} is a folder; the translation of a video is one file: give its name.")
     if out.exists() and out.samefile(video_path):
         raise ConfigError(f"--out {out} is the input itself: give another name.")
-    if args.walk is not None and not (math.isfinite(args.walk) and args.walk > 0):
-        raise ConfigError(f"--walk must be a number of seconds above 0, not {args.walk}.")
-    if args.walk_latents is not None and (args.walk is None or args.z is not None or args.reference):
-        raise ConfigError("--walk-latents goes with --walk, and not with --z or --reference, which give the latents.")
-    if args.walk_latents is not None and args.walk_latents < 2:
-        raise ConfigError(f"--walk-latents must be at least 2, not {args.walk_latents}.")
-    if args.z is not None and args.reference:
-        raise ConfigError("--z and --reference both give the latent: choose one of them.")
 
 
-def _latents(args: Namespace, translator: Translator, z: np.ndarray | None) -> VideoLatents:
+def _latents(options: VideoRequest, translator: Translator) -> VideoLatents:
+    z = options.z
     if not translator.latent_dim:
         given: Mapping[str, bool] = {
-            "--seed": args.seed != 0 and not translator.is_stochastic,
+            "--seed": options.seed != 0 and not translator.is_stochastic,
             "--z": z is not None,
-            "--reference": bool(args.reference),
-            "--walk": args.walk is not None,
+            "--reference": bool(options.references),
+            "--walk": options.walk is not None,
         }
         if any(given.values()):
             names = ", ".join(name for name, is_given in given.items() if is_given)
             raise ConfigError(f"{names}: without effect, for this model has no latent.")
-    period = None if args.walk is None else Fraction(args.walk)
-    if args.reference:
-        z, _ = translator.encode([str(path) for path in args.reference])
+    period = None if options.walk is None else Fraction(options.walk)
+    if options.references:
+        z, _ = translator.encode([str(path) for path in options.references])
     if z is None:
-        number = 1 if period is None else (args.walk_latents or WALK_LATENTS)
-        z = translator.sample_z(number, seed=args.seed)
+        number = 1 if period is None else (options.walk_latents or WALK_LATENTS)
+        z = translator.sample_z(number, seed=options.seed)
     return VideoLatents(z, period)
 
 
-def _say_what_is_left_out(left_out: Sequence[str]) -> None:
+def _say_what_is_left_out(left_out: Sequence[LeftOut]) -> None:
     for what in left_out:
-        log.warning("left out: %s", what)
+        log.warning("left out: %s", what.text)
 
 
 def _say(out: Path, summary: Mapping[str, Any], *, sounds: Sequence[str]) -> None:
     report: FlickerReport = summary["report"]
-    dropped = [what for what in summary["left_out"] if what.startswith("the sound")]
+    dropped = [what.text for what in summary["left_out"] if what.is_sound]
     sound = f"sound copied ({', '.join(sounds)})" if sounds else "no sound"
     if dropped:
         sound = f"WITHOUT {'; '.join(dropped)}"

@@ -1,11 +1,13 @@
 """``tandem timeline RUN``: the fixed inputs of a run over time, as a GIF or a strip, from what was logged."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.commands.parser import make_parser, parse
-from tandem.errors import ConfigError, DataError
+from tandem.commands.parser import Command
+from tandem.config.options import REQUIRED, Options, option
+from tandem.errors import ConfigError, DataError, Problem
 from tandem.report.grid import save_image
 from tandem.report.progress import TaskProgress
 from tandem.report.snapshot_pictures import picture_steps
@@ -20,35 +22,72 @@ STRIP_SUFFIXES = (".png", ".webp")
 log = logging.getLogger(__name__)
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        problem = Problem(
+            f"--inputs must be numbers with commas between them, such as 0,2, not '{text}'", "--inputs", text
+        )
+        raise ConfigError(problems=[problem]) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineOptions(Options):
+    """What of a run is shown over time, and how."""
+
+    run: Path = option(REQUIRED, "folder of a run, also of one that is training", positional=True)
+    out: Path | None = option(None, "file: .gif moves, .png and .webp are strips; RUN/timeline.gif unless given")
+    inputs: tuple[int, ...] | None = option(
+        None, "which of the fixed inputs, from 0 on, e.g. 0,2; all unless given", read=_numbers
+    )
+    sample: int | None = option(None, "only this sample: 1 is the column z1")
+    column: tuple[str, ...] = option((), "columns by their titles, such as encoded")
+    every: int = option(1, "only every so many-th snapshot", at_least=1)
+    max_frames: int | None = option(
+        None,
+        f"most snapshots; {GIF_FRAMES} in a GIF, {STRIP_FRAMES} in a strip unless given",
+        at_least=2,
+    )
+    fps: float | None = option(None, f"snapshots per second of a GIF; {FPS:g} unless given", at_least=0.1, at_most=50)
+
+    @property
+    def target(self) -> Path:
+        """The file that is written."""
+        return self.run / "timeline.gif" if self.out is None else self.out
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether that is a GIF, not a strip."""
+        return self.target.suffix.lower() == ".gif"
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
+        if self.target.suffix.lower() not in {".gif", *STRIP_SUFFIXES}:
+            strips = ", ".join(STRIP_SUFFIXES)
+            yield f"--out {self.target}: the name must end in .gif (moving) or {strips} (a strip)"
+        elif self.fps is not None and not self.is_moving:
+            yield f"--fps: without effect on a strip; --out {self.target} would have to end in .gif"
+        if self.sample is not None and self.column:
+            yield "--sample and --column both say which columns are shown: give one of them"
+
+
+COMMAND = Command(
+    "timeline", "Show the fixed inputs of a run over time, from the pictures of its gallery.", {"": TimelineOptions}
+)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse the options and draw."""
-    parser = make_parser("timeline", "Show the fixed inputs of a run over time, from the pictures of its gallery.")
-    parser.add_argument("run", help="folder of a run, also of one that is training")
-    parser.add_argument("--out", help="file: .gif moves, .png and .webp are strips; RUN/timeline.gif unless given")
-    parser.add_argument("--inputs", help="which of the fixed inputs, from 0 on, e.g. 0,2; all unless given")
-    parser.add_argument("--sample", type=int, help="only this sample: 1 is the column z1")
-    parser.add_argument("--column", nargs="+", default=[], help="columns by their titles, such as encoded")
-    parser.add_argument("--every", type=int, default=1, help="only every so many-th snapshot")
-    parser.add_argument(
-        "--max-frames", type=int, help=f"most snapshots; {GIF_FRAMES} in a GIF, {STRIP_FRAMES} in a strip unless given"
-    )
-    parser.add_argument("--fps", type=float, help=f"snapshots per second of a GIF; {FPS:g} unless given")
-    args = parse(parser, arguments)
-    run = RunFolder(Path(args.run))
-    out = run.root / "timeline.gif" if args.out is None else Path(args.out)
-    moving = _is_moving(out)
-    if args.fps is not None and not moving:
-        raise ConfigError(f"--fps: without effect on a strip; --out {out} would have to end in .gif.")
-    if args.sample is not None and args.column:
-        raise ConfigError("--sample and --column both say which columns are shown: give one of them.")
-    columns = args.column or (None if args.sample is None else [f"z{args.sample}"])
-    most = args.max_frames if args.max_frames is not None else (GIF_FRAMES if moving else STRIP_FRAMES)
-    steps = spread(_steps(run), every=args.every, most=most)
-    chosen, shown = choose(read_snapshots(run.gallery, steps), inputs=_numbers(args.inputs), columns=columns)
+    (options,) = COMMAND.parse(arguments)
+    run, out = RunFolder(options.run), options.target
+    columns = options.column or (None if options.sample is None else [f"z{options.sample}"])
+    most = options.max_frames or (GIF_FRAMES if options.is_moving else STRIP_FRAMES)
+    steps = spread(_steps(run), every=options.every, most=most)
+    chosen, shown = choose(read_snapshots(run.gallery, steps), inputs=options.inputs, columns=columns)
     with TaskProgress("drawing", len(chosen), "snapshots") as progress:
-        if moving:
-            fps = FPS if args.fps is None else args.fps
-            save_timeline_gif(chosen, shown, out, fps=fps, on_progress=progress.callback)
+        if options.is_moving:
+            save_timeline_gif(chosen, shown, out, fps=options.fps or FPS, on_progress=progress.callback)
         else:
             save_image(timeline_strip(chosen, shown, on_progress=progress.callback), out)
     left_out = len(steps) - len(chosen)
@@ -64,13 +103,6 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _is_moving(out: Path) -> bool:
-    suffix = out.suffix.lower()
-    if suffix not in {".gif", *STRIP_SUFFIXES}:
-        raise ConfigError(f"--out {out}: the name must end in .gif (moving) or {', '.join(STRIP_SUFFIXES)} (a strip).")
-    return suffix == ".gif"
-
-
 def _steps(run: RunFolder) -> list[int]:
     """The steps of all pictures that belong to the run as it is: after a crash later ones may lie there still."""
     if not run.root.is_dir():
@@ -84,12 +116,3 @@ def _steps(run: RunFolder) -> list[int]:
             f"{run.root} has no pictures yet: the first one is made at the first snapshot (--snapshot-every)."
         )
     return steps
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise ConfigError(f"--inputs must be numbers with commas between them, such as 0,2, not '{text}'.") from error

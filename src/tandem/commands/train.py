@@ -1,20 +1,21 @@
 """``tandem train DATA [DATA_B] --out runs/NAME``: train, or continue, then sample the test split."""
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tandem.commands.parser import add_fields, make_parser, parse
+from tandem.commands.parser import Command
 from tandem.config.data import DataConfig
+from tandem.config.options import Options, names_of, option
 from tandem.config.presets import find_preset
 from tandem.config.run import METHODS, RunConfig, from_flat, resolve_method
 from tandem.config.training import TrainingConfig
 from tandem.config.validation import ValidationConfig
 from tandem.config.variants import VARIANTS
-from tandem.config.yaml import method_in_files, to_yaml
+from tandem.config.yaml import convert_values, read_file, to_yaml
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError
 
@@ -28,30 +29,86 @@ SIGNAL_STATUS = 128
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    """What a run is made of and where it goes; all else are options of the run itself."""
+
+    data: str | None = option(None, "dataset folder, folder or URL of shards, or folder of domain A", positional=True)
+    data_b: Path | None = option(None, "folder of domain B, for methods that train on unpaired images", positional=True)
+    out: Path | None = option(None, "folder of the run, e.g. runs/shoes")
+    config: tuple[Path, ...] = option(
+        (), "YAML file with options, e.g. one from --print-config", metavar="FILE", repeated=True
+    )
+    preset: str | None = option(None, "defaults of a recipe; 'tandem presets' lists them", metavar="NAME")
+    method: str | None = option(
+        None, f"the method: {', '.join(METHODS)}; or a variant: {', '.join(VARIANTS)}", metavar="NAME"
+    )
+    print_config: bool = option(False, "print all options as YAML and end")
+
+
+def command(method: str = DEFAULT_METHOD) -> Command:
+    """The command with the options of a method."""
+    groups = {
+        "": TrainOptions,
+        "data": DataConfig,
+        f"method ({METHODS[method].__name__.removesuffix('Config')})": METHODS[method],
+        "training": TrainingConfig,
+        "validation": ValidationConfig,
+    }
+    return Command("train", DESCRIPTION, groups)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse the options, train, sample."""
-    first, rest = _early(arguments)
-    method, defaults = _defaults(first)
-    # The parser obeys the last word; an option wins over a file wherever the two stand.
-    files = [word for file in first.config for word in ("--config", file)]
-    options = _parse([*files, *rest], first, method, defaults)
-    print_config, data, out = options.pop("print_config"), options.pop("data"), options.pop("out")
-    data_b = options.pop("data_b")
-    config = from_flat(options | {"method": method})
-    if print_config:
+    first = _early(arguments)
+    in_files: dict[str, Any] = {}
+    for file in first.config:  # the last one wins
+        in_files |= read_file(file)
+    method, defaults = _defaults(first, in_files)
+    taken = command(method)
+    given = taken.values(arguments, defaults)
+    # An option wins over a file wherever the two stand.
+    flat = defaults | convert_values(_own(in_files, first), taken.options) | given
+    own = TrainOptions(**{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
+    config = from_flat(flat | {"method": method})
+    if own.print_config:
         sys.stdout.write(to_yaml(config))
         return 0
-    if data is None or out is None:
-        missing = [name for name, value in (("DATA", data), ("--out", out)) if value is None]
+    if own.data is None or own.out is None:
+        missing = [name for name, value in (("DATA", own.data), ("--out", own.out)) if value is None]
         raise ConfigError(
             f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options]."
         )
-    return _train(config, as_location(data), Path(out), None if data_b is None else Path(data_b))
+    return _train(config, as_location(own.data), own.out, own.data_b)
 
 
-def _defaults(first: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+def _early(arguments: Sequence[str]) -> TrainOptions:
+    """Find what decides about the other options and their defaults."""
+    return TrainOptions(**Command("train", DESCRIPTION, {"": TrainOptions}).values_among_others(arguments))
+
+
+def _own(in_files: dict[str, Any], first: TrainOptions) -> dict[str, Any]:
+    """What the files say of all but the method, which has been decided.
+
+    Raises:
+        ConfigError: They name another file, or a preset that isn't that of the command line.
+    """
+    rest = dict(in_files)
+    rest.pop("method", None)
+    preset = rest.pop("preset", None)
+    if preset is not None and preset != first.preset:
+        raise ConfigError(
+            f"the configuration file sets preset: {preset}, which decides about the defaults of all other "
+            f"options: give it as --preset {preset}."
+        )
+    if rest.pop("config", None) is not None:
+        raise ConfigError("a configuration file names another one: give both with --config.", option="--config")
+    return rest
+
+
+def _defaults(first: TrainOptions, in_files: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The method, and the defaults that it, the preset and the variant set; what is more special wins."""
-    in_file = method_in_files(first.config)
+    in_file = str(in_files["method"]) if "method" in in_files else None
     named = first.method or in_file
     if in_file and first.method and resolve_method(in_file)[0] != resolve_method(first.method)[0]:
         raise ConfigError(f"the configuration file is for the method {in_file}, but --method is {first.method}.")
@@ -83,39 +140,3 @@ def _train(config: RunConfig, data: Path | str, out: Path, data_b: Path | None) 
     sample_held_out(config, data, out, data_b)
     log.info("model: %s · page: %s", out / "model", out / "index.html")
     return 0
-
-
-def _early(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Find what decides about the other options and their defaults; the other arguments are left over."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--preset")
-    parser.add_argument("--method")
-    parser.add_argument("--config", action="append", default=[])
-    try:
-        return parser.parse_known_args(list(arguments))
-    except argparse.ArgumentError as error:
-        raise ConfigError(f"{error}.") from error
-
-
-def _parse(
-    arguments: Sequence[str], first: argparse.Namespace, method: str, defaults: dict[str, Any]
-) -> dict[str, Any]:
-    parser = make_parser("train", DESCRIPTION)
-    parser.add_argument("data", nargs="?", help="dataset folder, folder or URL of shards, or folder of domain A")
-    parser.add_argument("data_b", nargs="?", help="folder of domain B, for methods that train on unpaired images")
-    parser.add_argument("--out", help="folder of the run, e.g. runs/shoes")
-    parser.add_argument("--config", action="config", help="YAML file with options, e.g. one from --print-config")
-    parser.add_argument("--preset", default=first.preset, help="defaults of a recipe; 'tandem presets' lists them")
-    parser.add_argument("--print-config", action="store_true", help="print all options as YAML and end")
-    parser.add_argument("--method", help=f"the method: {', '.join(METHODS)}; or a variant: {', '.join(VARIANTS)}")
-    for cls in (DataConfig, METHODS[method], TrainingConfig, ValidationConfig):
-        add_fields(parser, cls, defaults)
-    options = dict(vars(parse(parser, arguments)))
-    if options["preset"] != first.preset:
-        raise ConfigError(
-            f"the configuration file sets preset: {options['preset']}, which decides about the defaults of all other "
-            f"options: give it as --preset {options['preset']}."
-        )
-    for name in ("config", "preset", "method"):
-        options.pop(name)
-    return options

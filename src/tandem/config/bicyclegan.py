@@ -10,10 +10,11 @@ from tandem.config.method import (
     GanLoss,
     Init,
     discriminator_layers_problems,
+    dropout_problems,
     unet_depth,
     unet_problems,
 )
-from tandem.config.options import option, out_of_bounds
+from tandem.config.options import option
 from tandem.config.specifications import Activation, EncoderSpec, Norm, PatchDiscriminatorSpec, UNetSpec, Upsampling
 
 
@@ -90,7 +91,6 @@ class BicycleGANConfig:
 
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""
-        yield from out_of_bounds(self)
         if batch_size % 2:
             yield (
                 f"--batch-size must be even for BicycleGAN, not {batch_size}: one half of a batch is encoded, the "
@@ -119,11 +119,11 @@ class BicycleGANConfig:
         yield from self._size_problems(data)
 
     def _size_problems(self, data: DataConfig) -> Iterator[str]:
-        problems = list(unet_problems(self.generator_depth, data, dropout=self.dropout))
-        if problems and not problems[0].startswith("--dropout"):
-            yield from problems  # the sizes that follow would only repeat it
+        misfits = list(unet_problems(self.generator_depth, data))
+        if misfits:
+            yield from misfits  # the sizes that follow would only repeat them
             return
-        yield from problems
+        yield from dropout_problems(self.generator_depth, data, dropout=self.dropout)
         if self.encoder_depth is not None and not 1 <= self.encoder_depth <= MAX_DEPTH:
             yield f"--encoder-depth must be from 1 to {MAX_DEPTH}, not {self.encoder_depth}"
         elif min(data.crop_size) < 2 ** (self.resolved_encoder_depth(data) + 1):

@@ -12,7 +12,7 @@ from tandem.config.method import (
     resnet_blocks,
     resnet_problems,
 )
-from tandem.config.options import option, out_of_bounds
+from tandem.config.options import option
 from tandem.config.specifications import Norm, PatchDiscriminatorSpec, PatchProjectorSpec, ResNetSpec
 
 TAPPED_BLOCKS = (1, 5)
@@ -56,7 +56,6 @@ class CUTConfig:
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""
         del batch_size
-        yield from out_of_bounds(self)
         if data.input_channels != data.output_channels:
             yield (
                 "CUT compares input and output with the features of one network, so --input-channels and "

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from tandem.config.data import DataConfig
 from tandem.config.method import PlainGanLoss
-from tandem.config.options import option, out_of_bounds
+from tandem.config.options import option
 from tandem.config.shared_networks import NetworkOptions
 
 
@@ -36,7 +36,6 @@ class CycleGANConfig(NetworkOptions):
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""
         del batch_size
-        yield from out_of_bounds(self)
         if data.direction != "AtoB":
             yield "--direction BtoA has no effect: CycleGAN learns both directions, and sampling chooses one"
         if self.lambda_identity > 0 and data.input_channels != data.output_channels:

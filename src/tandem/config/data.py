@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tandem.config.options import option, out_of_bounds
+from tandem.config.options import option
 from tandem.errors import ConfigError
 
 Direction = Literal["AtoB", "BtoA"]
@@ -85,7 +85,6 @@ class DataConfig:
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
-        yield from out_of_bounds(self)
         crop, load = self.crop_size, self._load_size
         for name, sides in (("--size", crop), ("--load-size", load)):
             if not all(1 <= side <= MAX_SIDE for side in sides):

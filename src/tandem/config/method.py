@@ -53,8 +53,8 @@ def unet_depth(depth: int | None, data: DataConfig) -> int:
     return max(fits, default=1)
 
 
-def unet_problems(depth: int | None, data: DataConfig, *, dropout: bool) -> Iterator[str]:
-    """Say why a U-Net of `depth` levels does not fit the size of the data, or its dropout has no place."""
+def unet_problems(depth: int | None, data: DataConfig) -> Iterator[str]:
+    """Say why a U-Net of `depth` levels does not fit the size of the data."""
     height, width = data.crop_size
     if depth is not None and not 2 <= depth <= MAX_DEPTH:
         yield f"--generator-depth must be from 2 to {MAX_DEPTH}, not {depth}"
@@ -62,7 +62,10 @@ def unet_problems(depth: int | None, data: DataConfig, *, dropout: bool) -> Iter
     multiple = 2 ** (depth or MIN_DEPTH)
     if height % multiple or width % multiple:
         yield _no_multiple(data, multiple, f"with {depth or f'at least {MIN_DEPTH}'} levels the generator")
-        return
+
+
+def dropout_problems(depth: int | None, data: DataConfig, *, dropout: bool) -> Iterator[str]:
+    """Say why dropout has no place in a U-Net of `depth` levels, which fits the size of the data."""
     levels = unet_depth(depth, data)
     if dropout and levels <= FIRST_DROPOUT_LEVEL + 1:
         yield (

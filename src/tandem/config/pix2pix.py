@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from tandem.config.data import DataConfig
 from tandem.config.method import PlainGanLoss
-from tandem.config.options import option, out_of_bounds
+from tandem.config.options import option
 from tandem.config.shared_networks import NetworkOptions
 from tandem.config.specifications import DiscriminatorSpec, GeneratorSpec, Norm
 
@@ -37,7 +37,6 @@ class Pix2PixConfig(NetworkOptions):
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""
         del batch_size
-        yield from out_of_bounds(self)
         if self.lambda_gan == 0 and self.lambda_l1 == 0:
             yield "all loss weights are 0: there is nothing to train"
         if not self.test_noise and not self.dropout and self.norm != "batch":

@@ -11,12 +11,12 @@ from tandem.config.cut import CUTConfig
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.config.method import MethodConfig
-from tandem.config.options import refuse, wrong_types
+from tandem.config.options import out_of_bounds, refuse, wrong_types
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.training import TrainingConfig
 from tandem.config.validation import ValidationConfig
 from tandem.config.variants import VARIANTS
-from tandem.errors import ConfigError, nearest
+from tandem.errors import ConfigError, Problem, nearest
 
 METHODS: Mapping[str, type[MethodConfig]] = MappingProxyType(
     {cls.method: cls for cls in (BicycleGANConfig, Pix2PixConfig, CycleGANConfig, CUTConfig)}
@@ -47,9 +47,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         # First, because what follows computes with the values.
         refuse([problem for group in self.groups for problem in wrong_types(group)])
-        problems = [*self.data.problems(), *self.training.problems(), *self.validation.problems()]
-        problems += self.objective.problems(self.data, self.training.batch_size)
-        refuse(problems)
+        problems: list[Problem | str] = []
+        for group in (self.data, self.training, self.validation):
+            problems += [*out_of_bounds(group), *group.problems()]
+        own = self.objective.problems(self.data, self.training.batch_size)
+        refuse([*problems, *out_of_bounds(self.objective), *own])
 
     @property
     def groups(self) -> tuple[DataConfig, MethodConfig, TrainingConfig, ValidationConfig]:

@@ -8,6 +8,7 @@ from tandem.config.data import DataConfig
 from tandem.config.method import (
     Init,
     discriminator_layers_problems,
+    dropout_problems,
     resnet_blocks,
     resnet_problems,
     unet_depth,
@@ -54,7 +55,8 @@ class NetworkOptions:
     def network_problems(self, data: DataConfig) -> Iterator[str]:
         """Say what does not fit together among the networks, each with the option to change."""
         if self.generator == "unet":
-            yield from unet_problems(self.generator_depth, data, dropout=self.dropout)
+            misfits = list(unet_problems(self.generator_depth, data))
+            yield from misfits or dropout_problems(self.generator_depth, data, dropout=self.dropout)
             if self.generator_blocks is not None:
                 yield f"--generator-blocks {self.generator_blocks} has no effect with --generator unet"
         else:

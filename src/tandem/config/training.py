@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tandem.config.options import option, out_of_bounds
+from tandem.config.options import option
 
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 Acceleration = Literal["auto", "none", "graphs", "compile"]
 Overlap = Literal["auto", "on", "off"]
 
@@ -34,7 +35,7 @@ class TrainingConfig:
     ema_halflife_images: int = option(
         10_000, "half-life of the moving average of the weights that models are made of; 0 is off", at_least=0
     )
-    precision: Literal["fp32", "bf16", "fp16"] = option(
+    precision: TrainingPrecision = option(
         "fp32", "bf16 and fp16 run the networks under autocast, fp16 with scaled losses; losses are always fp32"
     )
     acceleration: Acceleration = option(
@@ -65,7 +66,6 @@ class TrainingConfig:
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
-        yield from out_of_bounds(self)
         if self.steps is not None and self.epochs is not None:
             yield "--steps and --epochs both say how long the run is: give one of them"
         if self.lr_schedule == "constant" and (self.lr_constant_epochs or self.lr_decay_epochs):

@@ -1,11 +1,13 @@
 """How a run is measured on held-out data, and which checkpoint is kept as the best one."""
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tandem.config.options import flag, option, out_of_bounds
+from tandem.config.options import changed, flag, option
+
+ValueRange = Literal["signed", "unit", "bytes", "imagenet"]
+"""What a network takes: [-1, 1], [0, 1], [0, 255], or normalised as torchvision's classifiers want it."""
 
 AUTO = "auto"
 """Leaves a choice to the method and to what can be measured."""
@@ -25,20 +27,17 @@ class ValidationConfig:
         None, "feature network of the Fréchet distance: MobileNet in .npz, .onnx, or TorchScript"
     )
     validate_features_size: int | None = option(None, "side of its input; any size unless given", at_least=1)
-    validate_features_range: Literal["signed", "unit", "bytes", "imagenet"] = option("signed", "the values it takes")
+    validate_features_range: ValueRange = option("signed", "the values it takes")
     validate_trust_torchscript: bool = option(False, "run a TorchScript file, which is a program, as your own")
     keep_best: str = option(AUTO, "number of a validation by which the best checkpoint is kept; auto goes by a list")
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
-        yield from out_of_bounds(self)
         if not self.validate_every:
-            changed = [
-                flag(field.name) for field in dataclasses.fields(self) if getattr(self, field.name) != field.default
-            ]
-            if changed:
+            given = [one.flag for one in changed(self)]
+            if given:
                 yield (
-                    f"{', '.join(changed)}: no effect without validation: give --validate-every STEPS, e.g. "
+                    f"{', '.join(given)}: no effect without validation: give --validate-every STEPS, e.g. "
                     "--validate-every 1000"
                 )
         if self.validate_features is None:

@@ -1,32 +1,83 @@
 """A run's options as a YAML text that a person reads and `--config` takes back."""
 
-import dataclasses
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tandem.config.options import Option, flag, options_of, refuse
 from tandem.config.run import RunConfig
+from tandem.config.values import MisfitError, convert
+from tandem.errors import ConfigError, Problem, nearest
 
 MAX_BYTES = 2**20
+_KEYS_OF_PEOPLE = str.maketrans("-", "_")
 
 
-def method_in_files(files: Sequence[str]) -> str | None:
-    """The method that the last of these files that names one sets; None if none does.
+def read_file(file: Path) -> dict[str, Any]:
+    """What a configuration file says, by the names of the fields and as YAML gives it.
 
-    Files that cannot be read are left to the parser of the command line, which says what is wrong with them.
+    Raises:
+        ConfigError: There is no such file, or it is too large, no text, no YAML, or no lines of ``option: value``.
     """
-    found = None
-    for file in files:
-        try:
-            if Path(file).stat().st_size <= MAX_BYTES:
-                values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-                found = str(values["method"]) if isinstance(values, dict) and "method" in values else found
-        except (OSError, ValueError, yaml.YAMLError):
+    text = _text_of(file)
+    values = _loaded(file, text)
+    if not isinstance(values, dict):
+        raise _no_config(
+            f"--config {file}: the file must hold lines such as 'steps: 1000', not '{text.strip():.60}'", file
+        )
+    if wrong := [key for key in values if not isinstance(key, str)]:
+        raise _no_config(f"--config {file}: '{wrong[0]}' is no name of an option", file)
+    return {key.translate(_KEYS_OF_PEOPLE): value for key, value in values.items()}
+
+
+def _text_of(file: Path) -> str:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise _no_config(f"--config {file}: the file is larger than {MAX_BYTES} bytes", file)
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise _no_config(f"--config {file}: the file is no text in UTF-8", file) from error
+    except OSError as error:
+        raise _no_config(f"--config {file}: the file cannot be read ({error.strerror})", file) from error
+
+
+def _loaded(file: Path, text: str) -> Any:
+    import yaml  # noqa: PLC0415  (start-up time)
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        where = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
+        raise _no_config(f"--config {file}: the file is no YAML{where}: {error.problem}", file) from error
+    except yaml.YAMLError as error:
+        raise _no_config(f"--config {file}: the file is no YAML", file) from error
+
+
+def _no_config(text: str, file: Path) -> ConfigError:
+    return ConfigError(problems=[Problem(text, "--config", file)])
+
+
+def convert_values(values: dict[str, Any], options: Iterable[Option]) -> dict[str, Any]:
+    """The values of a file in the types of their options; text may stand for a number there too.
+
+    Raises:
+        ConfigError: A name does not exist, or a value is not of its option's type; all of them are named.
+    """
+    known = {one.field: one for one in options}
+    found: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in values.items():
+        if name not in known:
+            hint = nearest(flag(name), [one.flag for one in known.values()])
+            problems.append(Problem(f"the configuration file has an unknown key '{name}'.{hint}", flag(name), value))
             continue
+        try:
+            found[name] = convert(known[name].hint, value, from_text=True)
+        except MisfitError:
+            problems.append(known[name].misfit(value))
+    refuse(problems)
     return found
 
 
@@ -36,8 +87,8 @@ def to_yaml(config: RunConfig) -> str:
     lines += [f"method: {config.objective.method}"]
     for title, group in zip(("data", "method", "training", "validation"), config.groups, strict=True):
         lines += ["", f"# --- {title} ---"]
-        for field in dataclasses.fields(group):
-            lines.append(f"{field.name}: {_scalar(getattr(group, field.name))}  # {field.metadata['help']}")
+        for one in options_of(type(group)):
+            lines.append(f"{one.field}: {_scalar(getattr(group, one.field))}  # {one.declared.help}")
     return "\n".join(lines) + "\n"
 
 

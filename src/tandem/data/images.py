@@ -53,10 +53,12 @@ _DECODER_ERRORS = (
 class ImageReadError(DataError):
     """An image that cannot be read; `file` names it and `reason` says why."""
 
+    file: str
+
     def __init__(self, file: str, reason: str) -> None:
-        super().__init__(file, reason)
-        self.file = file
+        super().__init__(f"{file}: {reason}", file=file)
         self.reason = reason
+        self.args = (file, reason)  # what a copy of the error is made of, on its way out of another process
 
     def __str__(self) -> str:
         return f"{self.file}: {self.reason}"

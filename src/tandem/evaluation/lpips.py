@@ -13,7 +13,6 @@ whose numbers must not be mixed:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +23,7 @@ from tandem.evaluation.images import check_batch, to_signed_scale
 from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone, BackboneName
 from tandem.evaluation.networks.tensor_files import load_strictly, read_state_dict
 from tandem.evaluation.networks.weights import WeightsName, WeightsSource, find_weights
-
-LPIPSVersion = Literal["v0.0", "v0.1"]
+from tandem.evaluation.options import LPIPSVersion
 
 MIN_SIDE = 32
 """Smaller images leave nothing of the inner maps."""

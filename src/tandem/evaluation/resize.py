@@ -11,15 +11,13 @@ for a narrow band along the diagonal, so that the CPU multiplies them piece by p
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tandem.errors import DataError
-
-Resizer = Literal["clean", "torch-fidelity", "pytorch-fid"]
+from tandem.evaluation.options import Resizer
 
 RESIZERS: tuple[Resizer, ...] = ("clean", "torch-fidelity", "pytorch-fid")
 """All of them; `clean` is the default everywhere, since shrinking without antialiasing changes the distances."""

@@ -7,7 +7,8 @@ dropout, CycleGAN and CUT give one output, CycleGAN also the way back (``cycle``
 """
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from tandem.config.data import Direction
+from tandem.config.options import Options, option, refuse
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.inputs import Fit
@@ -23,46 +25,65 @@ from tandem.rng import numpy_generator
 
 SamplingMode = Literal["random", "interpolate", "encode", "reference"]
 DEFAULT_SAMPLES = 10
+MAX_Z_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How inputs are sampled.
+def read_latents(text: str) -> np.ndarray:
+    """Latents from a JSON file, ``(M, latent_dim)``, float32.
 
-    Attributes:
-        mode: See the file's head.
-        num_samples: Samples of each input; frames of an interpolation. None: 10, or 1 of models without noise.
-        seed: Decides the latents, or the dropout of models that sample with it.
-        fit: How images are brought to a size that the network takes; see `Translator`.
-        references: Images whose style is taken, for mode ``reference``: one sample each.
-        z: Latents ``(M, latent_dim)`` instead of random ones, for mode ``random``.
-        image_format: Suffix of single pictures.
-        cycle: Translate there and back again (CycleGAN), for mode ``random``.
+    Args:
+        text: The path of a file with a list of numbers, or a list of such lists.
+
+    Raises:
+        ConfigError: There is no such file, or it holds something else.
     """
+    path = Path(text)
+    if path.is_file() and path.stat().st_size > MAX_Z_BYTES:
+        raise ConfigError(f"--z {text} is larger than {MAX_Z_BYTES} bytes.", option="--z")
+    try:
+        latents = np.asarray(json.loads(path.read_text(encoding="utf-8")), dtype=np.float32)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"--z {text} is no JSON list of latents: {error}.", option="--z") from error
+    if latents.ndim not in {1, 2} or not latents.size:
+        raise ConfigError(
+            f"--z {text} must hold one latent or a list of latents, not an array of shape {latents.shape}.",
+            option="--z",
+        )
+    return np.atleast_2d(latents)
 
-    mode: SamplingMode = "random"
-    num_samples: int | None = None
-    seed: int = 0
-    fit: Fit = "pad"
-    references: Sequence[Path] = ()
-    z: np.ndarray | None = None
-    image_format: Literal["png", "jpg", "webp"] = "png"
-    cycle: bool = False
 
-    def __post_init__(self) -> None:
-        problems = []
-        if self.num_samples is not None and self.num_samples < 1:
-            problems.append(f"--num-samples must be at least 1, not {self.num_samples}")
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions(Options):
+    """How inputs are sampled; the modes are explained in this file's head."""
+
+    mode: SamplingMode = option("random", "where the latents come from")
+    num_samples: int | None = option(
+        None, "samples of each input, frames of an interpolation; by default 10, or 1 without noise", at_least=1
+    )
+    seed: int = option(0, "decides the latents (or the dropout): the same seed gives the same pixels")
+    fit: Fit = option(
+        "pad", "pad: keep the resolution, pad and cut off again; resize: translate at the training size, resize back"
+    )
+    references: Sequence[Path] = option((), "images whose style is taken, for --mode reference", name="reference")
+    z: np.ndarray | None = option(
+        None,
+        "JSON file with latents (a list of lists), e.g. from samples.jsonl",
+        metavar="FILE",
+        read=read_latents,
+    )
+    image_format: Literal["png", "jpg", "webp"] = option("png", "format of single pictures", name="format")
+    cycle: bool = option(False, "add the way back: input, translation, cycle")
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
         if self.mode == "interpolate" and self.num_samples == 1:
-            problems.append("--mode interpolate needs --num-samples of at least 2: its frames")
+            yield "--mode interpolate needs --num-samples of at least 2: its frames"
         if (self.mode == "reference") != bool(self.references):
-            problems.append("--mode reference and --reference IMAGE need each other")
+            yield "--mode reference and --reference IMAGE need each other"
         if self.z is not None and self.mode != "random":
-            problems.append("--z gives the latents themselves: it goes with --mode random only")
+            yield "--z gives the latents itself: it goes with --mode random only"
         if self.cycle and self.mode != "random":
-            problems.append(f"--cycle goes with --mode random only, not with {self.mode}")
-        if problems:
-            raise ConfigError("; ".join(problems) + ".")
+            yield f"--cycle goes with --mode random only, not with {self.mode}"
 
     def for_model(self, translator: Translator) -> "SamplingOptions":
         """The same options with the number of samples decided.
@@ -70,7 +91,7 @@ class SamplingOptions:
         Raises:
             ConfigError: The model has no use for an option; all of them are named.
         """
-        problems = []
+        problems: list[str] = []
         method = translator.manifest.method
         if not translator.latent_dim and (self.mode != "random" or self.z is not None):
             given = "--z" if self.z is not None else f"--mode {self.mode}"
@@ -84,8 +105,7 @@ class SamplingOptions:
             )
         if self.cycle and len(translator.directions) == 1:
             problems.append(f"--cycle needs a model that translates both ways; this one ({method}) goes one way only")
-        if problems:
-            raise ConfigError("; ".join(problems) + ".")
+        refuse(problems)
         default = DEFAULT_SAMPLES if translator.is_stochastic else 1
         return dataclasses.replace(self, num_samples=self.num_samples or default)
 

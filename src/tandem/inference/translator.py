@@ -24,12 +24,12 @@ def load(
     path: str | Path,
     *,
     device: str = "auto",
-    precision: InferencePrecision = "fp32",
-    compile: bool = False,
-    max_batch: int | Auto = "auto",
-    tile: int | Auto = "auto",
-    memory_gb: float = 4.0,
-    engine: EngineName = "torch",
+    precision: InferencePrecision = Runtime.precision,
+    compile: bool = Runtime.compile,
+    max_batch: Auto | int = Runtime.max_batch,
+    tile: Auto | int = Runtime.tile,
+    memory_gb: float = Runtime.memory_gb,
+    engine: EngineName = Runtime.engine,
 ) -> "Translator":
     """Load a model.
 
@@ -58,6 +58,11 @@ def load(
         tile=tile,
         memory_gb=memory_gb,
     )
+    return load_with(path, runtime, device=device)
+
+
+def load_with(path: str | Path, runtime: Runtime, *, device: str = "auto") -> "Translator":
+    """Load a model to be run as `runtime` says; see `load`."""
     manifest, loaded = load_engine(Path(path), device=device, runtime=runtime)
     return Translator(manifest, loaded, runtime=runtime)
 

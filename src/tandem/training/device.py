@@ -7,12 +7,10 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-TrainingPrecision = Literal["fp32", "bf16", "fp16"]
-
+from tandem.config.training import TrainingPrecision
 
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 KEPT_BYTES, LARGEST_KEPT = 2**31 - 1, 2**30

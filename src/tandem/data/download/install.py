@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tandem.config.options import Options, option
 from tandem.data.download.advice import by_hand, not_handed_out
 from tandem.data.download.archive import ArchiveLimits, archive_format
 from tandem.data.download.catalogue import RemoteDataset
@@ -42,27 +43,25 @@ Stage = Literal["downloading", "checking", "unpacking"]
 Progress = Callable[[Stage, int, int | None], None]
 
 
-@dataclass(frozen=True)
-class DatasetSource:
-    """Where an archive comes from if not from its authors, and what is done with it.
+@dataclass(frozen=True, kw_only=True)
+class DatasetSource(Options):
+    """Where an archive comes from if not from its authors, and what is done with it."""
 
-    Attributes:
-        mirror: URL of the folder that holds the archive under its usual name, or of the archive itself.
-        archive: An archive on the disk, instead of a download.
-        keep_archive: Leave the downloaded archive beside the dataset.
-        unchecked: Install it even if size, SHA-256 or numbers of images are not those of the catalogue.
-    """
+    mirror: str | None = option(
+        None, "URL of the folder that holds the archive under its usual name, or of the archive itself", metavar="URL"
+    )
+    archive: Path | None = option(None, "an archive on the disk, instead of a download", metavar="FILE")
+    keep_archive: bool = option(False, "leave the archive beside the dataset")
+    unchecked: bool = option(
+        False, "install it even if size, SHA-256 or numbers of images are not those that are known"
+    )
 
-    mirror: str | None = None
-    archive: Path | None = None
-    keep_archive: bool = False
-    unchecked: bool = False
-
-    def __post_init__(self) -> None:
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
         if self.mirror is not None and self.archive is not None:
-            raise ConfigError("--mirror and --archive exclude each other: one is a download, the other a file.")
+            yield "--mirror and --archive exclude each other: one is a download, the other a file"
         if self.archive is not None and self.keep_archive:
-            raise ConfigError("--keep-archive has no effect with --archive, which is never removed.")
+            yield "--keep-archive has no effect with --archive, which is never removed"
 
 
 def install(

@@ -5,7 +5,7 @@ measured exactly: classify its samples with `classify_mode`, then ask for their 
 """
 
 from tandem.data.synthetic.coverage import Coverage, coverage, expected_coverage
-from tandem.data.synthetic.dataset import split_index, write_dataset
+from tandem.data.synthetic.dataset import DatasetOptions, split_index, write_dataset
 from tandem.data.synthetic.drawing import (
     GENERATOR_VERSION,
     KINDS,
@@ -28,6 +28,7 @@ __all__ = [
     "MIN_SIZE",
     "MODES",
     "Coverage",
+    "DatasetOptions",
     "DemoEntry",
     "DemoInfo",
     "Drawing",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tandem.config.options import Options, option
 from tandem.data.synthetic.drawing import (
     GENERATOR_VERSION,
     MAX_SIZE,
@@ -23,7 +24,6 @@ from tandem.data.synthetic.drawing import (
 from tandem.data.synthetic.info import (
     FORMAT,
     INFO_NAME,
-    LAYOUTS,
     MAX_COUNT,
     SPLITS,
     Layout,
@@ -38,6 +38,36 @@ PARTIAL_NAME = "demo.partial.json"
 """Says, until the dataset is complete, what it is going to be."""
 
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions(Options):
+    """What the demo dataset holds."""
+
+    size: int = option(64, "side of the images in pixels", at_least=MIN_SIZE, at_most=MAX_SIZE)
+    seed: int = option(0, "everything that is drawn follows from it")
+    num_train: int = option(2000, "training pairs, or images of each domain", at_least=0, at_most=MAX_COUNT)
+    num_val: int = option(50, "validation pairs", at_least=0, at_most=MAX_COUNT)
+    num_test: int = option(50, "test pairs", at_least=0, at_most=MAX_COUNT)
+    layout: Layout = option(
+        "side_by_side",
+        "one file a pair (A left, B right), or folders trainA, trainB, … of pairs, or of different objects",
+    )
+
+    @property
+    def counts(self) -> dict[Split, int]:
+        """How many pairs each split has."""
+        return {"train": self.num_train, "val": self.num_val, "test": self.num_test}
+
+    def problems(self) -> Iterator[str]:
+        """Say what does not fit together."""
+        if self.layout == "unpaired":
+            most = MAX_COUNT // 2
+            for split, count in self.counts.items():
+                if count > most:
+                    yield f"--num-{split} must be from 0 to {most} with --layout unpaired, not {count}"
+        if not any(self.counts.values()):
+            yield "there would be no pair at all: ask for at least one with --num-train, --num-val or --num-test"
 
 
 @dataclass(frozen=True)
@@ -58,12 +88,12 @@ def split_index(split: Split, number: int) -> int:
 def write_dataset(
     out: Path,
     *,
-    size: int = 64,
-    seed: int = 0,
-    num_train: int = 2000,
-    num_val: int = 50,
-    num_test: int = 50,
-    layout: Layout = "side_by_side",
+    size: int = DatasetOptions.size,
+    seed: int = DatasetOptions.seed,
+    num_train: int = DatasetOptions.num_train,
+    num_val: int = DatasetOptions.num_val,
+    num_test: int = DatasetOptions.num_test,
+    layout: Layout = DatasetOptions.layout,
     num_workers: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -94,8 +124,12 @@ def write_dataset(
         ConfigError: If an argument is out of range.
         DataError: If `out` holds another demo dataset, or other files.
     """
-    counts: dict[Split, int] = {"train": num_train, "val": num_val, "test": num_test}
-    _check(size, counts, layout, num_workers)
+    options = DatasetOptions(
+        size=size, seed=seed, num_train=num_train, num_val=num_val, num_test=num_test, layout=layout
+    )
+    if num_workers < 1:
+        raise ConfigError(f"num_workers must be at least 1, not {num_workers}.")
+    counts = options.counts
     parameters = {
         "format": FORMAT,
         "generator": GENERATOR_VERSION,
@@ -123,24 +157,6 @@ def write_dataset(
         atomic_write_text(out / INFO_NAME, _describe(parameters, counts))
     (out / PARTIAL_NAME).unlink(missing_ok=True)
     return out
-
-
-def _check(size: int, counts: dict[Split, int], layout: str, num_workers: int) -> None:
-    problems = []
-    most = MAX_COUNT // 2 if layout == "unpaired" else MAX_COUNT
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        problems.append(f"size is {size}, expected {MIN_SIZE} to {MAX_SIZE}")
-    problems += [
-        f"num_{split} is {count}, expected 0 to {most}" for split, count in counts.items() if not 0 <= count <= most
-    ]
-    if not any(counts.values()):
-        problems.append("there would be no pair at all: ask for at least one")
-    if layout not in LAYOUTS:
-        problems.append(f"layout is '{layout}', expected one of {', '.join(LAYOUTS)}")
-    if num_workers < 1:
-        problems.append(f"num_workers is {num_workers}, expected 1 or more")
-    if problems:
-        raise ConfigError(f"The demo dataset cannot be made:\n{listed(problems)}")
 
 
 def _claim(out: Path, parameters: dict[str, Any]) -> None:

@@ -5,12 +5,10 @@ Networks* (1409.1556), *SqueezeNet* (1602.07360). Parameter names are torchvisio
 that its weight files fit; what belongs to their classifiers is not needed.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-BackboneName = Literal["alex", "vgg", "squeeze"]
+from tandem.evaluation.options import BackboneName
 
 TAPS: dict[BackboneName, tuple[int, ...]] = {
     "alex": (1, 4, 7, 9, 11),

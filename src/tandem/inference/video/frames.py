@@ -85,16 +85,29 @@ class Video(AbstractContextManager["Video"], Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Something of the source that a file cannot hold.
+
+    Attributes:
+        text: What it is, for people.
+        is_sound: Whether it is a sound track.
+    """
+
+    text: str
+    is_sound: bool = False
+
+
 class VideoWriter(AbstractContextManager["VideoWriter"], Protocol):
     """A video that is being written; leaving the context ends the file.
 
     Attributes:
         description: Format and quality, for people.
-        left_out: What of the source the file cannot hold, for people.
+        left_out: What of the source the file cannot hold.
     """
 
     description: str
-    left_out: list[str]
+    left_out: list[LeftOut]
 
     def add(self, frame: Frame) -> None:
         """Add the next frame; its times are in ticks of the source."""
