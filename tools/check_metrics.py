@@ -24,17 +24,16 @@ import torch
 from torch import Tensor, nn
 
 from tandem.errors import TandemError
-from tandem.evaluation import paired
-from tandem.evaluation.features import FeatureExtractor, FeatureSpec, InputSpec
-from tandem.evaluation.frechet import frechet_distance, statistics_of
-from tandem.evaluation.kernel import kid, kid_subsets
-from tandem.evaluation.lpips import LPIPS, LPIPSVersion
+from tandem.evaluation.metrics import frechet_distance, kid, ms_ssim, prdc, psnr, ssim
+from tandem.evaluation.metrics.frechet import statistics_of
+from tandem.evaluation.metrics.kid import kid_subsets
 from tandem.evaluation.networks.backbones import Backbone, BackboneName
+from tandem.evaluation.networks.features import FeatureExtractor, FeatureSpec, InputSpec
 from tandem.evaluation.networks.inception import INPUT_SIZE, TAP_SIZES, InceptionFID, Tap, load_inception
+from tandem.evaluation.networks.lpips import LPIPS, LPIPSVersion
+from tandem.evaluation.networks.resize import Resizer, resize_images
 from tandem.evaluation.networks.tensor_files import read_arrays, read_state_dict
 from tandem.evaluation.networks.weights import WeightsSource
-from tandem.evaluation.prdc import prdc
-from tandem.evaluation.resize import Resizer, resize_images
 
 Case = tuple[str, float, float]
 """What was compared, the largest deviation, and the tolerance."""
@@ -219,17 +218,17 @@ def paired_cases(folder: Path) -> Iterator[Case]:
     # Name in the file, our function, tolerance. torchmetrics' PSNR is 1.3e-6 dB off, and its float32 SSIM 1.2e-5;
     # pytorch-msssim's window is float32.
     functions: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor], float], ...] = (
-        ("psnr_formula", paired.psnr, 1e-6),
-        ("psnr_torchmetrics", paired.psnr, 1e-6),
-        ("psnr_torchmetrics_float32", paired.psnr, 1e-6),
-        ("mse", lambda a, b: 10 ** (-paired.psnr(a, b) / 10), 1e-6),
-        ("ssim_torchmetrics", paired.ssim, 1e-6),
-        ("ssim_torchmetrics_float32", paired.ssim, 5e-5),
-        ("ssim_torchmetrics_map_interior_mean", partial(paired.ssim, border="valid"), 1e-6),
-        ("ssim_pytorch_msssim", partial(paired.ssim, border="valid"), 1e-5),
-        ("ms_ssim_torchmetrics", paired.ms_ssim, 1e-6),
-        ("ms_ssim_torchmetrics_float32", paired.ms_ssim, 1e-5),
-        ("ms_ssim_pytorch_msssim", partial(paired.ms_ssim, border="valid"), 1e-6),
+        ("psnr_formula", psnr, 1e-6),
+        ("psnr_torchmetrics", psnr, 1e-6),
+        ("psnr_torchmetrics_float32", psnr, 1e-6),
+        ("mse", lambda a, b: 10 ** (-psnr(a, b) / 10), 1e-6),
+        ("ssim_torchmetrics", ssim, 1e-6),
+        ("ssim_torchmetrics_float32", ssim, 5e-5),
+        ("ssim_torchmetrics_map_interior_mean", partial(ssim, border="valid"), 1e-6),
+        ("ssim_pytorch_msssim", partial(ssim, border="valid"), 1e-5),
+        ("ms_ssim_torchmetrics", ms_ssim, 1e-6),
+        ("ms_ssim_torchmetrics_float32", ms_ssim, 1e-5),
+        ("ms_ssim_pytorch_msssim", partial(ms_ssim, border="valid"), 1e-6),
     )
     for size in ("64", "192"):
         pairs = expected[f"pairs_{size}"]
@@ -238,10 +237,10 @@ def paired_cases(folder: Path) -> Iterator[Case]:
             if name in pairs[0]:
                 yield f"{name} {size}", relative(function(a, b).numpy(), [pair[name] for pair in pairs]), tolerance
     both, a, b = expected["batch_of_both_64_pairs"], images["pred_64"], images["target_64"]
-    pooled = -10 * torch.log10((10 ** (-paired.psnr(a, b) / 10)).mean())
+    pooled = -10 * torch.log10((10 ** (-psnr(a, b) / 10)).mean())
     yield "psnr batch pooled", relative(pooled, both["psnr_torchmetrics"]), 1e-6
-    yield "psnr batch mean", relative(paired.psnr(a, b).mean(), both["psnr_torchmetrics_mean_of_per_image"]), 1e-6
-    yield "ssim batch mean", relative(paired.ssim(a, b).mean(), both["ssim_torchmetrics"]), 1e-6
+    yield "psnr batch mean", relative(psnr(a, b).mean(), both["psnr_torchmetrics_mean_of_per_image"]), 1e-6
+    yield "ssim batch mean", relative(ssim(a, b).mean(), both["ssim_torchmetrics"]), 1e-6
 
 
 def resize_cases(folder: Path) -> Iterator[Case]:

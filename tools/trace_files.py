@@ -2,11 +2,12 @@
 
     python tools/trace_files.py evaluate --images REAL GENERATED --metrics l1 --out OUT
 
-The rest of the line is a command of ``tandem``, which runs in this process. A file is entered when one of its functions,
-methods or comprehensions runs in any thread; the code of a module itself, which runs once when it is imported, does not
-count, nor do the bodies of its classes. A call goes across files when caller and callee lie in different files of the
-package; calls through a library (a callback, a thread, a context manager) have no caller in the package and do not
-count. ``--list`` prints every file with the number of calls into it, the most frequented first.
+The rest of the line is a command of ``tandem``, which runs in this process. A file is entered when one of its
+functions, methods or comprehensions runs in any thread, also while something is imported; the code of a module itself,
+which runs once when it is imported, does not count, nor do the bodies of its classes. A call goes across files when
+caller and callee lie in different files of the package; calls through a library (a callback, a thread, a context
+manager) have no caller in the package and do not count. ``--list`` prints every file with the number of calls into it,
+the most frequented first.
 
 The number says how many files somebody has to open to follow one path through the program, and how often they turn a
 page.
@@ -18,6 +19,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -72,7 +74,12 @@ def _is_function(code: CodeType) -> bool:
 
 
 def _file_of(frame: FrameType) -> str | None:
-    path = Path(frame.f_code.co_filename)
+    return _in_package(frame.f_code.co_filename)
+
+
+@cache
+def _in_package(name: str) -> str | None:
+    path = Path(name)
     return str(path.relative_to(PACKAGE)) if path.is_relative_to(PACKAGE) else None
 
 

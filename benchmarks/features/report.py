@@ -9,8 +9,8 @@ import torch
 
 from benchmarks.features.timing import FeatureNetwork, ImageFormat, load_network, time_features, write_pictures
 from tandem.bench.header import header_line, make_header, spread, spread_text
-from tandem.evaluation.features import Resizer
-from tandem.evaluation.read_ahead import suitable_workers
+from tandem.evaluation.networks.resize import Resizer
+from tandem.evaluation.rows.read_ahead import suitable_workers
 from tandem.report.progress import TaskProgress
 from tandem.training.device import peak_memory_mb
 

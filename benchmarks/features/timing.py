@@ -18,7 +18,9 @@ from PIL import Image
 from torch import nn
 
 from tandem.bench.timing import Timing, time_in_turn
-from tandem.evaluation.features import (
+from tandem.evaluation.cases import FileCase, FileHashes
+from tandem.evaluation.kinds.features import FeatureRows
+from tandem.evaluation.networks.features import (
     FeatureExtractor,
     FeatureSpec,
     InputSpec,
@@ -27,14 +29,12 @@ from tandem.evaluation.features import (
     inception_spec,
     mobilenet_extractor,
 )
-from tandem.evaluation.gather import gather
-from tandem.evaluation.measurements import Features
 from tandem.evaluation.networks.inception import InceptionFID, for_inference
 from tandem.evaluation.networks.mobilenet import INPUT_SIZE, MobileNet
+from tandem.evaluation.networks.resize import Resizer
 from tandem.evaluation.networks.weights import WeightsSource
-from tandem.evaluation.resize import Resizer
-from tandem.evaluation.situation import file_cases, folder_images
-from tandem.evaluation.sources import FileCase, FileHashes
+from tandem.evaluation.rows.gather import gather
+from tandem.evaluation.subject import file_cases, folder_images
 from tandem.rng import numpy_generator
 
 FeatureNetwork = Literal["inception", "mobilenet"]
@@ -161,7 +161,7 @@ def time_features(
 
         gather(
             part,
-            [Features(extractor)],
+            [FeatureRows(extractor)],
             cache=folder,
             batch_size=batch_size,
             num_workers=num_workers,

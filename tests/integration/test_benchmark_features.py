@@ -11,8 +11,8 @@ from PIL import Image
 from support import benchmark
 
 from benchmarks.features.timing import FEATURE_NETWORKS, FeatureNetwork, load_network, write_pictures
-from tandem.evaluation.gather import gather
-from tandem.evaluation.measurements import Features
+from tandem.evaluation.kinds.features import FeatureRows
+from tandem.evaluation.rows.gather import gather
 
 TINY = ["--network", "mobilenet", "--size", "40", "--device", "cpu"]
 CPU = torch.device("cpu")
@@ -52,7 +52,7 @@ def test_pictures_have_contents_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FEATURE_NETWORKS)
 def test_random_networks_give_numbers_of_ordinary_size(name: FeatureNetwork, tmp_path: Path) -> None:
     extractor = load_network(name, None, device=CPU, resizer="clean")
-    rows = Features(extractor)
+    rows = FeatureRows(extractor)
     cases = write_pictures(tmp_path, 2, size=64, image_format="png")
     features = gather(cases, [rows], cache=None, batch_size=2)[rows.spec]
     assert features.shape == (2, extractor.spec.num_features)

@@ -14,8 +14,8 @@ from support import files_of, fork, leftovers, tandem, wait_for
 
 from model_files import write_random_features
 from tandem.data.synthetic import write_dataset
-from tandem.evaluation import cache
-from tandem.evaluation.features import FeatureExtractor
+from tandem.evaluation.networks.features import FeatureExtractor
+from tandem.evaluation.rows import cache
 from tandem.inference.translator import Translator
 
 NUM_TEST, BATCH = 10, 2

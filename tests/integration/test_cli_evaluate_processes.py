@@ -13,8 +13,8 @@ from support import ENVIRONMENT, files_of, fork, leftovers, tandem, wait_for, wr
 from model_files import write_random_features
 from processes import free_port, place
 from tandem.data.synthetic import write_dataset
-from tandem.evaluation import cache
-from tandem.evaluation.features import FeatureExtractor
+from tandem.evaluation.networks.features import FeatureExtractor
+from tandem.evaluation.rows import cache
 from tandem.training import heartbeat
 
 NUM_TEST, BATCH = 7, 2

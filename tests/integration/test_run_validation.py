@@ -11,6 +11,7 @@ import torch
 from support import (
     assert_same_run,
     fork,
+    log_of,
     num_log_lines,
     state_of,
     tandem,
@@ -152,3 +153,22 @@ def test_shards_and_native_sizes(held_out: dict[str, Path], tmp_path: Path) -> N
     line = validations_of(run)[0]
     assert line["conditions"]["fit"] == "pad"
     assert line["numbers"]["ssim"] is not None
+
+
+def test_a_small_image_behind_a_large_one_leaves_a_metric_out(tmp_path: Path) -> None:
+    """SSIM needs 11 px. Unasked it is left out; asked for, the run is refused before its first step."""
+    data = tmp_path / "data"
+    write_pairs(data / "train", 2)
+    write_pairs(data / "val", 1)
+    write_pairs(tmp_path / "small", 1, size=(9, 32))
+    (tmp_path / "small" / "0.png").rename(data / "val" / "1.png")
+    finished = train(data, tmp_path / "run", steps=2, validate_every=2)
+    assert "validating every 2 steps: l1, l1-diversity on 2 of 2 pairs of val" in finished.err
+    assert "ssim" not in validations_of(tmp_path / "run")[0]["numbers"]
+    words = tiny(steps=2, validate_every=2, validate_metrics="l1,ssim")
+    refused = tandem("train", data, "--out", tmp_path / "refused", *words)
+    assert refused.status == 2
+    reason = "it needs sides of at least 11 px, which 1 of 2 images do not have; the first of them is 1 (32 x 9 px)"
+    assert f"--validate-metrics ssim: {reason}" in refused.err
+    assert [line for line in log_of(tmp_path / "refused") if line.get("step")] == []
+    assert list((tmp_path / "refused").glob("checkpoints/*")) == []

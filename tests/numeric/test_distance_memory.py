@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tandem.evaluation.estimates import mean_estimate, resample_counts
-from tandem.evaluation.kernel import kid
-from tandem.evaluation.prdc import prdc
+from tandem.evaluation.metrics.kid import kid
+from tandem.evaluation.metrics.prdc import prdc
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tandem.errors import DataError, WeightsError
-from tandem.evaluation.lpips import LPIPS, LPIPSVersion, consecutive
 from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone, BackboneName
+from tandem.evaluation.networks.lpips import LPIPS, LPIPSVersion, consecutive
 from tandem.rng import numpy_generator
 
 Array = np.ndarray

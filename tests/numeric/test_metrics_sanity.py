@@ -12,7 +12,7 @@ from model_files import write_random_features
 from tandem.data.synthetic import Drawing, classify_mode, coverage, draw_pair, mode_weights
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.run import evaluate
-from tandem.evaluation.situation import folder_situation
+from tandem.evaluation.subject import folder_subject
 from tandem.report.scores import EvaluationReport
 
 NUM_IMAGES, SIZE = 40, 48
@@ -46,7 +46,7 @@ def save(folder: Path, images: list[np.ndarray]) -> Path:
 
 def measure(real: Path, fake: Path, features: Path) -> dict[str, float]:
     options = EvaluationOptions(metrics=("l1", "ssim", "psnr", "frechet", "kid"), features=features)
-    report: EvaluationReport = evaluate(folder_situation(real, fake), options, device=torch.device("cpu")).report
+    report: EvaluationReport = evaluate(folder_subject(real, fake), options, device=torch.device("cpu")).report
     return {score.name: score.value for score in report.scores}
 
 

@@ -12,8 +12,8 @@ from torchmetrics.functional.image import (
 )
 
 from tandem.errors import DataError
-from tandem.evaluation import paired
-from tandem.evaluation.resize import RESIZERS, resize_images, resize_matrix
+from tandem.evaluation.metrics import l1, ms_ssim, psnr, ssim
+from tandem.evaluation.networks.resize import RESIZERS, resize_images, resize_matrix
 from tandem.rng import numpy_generator
 
 
@@ -29,10 +29,10 @@ def pair(*shape: int, noise: float = 0.1) -> tuple[torch.Tensor, torch.Tensor]:
 def test_l1_and_psnr_are_on_the_unit_scale() -> None:
     a, b = pair(2, 3, 20, 24)
     difference = (a - b).numpy() / 2
-    np.testing.assert_allclose(paired.l1(a, b).numpy(), np.abs(difference).mean((1, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(l1(a, b).numpy(), np.abs(difference).mean((1, 2, 3)), rtol=1e-12)
     expected = -10 * np.log10(np.square(difference).mean((1, 2, 3)))
-    np.testing.assert_allclose(paired.psnr(a, b).numpy(), expected, rtol=1e-12)
-    assert paired.psnr(a, a).isinf().all()
+    np.testing.assert_allclose(psnr(a, b).numpy(), expected, rtol=1e-12)
+    assert psnr(a, a).isinf().all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(11, 40), (64, 48)])
@@ -42,9 +42,9 @@ def test_ssim_is_torchmetrics(height: int, width: int) -> None:
     expected, similarity = structural_similarity_index_measure(
         x, y, data_range=1.0, reduction="none", return_full_image=True
     )
-    np.testing.assert_allclose(paired.ssim(a, b).numpy(), expected.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(ssim(a, b).numpy(), expected.numpy(), rtol=1e-12)
     inner = similarity[..., 5:-5, 5:-5].mean((1, 2, 3))
-    np.testing.assert_allclose(paired.ssim(a, b, border="valid").numpy(), inner.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(ssim(a, b, border="valid").numpy(), inner.numpy(), rtol=1e-12)
 
 
 def test_ssim_is_the_formula_with_scipys_filter() -> None:
@@ -58,8 +58,8 @@ def test_ssim_is_the_formula_with_scipys_filter() -> None:
     var_x, var_y, cov = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2, blur(x * y) - mean_x * mean_y
     c1, c2 = 1e-4, 9e-4
     similarity = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-    assert float(paired.ssim(a, b)) == pytest.approx(similarity.mean(), rel=1e-12)
-    assert float(paired.ssim(a, b, border="valid")) == pytest.approx(similarity[5:-5, 5:-5].mean(), rel=1e-12)
+    assert float(ssim(a, b)) == pytest.approx(similarity.mean(), rel=1e-12)
+    assert float(ssim(a, b, border="valid")) == pytest.approx(similarity[5:-5, 5:-5].mean(), rel=1e-12)
 
 
 def test_ms_ssim_is_torchmetrics() -> None:
@@ -67,17 +67,17 @@ def test_ms_ssim_is_torchmetrics() -> None:
     expected = multiscale_structural_similarity_index_measure(
         (a + 1) / 2, (b + 1) / 2, data_range=1.0, reduction="none", normalize="relu"
     )
-    np.testing.assert_allclose(paired.ms_ssim(a, b).numpy(), expected.numpy(), rtol=1e-8)  # type: ignore[union-attr]
-    grey = [paired.ms_ssim(a[:, [c]], b[:, [c]], border="valid") for c in range(3)]
-    colour = paired.ms_ssim(a, b, border="valid")
+    np.testing.assert_allclose(ms_ssim(a, b).numpy(), expected.numpy(), rtol=1e-8)  # type: ignore[union-attr]
+    grey = [ms_ssim(a[:, [c]], b[:, [c]], border="valid") for c in range(3)]
+    colour = ms_ssim(a, b, border="valid")
     np.testing.assert_allclose(colour.numpy(), torch.stack(grey).mean(0).numpy(), rtol=1e-12)
 
 
 def test_equal_images_are_fully_similar_and_negatives_count_as_none() -> None:
     a, _ = pair(1, 3, 176, 176)
-    assert float(paired.ms_ssim(a, a)) == pytest.approx(1)
-    assert float(paired.ssim(a, a, border="valid")) == pytest.approx(1)
-    assert float(paired.ms_ssim(a, -a)) == 0
+    assert float(ms_ssim(a, a)) == pytest.approx(1)
+    assert float(ssim(a, a, border="valid")) == pytest.approx(1)
+    assert float(ms_ssim(a, -a)) == 0
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_equal_images_are_fully_similar_and_negatives_count_as_none() -> None:
 )
 def test_what_cannot_be_compared_is_refused(a: torch.Tensor, b: torch.Tensor, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        paired.ssim(a, b)
+        ssim(a, b)
 
 
 def test_ms_ssim_says_how_large_images_must_be() -> None:
     with pytest.raises(DataError, match="at least 176 px"):
-        paired.ms_ssim(torch.zeros(1, 3, 175, 200), torch.zeros(1, 3, 175, 200))
+        ms_ssim(torch.zeros(1, 3, 175, 200), torch.zeros(1, 3, 175, 200))
 
 
 @pytest.mark.parametrize("size", [(299, 299), (40, 111), (17, 23)])

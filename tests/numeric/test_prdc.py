@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tandem.errors import ConfigError
-from tandem.evaluation.prdc import prdc
+from tandem.evaluation.metrics.prdc import prdc
 from tandem.rng import numpy_generator
 
 

@@ -12,11 +12,22 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tandem.errors import DataError
-from tandem.evaluation import bijection, diversity
 from tandem.evaluation.estimates import mean_estimate, pairs_estimate, resample_counts
-from tandem.evaluation.lpips import LPIPS, LPIPSSpec
+from tandem.evaluation.metrics.best_of_n import BestOfNResult, best_of_n, sample_distances
+from tandem.evaluation.metrics.bijection import image_round_trip, latent_round_trip
+from tandem.evaluation.metrics.lpips_diversity import (
+    PROTOCOL_INPUTS,
+    PROTOCOL_SAMPLES,
+    diversity_of,
+    protocol_inputs,
+    real_pair_diversity,
+    sample_diversity,
+)
 from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone
+from tandem.evaluation.networks.lpips import LPIPS, LPIPSSpec
+from tandem.evaluation.real_pairs import NUM_PAIRS, random_pairs
 from tandem.rng import numpy_generator
+from tandem.training.health import RECOVERED_Z_CHANCE
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +54,7 @@ class TestDiversity:
         def stream() -> Iterator[Tensor]:
             yield from samples
 
-        found = diversity.sample_diversity(distance, stream(), batch_size=2)
+        found = sample_diversity(distance, stream(), batch_size=2)
         expected = [[float(distance(one[[i]], one[[i + 1]])) for i in range(4)] for one in samples]
         np.testing.assert_allclose(found.distances, expected, rtol=1e-5)
         assert found.estimate.value == pytest.approx(np.mean(expected), rel=1e-5)
@@ -53,24 +64,24 @@ class TestDiversity:
 
     def test_the_protocol_is_named_when_it_is_met_and_what_differs_when_not(self) -> None:
         spec = LPIPSSpec("v0.0", "alex", None, None)
-        assert diversity.diversity_of(np.ones((100, 19)), spec).deviations == ()
-        assert diversity.diversity_of(np.ones((50, 9)), LPIPSSpec("v0.1", "vgg", None, None)).deviations == (
+        assert diversity_of(np.ones((100, 19)), spec).deviations == ()
+        assert diversity_of(np.ones((50, 9)), LPIPSSpec("v0.1", "vgg", None, None)).deviations == (
             "50 inputs instead of 100",
             "10 samples instead of 20",
             "LPIPS v0.1 with vgg instead of v0.0 with alex",
         )
-        assert diversity.PROTOCOL_PAIRS == 1900
+        assert PROTOCOL_INPUTS * (PROTOCOL_SAMPLES - 1) == NUM_PAIRS == 1900
 
     def test_inputs_are_drawn_without_repetition(self) -> None:
-        chosen = diversity.protocol_inputs(500)
+        chosen = protocol_inputs(500)
         assert len(set(chosen.tolist())) == 100
         assert (np.diff(chosen) > 0).all()
-        assert diversity.protocol_inputs(30).tolist() == list(range(30))
-        assert not np.array_equal(chosen, diversity.protocol_inputs(500, seed=1))
+        assert protocol_inputs(30).tolist() == list(range(30))
+        assert not np.array_equal(chosen, protocol_inputs(500, seed=1))
 
     @given(st.integers(2, 60), st.integers(1, 300))
     def test_random_pairs_are_different_pairs_of_different_images(self, count: int, num_pairs: int) -> None:
-        pairs = diversity.random_pairs(count, num_pairs=num_pairs)
+        pairs = random_pairs(count, num_pairs=num_pairs)
         assert len(pairs) == min(num_pairs, count * (count - 1) // 2)
         assert len({tuple(pair) for pair in pairs.tolist()}) == len(pairs)
         assert (pairs[:, 0] < pairs[:, 1]).all()
@@ -78,33 +89,33 @@ class TestDiversity:
         assert pairs.max() < count
 
     def test_large_numbers_of_images_do_not_lose_pairs_to_rounding(self) -> None:
-        pairs = diversity.random_pairs(3_000_000, num_pairs=2000)
+        pairs = random_pairs(3_000_000, num_pairs=2000)
         assert (pairs[:, 0] < pairs[:, 1]).all()
         assert pairs.min() >= 0
         assert pairs.max() < 3_000_000
 
     def test_real_pairs_are_compared(self, distance: LPIPS) -> None:
         real = images(6, "real")
-        pairs = diversity.random_pairs(6, num_pairs=9)
-        estimate, found = diversity.real_pair_diversity(distance, lambda index: real[index], pairs, batch_size=2)
+        pairs = random_pairs(6, num_pairs=9)
+        estimate, found = real_pair_diversity(distance, lambda index: real[index], pairs)
         expected = [float(distance(real[[i]], real[[j]])) for i, j in pairs]
         np.testing.assert_allclose(found, expected, rtol=1e-5)
         assert estimate.value == pytest.approx(np.mean(expected), rel=1e-5)
 
     def test_what_does_not_fit_is_refused(self, distance: LPIPS) -> None:
         with pytest.raises(DataError, match="at least 2 samples of an input, not 1"):
-            diversity.sample_diversity(distance, [images(1, "x")])
+            sample_diversity(distance, [images(1, "x")])
         with pytest.raises(DataError, match=r"the same number of samples.*found \[1, 2\]"):
-            diversity.sample_diversity(distance, [images(2, "x"), images(3, "x")])
+            sample_diversity(distance, [images(2, "x"), images(3, "x")])
         with pytest.raises(DataError, match=r"found \[\]"):
-            diversity.sample_diversity(distance, [])
+            sample_diversity(distance, [])
 
 
 class TestBestOfN:
     def test_the_smallest_distance_counts(self, distance: LPIPS) -> None:
         samples = [images(4, "s", index) for index in range(2)]
         truths = [images(1, "t", index)[0] for index in range(2)]
-        found = diversity.best_of_n(distance, zip(samples, truths, strict=True), batch_size=3)
+        found = best_of_n(sample_distances(distance, zip(samples, truths, strict=True), batch_size=3))
         expected = [[float(distance(s[[i]], t[None])) for i in range(4)] for s, t in zip(samples, truths, strict=True)]
         np.testing.assert_allclose(found.distances, expected, rtol=1e-5)
         assert found.best.value == pytest.approx(np.min(expected, axis=1).mean(), rel=1e-5)
@@ -112,7 +123,7 @@ class TestBestOfN:
 
     def test_fewer_samples_are_the_mean_over_all_choices(self) -> None:
         distances = numpy_generator(0, "d").random((3, 6))
-        found = diversity.BestOfN(mean_estimate(distances), mean_estimate(distances), distances)
+        found = BestOfNResult(mean_estimate(distances), mean_estimate(distances), distances)
         for count in (1, 2, 4, 6):
             expected = np.mean([distances[:, list(c)].min(1) for c in combinations(range(6), count)], axis=0)
             np.testing.assert_allclose(found.expected_best(count), expected, rtol=1e-12)
@@ -122,37 +133,32 @@ class TestBestOfN:
 
 class TestBijection:
     def test_a_perfect_encoder_has_no_error_and_a_blind_one_has_the_known(self) -> None:
-        codes = numpy_generator(0, "z").standard_normal((200, 5, 3))
-
-        def as_images(index: int, z: np.ndarray) -> Tensor:
-            assert np.array_equal(z, codes[index])
-            return torch.from_numpy(z)
-
-        perfect = bijection.latent_round_trip(as_images, lambda image: image.numpy(), codes)
+        latents = numpy_generator(0, "z").standard_normal((200, 5, 3))
+        perfect = latent_round_trip(latents, latents)
         assert perfect.error.value == 0
         np.testing.assert_allclose(perfect.r_squared, 1)
-        blind = bijection.latent_round_trip(as_images, lambda image: np.zeros(image.shape), codes)
-        assert blind.error.value == pytest.approx(bijection.UNINFORMED_ERROR, abs=0.03)
+        blind = latent_round_trip(latents, np.zeros(latents.shape))
+        assert blind.error.value == pytest.approx(RECOVERED_Z_CHANCE, abs=0.03)
         np.testing.assert_allclose(blind.r_squared, 0, atol=0.02)
 
-    def test_dimensions_are_judged_one_by_one(self) -> None:
-        codes = numpy_generator(0, "z").standard_normal((500, 4, 2))
-        recovered = codes * np.array([1.0, 0.0]) + 0.1 * numpy_generator(1, "n").standard_normal(codes.shape)
-        found = bijection.latent_errors(codes, recovered)
+    def test_dimensions_are_measured_one_by_one(self) -> None:
+        latents = numpy_generator(0, "z").standard_normal((500, 4, 2))
+        recovered = latents * np.array([1.0, 0.0]) + 0.1 * numpy_generator(1, "n").standard_normal(latents.shape)
+        found = latent_round_trip(latents, recovered)
         np.testing.assert_allclose(found.r_squared, [0.99, -0.01], atol=0.01)
-        with pytest.raises(DataError, match=r"codes of the shape \(4, 3\) for \(4, 2\)"):
-            bijection.latent_round_trip(lambda _, z: torch.from_numpy(z), lambda _: np.zeros((4, 3)), codes)
+        with pytest.raises(DataError, match=r"latents of the shape \(500, 4, 3\) for \(500, 4, 2\)"):
+            latent_round_trip(latents, np.zeros((500, 4, 3)))
 
     def test_images_come_back(self, distance: LPIPS) -> None:
         real = images(3, "real")
         shifted = (real * 0.9).clone()
-        found = bijection.image_round_trip(zip(shifted, real, strict=True), distance=distance)
+        found = image_round_trip(zip(shifted, real, strict=True), distance=distance)
         assert found.l1.value == pytest.approx(float(0.1 * real.abs().mean() / 2), rel=1e-5)
         assert found.lpips is not None
         assert found.lpips.value == pytest.approx(float(distance(shifted, real).mean()), rel=1e-5)
-        assert bijection.image_round_trip(zip(real, real, strict=True)).l1.value == 0
+        assert image_round_trip(zip(real, real, strict=True)).l1.value == 0
         with pytest.raises(DataError, match="no images"):
-            bijection.image_round_trip([])
+            image_round_trip([])
 
 
 class TestUncertainty:
@@ -171,7 +177,7 @@ class TestUncertainty:
 
     def test_the_error_of_pairs_knows_that_they_share_images(self) -> None:
         """Distances |x_i - x_j| over all pairs: the spread of their mean over new draws is the oracle."""
-        pairs = diversity.random_pairs(25, num_pairs=1000)
+        pairs = random_pairs(25, num_pairs=1000)
 
         def measured(index: int) -> np.ndarray:
             x = numpy_generator(index, "pairs").standard_normal(25)

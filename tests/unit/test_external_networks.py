@@ -10,8 +10,8 @@ from torch import nn
 
 from model_files import write_identity, write_onnx, write_torchscript
 from tandem.errors import DataError, WeightsError
-from tandem.evaluation.features import InputSpec, check_comparable, external_extractor
 from tandem.evaluation.networks.external import load_external
+from tandem.evaluation.networks.features import InputSpec, check_comparable, external_extractor
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from tandem.errors import DataError
-from tandem.evaluation.gather import gather
-from tandem.evaluation.measurements import Thumbnails
-from tandem.evaluation.read_ahead import LateRows, read_ahead
-from tandem.evaluation.situation import file_cases, folder_images
-from tandem.evaluation.sources import FileCase, FileHashes, Loaded
+from tandem.evaluation.cases import FileCase, FileHashes, Loaded
+from tandem.evaluation.cautions import Thumbnails
+from tandem.evaluation.rows.gather import gather
+from tandem.evaluation.rows.read_ahead import LateRows, read_ahead
+from tandem.evaluation.subject import file_cases, folder_images
 
 
 def write_images(folder: Path, count: int) -> list[FileCase]:

@@ -10,10 +10,10 @@ import pytest
 from test_gather import LateMeans, write_images
 
 from processes import ProcessGroupRun, together
-from tandem.evaluation.gather import gather
-from tandem.evaluation.measurements import Thumbnails
-from tandem.evaluation.situation import file_cases, folder_images
-from tandem.evaluation.sources import FileCase, FileHashes, Loaded
+from tandem.evaluation.cases import FileCase, FileHashes, Loaded
+from tandem.evaluation.cautions import Thumbnails
+from tandem.evaluation.rows.gather import gather
+from tandem.evaluation.subject import file_cases, folder_images
 from tandem.training.process_group import ProcessGroup
 
 
@@ -65,7 +65,7 @@ def test_no_case_at_all() -> None:
 
 
 def test_a_killed_process_ends_the_others_and_its_rows_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tandem.evaluation.cache.FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr("tandem.evaluation.rows.cache.FLUSH_SECONDS", 0.0)
     for name, seconds in (("BEAT_SECONDS", 0.05), ("SILENCE_SECONDS", 1.0)):
         monkeypatch.setattr(f"tandem.training.heartbeat.{name}", seconds)
     cases = write_images(tmp_path / "images", 8)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tandem.errors import WeightsError
-from tandem.evaluation.features import full_float32, inception_extractor, mobilenet_extractor
+from tandem.evaluation.networks.features import full_float32, inception_extractor, mobilenet_extractor
 from tandem.evaluation.networks.inception import TAP_SIZES, InceptionFID, load_inception
 from tandem.evaluation.networks.mobilenet import MobileNet
 from tandem.rng import numpy_generator

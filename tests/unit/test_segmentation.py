@@ -8,8 +8,9 @@ import torch
 
 from model_files import write_identity, write_torchscript
 from tandem.errors import ConfigError, DataError
-from tandem.evaluation.features import InputSpec
-from tandem.evaluation.segmentation import IGNORED, ConfusionMatrix, Segmenter, labels_from_colours
+from tandem.evaluation.metrics.segmentation import IGNORED, ConfusionMatrix, labels_from_colours
+from tandem.evaluation.networks.features import InputSpec
+from tandem.evaluation.networks.segmenter import Segmenter
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -24,15 +25,15 @@ def identity(tmp_path: Path) -> Path:
 
 class TestSegmentation:
     def test_by_hand(self, identity: Path) -> None:
-        """Six pixels, truth R R R / G G B, seen as R R G / G B B:
+        """Six pixels, ground truth R R R / G G B, seen as R R G / G B B:
         pixels 4/6; classes 2/3, 1/2, 1/1; IoU 2/3, 1/3, 1/2."""
-        truth = labels_from_colours(np.array([[RED, RED, RED], [GREEN, GREEN, BLUE]], np.uint8), np.eye(3) * 255)
-        assert truth.tolist() == [[0, 0, 0], [1, 1, 2]]
+        ground_truth = labels_from_colours(np.array([[RED, RED, RED], [GREEN, GREEN, BLUE]], np.uint8), np.eye(3) * 255)
+        assert ground_truth.tolist() == [[0, 0, 0], [1, 1, 2]]
         generated = torch.tensor([[RED, RED, GREEN], [GREEN, BLUE, BLUE]], dtype=torch.uint8).permute(2, 0, 1)[None]
         predicted = Segmenter(identity, InputSpec(None), device=CPU)(generated)
         assert predicted.tolist() == [[[0, 0, 1], [1, 2, 2]]]
         matrix = ConfusionMatrix(3)
-        matrix.add(truth, predicted[0])
+        matrix.add(ground_truth, predicted[0])
         score = matrix.score()
         assert score.pixel_accuracy == pytest.approx(4 / 6)
         assert score.class_accuracy == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
@@ -51,17 +52,17 @@ class TestSegmentation:
 
     def test_processes_merge(self) -> None:
         rng = np.random.default_rng(0)
-        truth, predicted = rng.integers(0, 5, (2, 40, 30))
+        ground_truth, predicted = rng.integers(0, 5, (2, 40, 30))
         whole, first, second = (ConfusionMatrix(5) for _ in range(3))
-        whole.add(truth, predicted)
-        first.add(truth[:7], predicted[:7])
-        second.add(truth[7:], predicted[7:])
+        whole.add(ground_truth, predicted)
+        first.add(ground_truth[:7], predicted[:7])
+        second.add(ground_truth[7:], predicted[7:])
         merged = ConfusionMatrix.from_state(first.state())
         merged.merge(second)
         assert np.array_equal(merged.counts, whole.counts)
-        assert whole.counts[2, 3] == ((truth == 2) & (predicted == 3)).sum()
+        assert whole.counts[2, 3] == ((ground_truth == 2) & (predicted == 3)).sum()
 
-    def test_outputs_come_to_the_size_of_the_truth(self, tmp_path: Path) -> None:
+    def test_outputs_come_to_the_size_of_the_ground_truth(self, tmp_path: Path) -> None:
         images = torch.zeros(2, 3, 8, 8)
         images[:, 0, :, 4:] = 1.0
         coarse = write_torchscript(tmp_path / "c.pt", lambda x: torch.nn.functional.avg_pool2d(x, 2)[:, :2].flip(1))

@@ -16,8 +16,8 @@ from tandem.data.discover import Pair, PairedFolder
 from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError
 from tandem.evaluation.held_out import held_out
-from tandem.evaluation.options import METRICS
-from tandem.evaluation.validation import CHEAP, NUMBERS, TELLING
+from tandem.evaluation.metrics import STANDARD_METRICS
+from tandem.evaluation.validation import deciding_numbers
 from tandem.report.training_page import training_page
 from tandem.training.resume import MAY_CHANGE_ON_RESUME
 from tandem.training.validation import BestRule
@@ -38,11 +38,19 @@ def test_the_score_is_lower_for_the_better_one() -> None:
     )
 
 
-def test_every_number_that_decides_can_be_measured() -> None:
-    known = {name for numbers in NUMBERS.values() for name in numbers}
-    assert {name for names in TELLING.values() for name in names} <= known
-    assert set(CHEAP) <= set(NUMBERS)
-    assert set(METRICS) - set(NUMBERS) == {"mode-coverage", "segmentation"}
+def test_the_numbers_that_decide_come_in_the_order_of_what_they_say() -> None:
+    names = {
+        paired: [number.name for number in deciding_numbers(STANDARD_METRICS, paired=paired)]
+        for paired in (True, False)
+    }
+    assert names == {
+        True: ["frechet", "ssim-best", "ssim", "l1-best", "l1"],
+        False: ["frechet", "cycle", "identity"],
+    }
+    cheap = {metric.name for metric in STANDARD_METRICS if metric.is_cheap}
+    assert cheap == {"l1", "ssim", "l1-diversity", "frechet", "cycle", "identity"}
+    of_finished_models = {metric.name for metric in STANDARD_METRICS if not metric.numbers}
+    assert of_finished_models == {"mode-coverage", "segmentation"}
 
 
 def test_nothing_of_validation_changes_the_steps() -> None:

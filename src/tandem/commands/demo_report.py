@@ -10,7 +10,7 @@ import numpy as np
 
 from tandem.data.discover import find_splits
 from tandem.data.synthetic import MODES, DemoInfo, load_dataset_info, mode_weights
-from tandem.evaluation.mode_coverage import MeasuredCoverage, measure_coverage
+from tandem.evaluation.metrics.mode_coverage import MeasuredCoverage, measure_coverage
 from tandem.files import atomic_write_text
 from tandem.inference.jobs import Job, split_jobs
 from tandem.inference.sampling import interpolate_spherical

@@ -21,7 +21,7 @@ from tandem.report.scores import EvaluationReport
 from tandem.report.text import number
 
 if TYPE_CHECKING:
-    from tandem.evaluation.situation import Situation
+    from tandem.evaluation.subject import Subject
 
 log = logging.getLogger(__name__)
 
@@ -71,16 +71,16 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options, measure, write the report and print the table."""
     own, options = COMMAND.parse(arguments)
     out = own.folder
-    from tandem.evaluation.both_ways import evaluate_ways  # noqa: PLC0415  (imports torch)
+    from tandem.evaluation.directions import evaluate_directions  # noqa: PLC0415  (imports torch)
     from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415
     from tandem.training.distributed import join  # noqa: PLC0415
 
     cache = own.cache or out / "cache"
     with _ended_by_sigterm(), join(own.device) as process_group:
-        situations = process_group.main_first(lambda: _situations(own, options, str(process_group.device)))
+        subjects = process_group.main_first(lambda: _subjects(own, options, str(process_group.device)))
         with _Bars() as bars:
-            found = evaluate_ways(
-                situations, options, process_group=process_group, cache=cache, on_progress=bars.callback
+            found = evaluate_directions(
+                subjects, options, process_group=process_group, cache=cache, on_progress=bars.callback
             )
 
         def write() -> None:
@@ -142,12 +142,12 @@ def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _situations(own: EvaluateOptions, options: EvaluationOptions, device: str) -> "list[Situation]":
-    from tandem.evaluation.situation import folder_situation, model_situation  # noqa: PLC0415  (imports torch)
+def _subjects(own: EvaluateOptions, options: EvaluationOptions, device: str) -> "list[Subject]":
+    from tandem.evaluation.subject import folder_subject, model_subject  # noqa: PLC0415  (imports torch)
     from tandem.inference.translator import load  # noqa: PLC0415
 
     if own.images is not None:
-        return [folder_situation(*own.images)]
+        return [folder_subject(*own.images)]
     assert own.model is not None
     assert own.data is not None
     translator = load(own.model, device=device)
@@ -156,7 +156,7 @@ def _situations(own: EvaluateOptions, options: EvaluationOptions, device: str) -
         raise ConfigError(f"--direction both: this model translates one way only, {ways[0]}; leave the option out.")
     if own.direction in {"AtoB", "BtoA"}:
         ways = [cast(Direction, own.direction)]
-    return [model_situation(translator, own.model, own.data, options, split=own.split, direction=way) for way in ways]
+    return [model_subject(translator, own.model, own.data, options, split=own.split, direction=way) for way in ways]
 
 
 class _Bars:

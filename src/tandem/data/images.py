@@ -86,7 +86,7 @@ def read_native(source: ImageSource) -> np.ndarray:
         return _upright_array(image, name)
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(source: ImageSource) -> tuple[int, int]:
     """The ``(width, height)`` that `read_image` gives, from the file's header where that is enough.
 
     A PNG whose header has no EXIF is decoded, since its EXIF may follow the pixels; so is a TIFF.
@@ -94,7 +94,7 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageReadError: The file is missing, damaged, too large or no image.
     """
-    with _opened(path) as (image, _):
+    with _opened(source) as (image, _):
         if image.format == "TIFF":  # turned by Pillow when it is loaded
             image.load()
         width, height = image.size

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.data.images import read_size
+from tandem.data.images import convert_channels, resize
 from tandem.errors import DataError
-from tandem.evaluation.measurements import NO_PIXEL
-from tandem.evaluation.situation import Situation
-from tandem.evaluation.sources import FileCase
+from tandem.evaluation.cases import FileCase, Loaded
+from tandem.evaluation.rows.measurement import EachCase
+from tandem.evaluation.subject import Subject
+
+THUMBNAIL_SIDE = 16
+NO_PIXEL = -1000
+"""In the thumbnail of an image that cannot be read: far from every pixel."""
 
 NEAR = 2.0
 """Mean absolute difference of two thumbnails (0 to 255) below which images count as near duplicates.
@@ -20,46 +24,60 @@ _JPEG = frozenset({".jpg", ".jpeg"})
 _BLOCK = 256
 
 
-def cautions(situation: Situation) -> list[str]:
+def cautions(subject: Subject) -> list[str]:
     """What can be said without looking at the pixels; reads the files once for their hashes."""
     found = []
-    reals = situation.reals
+    reals = subject.reals
     jpeg = sum(Path(_name(case)).suffix.lower() in _JPEG for case in reals)
     if jpeg:
         found.append(
             f"{jpeg} of {len(reals)} real images are JPEG: their artefacts count as content, and generated images "
             "without them are further away than they should be."
         )
-    if situation.are_resized:
+    if subject.are_resized:
         found.append("inputs were resized to the training size and outputs back (--fit resize), which blurs them.")
-    train = {case.key(1) for case in situation.train}
+    train = {case.key(1) for case in subject.train}
     same = sum(case.key(1) in train for case in reals) if train else 0
     if same:
         found.append(
             f"{same} of {len(reals)} real images are files of the training split too: the model has seen them, and "
             "numbers are better than on new images."
         )
-    if situation.model is None:
-        found += _folder_cautions(situation)
+    if subject.model is None:
+        found += _folder_cautions(subject)
     return found
 
 
-def _folder_cautions(situation: Situation) -> list[str]:
+def _folder_cautions(subject: Subject) -> list[str]:
     found = []
-    known = {situation.hashes(case.image.path) for case in situation.reals}
-    fakes = [case for case in situation.cases if isinstance(case, FileCase)]
-    same = sum(situation.hashes(case.image.path) in known for case in fakes)
+    known = {subject.hashes(case.image.path) for case in subject.reals}
+    fakes = [case for case in subject.cases if isinstance(case, FileCase)]
+    same = sum(subject.hashes(case.image.path) in known for case in fakes)
     if same:
         found.append(
             f"{same} of {len(fakes)} images are the same files in both folders: images are compared with themselves."
         )
-    sizes = [{size for case in cases if (size := _size(case))} for cases in (situation.reals, fakes)]
+    sizes = [{size for case in subject.reals if (size := _size(case))}, {*subject.sizes}]
     if sizes[0] != sizes[1] or len(sizes[0]) > 1:
         found.append(
             "the images have different sizes: whatever brought them, or now brings them, to one size is part of every "
             "number."
         )
     return found
+
+
+class Thumbnails(EachCase):
+    """A tiny copy of the first sample, ``(16 · 16 · 3,)``, int16, to find near duplicates by; else `NO_PIXEL`."""
+
+    def __init__(self) -> None:
+        super().__init__("thumbnail", depends_on="int16")
+
+    def row(self, loaded: Loaded) -> np.ndarray:
+        """See `EachCase`."""
+        image = loaded.samples(1)[0]
+        if not image.size:
+            return np.full(THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3, NO_PIXEL, np.int16)
+        return resize(convert_channels(image, 3), THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel().astype(np.int16)
 
 
 def near_duplicates(reals: np.ndarray, train: np.ndarray) -> int:
@@ -97,6 +115,6 @@ def _name(case: FileCase) -> str:
 
 def _size(case: FileCase) -> tuple[int, int] | None:
     try:
-        return read_size(case.image.path) if isinstance(case.image.path, Path) else None
+        return case.size() if isinstance(case.image.path, Path) else None
     except DataError:
         return None

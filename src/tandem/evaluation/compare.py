@@ -8,10 +8,7 @@ from typing import Any
 from tandem.errors import ConfigError
 from tandem.evaluation.folder import REPORT_NAME
 from tandem.report.comparison_page import ComparedScore
-from tandem.report.scores import EvaluationReport, Measured
-
-_OUTCOMES = frozenset({"r_squared", "frequencies", "class_accuracies", "class_ious", "pixels", "seed"})
-"""What is said beside a number but is not a condition of it. Other seeds give other samples of the same kind."""
+from tandem.report.scores import EvaluationReport, MetricResult
 
 
 def compare_reports(evaluations: Mapping[str, Sequence[EvaluationReport]]) -> list[ComparedScore]:
@@ -73,8 +70,10 @@ def _compared(name: str, reports: Mapping[str, EvaluationReport], way: str) -> C
     return ComparedScore(titled, first.better, {title: score for title, (_, _, score) in holding.items()}, differing)
 
 
-def _conditions(report: EvaluationReport, result: Measured) -> dict[str, Any]:
-    conditions = {key: value for key, value in result.depends_on.items() if key not in _OUTCOMES}
+def _conditions(report: EvaluationReport, result: MetricResult) -> dict[str, Any]:
+    # Other seeds give other samples of the same kind.
+    left_out = {*result.outcomes, "seed"}
+    conditions = {key: value for key, value in result.depends_on.items() if key not in left_out}
     conditions["real images"] = report.data.get("real_sha256")
     if report.subject.get("kind") == "model":
         conditions["inputs"] = report.data.get("inputs_sha256")

@@ -12,9 +12,9 @@ import numpy as np
 from tandem.config.parse import parse_dataclass
 from tandem.data.images import convert_channels
 from tandem.errors import DataError
+from tandem.evaluation.cases import ModelCase
 from tandem.evaluation.run import Evaluation
-from tandem.evaluation.situation import Situation
-from tandem.evaluation.sources import ModelCase
+from tandem.evaluation.subject import Subject
 from tandem.files import atomic_write_text, remove_leftovers
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
@@ -28,11 +28,11 @@ _NUM_SAMPLES = 6
 _PICTURE = re.compile(r"(?:(?:AtoB|BtoA)-)?input-\d{1,7}\.png")
 
 
-def write_evaluation(found: Sequence[tuple[Evaluation, Situation]], out: Path) -> Path:
+def write_evaluation(found: Sequence[tuple[Evaluation, Subject]], out: Path) -> Path:
     """Write everything, the numbers last, and return the page.
 
     Args:
-        found: The evaluation and what was measured; of a model that goes both ways one for each direction.
+        found: The evaluation and what was measured; of a model that translates in both directions one for each.
         out: The folder.
 
     Raises:
@@ -44,8 +44,8 @@ def write_evaluation(found: Sequence[tuple[Evaluation, Situation]], out: Path) -
     remove_leftovers(out)
     several = len(found) > 1
     groups = [
-        _pictures(evaluation.ranking, situation, out, f"{evaluation.report.subject['direction']}-" if several else "")
-        for evaluation, situation in found
+        _pictures(evaluation.ranking, subject, out, f"{evaluation.report.subject['direction']}-" if several else "")
+        for evaluation, subject in found
     ]
     _remove_pictures(out, [path for some in groups for group in some for _, path in group.pictures])
     pairs = list(zip(reports, groups, strict=True))
@@ -97,16 +97,14 @@ def read_reports(path: Path) -> list[EvaluationReport]:
     return reports
 
 
-def _pictures(
-    ranking: Mapping[str, tuple[int, ...]], situation: Situation, out: Path, prefix: str
-) -> list[PictureGroup]:
+def _pictures(ranking: Mapping[str, tuple[int, ...]], subject: Subject, out: Path, prefix: str) -> list[PictureGroup]:
     folder = out / "pictures"
     for index in sorted({index for indices in ranking.values() for index in indices}):
-        save_image(_row(situation, index), folder / f"{prefix}input-{index}.png")
+        save_image(_row(subject, index), folder / f"{prefix}input-{index}.png")
     return [
         PictureGroup(
             title,
-            tuple((situation.cases[index].name, f"pictures/{prefix}input-{index}.png") for index in indices),
+            tuple((subject.cases[index].name, f"pictures/{prefix}input-{index}.png") for index in indices),
         )
         for title, indices in ranking.items()
     ]
@@ -120,15 +118,15 @@ def _remove_pictures(out: Path, kept: Sequence[str]) -> None:
             old.unlink(missing_ok=True)
 
 
-def _row(situation: Situation, index: int) -> Any:
-    """The input, its truth and some samples side by side."""
-    case = situation.cases[index]
+def _row(subject: Subject, index: int) -> Any:
+    """The input, its ground truth and some samples side by side."""
+    case = subject.cases[index]
     loaded = case.load()
-    samples = loaded.samples(min(situation.num_samples, _NUM_SAMPLES))
+    samples = loaded.samples(min(subject.num_samples, _NUM_SAMPLES))
     cells: list[np.ndarray] = [*samples]
     titles = [f"sample {number + 1}" for number in range(len(samples))]
-    if not situation.no_truth:
-        cells, titles = [loaded.truth, *cells], ["truth", *titles]
+    if not subject.no_ground_truth and case.size() == case.ground_truth_size():
+        cells, titles = [loaded.ground_truth, *cells], ["ground truth", *titles]
     if isinstance(case, ModelCase):
         cells, titles = [loaded.input, *cells], ["input", *titles]
     return image_grid([[convert_channels(cell, 3) for cell in cells]], column_titles=titles)

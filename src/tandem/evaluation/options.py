@@ -4,15 +4,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal
 
 from tandem.config.options import Options, option, same
 from tandem.config.validation import ValidationConfig, ValueRange
-from tandem.errors import ConfigError, Problem, nearest
+from tandem.errors import ConfigError
 from tandem.inference.inputs import Fit
-
-if TYPE_CHECKING:
-    from tandem.evaluation.features import InputSpec
 
 MAX_PALETTE_BYTES = 2**20
 
@@ -22,49 +19,17 @@ LPIPSVersion = Literal["v0.0", "v0.1"]
 Palette = tuple[tuple[int, int, int], ...]
 """The colour of each class, 0 to 255."""
 
-MetricName = Literal[
-    "fid",
-    "kid",
-    "prdc",
-    "frechet",
-    "l1",
-    "psnr",
-    "ssim",
-    "ms-ssim",
-    "lpips",
-    "best-of-n",
-    "lpips-diversity",
-    "l1-diversity",
-    "bijection",
-    "cycle",
-    "identity",
-    "mode-coverage",
-    "segmentation",
-]
-METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
-_SHIFT_AND_SCALE: dict[ValueRange, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "signed": ((127.5,), (127.5,)),
-    "unit": ((0.0,), (255.0,)),
-    "bytes": ((0.0,), (1.0,)),
-    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-}
-
-
-def parse_metrics(text: str) -> tuple[MetricName, ...]:
-    """Names that are separated by commas, each once.
+def split_names(text: str) -> tuple[str, ...]:
+    """Names that are separated by commas.
 
     Raises:
-        ConfigError: There is no such metric, or none at all.
+        ConfigError: There are none.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise ConfigError(f"--metrics names no metric; the metrics are {', '.join(METRICS)}.", option="--metrics")
-    for name in names:
-        if name not in METRICS:
-            text = f"--metrics: there is no metric '{name}'.{nearest(name, METRICS)} They are {', '.join(METRICS)}"
-            raise ConfigError(problems=[Problem(text, "--metrics", name)])
-    return tuple(name for name in METRICS if name in names)
+        raise ConfigError("--metrics names no metric: give names separated by commas.", option="--metrics")
+    return names
 
 
 def read_palette(text: str) -> Palette:
@@ -97,11 +62,12 @@ def read_palette(text: str) -> Palette:
 class EvaluationOptions(Options):
     """Which metrics, and everything that their numbers depend on.
 
-    `may_download` says whether weights that are asked for by name may be fetched.
+    `may_download` says whether weights that are asked for by name may be fetched, and `in_training` whether the options
+    are those of a validation, which are spelled ``--validate-…``.
     """
 
-    metrics: tuple[MetricName, ...] | None = option(
-        None, "names separated by commas; by default all that can be computed", read=parse_metrics
+    metrics: tuple[str, ...] | None = option(
+        None, "names separated by commas; by default all that can be computed", read=split_names
     )
     num_samples: int = option(10, "samples of each input", at_least=1)
     seed: int = option(0, "decides the samples: the same seed gives the same report")
@@ -125,6 +91,7 @@ class EvaluationOptions(Options):
     palette_distance: float = option(0.0, "how far a label's colour may be off; JPEG needs some 60")
     trust_torchscript: bool = option(False, "run TorchScript files, which are programs, as your own")
     may_download: bool = True
+    in_training: bool = False
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
@@ -135,10 +102,6 @@ class EvaluationOptions(Options):
         if self.lpips_heads is not None and self.lpips_heads.is_file() and self.lpips_version is None:
             yield "--lpips-heads FILE is of one version: say which with --lpips-version"
 
-
-def input_spec(size: int | None, values: ValueRange) -> "InputSpec":
-    """What a network from outside takes."""
-    from tandem.evaluation.features import InputSpec  # noqa: PLC0415  (imports torch)
-
-    shift, scale = _SHIFT_AND_SCALE[values]
-    return InputSpec(None if size is None else (size, size), shift, scale)
+    def flag(self, name: str) -> str:
+        """How an option is spelled where it was given: ``--num-samples``, or ``--validate-samples`` in training."""
+        return f"--validate-{name.removeprefix('num-')}" if self.in_training else f"--{name}"

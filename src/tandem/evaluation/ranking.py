@@ -1,34 +1,41 @@
 """Which inputs are worth looking at: the best, the worst, the most and the least diverse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
+from tandem.evaluation.metric import Metric
+
 NUM_SHOWN = 4
-_QUALITY = (("best-of-n", 1), ("lpips", 1), ("ssim", -1), ("l1", 1))
-_DIVERSITY = ("lpips-diversity", "l1-diversity")
 
 
-def rank_inputs(per_input: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
-    """Choose inputs by the most telling numbers that there are.
+def rank_inputs(planned: Sequence[Metric], per_input: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    """Choose inputs by the most telling metrics that there are.
 
     Args:
-        per_input: By metric, ``(N,)``; NaN where an input has no number.
+        planned: The metrics.
+        per_input: By the name of a metric, ``(N,)``; NaN where an input has no number.
 
     Returns:
         By title, indices of inputs, the first one first. Empty if nothing was measured input by input.
     """
     ranking: dict[str, tuple[int, ...]] = {}
-    quality = next(((name, sign) for name, sign in _QUALITY if name in per_input), None)
-    if quality is not None:
-        name, sign = quality
-        ranking[f"Best inputs, by {name}"] = _lowest(sign * per_input[name])
-        ranking[f"Worst inputs, by {name}"] = _lowest(-sign * per_input[name])
-    diversity = next((name for name in _DIVERSITY if name in per_input), None)
-    if diversity is not None:
-        ranking[f"Most diverse inputs, by {diversity}"] = _lowest(-per_input[diversity])
-        ranking[f"Least diverse inputs, by {diversity}"] = _lowest(per_input[diversity])
+    if quality := _most_telling(planned, "quality"):
+        sign = 1 if quality.numbers[0].better == "lower" else -1
+        ranking[f"Best inputs, by {quality.name}"] = _lowest(sign * per_input[quality.name])
+        ranking[f"Worst inputs, by {quality.name}"] = _lowest(-sign * per_input[quality.name])
+    if diversity := _most_telling(planned, "diversity"):
+        ranking[f"Most diverse inputs, by {diversity.name}"] = _lowest(-per_input[diversity.name])
+        ranking[f"Least diverse inputs, by {diversity.name}"] = _lowest(per_input[diversity.name])
     return ranking
+
+
+def _most_telling(planned: Sequence[Metric], shows: Literal["quality", "diversity"]) -> Metric | None:
+    ranked = [
+        (metric.ranking.priority, metric) for metric in planned if metric.ranking and metric.ranking.shows == shows
+    ]
+    return max(ranked, key=lambda one: one[0])[1] if ranked else None
 
 
 def _lowest(values: np.ndarray) -> tuple[int, ...]:

@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from tandem.evaluation.cautions import cautions, near_duplicate_cautions
-from tandem.evaluation.gather import gather
-from tandem.evaluation.measurements import Thumbnails
+from tandem.evaluation.cases import Case
+from tandem.evaluation.cautions import Thumbnails, cautions, near_duplicate_cautions
+from tandem.evaluation.metric import Found, Metric, MetricSet, Rows
+from tandem.evaluation.metrics import STANDARD_METRICS
+from tandem.evaluation.networks.loader import NetworkLoader
 from tandem.evaluation.options import EvaluationOptions
-from tandem.evaluation.plan import Found, Planned, distinct, plan, real_pairs
+from tandem.evaluation.plan import distinct, plan
 from tandem.evaluation.ranking import rank_inputs
-from tandem.evaluation.read_ahead import suitable_workers
-from tandem.evaluation.situation import Situation
-from tandem.evaluation.tools import Tools
-from tandem.report.scores import EvaluationReport
+from tandem.evaluation.real_pairs import real_pairs
+from tandem.evaluation.rows.gather import gather
+from tandem.evaluation.rows.measurement import Measurement
+from tandem.evaluation.rows.read_ahead import suitable_workers
+from tandem.evaluation.subject import Subject
+from tandem.report.scores import EvaluationReport, LeftOut
 from tandem.training.process_group import ProcessGroup
 from tandem.version import __version__
 
@@ -41,34 +45,37 @@ class Evaluation:
 
 
 def evaluate(
-    situation: Situation,
+    subject: Subject,
     options: EvaluationOptions,
     *,
     device: torch.device,
+    known: MetricSet = STANDARD_METRICS,
     cache: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """`evaluate_together` in this process alone, with the networks on `device`."""
-    process_group = ProcessGroup(device=device)
-    found = evaluate_together(situation, options, process_group=process_group, cache=cache, on_progress=on_progress)
+    group = ProcessGroup(device=device)
+    found = evaluate_together(subject, options, process_group=group, known=known, cache=cache, on_progress=on_progress)
     assert found is not None
     return found
 
 
 def evaluate_together(
-    situation: Situation,
+    subject: Subject,
     options: EvaluationOptions,
     *,
     process_group: ProcessGroup,
+    known: MetricSet = STANDARD_METRICS,
     cache: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Evaluation | None:
     """Compute metrics; several processes share the measuring, and give what one alone gives.
 
     Args:
-        situation: What is measured.
+        subject: What is measured.
         options: How.
         process_group: Where the networks of the metrics run, and the processes that share the work; all must call this.
+        known: The metrics that there are; ``STANDARD_METRICS.plus(MyMetric)`` adds one.
         cache: The folder of rows that are known already; an interrupted evaluation goes on from there.
         on_progress: See `Progress`.
 
@@ -78,57 +85,111 @@ def evaluate_together(
     Raises:
         ConfigError: A metric that was asked for cannot be computed, or the processes were asked for different things.
         WeightsError: Weights of a metric that was asked for are missing.
-        DataError: An image cannot be read or compared.
+        DataError: An image cannot be read.
         PeerError: Another process is gone.
     """
-    process_group.require_same("what is evaluated", _identity(situation, options))
+    process_group.require_same("what is evaluated", _identity(subject, options, known))
+
+    def make_networks(may_download: bool) -> NetworkLoader:
+        return NetworkLoader(options, device=process_group.device, may_download=may_download)
+
     # One process downloads.
-    planned, left_out = process_group.main_first(
-        lambda: plan(
-            situation, options, lambda download: Tools(options, device=process_group.device, may_download=download)
-        )
-    )
-    on_cases, on_reals, on_pairs = (
-        distinct(one for metric in planned for one in wanted(metric))
-        for wanted in (lambda m: m.on_cases, lambda m: m.on_reals, lambda m: m.on_pairs)
-    )
-    only = {one.spec: metric.only for metric in planned if metric.only is not None for one in metric.on_cases}
-
-    def told(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: None if on_progress is None else on_progress(what, done, total)
-
-    num_workers = suitable_workers(process_group.device) if options.num_workers is None else options.num_workers
-    common: dict[str, Any] = {
-        "cache": cache,
-        "batch_size": options.batch_size,
-        "num_workers": num_workers,
-        "process_group": process_group,
-    }
-    thumbnails = [Thumbnails()] if situation.train else []
-    reals = gather(situation.reals, [*on_reals, *thumbnails], on_progress=told("real images"), **common)
-    seen = gather(situation.train, thumbnails, on_progress=told("training images"), **common)
-    rows = gather(situation.cases, on_cases, only=only, on_progress=told("generated images"), **common)
-    pairs = real_pairs(situation, options) if on_pairs else []
-    found = Found(rows, reals, gather(pairs, on_pairs, on_progress=told("real pairs"), **common))
+    planned, left_out = process_group.main_first(lambda: plan(subject, options, known, make_networks))
+    rows = _measure(subject, options, planned, process_group=process_group, cache=cache, on_progress=on_progress)
 
     def sum_up() -> Evaluation:
         results = []
-        for number, metric in enumerate(planned):
-            results.append(metric.summarise(found))
-            told("metrics")(number + 1, len(planned))
-        warnings = cautions(situation)
-        if thumbnails:
-            warnings += near_duplicate_cautions(reals[thumbnails[0].spec], seen[thumbnails[0].spec])
-        per_input = _per_input(planned, rows, only)
-        report = _report(situation, options, process_group.device, per_input)
-        report = dataclasses.replace(report, results=tuple(results), left_out=tuple(left_out), warnings=tuple(warnings))
-        return Evaluation(report, rank_inputs(per_input))
+        for index, metric in enumerate(planned):
+            results.append(metric.summarise(rows.found))
+            if on_progress is not None:
+                on_progress("metrics", index + 1, len(planned))
+        per_input = {
+            metric.name: values
+            for metric in planned
+            if (values := _per_input(metric, rows.found, len(subject.cases))) is not None
+        }
+        report = _report(subject, options, process_group.device, per_input, left_out)
+        warnings = (*cautions(subject), *rows.warnings)
+        report = dataclasses.replace(report, results=tuple(results), warnings=warnings)
+        return Evaluation(report, rank_inputs(planned, per_input))
 
     return process_group.on_main(sum_up)
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """The rows that metrics are made from, and what can be said of the images by other rows."""
+
+    found: Found
+    warnings: Sequence[str]
+
+
+def _measure(
+    subject: Subject,
+    options: EvaluationOptions,
+    planned: Sequence[Metric],
+    *,
+    process_group: ProcessGroup,
+    cache: Path | None,
+    on_progress: Progress | None,
+) -> _Measured:
+    num_workers = suitable_workers(process_group.device) if options.num_workers is None else options.num_workers
+
+    def progress_of(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: None if on_progress is None else on_progress(what, done, total)
+
+    def measured(
+        what: str,
+        cases: Sequence[Case],
+        measurements: Sequence[Measurement],
+        only: Mapping[str, frozenset[int]] | None = None,
+    ) -> Rows:
+        return gather(
+            cases,
+            measurements,
+            cache=cache,
+            batch_size=options.batch_size,
+            only=only,
+            num_workers=num_workers,
+            process_group=process_group,
+            on_progress=progress_of(what),
+        )
+
+    thumbnails = [Thumbnails()] if subject.train else []
+    on_reals = distinct(one for metric in planned for one in metric.on_reals)
+    reals = measured("real images", subject.reals, [*on_reals, *thumbnails])
+    seen = measured("training images", subject.train, thumbnails)
+    on_cases = distinct(one for metric in planned for one in metric.on_cases)
+    cases = measured("generated images", subject.cases, on_cases, only_of(planned))
+    on_pairs = distinct(one for metric in planned for one in metric.on_pairs)
+    pairs = real_pairs(subject, seed=options.seed) if on_pairs else []
+    found = Found(cases, reals, measured("real pairs", pairs, on_pairs))
+    warnings = [text for one in thumbnails for text in near_duplicate_cautions(reals[one.spec], seen[one.spec])]
+    return _Measured(found, warnings)
+
+
+def only_of(planned: Sequence[Metric]) -> dict[str, frozenset[int]]:
+    """For measurements (by spec) of metrics that need not all cases, which ones."""
+    return {one.spec: metric.only for metric in planned if metric.only is not None for one in metric.on_cases}
+
+
+def _per_input(metric: Metric, found: Found, num_cases: int) -> np.ndarray | None:
+    """One number of each case, NaN where it was not measured or is not finite."""
+    measured = metric.per_input(found)
+    if measured is None:
+        return None
+    values = np.full(num_cases, np.nan)
+    values[range(num_cases) if metric.only is None else sorted(metric.only)] = measured
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
 def _report(
-    situation: Situation, options: EvaluationOptions, device: torch.device, per_input: Mapping[str, np.ndarray]
+    subject: Subject,
+    options: EvaluationOptions,
+    device: torch.device,
+    per_input: Mapping[str, np.ndarray],
+    left_out: Sequence[LeftOut],
 ) -> EvaluationReport:
     """The report but for its results: what was measured and how."""
     return EvaluationReport(
@@ -138,61 +199,30 @@ def _report(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        subject=situation.subject,
-        data=situation.data | situation.hashes_of_content() | {"names": [case.name for case in situation.cases]},
-        settings=_settings(options, situation, device),
+        subject=subject.description,
+        data=subject.data | subject.hashes_of_content() | {"names": [case.name for case in subject.cases]},
+        settings=_settings(options, subject, device),
         results=(),
-        left_out=(),
-        warnings=(),
+        left_out=tuple(left_out),
         per_input={name: [None if np.isnan(v) else float(v) for v in values] for name, values in per_input.items()},
     )
 
 
-def _identity(situation: Situation, options: EvaluationOptions) -> dict[str, Any]:
+def _identity(subject: Subject, options: EvaluationOptions, known: MetricSet) -> dict[str, Any]:
     """What the processes must agree on, as JSON; the content of the files is left to the cache's keys."""
     return {
         "version": __version__,
         "options": {name: str(value) for name, value in dataclasses.asdict(options).items()},
-        "weights": situation.subject.get("weights_sha256"),
-        "inputs": len(situation.cases),
-        "real images": len(situation.reals),
-        "training images": len(situation.train),
+        "metrics": list(known.names),
+        "weights": subject.description.get("weights_sha256"),
+        "inputs": len(subject.cases),
+        "real images": len(subject.reals),
+        "training images": len(subject.train),
     }
 
 
-_PER_INPUT = {
-    "l1": np.mean,
-    "psnr": np.mean,
-    "ssim": np.mean,
-    "ms-ssim": np.mean,
-    "lpips": np.mean,
-    "best-of-n": np.min,
-    "lpips-diversity": np.mean,
-    "l1-diversity": np.mean,
-    "cycle": np.mean,
-}
-
-
-def _per_input(
-    planned: Sequence[Planned], rows: Mapping[str, np.ndarray], only: Mapping[str, frozenset[int]]
-) -> dict[str, np.ndarray]:
-    """One number of each input, NaN where it was not measured or is not finite."""
-    found = {}
-    total = max((len(one) for one in rows.values()), default=0)
-    for metric in planned:
-        if metric.metric not in _PER_INPUT:
-            continue
-        spec = metric.on_cases[0].spec
-        values = np.full(total, np.nan)
-        places = sorted(only[spec]) if spec in only else list(range(total))
-        values[places] = _PER_INPUT[metric.metric](rows[spec], axis=1)
-        values[~np.isfinite(values)] = np.nan
-        found[metric.metric] = values
-    return found
-
-
-def _settings(options: EvaluationOptions, situation: Situation, device: torch.device) -> dict[str, Any]:
+def _settings(options: EvaluationOptions, subject: Subject, device: torch.device) -> dict[str, Any]:
     """Options that numbers depend on; networks and their hashes are said by each metric."""
     kept = ("seed", "fit", "batch_size", "resizer", "palette", "palette_distance")
     values = {name: value for name, value in dataclasses.asdict(options).items() if name in kept}
-    return values | {"num_samples": situation.num_samples, "device": device.type}
+    return values | {"num_samples": subject.num_samples, "device": device.type}

@@ -18,60 +18,39 @@ from tandem.config.data import DataConfig
 from tandem.config.run import RunConfig
 from tandem.config.validation import AUTO, ValidationConfig
 from tandem.data.discover import PairedFolder
-from tandem.errors import ConfigError, NonFiniteError
-from tandem.evaluation.gather import gather
+from tandem.errors import ConfigError, MetricError, NonFiniteError
+from tandem.evaluation.cases import Case
 from tandem.evaluation.held_out import HeldOut, held_out
-from tandem.evaluation.measurements import Measurement
-from tandem.evaluation.options import METRICS, EvaluationOptions, MetricName, parse_metrics
-from tandem.evaluation.plan import Found, Planned, distinct, plan, real_pairs
-from tandem.evaluation.round_trips import IdentityDistance
-from tandem.evaluation.situation import Situation, split_situation
-from tandem.evaluation.tools import Tools
+from tandem.evaluation.metric import Found, Metric, MetricSet, Number, Setup
+from tandem.evaluation.metrics import STANDARD_METRICS
+from tandem.evaluation.networks.loader import NetworkLoader
+from tandem.evaluation.options import EvaluationOptions
+from tandem.evaluation.plan import distinct, planned_by_name
+from tandem.evaluation.real_pairs import real_pairs
+from tandem.evaluation.rows.gather import gather
+from tandem.evaluation.rows.measurement import Measurement
+from tandem.evaluation.run import only_of
+from tandem.evaluation.subject import Subject, split_subject
 from tandem.inference.inputs import Fit
 from tandem.inference.torch_engine import TorchEngine
 from tandem.inference.translator import Translator
-from tandem.report.scores import Better
 from tandem.training.inputs import Inputs, fingerprint_of
 from tandem.training.validation import BestRule, LiveModel
 
-CHEAP: tuple[MetricName, ...] = ("l1", "ssim", "l1-diversity", "frechet", "cycle", "identity")
-"""What ``auto`` takes of what there is."""
-TELLING = {
-    True: ("frechet", "ssim-best", "ssim", "l1-best", "l1"),
-    False: ("frechet", "cycle", "identity"),
-}
-"""By which number the best checkpoint is chosen, for methods that train on pairs and for the others: the first that is
-measured. A Fréchet distance sees quality and variety alike; the best of some samples does not punish variety."""
-NUMBERS: Mapping[MetricName, Mapping[str, Better]] = {
-    "fid": {"fid": "lower"},
-    "kid": {"kid": "lower"},
-    "prdc": {"precision": "higher", "recall": "higher", "density": "higher", "coverage": "higher"},
-    "frechet": {"frechet": "lower"},
-    "l1": {"l1": "lower", "l1-best": "lower"},
-    "psnr": {"psnr": "higher", "psnr-best": "higher"},
-    "ssim": {"ssim": "higher", "ssim-best": "higher"},
-    "ms-ssim": {"ms-ssim": "higher", "ms-ssim-best": "higher"},
-    "lpips": {"lpips": "lower"},
-    "best-of-n": {"best-of-n": "lower"},
-    "lpips-diversity": {"lpips-diversity": "higher"},
-    "l1-diversity": {"l1-diversity": "higher"},
-    "bijection": {"z-error": "lower", "reconstruction-l1": "lower"},
-    "cycle": {"cycle": "lower"},
-    "identity": {"identity": "lower"},
-}
-"""The numbers of each metric that can be had while training, and which way is better."""
 
-
-def make_validator(config: RunConfig, inputs: Inputs, model: LiveModel) -> "MetricValidator":
+def make_validator(
+    config: RunConfig, inputs: Inputs, model: LiveModel, *, known: MetricSet = STANDARD_METRICS
+) -> "MetricValidator":
     """Prepare the validations of a run.
 
     Args:
         config: All options.
         inputs: The data.
         model: What is measured.
+        known: The metrics that there are.
 
     Raises:
-        DataError: There is no held-out split.
+        DataError: There is no held-out split, or an image of it cannot be read.
         ConfigError: A metric cannot be computed, or is unknown; or no number is called as ``--keep-best`` says.
         WeightsError: A network of a metric cannot be had.
     """
@@ -80,42 +59,48 @@ def make_validator(config: RunConfig, inputs: Inputs, model: LiveModel) -> "Metr
     weights = WeightsFile(file="", sha256="in training")
     translator = Translator(dataclasses.replace(model.manifest, weights=weights), _LiveEngine(model))
     settings = _settings(config)
-    tools = Tools(settings, device=model.device, may_download=True)
-    ways = []
-    for way in translator.directions:
-        situation = split_situation(translator, images.folder, settings, direction=way, positions=images.places[way])
-        ways.append(_Way(way, situation, settings, _planned(situation, settings, options, tools)))
-    return MetricValidator(config, images, ways, tools)
+    networks = NetworkLoader(settings, device=model.device, may_download=True)
+    measured = []
+    for direction in translator.directions:
+        places = images.places[direction]
+        subject = split_subject(translator, images.folder, settings, direction=direction, positions=places)
+        planned = _planned(Setup(subject, settings, lambda: networks), options, known)
+        measured.append(_MeasuredDirection(direction, subject, settings, planned))
+    return MetricValidator(config, images, measured, known)
 
 
 class MetricValidator:
     """Measures the networks of a run; see `tandem.training.validation.Validator`."""
 
-    def __init__(self, config: RunConfig, images: HeldOut, ways: Sequence["_Way"], tools: Tools) -> None:
-        self._ways, self._images = ways, images
-        several = ways[0].situation.num_samples > 1
-        self._metrics: list[MetricName] = list(dict.fromkeys(one.metric for way in ways for one in way.planned))
-        self._better = {
-            name: better
-            for metric in self._metrics
-            for name, better in NUMBERS[metric].items()
-            if several or not name.endswith("-best")
+    def __init__(
+        self, config: RunConfig, images: HeldOut, directions: Sequence["_MeasuredDirection"], known: MetricSet
+    ) -> None:
+        self._directions, self._images = directions, images
+        several = directions[0].subject.num_samples > 1
+        planned = {metric.name: metric for one in reversed(directions) for metric in one.planned}
+        self._metrics = list(dict.fromkeys(metric.name for one in directions for metric in one.planned))
+        self._numbers: dict[str, Number] = {
+            number.name: number
+            for name in self._metrics
+            for number in planned[name].numbers
+            if several or not number.of_several
         }
-        if len(ways) > 1:
+        self._better = {name: number.better for name, number in self._numbers.items()}
+        if len(directions) > 1:
             self._better |= {
-                f"{name}-{way.direction}": better for name, better in dict(self._better).items() for way in ways
+                f"{name}-{one.direction}": better for name, better in dict(self._better).items() for one in directions
             }
         self.conditions: dict[str, Any] = {
             "split": images.folder.split,
             "inputs": images.num_inputs,
-            "samples": ways[0].situation.num_samples,
+            "samples": directions[0].subject.num_samples,
             "seed": config.training.seed,
-            "fit": ways[0].options.fit,
+            "fit": directions[0].options.fit,
             "data": fingerprint_of(images.folder)[:16],
         }
-        if "frechet" in self._metrics:
-            self.conditions["features"] = tools.features().spec.weights.sha256[:16]
-        self.rule = self._rule(config)
+        for metric in planned.values():
+            self.conditions |= metric.conditions()
+        self.rule = self._rule(config, known)
 
     def describe(self) -> str:
         """See `Validator`."""
@@ -128,23 +113,24 @@ class MetricValidator:
 
     def __call__(self) -> dict[str, float | None]:
         """See `Validator`."""
-        found = {way.direction: way.measure() for way in self._ways}
+        found = {one.direction: one.measure() for one in self._directions}
         numbers: dict[str, float] = {}
         for name in self._better:
-            base, _, way = name.rpartition("-")
-            if len(found) > 1 and way in found:
-                numbers[name] = found[way].get(base, math.nan)
+            base, _, direction = name.rpartition("-")
+            if len(found) > 1 and direction in found:
+                numbers[name] = found[direction].get(base, math.nan)
             else:
                 numbers[name] = float(np.mean([one.get(name, math.nan) for one in found.values()]))
         return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
-    def _rule(self, config: RunConfig) -> BestRule:
+    def _rule(self, config: RunConfig, known: MetricSet) -> BestRule:
         wanted, conditions = config.validation.keep_best, str(sorted(self.conditions.items()))
         if wanted == AUTO:
-            telling = TELLING[config.objective.paired]
-            name = next((name for name in telling if name in self._better), None)
+            deciding = deciding_numbers(known, paired=config.objective.paired)
+            name = next((number.name for number in deciding if number.name in self._numbers), None)
             if name is None:
-                reason = f"none of {', '.join(telling)} is measured; --keep-best NAME takes another number"
+                names = ", ".join(number.name for number in deciding)
+                reason = f"none of {names} is measured; --keep-best NAME takes another number"
                 return BestRule("", reason=reason)
         elif wanted in self._better:
             name = wanted
@@ -156,40 +142,58 @@ class MetricValidator:
         return BestRule(name, "higher" if better == "higher" else "lower", conditions)
 
 
+def deciding_numbers(known: MetricSet, *, paired: bool) -> list[Number]:
+    """The numbers that the best checkpoint may be chosen by, that which says most first."""
+
+    def says(number: Number) -> int:
+        return number.decides_paired if paired else number.decides_unpaired
+
+    numbers = [number for metric in known for number in metric.numbers if says(number)]
+    return sorted(numbers, key=says, reverse=True)
+
+
 @dataclasses.dataclass
-class _Way:
+class _MeasuredDirection:
     """One direction of the model, and what is measured of it.
 
     Attributes:
         direction: Which.
-        situation: What is measured.
+        subject: What is measured.
         options: How.
         planned: The metrics.
         fixed: Rows that do not depend on the model, once they are known: of real images, and of pairs of them.
     """
 
     direction: str
-    situation: Situation
+    subject: Subject
     options: EvaluationOptions
-    planned: Sequence[Planned]
+    planned: Sequence[Metric]
     fixed: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None = None
 
     def measure(self) -> dict[str, float]:
         """The numbers by name."""
-        situation, size = self.situation, self.options.batch_size
+        subject = self.subject
         on_reals = distinct(one for metric in self.planned for one in metric.on_reals)
-        moving = [one for one in on_reals if isinstance(one, IdentityDistance)]
         if self.fixed is None:
-            still = [one for one in on_reals if one not in moving]
             on_pairs = distinct(one for metric in self.planned for one in metric.on_pairs)
-            pairs = real_pairs(situation, self.options) if on_pairs else []
-            self.fixed = (_rows(situation.reals, still, size), _rows(pairs, on_pairs, size))
-        reals, pairs_rows = self.fixed
+            pairs = real_pairs(subject, seed=self.options.seed) if on_pairs else []
+            still = [one for one in on_reals if not one.is_of_model]
+            self.fixed = (self._rows(subject.reals, still), self._rows(pairs, on_pairs))
+        reals, of_pairs = self.fixed
+        reals = reals | self._rows(subject.reals, [one for one in on_reals if one.is_of_model])
         on_cases = distinct(one for metric in self.planned for one in metric.on_cases)
-        only = {one.spec: metric.only for metric in self.planned if metric.only is not None for one in metric.on_cases}
-        rows = gather(situation.cases, on_cases, cache=None, batch_size=size, only=only) if on_cases else {}
-        found = Found(rows, reals | _rows(situation.reals, moving, size), pairs_rows)
+        found = Found(self._rows(subject.cases, on_cases, only_of(self.planned)), reals, of_pairs)
         return {score.name: score.value for metric in self.planned for score in metric.summarise(found).scores}
+
+    def _rows(
+        self,
+        cases: Sequence[Case],
+        measurements: Sequence[Measurement],
+        only: Mapping[str, frozenset[int]] | None = None,
+    ) -> dict[str, np.ndarray]:
+        if not measurements:
+            return {}
+        return gather(cases, measurements, cache=None, batch_size=self.options.batch_size, only=only)
 
 
 class _LiveEngine(TorchEngine):
@@ -206,10 +210,6 @@ class _LiveEngine(TorchEngine):
         return images
 
 
-def _rows(cases: Sequence[Any], measurements: Sequence[Measurement], batch_size: int) -> dict[str, np.ndarray]:
-    return gather(cases, measurements, cache=None, batch_size=batch_size) if measurements else {}
-
-
 def _settings(config: RunConfig) -> EvaluationOptions:
     options = config.validation
     return EvaluationOptions(
@@ -220,6 +220,7 @@ def _settings(config: RunConfig) -> EvaluationOptions:
         features_size=options.validate_features_size,
         features_range=options.validate_features_range,
         trust_torchscript=options.validate_trust_torchscript,
+        in_training=True,
     )
 
 
@@ -228,42 +229,29 @@ def _fit(data: DataConfig) -> Fit:
     return "pad" if data.preprocess in {"crop", "none"} else "resize"
 
 
-def _planned(
-    situation: Situation, settings: EvaluationOptions, options: ValidationConfig, tools: Tools
-) -> list[Planned]:
-    try:
-        if options.validate_metrics != AUTO:
-            return _plan(situation, settings, _known(parse_metrics(options.validate_metrics)), tools)
-        planned: list[Planned] = []
-        for metric in CHEAP:
-            if metric == "identity" and "cycle" in {one.metric for one in planned}:
-                continue  # says less, and costs as much
-            try:
-                planned += _plan(situation, settings, (metric,), tools)
-            except ConfigError:
-                if metric == "frechet" and options.validate_features is not None:
-                    raise  # what was asked for must not be left out
-        return planned
-    except ConfigError as error:
-        raise ConfigError(_in_own_words(str(error))) from error
-
-
-def _plan(
-    situation: Situation, settings: EvaluationOptions, metrics: tuple[MetricName, ...], tools: Tools
-) -> list[Planned]:
-    return plan(situation, dataclasses.replace(settings, metrics=metrics), lambda _: tools)[0]
-
-
-def _known(metrics: tuple[MetricName, ...]) -> tuple[MetricName, ...]:
-    if extra := [name for name in metrics if name not in NUMBERS]:
+def _planned(setup: Setup, options: ValidationConfig, known: MetricSet) -> list[Metric]:
+    if options.validate_metrics == AUTO:
+        return _cheap(setup, known)
+    names = known.parse(options.validate_metrics, option="--validate-metrics")
+    if extra := [name for name in names if not known.named(name).numbers]:
+        others = ", ".join(metric.name for metric in known if metric.numbers)
         raise ConfigError(
-            f"--metrics: {', '.join(extra)} cannot be had while training, only with 'tandem evaluate'; the others are "
-            f"{', '.join(name for name in METRICS if name in NUMBERS)}."
+            f"--validate-metrics: {', '.join(extra)} cannot be had while training, only with 'tandem evaluate'; the "
+            f"others are {others}."
         )
-    return metrics
+    return [planned_by_name(name, setup, known) for name in names]
 
 
-def _in_own_words(text: str) -> str:
-    for name in ("metrics", "features", "num-samples"):
-        text = text.replace(f"--{name}", f"--validate-{name.removeprefix('num-')}")
-    return text
+def _cheap(setup: Setup, known: MetricSet) -> list[Metric]:
+    """The metrics that cost little, of those that can be computed."""
+    planned: list[Metric] = []
+    for metric in known:
+        better_one = metric.is_cheap_without
+        if not metric.is_cheap or any(better_one is not None and isinstance(one, better_one) for one in planned):
+            continue
+        try:
+            planned.append(planned_by_name(metric.name, setup, known))
+        except MetricError:
+            if metric.is_wanted(setup.options):
+                raise  # what was asked for must not be left out
+    return planned

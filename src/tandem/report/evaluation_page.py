@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.report.charts import bar_chart, line_chart
-from tandem.report.markup import Svg
 from tandem.report.rendering import ChartSection, render_page
-from tandem.report.scores import Better, EvaluationReport, Measured, Score
+from tandem.report.scores import Better, EvaluationReport, MetricResult, Score
 from tandem.report.text import count, number
 
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
@@ -121,8 +120,7 @@ def _subtitle(report: EvaluationReport) -> str:
 
 def _view(report: EvaluationReport, groups: Sequence[PictureGroup], *, prefix: str = "") -> _ReportView:
     charts = [_bias_section(result, prefix) for result in report.results if result.curve]
-    if modes := _mode_charts(report):
-        charts.append(ChartSection(f"{prefix}Modes", modes))
+    charts += [_shares_section(result, prefix) for result in report.results if result.shares]
     return _ReportView(
         prefix=prefix,
         numbers=[_number_cells(score) for score in report.scores],
@@ -155,8 +153,8 @@ def _number_cells(score: Score) -> Cells:
     )
 
 
-def _bias_section(result: Measured, prefix: str) -> ChartSection:
-    limit = [score.value for score in result.scores if score.name.endswith("-infinity")]
+def _bias_section(result: MetricResult, prefix: str) -> ChartSection:
+    limit = [score.value for score in result.scores if score.name == result.curve_limit]
     chart = line_chart(
         {result.metric: sorted(result.curve)},
         title=f"{result.title} of fewer images",
@@ -165,17 +163,14 @@ def _bias_section(result: Measured, prefix: str) -> ChartSection:
         reference={"at infinity": limit[0]} if limit else None,
     )
     lead = "A line through these points, at 0, is the distance of infinitely many images."
-    if any(score.note for score in result.scores if score.name.endswith("-infinity")):
+    if any(score.note for score in result.scores if score.name == result.curve_limit):
         lead += " Here there are fewer images than features, where the bias is no line: its end says little."
     return ChartSection(f"{prefix}{result.title}: bias", [chart], lead)
 
 
-def _mode_charts(report: EvaluationReport) -> list[Svg]:
-    for result in report.results:
-        if result.metric == "mode-coverage":
-            shares = {str(index + 1): float(share) for index, share in enumerate(result.depends_on["frequencies"])}
-            return [bar_chart(shares, title="Share of the samples by mode", y_label="share")]
-    return []
+def _shares_section(result: MetricResult, prefix: str) -> ChartSection:
+    chart = bar_chart(result.shares, title=result.shares_title, y_label="share")
+    return ChartSection(f"{prefix}{result.title}", [chart])
 
 
 def _dependencies(report: EvaluationReport) -> list[Cells]:

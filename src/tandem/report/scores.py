@@ -41,7 +41,7 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class MetricResult:
     """The result of one metric.
 
     Attributes:
@@ -51,6 +51,10 @@ class Measured:
         depends_on: All that they depend on beside the images: network, weights, resizer, counts.
         warnings: Where they mislead.
         curve: Points (x, y) of an extrapolation, if there is one: 1 / share of the images, and the distance.
+        curve_limit: The name of the score that the curve leads to.
+        shares: By what a person calls them, shares that add up to 1, if there are such; for a chart.
+        shares_title: What they are shares of.
+        outcomes: Names in `depends_on` of what is said beside the numbers but is no condition of them.
     """
 
     metric: str
@@ -59,6 +63,10 @@ class Measured:
     depends_on: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     curve: tuple[tuple[float, float], ...] = ()
+    curve_limit: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    shares_title: str = ""
+    outcomes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +97,7 @@ class EvaluationReport:
     subject: Mapping[str, Any]
     data: Mapping[str, Any]
     settings: Mapping[str, Any]
-    results: tuple[Measured, ...]
+    results: tuple[MetricResult, ...]
     left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()
     per_input: Mapping[str, Any] = field(default_factory=dict)

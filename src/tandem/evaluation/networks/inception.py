@@ -3,7 +3,7 @@
 Papers: *Rethinking the Inception Architecture for Computer Vision* (1512.00567), *GANs Trained by a Two Time-Scale
 Update Rule* (1706.08500). The weights are those of the TensorFlow graph of 2015, so that the network differs from
 torchvision's: 1008 classes, no auxiliary head, average pools that do not count their padding, and a max pool in the
-last block. Preprocessing is not part of it; see `tandem.evaluation.features`.
+last block. Preprocessing is not part of it; see `tandem.evaluation.networks.features`.
 """
 
 from collections.abc import Mapping, Sequence

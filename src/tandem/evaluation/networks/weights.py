@@ -152,11 +152,11 @@ def find_weights(
             return _checked(name, place)
     target = cache / published.file
     if not may_download:
-        raise _missing(name, places, "downloads are switched off")
+        raise _missing(name, places, "downloads are switched off", may_download=False)
     try:
         download(published.url, target, sha256=published.sha256, num_bytes=published.num_bytes)
     except (WeightsError, OSError) as error:
-        raise _missing(name, places, str(error).rstrip(".")) from error
+        raise _missing(name, places, str(error).rstrip("."), may_download=True) from error
     return _checked(name, target)
 
 
@@ -200,7 +200,7 @@ def _checked(name: WeightsName, path: Path) -> WeightsSource:
     return WeightsSource(name, path, digest, same)
 
 
-def _missing(name: WeightsName, places: list[Path], reason: str) -> WeightsError:
+def _missing(name: WeightsName, places: list[Path], reason: str, *, may_download: bool) -> WeightsError:
     published = PUBLISHED[name]
     looked = "".join(f"\n    {place}" for place in places)
     return WeightsError(
@@ -209,7 +209,9 @@ def _missing(name: WeightsName, places: list[Path], reason: str) -> WeightsError
         f"  file     {published.file}, {_size(published.num_bytes)}\n"
         f"  SHA-256  {published.sha256}\n"
         f"  to       {places[0].parent}, or to another folder that you give with --weights\n"
-        f"  These places were looked at:{looked}"
+        f"  These places were looked at:{looked}",
+        weights=name,
+        may_download=may_download,
     )
 
 

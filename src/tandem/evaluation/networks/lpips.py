@@ -10,7 +10,7 @@ whose numbers must not be mixed:
   with AlexNet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from tandem.errors import DataError
-from tandem.evaluation.features import full_float32
 from tandem.evaluation.images import check_batch, to_signed_scale
 from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone, BackboneName
+from tandem.evaluation.networks.features import full_float32
 from tandem.evaluation.networks.tensor_files import load_strictly, read_state_dict
 from tandem.evaluation.networks.weights import WeightsName, WeightsSource, find_weights
 from tandem.evaluation.options import LPIPSVersion
@@ -186,11 +186,6 @@ def load_lpips(
 def consecutive(embedding: Embedding) -> tuple[Embedding, Embedding]:
     """The embeddings of images 1 to M-1 and 2 to M, for the distances of consecutive pairs."""
     return [tap[:-1] for tap in embedding], [tap[1:] for tap in embedding]
-
-
-def joined(embeddings: Sequence[Embedding]) -> Embedding:
-    """The embedding of several batches in one."""
-    return [torch.cat(taps) for taps in zip(*embeddings, strict=True)]
 
 
 def _features_of(network: Backbone, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

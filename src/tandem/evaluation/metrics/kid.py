@@ -8,13 +8,18 @@ and gives a bootstrap interval. The kernel is computed block by block, in memory
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError
 from tandem.evaluation.estimates import Estimate, percentile_estimate, resample_counts
+from tandem.evaluation.kinds.features import FeatureMetric, check_feature_sets
+from tandem.evaluation.metric import Number
+from tandem.report.scores import MetricResult
+from tandem.report.text import number
 
 _BLOCK = 1024
 
@@ -60,8 +65,17 @@ def kid(
         confidence: Of the interval.
         device: Where to compute (float64, so not MPS).
 
+    Returns:
+        The squared distance, which may be negative, with its interval.
+
     Raises:
         DataError: The features do not fit together.
+
+    Examples:
+        >>> import numpy as np
+        >>> real = np.array([[0.0, 0.0], [1.0, 1.0]])
+        >>> kid(real, real + 2, num_resamples=0).value
+        297.5
     """
     x, y = _features(real, fake, device)
     drawn_x, drawn_y = (
@@ -119,6 +133,21 @@ def kid_subsets(
     return SubsetKID(float(array.mean()), float(array.std()), array, subset_size, seed)
 
 
+class KID(FeatureMetric):
+    """See `kid`; of the whole sets."""
+
+    name: ClassVar = "kid"
+    title: ClassVar = "Kernel distance (KID)"
+    numbers: ClassVar = (Number("kid", "lower"),)
+
+    def compare(self, real: np.ndarray, fake: np.ndarray) -> MetricResult:
+        """See `FeatureMetric`."""
+        estimate = kid(real, fake, seed=self.seed)
+        note = f"times 1000: {number(estimate.value * 1000)}"
+        score = self.numbers[0].score(estimate, note)
+        return MetricResult(metric=self.name, title=self.title, scores=(score,), depends_on={"seed": self.seed})
+
+
 def _own_kernel(x: Tensor, counts: np.ndarray) -> Tensor:
     """Means of the kernel over pairs of two rows of ``(N, D)``, weighted by each row of counts ``(B, N)``: ``(B,)``."""
     total, same = _zeros(counts, x), _zeros(counts, x)
@@ -170,18 +199,3 @@ def _zeros(counts: np.ndarray, like: Tensor) -> Tensor:
 def _features(real: np.ndarray, fake: np.ndarray, device: torch.device | str) -> tuple[Tensor, Tensor]:
     check_feature_sets(real, fake)
     return torch.as_tensor(real).to(device), torch.as_tensor(fake).to(device)
-
-
-def check_feature_sets(real: np.ndarray, fake: np.ndarray) -> None:
-    """Refuse feature sets that cannot be compared.
-
-    Raises:
-        DataError: They are not ``(N, D)`` and ``(M, D)`` with N, M ≥ 2, or hold values that are not finite.
-    """
-    if real.ndim != 2 or fake.ndim != 2 or real.shape[1] != fake.shape[1] or min(len(real), len(fake)) < 2:
-        raise DataError(
-            f"the feature sets have the shapes {real.shape} and {fake.shape}; expected (N, D) and (M, D) with at "
-            "least 2 images each."
-        )
-    if not (np.isfinite(real).all() and np.isfinite(fake).all()):
-        raise DataError("the features hold values that are not finite.")

@@ -6,7 +6,6 @@ by it. Images are uint8, as they would be saved: published numbers are those of 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,10 +14,11 @@ from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
 from tandem.data.datasets import read_single
 from tandem.data.discover import Pair
-from tandem.data.images import resize
+from tandem.data.images import ImageReadError, read_size, resize
 from tandem.data.shards.member import ImageFile
 from tandem.data.unpaired import Single
-from tandem.evaluation.cache import hash_of
+from tandem.errors import DataError
+from tandem.evaluation.rows.cache import hash_of
 from tandem.inference.inputs import Fit
 from tandem.inference.jobs import Job, describe_file
 from tandem.inference.translator import Translator
@@ -49,7 +49,7 @@ class Loaded:
     Args:
         case: The case.
         generate: Gives its first samples.
-        read: Gives input and truth, where it has them.
+        read: Gives input and ground truth, where it has them.
         is_sample_read: Whether `generate` reads files; it runs a model otherwise.
     """
 
@@ -92,7 +92,7 @@ class Loaded:
         return image
 
     @property
-    def truth(self) -> np.ndarray:
+    def ground_truth(self) -> np.ndarray:
         """The output that belongs to the input, ``(H, W, C)``, uint8."""
         image = self._both()[1]
         assert image is not None
@@ -121,39 +121,93 @@ class Case(Protocol):
         ...
 
 
+class GeneratedCase(Case, Protocol):
+    """A generated image, or an input whose samples a model generates."""
+
+    def files(self) -> list[ImageFile]:
+        """The files that the samples are, or are generated from."""
+        ...
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of its samples, without generating them.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        ...
+
+    def ground_truth_size(self) -> tuple[int, int] | None:
+        """Height and width of its ground truth; None where there is none.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class FileCase:
-    """An image file, or half of one: its one sample is itself. With a truth, another file, it can be compared.
+    """An image file, or half of one: its one sample is itself. With a ground truth, another file, it can be compared.
 
     Attributes:
         name: Unique among the cases.
         image: The image.
         hashes: Of the files.
         channels: As what it is read.
-        truth: What it should look like.
+        ground_truth: What it should look like.
     """
 
     name: str
     image: Single
     hashes: FileHashes = field(repr=False)
     channels: int = 3
-    truth: Single | None = None
+    ground_truth: Single | None = None
 
     def key(self, num_samples: int) -> str:
         """See `Case`."""
         del num_samples  # always one
-        singles = [self.image] if self.truth is None else [self.image, self.truth]
+        singles = [self.image] if self.ground_truth is None else [self.image, self.ground_truth]
         return hash_of("file", str(self.channels), *(f"{one.half}:{self.hashes(one.path)}" for one in singles))
 
     def load(self) -> Loaded:
         """See `Case`."""
         return Loaded(self, self._generate, read=self._read)
 
+    def files(self) -> list[ImageFile]:
+        """See `GeneratedCase`."""
+        return [self.image.path]
+
+    def size(self) -> tuple[int, int]:
+        """See `GeneratedCase`."""
+        return size_of(self.image)
+
+    def ground_truth_size(self) -> tuple[int, int] | None:
+        """See `GeneratedCase`."""
+        return None if self.ground_truth is None else size_of(self.ground_truth)
+
     def _generate(self, count: int) -> np.ndarray:
         return np.repeat(read_single(self.image, channels=self.channels)[None], count, axis=0)
 
     def _read(self) -> tuple[None, np.ndarray | None]:
-        return None, None if self.truth is None else read_single(self.truth, channels=self.channels)
+        return None, None if self.ground_truth is None else read_single(self.ground_truth, channels=self.channels)
+
+
+@dataclass(frozen=True)
+class TrainingImageCase(FileCase):
+    """An image of the training split, to warn of copies; one that cannot be read is an image without pixels."""
+
+    def key(self, num_samples: int) -> str:
+        """See `Case`."""
+        try:
+            return super().key(num_samples)
+        except DataError:
+            return hash_of("unreadable", self.name)
+
+    def _generate(self, count: int) -> np.ndarray:
+        try:
+            return super()._generate(count)
+        except DataError:
+            return np.zeros((count, 0, 0, self.channels), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -194,8 +248,8 @@ class SampledModel:
 
     Attributes:
         translator: The model.
-        direction: The way of the translation.
-        seed: Of the evaluation; every input gets codes of its own, so that all samples are independent.
+        direction: The direction of the translation.
+        seed: Of the evaluation; every input gets latents of its own, so that all samples are independent.
         fit: How inputs get a size that the network takes.
     """
 
@@ -220,8 +274,8 @@ class ModelCase:
 
     Attributes:
         name: Unique among the cases.
-        job: The input, and its truth if there is one.
-        position: Its number in the split, which decides its codes.
+        job: The input, and its ground truth if there is one.
+        position: Its number in the split, which decides its latents.
         model: The model.
         fingerprint: That of the model.
         hashes: Of the files.
@@ -241,7 +295,7 @@ class ModelCase:
 
     def key(self, num_samples: int) -> str:
         """See `Case`."""
-        files = [self.hashes(file) for file in files_of(self.job.source)]
+        files = [self.hashes(file) for file in self.files()]
         half = self.job.source.half if isinstance(self.job.source, Single) else None
         return hash_of("model", self.fingerprint, str(self.seed), str(num_samples), str(half), *files)
 
@@ -264,14 +318,54 @@ class ModelCase:
         loaded = Loaded(self, generate, read=lambda: self.job.read(translator), is_sample_read=False)
         return loaded
 
+    def files(self) -> list[ImageFile]:
+        """See `GeneratedCase`; the file of the ground truth too."""
+        source = self.job.source
+        if isinstance(source, Pair):
+            return [source.path_a] if source.path_b is None else [source.path_a, source.path_b]
+        return [source.path if isinstance(source, Single) else source]
 
-def files_of(source: Path | Pair | Single) -> list[ImageFile]:
-    """The files behind an input."""
-    if isinstance(source, Path):
-        return [source]
-    if isinstance(source, Single):
-        return [source.path]
-    return [source.path_a] if source.path_b is None else [source.path_a, source.path_b]
+    def size(self) -> tuple[int, int]:
+        """See `GeneratedCase`: outputs have the size of their input.
+
+        Raises:
+            DataError: A file cannot be read, or the images of a pair differ in size.
+        """
+        source = self.job.source
+        if isinstance(source, Pair):
+            return size_of_pair(source)
+        return size_of(source if isinstance(source, Single) else Single(self.name, source))
+
+    def ground_truth_size(self) -> tuple[int, int] | None:
+        """See `GeneratedCase`: the images of a pair have one size."""
+        return self.size() if isinstance(self.job.source, Pair) else None
+
+
+def size_of(image: Single) -> tuple[int, int]:
+    """Height and width of an image, from its file's header where that is enough.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    width, height = read_size(image.path)
+    return height, width if image.half is None else width // 2
+
+
+def size_of_pair(pair: Pair) -> tuple[int, int]:
+    """Height and width of the images of a pair.
+
+    Raises:
+        DataError: A file cannot be read, or the two differ in size, as for `tandem.data.datasets.read_pair`.
+    """
+    if pair.path_b is None:
+        return size_of(Single(pair.name, pair.path_a, "left"))
+    sizes = [read_size(path) for path in (pair.path_a, pair.path_b)]
+    if sizes[0] != sizes[1]:
+        first, second = (f"{width} x {height}" for width, height in sizes)
+        reason = f"is {first} pixels, but its partner {pair.path_b} is {second}: resize one of them"
+        raise ImageReadError(str(pair.path_a), reason)
+    width, height = sizes[0]
+    return height, width
 
 
 def _stable_text(manifest: Manifest) -> str:

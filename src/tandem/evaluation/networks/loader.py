@@ -5,13 +5,19 @@ from pathlib import Path
 import torch
 
 from tandem.errors import ConfigError
-from tandem.evaluation.features import FeatureExtractor, external_extractor, inception_extractor, mobilenet_extractor
-from tandem.evaluation.lpips import LPIPS, LPIPSVersion, load_lpips
-from tandem.evaluation.options import EvaluationOptions, input_spec
-from tandem.evaluation.segmentation import Segmenter
+from tandem.evaluation.networks.features import (
+    FeatureExtractor,
+    InputSpec,
+    external_extractor,
+    inception_extractor,
+    mobilenet_extractor,
+)
+from tandem.evaluation.networks.lpips import LPIPS, LPIPSVersion, load_lpips
+from tandem.evaluation.networks.segmenter import Segmenter
+from tandem.evaluation.options import EvaluationOptions
 
 
-class Tools:
+class NetworkLoader:
     """Networks by the options that name them.
 
     Args:
@@ -52,7 +58,10 @@ class Tools:
         """
         options = self._options
         if options.features is None:
-            raise ConfigError("it needs --features FILE, a feature network (MobileNet in .npz, .onnx, or TorchScript).")
+            raise ConfigError(
+                f"it needs {options.flag('features')} FILE, a feature network (MobileNet in .npz, .onnx, or "
+                "TorchScript)."
+            )
         if self._features is None:
             self._features = self._read_features(options.features)
         return self._features
@@ -94,7 +103,7 @@ class Tools:
         if self._segmenter is None:
             self._segmenter = Segmenter(
                 options.segmenter,
-                input_spec(options.segmenter_size, options.segmenter_range),
+                InputSpec.of_range(options.segmenter_size, options.segmenter_range),
                 device=self._device,
                 resizer=options.resizer,
                 trust_torchscript=options.trust_torchscript,
@@ -105,11 +114,12 @@ class Tools:
         options = self._options
         if path.suffix.lower() == ".npz":
             if options.features_size is not None or options.features_range != "signed":
-                raise ConfigError("--features-size and --features-range have no effect on a MobileNet in .npz.")
+                size, values = options.flag("features-size"), options.flag("features-range")
+                raise ConfigError(f"{size} and {values} have no effect on a MobileNet in .npz.")
             return mobilenet_extractor(path, device=self._device, resizer=options.resizer)
         return external_extractor(
             path,
-            input_spec(options.features_size, options.features_range),
+            InputSpec.of_range(options.features_size, options.features_range),
             device=self._device,
             resizer=options.resizer,
             trust_torchscript=options.trust_torchscript,

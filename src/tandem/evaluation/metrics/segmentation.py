@@ -8,25 +8,25 @@ were taken for class j and t_i of class i:
 - class accuracy: mean over classes of n_ii / t_i
 - mean IoU: mean over classes of n_ii / (t_i + sum_j n_ji - n_ii)
 
-Classes that do not occur are left out of the means (of the accuracy those without truth, of the IoU those that were not
-predicted either); the published scripts count them as 0. The segmentation model and its classes are the user's.
+Classes that do not occur are left out of the means (of the accuracy those without ground truth, of the IoU those that
+were not predicted either); the published scripts count them as 0. The segmentation model and its classes are the
+user's.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
+from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
-from tandem.evaluation.features import InputSpec, full_float32
-from tandem.evaluation.networks.external import load_external
-from tandem.evaluation.networks.weights import WeightsSource
-from tandem.evaluation.resize import Resizer
+from tandem.evaluation.cases import Loaded
+from tandem.evaluation.kinds.weights import described_weights
+from tandem.evaluation.metric import Found, Metric, Number, Setup, UnmetNeedError
+from tandem.evaluation.networks.segmenter import Segmenter
+from tandem.evaluation.rows.measurement import EachCase, to_rgb_batch
+from tandem.report.scores import MetricResult
 
 MAX_CLASSES = 1000
 IGNORED = -1
@@ -66,27 +66,29 @@ class ConfusionMatrix:
             raise ConfigError(f"{num_classes} classes; expected 1 to {MAX_CLASSES}.")
         self.counts = np.zeros((num_classes, num_classes), dtype=np.int64)
 
-    def add(self, truth: np.ndarray, predicted: np.ndarray) -> None:
+    def add(self, ground_truth: np.ndarray, predicted: np.ndarray) -> None:
         """Count pixels.
 
         Args:
-            truth: Labels of any shape, integers; `IGNORED` where a pixel does not count.
+            ground_truth: Labels of any shape, integers; `IGNORED` where a pixel does not count.
             predicted: Labels of the same shape.
 
         Raises:
             DataError: The shapes differ, or a label is no class.
         """
         num_classes = len(self.counts)
-        if truth.shape != predicted.shape:
-            raise DataError(f"the truth has the shape {truth.shape} and the prediction {predicted.shape}.")
-        counted = truth != IGNORED
-        for name, labels in (("truth", truth[counted]), ("prediction", predicted[counted])):
+        if ground_truth.shape != predicted.shape:
+            raise DataError(
+                f"the ground truth has the shape {ground_truth.shape} and the prediction {predicted.shape}."
+            )
+        counted = ground_truth != IGNORED
+        for name, labels in (("ground truth", ground_truth[counted]), ("prediction", predicted[counted])):
             if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
                 raise DataError(
                     f"the {name} holds labels from {labels.min()} to {labels.max()}; expected 0 to {num_classes - 1}."
                 )
-        joint = truth[counted].astype(np.int64) * num_classes + predicted[counted].astype(np.int64)
-        self.counts += np.bincount(joint, minlength=num_classes**2).reshape(num_classes, num_classes)
+        pairs = ground_truth[counted].astype(np.int64) * num_classes + predicted[counted].astype(np.int64)
+        self.counts += np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
     def score(self) -> SegmentationScore:
         """The measures.
@@ -128,73 +130,6 @@ class ConfusionMatrix:
         self.counts += other.counts
 
 
-class Segmenter:
-    """A segmentation model from an ONNX or TorchScript file: images to label maps.
-
-    Args:
-        path: The file; its output is logits ``(N, K, H', W')``, or labels ``(N, H', W')`` or ``(N, 1, H', W')``.
-        input_spec: What it takes.
-        device: Where it runs.
-        resizer: How images get its size.
-        trust_torchscript: See `tandem.evaluation.networks.external`.
-
-    Attributes:
-        source: The file and its hash.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        input_spec: InputSpec,
-        *,
-        device: torch.device,
-        resizer: Resizer = "clean",
-        trust_torchscript: bool = False,
-    ) -> None:
-        self._network = load_external(path, device=device, trust_torchscript=trust_torchscript)
-        self._input, self._device = input_spec, device
-        self._resizer: Resizer = resizer
-        self.source = WeightsSource(self._network.kind, path, self._network.sha256, published=False)
-
-    def __call__(self, images: Tensor, *, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Label maps of a batch.
-
-        Args:
-            images: ``(N, 3, H, W)``, uint8, or float in [-1, 1].
-            size: Height and width of the result; those of the images by default. Logits are interpolated, labels
-                repeated.
-
-        Returns:
-            ``(N, *size)``, int64.
-
-        Raises:
-            DataError: The images have another form, or the model fails or gives something else.
-        """
-        size = (images.shape[2], images.shape[3]) if size is None else size
-        with torch.inference_mode(), full_float32():
-            x = self._input.apply(images.to(self._device), resizer=self._resizer, dtype=torch.float32)
-            return _labels(self._network(x), len(images), size).cpu().numpy()
-
-
-def _labels(output: Tensor, count: int, size: tuple[int, int]) -> Tensor:
-    if output.ndim == 3:
-        output = output[:, None]
-    if output.ndim != 4 or len(output) != count:
-        raise DataError(
-            f"the segmentation model gave the shape {tuple(output.shape)} for {count} images; expected logits "
-            "(N, K, H, W) or labels (N, H, W)."
-        )
-    if output.shape[1] > 1:
-        resized = output.float()
-        if tuple(output.shape[2:]) != size:
-            resized = F.interpolate(resized, size, mode="bilinear", align_corners=False)
-        return resized.argmax(1)
-    labels = output.double()
-    if tuple(output.shape[2:]) != size:
-        labels = F.interpolate(labels, size, mode="nearest-exact")
-    return labels[:, 0].round().long()
-
-
 def labels_from_colours(image: np.ndarray, palette: np.ndarray, *, max_distance: float = 0.0) -> np.ndarray:
     """Read a label map that is stored as an image in colours.
 
@@ -228,3 +163,70 @@ def labels_from_colours(image: np.ndarray, palette: np.ndarray, *, max_distance:
         )
     labels[strange] = IGNORED
     return labels[where.ravel()].reshape(image.shape[:2])
+
+
+class Segmentation(Metric):
+    """See the module; the input's colours are the true classes."""
+
+    name: ClassVar = "segmentation"
+    title: ClassVar = "Segmentation score"
+    numbers: ClassVar = ()
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        segmenter, options = setup.networks.segmenter(), setup.options
+        assert options.palette is not None, "a segmenter comes with a palette"
+        self._source = segmenter.source
+        self._rows = _ConfusionRows(segmenter, np.array(options.palette), options.palette_distance)
+        self.on_cases = (self._rows,)
+
+    @classmethod
+    def check(cls, setup: Setup) -> None:
+        """See `Metric`."""
+        super().check(setup)
+        if setup.subject.model is None:
+            raise UnmetNeedError("it needs a model whose inputs are label maps in the colours of the palette")
+
+    def summarise(self, found: Found) -> MetricResult:
+        """See `Metric`."""
+        counts = found.cases[self._rows.spec]
+        score = ConfusionMatrix.from_state({"counts": counts.sum(axis=0)}).score()
+        values = {
+            "pixel-accuracy": score.pixel_accuracy,
+            "class-accuracy": score.class_accuracy,
+            "mean-iou": score.mean_iou,
+        }
+        return MetricResult(
+            metric=self.name,
+            title=self.title,
+            scores=tuple(Number(name, "higher").plain_score(value, len(counts)) for name, value in values.items()),
+            depends_on={
+                "weights": described_weights(self._source),
+                "pixels": score.num_pixels,
+                "class_accuracies": _finite(score.accuracies),
+                "class_ious": _finite(score.ious),
+            },
+            outcomes=("pixels", "class_accuracies", "class_ious"),
+        )
+
+
+class _ConfusionRows(EachCase):
+    """Counts of (true class, found class) in the first sample, ``(K, K)``."""
+
+    def __init__(self, segmenter: Segmenter, palette: np.ndarray, max_distance: float) -> None:
+        depends = {"sha256": segmenter.source.sha256, "palette": palette.tolist(), "max_distance": max_distance}
+        super().__init__("segmentation", depends_on=depends)
+        self._segmenter, self._palette, self._max_distance = segmenter, palette, max_distance
+
+    def row(self, loaded: Loaded) -> np.ndarray:
+        """See `EachCase`."""
+        image = convert_channels(loaded.input, 3)
+        labels = labels_from_colours(image, self._palette, max_distance=self._max_distance)
+        found = self._segmenter(to_rgb_batch(loaded.samples(1)), size=(labels.shape[0], labels.shape[1]))[0]
+        matrix = ConfusionMatrix(len(self._palette))
+        matrix.add(labels, found)
+        return matrix.counts
+
+
+def _finite(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]

@@ -13,21 +13,26 @@ k nearest neighbours have an empty ball.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tandem.errors import ConfigError
-from tandem.evaluation.kernel import check_feature_sets
+from tandem.evaluation.estimates import mean_estimate
+from tandem.evaluation.kinds.features import FeatureMetric, check_feature_sets
+from tandem.evaluation.metric import Needs, Number
+from tandem.report.scores import MetricResult
 
+_K = 5
 _BLOCK = 1024
 _CELLS = 2**20
 
 
 @dataclass(frozen=True)
-class PRDC:
+class PRDCResult:
     """The four numbers; see the module.
 
     Attributes:
@@ -47,7 +52,7 @@ class PRDC:
     per_image: Mapping[str, np.ndarray] = field(repr=False, compare=False)
 
 
-def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device | str = "cpu") -> PRDC:
+def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device | str = "cpu") -> PRDCResult:
     """Precision, recall, density and coverage.
 
     Args:
@@ -59,6 +64,13 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device
     Raises:
         DataError: The features do not fit together.
         ConfigError: A set has not more than k images.
+
+    Examples:
+        >>> import numpy as np
+        >>> line = np.arange(8.0)[:, None]
+        >>> found = prdc(line, line + 7, k=1)
+        >>> found.precision, found.recall, found.coverage
+        (0.125, 0.125, 0.125)
     """
     check_feature_sets(real, fake)
     if not 1 <= k < min(len(real), len(fake)):
@@ -86,7 +98,36 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device
     arrays = {name: values.cpu().numpy().astype(np.float64) for name, values in per_image.items()}
     arrays["density"] /= k
     means = {name: float(values.mean()) for name, values in arrays.items()}
-    return PRDC(**means, k=k, per_image=arrays)
+    return PRDCResult(**means, k=k, per_image=arrays)
+
+
+class PRDC(FeatureMetric):
+    """See `prdc`. The intervals are over the images that are counted, for given balls.
+
+    Resampling the images that the balls are around would not do: an image that is drawn twice has itself as a
+    neighbour.
+    """
+
+    name: ClassVar = "prdc"
+    title: ClassVar = "Precision, recall, density, coverage"
+    numbers: ClassVar = (
+        Number("precision", "higher"),
+        Number("recall", "higher"),
+        Number("density", "higher"),
+        Number("coverage", "higher"),
+    )
+    needs: ClassVar = Needs(images=_K + 1)
+
+    def compare(self, real: np.ndarray, fake: np.ndarray) -> MetricResult:
+        """See `FeatureMetric`."""
+        per_image = prdc(real, fake, k=_K).per_image
+        estimates = [mean_estimate(per_image[number.name], seed=self.seed) for number in self.numbers]
+        scores = (
+            number.score(replace(estimate, method="percentile bootstrap, same balls"))
+            for number, estimate in zip(self.numbers, estimates, strict=True)
+        )
+        depends = {"k": _K, "seed": self.seed}
+        return MetricResult(metric=self.name, title=self.title, scores=tuple(scores), depends_on=depends)
 
 
 def _squared_radii(points: Tensor, k: int, centre: Tensor) -> Tensor:

@@ -15,21 +15,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tandem.config.validation import ValueRange
 from tandem.errors import DataError, WeightsError
 from tandem.evaluation.images import check_batch, to_bytes_scale
 from tandem.evaluation.networks import inception, mobilenet
 from tandem.evaluation.networks.external import ExternalKind, load_external
+from tandem.evaluation.networks.resize import resize_images
 from tandem.evaluation.networks.tensor_files import read_arrays, read_state_dict, sha256_of
 from tandem.evaluation.networks.weights import WeightsSource, find_weights
-from tandem.evaluation.resize import Resizer, resize_images
+from tandem.evaluation.options import Resizer
 
-Precision = Literal["float32", "float64"]
+FeaturePrecision = Literal["float32", "float64"]
+
+_SHIFT_AND_SCALE: dict[ValueRange, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "signed": ((127.5,), (127.5,)),
+    "unit": ((0.0,), (255.0,)),
+    "bytes": ((0.0,), (1.0,)),
+    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,12 @@ class InputSpec:
                 raise DataError(f"{name} has {len(values)} numbers; expected 1, or 3 for red, green and blue.")
         if (self.size is not None and min(self.size) < 1) or 0 in self.scale:
             raise DataError(f"the size is {self.size} and the scale {self.scale}; expected sides from 1 and no 0.")
+
+    @classmethod
+    def of_range(cls, size: int | None, values: ValueRange) -> Self:
+        """What a network takes whose input is a square of `size` px (None: any size) with `values`."""
+        shift, scale = _SHIFT_AND_SCALE[values]
+        return cls(None if size is None else (size, size), shift, scale)
 
     def apply(self, images: Tensor, *, resizer: Resizer, dtype: torch.dtype) -> Tensor:
         """Resize and scale a batch ``(N, 3, H, W)``, uint8 or float in [-1, 1]; channels last in memory.
@@ -77,7 +92,7 @@ class FeatureSpec:
         network: ``inception-fid``, ``mobilenet-v1``, ``torchscript`` or ``onnx``.
         tap: Which features of the network.
         num_features: Their number; 0 for networks from outside that have not run yet.
-        resizer: See `tandem.evaluation.resize`.
+        resizer: See `tandem.evaluation.networks.resize`.
         input: Size and value range.
         precision: What the network computes in.
         weights: The file.
@@ -88,7 +103,7 @@ class FeatureSpec:
     num_features: int
     resizer: Resizer
     input: InputSpec
-    precision: Precision
+    precision: FeaturePrecision
     weights: WeightsSource
 
 
@@ -179,7 +194,7 @@ def inception_extractor(
     weights: Path | None = None,
     resizer: Resizer = "clean",
     tap: inception.Tap = "2048",
-    precision: Precision = "float32",
+    precision: FeaturePrecision = "float32",
     may_download: bool = True,
     cache: Path | None = None,
 ) -> FeatureExtractor:
@@ -206,7 +221,7 @@ def inception_extractor(
 
 
 def inception_spec(
-    source: WeightsSource, *, resizer: Resizer, tap: inception.Tap = "2048", precision: Precision = "float32"
+    source: WeightsSource, *, resizer: Resizer, tap: inception.Tap = "2048", precision: FeaturePrecision = "float32"
 ) -> FeatureSpec:
     """What features of the FID network with weights from `source` depend on."""
     value = 127.5 if resizer == "pytorch-fid" else 128.0

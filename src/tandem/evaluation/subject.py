@@ -3,34 +3,26 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tandem.config.data import Direction
 from tandem.data.discover import Pair, PairedFolder
-from tandem.data.images import read_size
 from tandem.data.listing import in_natural_order, list_images
-from tandem.data.synthetic import DemoInfo, load_dataset_info
 from tandem.data.synthetic.info import INFO_NAME
 from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError, listed
-from tandem.evaluation.cache import hash_of
+from tandem.evaluation.cases import FileCase, FileHashes, ModelCase, SampledModel, TrainingImageCase
 from tandem.evaluation.options import EvaluationOptions
-from tandem.evaluation.seen import SeenCase
-from tandem.evaluation.sources import (
-    FileCase,
-    FileHashes,
-    ModelCase,
-    SampledModel,
-    files_of,
-)
+from tandem.evaluation.rows.cache import hash_of
 from tandem.inference.jobs import choose_split, split_jobs
 from tandem.inference.translator import Translator
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
-    """What is measured, and what can be.
+class Subject:
+    """What is measured, and what is known of it before anything is measured.
 
     Attributes:
         cases: The generated images.
@@ -39,10 +31,10 @@ class Situation:
         hashes: Of all files.
         num_samples: Samples of each case.
         size: Height and width of the first generated image.
-        no_truth: Why samples cannot be compared with a truth; empty if they can.
+        no_ground_truth: Why the samples have no ground truth; empty if they have.
         model: The model; None for folders.
-        demo: What is known of the demo data, and the split.
-        subject: What is measured, for the report.
+        demo_folder: The demo dataset; None for other data.
+        description: What is measured, for the report.
         data: Against what, for the report.
         are_resized: Whether outputs were brought to another size than that of the network's output.
     """
@@ -53,27 +45,41 @@ class Situation:
     hashes: FileHashes
     num_samples: int
     size: tuple[int, int]
-    no_truth: str
+    no_ground_truth: str
     model: SampledModel | None
-    demo: tuple[DemoInfo, str] | None
-    subject: dict[str, Any]
+    demo_folder: Path | None
+    description: dict[str, Any]
     data: dict[str, Any]
     are_resized: bool = False
 
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of the samples of each case; looks into every file once.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        return [case.size() for case in self.cases]
+
+    @cached_property
+    def ground_truth_sizes(self) -> list[tuple[int, int] | None]:
+        """Height and width of the ground truth of each case, likewise."""
+        return [case.ground_truth_size() for case in self.cases]
+
+    @cached_property
+    def has_ground_truth(self) -> bool:
+        """Whether every case has a ground truth of the size of its samples."""
+        return not self.no_ground_truth and self.sizes == self.ground_truth_sizes
+
     def hashes_of_content(self) -> dict[str, str]:
         """Of the content of all real images, and of all inputs or generated images; reads every file."""
-        inputs = [
-            self.hashes(file)
-            for case in self.cases
-            for file in (files_of(case.job.source) if isinstance(case, ModelCase) else [case.image.path])
-        ]
         return {
             "real_sha256": hash_of(*(case.key(1) for case in self.reals)),
-            "inputs_sha256": hash_of(*inputs),
+            "inputs_sha256": hash_of(*(self.hashes(file) for case in self.cases for file in case.files())),
         }
 
 
-def model_situation(
+def model_subject(
     translator: Translator,
     model_path: Path,
     data: Path,
@@ -81,7 +87,7 @@ def model_situation(
     *,
     split: str | None = None,
     direction: Direction | None = None,
-) -> Situation:
+) -> Subject:
     """A model on a split of a dataset.
 
     Args:
@@ -90,50 +96,50 @@ def model_situation(
         data: The dataset.
         options: How it is sampled.
         split: By default test, else val, else train.
-        direction: For models that go both ways; by default the first.
+        direction: For models that translate in both directions; by default the first.
 
     Raises:
         DataError: There is no such dataset or split.
         ConfigError: The model does not translate in this direction.
     """
-    way = direction or translator.directions[0]
+    direction = direction or translator.directions[0]
     channels = translator.abilities.generator(direction).spec.out_channels
     folder = choose_split(data, split)
-    situation = split_situation(translator, folder, options, direction=way)
+    subject = split_subject(translator, folder, options, direction=direction)
     manifest = translator.manifest
     assert manifest.weights is not None
     return dataclasses.replace(
-        situation,
-        train=_train_images(data, folder, way, channels, situation.hashes),
-        demo=_demo_info(data, folder.split),
-        subject={
+        subject,
+        train=_train_images(data, folder, direction, channels, subject.hashes),
+        demo_folder=data if (data / INFO_NAME).is_file() else None,
+        description={
             "kind": "model",
             "path": str(model_path),
             "method": manifest.method,
             "weights_sha256": manifest.weights.sha256,
-            "direction": way,
+            "direction": direction,
             "trained_with": manifest.tandem_version,
             "steps": manifest.training.get("steps"),
         },
-        data={"path": str(data)} | situation.data,
+        data={"path": str(data)} | subject.data,
     )
 
 
-def split_situation(
+def split_subject(
     translator: Translator,
     folder: PairedFolder | UnpairedFolder,
     options: EvaluationOptions,
     *,
     direction: Direction,
     positions: Sequence[int] | None = None,
-) -> Situation:
+) -> Subject:
     """A model on images that were found already.
 
     Args:
         translator: The model.
         folder: The pairs, or the images of both domains.
         options: How it is sampled.
-        direction: The way.
+        direction: In which it translates.
         positions: The place of each input in its split, which decides its samples; by default in `folder`.
 
     Raises:
@@ -149,19 +155,18 @@ def split_situation(
     ]
     channels = translator.abilities.generator(direction).spec.out_channels
     reals = file_cases(_outputs(folder, direction), hashes, channels=channels)
-    first = cases[0].load().input
     paired = isinstance(folder, PairedFolder)
-    return Situation(
+    return Subject(
         cases=cases,
         reals=reals,
         train=[],
         hashes=hashes,
         num_samples=options.num_samples if translator.is_stochastic else 1,
-        size=(first.shape[0], first.shape[1]),
-        no_truth="" if paired else "the data is unpaired, so that outputs have no truth",
+        size=cases[0].size(),
+        no_ground_truth="" if paired else "the data is unpaired, so that outputs have no ground truth",
         model=model,
-        demo=None,
-        subject={"kind": "model", "method": translator.manifest.method, "direction": direction},
+        demo_folder=None,
+        description={"kind": "model", "method": translator.manifest.method, "direction": direction},
         data={
             "split": folder.split,
             "layout": folder.layout,
@@ -173,7 +178,7 @@ def split_situation(
     )
 
 
-def folder_situation(real: Path, generated: Path) -> Situation:
+def folder_subject(real: Path, generated: Path) -> Subject:
     """Two folders of images; if they have the same names, each image is compared with its namesake as well.
 
     Args:
@@ -185,26 +190,26 @@ def folder_situation(real: Path, generated: Path) -> Situation:
     """
     hashes = FileHashes()
     singles, fakes = folder_images(real), folder_images(generated)
-    names = {one.name for one in singles}
-    no_truth = ""
-    if names != {one.name for one in fakes}:
-        no_truth = "the folders hold different names, so that it is not known which image is the truth of which"
-    elif any(_size(a) != _size(b) for a, b in zip(singles, fakes, strict=True)):
-        no_truth = "images of the same name have different sizes"
-    height_width = _size(fakes[0])[::-1]
-    return Situation(
-        cases=file_cases(fakes, hashes, truths=None if no_truth else singles),
+    no_ground_truth = ""
+    if {one.name for one in singles} != {one.name for one in fakes}:
+        no_ground_truth = "the folders hold different names, so that no image has a ground truth"
+    cases = file_cases(fakes, hashes, ground_truths=None if no_ground_truth else singles)
+    data: dict[str, Any] = {"path": str(real), "num_inputs": len(fakes), "num_real": len(singles)}
+    subject = Subject(
+        cases=cases,
         reals=file_cases(singles, hashes),
         train=[],
         hashes=hashes,
         num_samples=1,
-        size=(height_width[0], height_width[1]),
-        no_truth=no_truth,
+        size=cases[0].size(),
+        no_ground_truth=no_ground_truth,
         model=None,
-        demo=None,
-        subject={"kind": "images", "path": str(generated)},
-        data={"path": str(real), "num_inputs": len(fakes), "num_real": len(singles), "paired": not no_truth},
+        demo_folder=None,
+        description={"kind": "images", "path": str(generated)},
+        data=data,
     )
+    data["paired"] = subject.has_ground_truth
+    return subject
 
 
 def output_of(pair: Pair, direction: Direction) -> Single:
@@ -232,28 +237,27 @@ def folder_images(folder: Path) -> list[Single]:
 
 
 def file_cases(
-    images: Sequence[Single], hashes: FileHashes, *, channels: int = 3, truths: Sequence[Single] | None = None
+    images: Sequence[Single],
+    hashes: FileHashes,
+    *,
+    channels: int = 3,
+    ground_truths: Sequence[Single] | None = None,
 ) -> list[FileCase]:
-    """Cases of images, with the truth of each where there are truths."""
-    if truths is None:
+    """Cases of images, with the ground truth of each where there is one."""
+    if ground_truths is None:
         return [FileCase(one.name, one, hashes, channels) for one in images]
-    return [FileCase(one.name, one, hashes, channels, truth) for one, truth in zip(images, truths, strict=True)]
+    return [FileCase(one.name, one, hashes, channels, two) for one, two in zip(images, ground_truths, strict=True)]
 
 
-def _size(image: Single) -> tuple[int, int]:
-    assert isinstance(image.path, Path)
-    return read_size(image.path)
-
-
-def _outputs(folder: PairedFolder | UnpairedFolder, way: Direction) -> list[Single]:
+def _outputs(folder: PairedFolder | UnpairedFolder, direction: Direction) -> list[Single]:
     """The images that the model's outputs should look like."""
     if isinstance(folder, PairedFolder):
-        return [output_of(pair, way) for pair in folder.pairs]
-    return list(folder.b if way == "AtoB" else folder.a)
+        return [output_of(pair, direction) for pair in folder.pairs]
+    return list(folder.b if direction == "AtoB" else folder.a)
 
 
 def _train_images(
-    data: Path, folder: PairedFolder | UnpairedFolder, way: Direction, channels: int, hashes: FileHashes
+    data: Path, folder: PairedFolder | UnpairedFolder, direction: Direction, channels: int, hashes: FileHashes
 ) -> list[FileCase]:
     if folder.split == "train":
         return []
@@ -261,8 +265,4 @@ def _train_images(
         train = choose_split(data, "train")
     except DataError:
         return []
-    return [SeenCase(one.name, one, hashes, channels) for one in _outputs(train, way)]
-
-
-def _demo_info(data: Path, split: str) -> tuple[DemoInfo, str] | None:
-    return (load_dataset_info(data), split) if (data / INFO_NAME).is_file() else None
+    return [TrainingImageCase(one.name, one, hashes, channels) for one in _outputs(train, direction)]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.evaluation.cache import RowCache
-from tandem.evaluation.exchange import gather_rows
-from tandem.evaluation.measurements import Measurement
-from tandem.evaluation.read_ahead import LateRows, read_ahead
-from tandem.evaluation.sources import Case, Loaded
+from tandem.evaluation.cases import Case, Loaded
+from tandem.evaluation.rows.cache import RowCache
+from tandem.evaluation.rows.exchange import gather_rows
+from tandem.evaluation.rows.measurement import Measurement
+from tandem.evaluation.rows.read_ahead import LateRows, read_ahead
 from tandem.training.process_group import ProcessGroup
 
 Progress = Callable[[int, int], None]
@@ -69,16 +69,9 @@ def gather(
     starts = range(rank * batch_size, len(cases), size * batch_size)
     try:
         for start, parts in zip(starts, read_ahead(reader.read, starts, num_threads=num_workers), strict=True):
-            later: list[tuple[_Part, LateRows]] = []
+            later = _measure(parts)
             for part in parts:
                 done[part.measurement.spec].append(dataclasses.replace(part, loaded=[]))
-                if part.known.knows(part.keys):
-                    continue
-                rows = part.measurement(part.loaded)
-                if isinstance(rows, LateRows):
-                    later.append((part, rows))
-                else:
-                    part.known.put(part.keys, rows)
             # The device has its next work by now; only then are the rows of the batch before waited for.
             _put_all(late)
             late = later
@@ -133,6 +126,20 @@ class _Reader:
         return parts
 
 
+def _measure(parts: Sequence[_Part]) -> list[tuple[_Part, LateRows]]:
+    """Measure what is not known of a batch, and return the parts whose rows a GPU is still at."""
+    late: list[tuple[_Part, LateRows]] = []
+    for part in parts:
+        if part.known.knows(part.keys):
+            continue
+        rows = part.measurement(part.loaded)
+        if isinstance(rows, LateRows):
+            late.append((part, rows))
+        else:
+            part.known.put(part.keys, rows)
+    return late
+
+
 def _put_all(late: Sequence[tuple[_Part, LateRows]]) -> None:
     for part, rows in late:
         part.known.put(part.keys, rows)
@@ -142,8 +149,6 @@ def _joined(parts: Sequence[_Part], process_group: ProcessGroup | None) -> np.nd
     """The rows of one measurement, of all processes."""
     keys = [key for part in parts for key in part.keys]
     rows = parts[0].known.rows(keys) if keys else None
-    return (
-        rows
-        if process_group is None
-        else gather_rows(process_group, [i for part in parts for i in part.indices], keys, rows)
-    )
+    if process_group is None or process_group.size == 1:
+        return rows
+    return gather_rows(process_group, [i for part in parts for i in part.indices], keys, rows)

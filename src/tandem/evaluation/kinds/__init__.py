@@ -1,0 +1,1 @@
+"""Kinds of metrics: what several of them share."""

@@ -1,0 +1,102 @@
+"""Metrics that compare each sample with the ground truth of its input, without a network."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tandem.evaluation.cases import Loaded
+from tandem.evaluation.estimates import mean_estimate
+from tandem.evaluation.images import check_pair, to_unit_scale
+from tandem.evaluation.metric import Found, Metric, Needs, Setup
+from tandem.evaluation.rows.measurement import EachCase, to_batch
+from tandem.report.scores import MetricResult, Score
+
+
+def unit_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two batches of images, float64 on the scale 0..1.
+
+    Args:
+        a: ``(N, C, H, W)``, uint8, or float in [-1, 1].
+        b: Likewise.
+
+    Raises:
+        DataError: Their shapes differ, or one is no batch.
+    """
+    check_pair(a, b)
+    # MPS has no float64.
+    a, b = (x.cpu() if x.device.type == "mps" else x for x in (a, b))
+    return to_unit_scale(a, torch.float64), to_unit_scale(b, torch.float64)
+
+
+class PairedMetric(Metric):
+    """A distance or similarity of a sample and its ground truth: the mean, and that of the best sample of each input.
+
+    A class sets `name`, `title`, `numbers` (that of the mean, then that of the best sample) and `needs`, and defines
+    `between`.
+    """
+
+    needs: ClassVar[Needs] = Needs(ground_truth=True)
+    remarks: ClassVar[dict[str, Any]] = {}
+    """What the numbers depend on beside the images, the same in every evaluation."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._rows = _DistanceRows(self, setup.subject.num_samples)
+        self.on_cases = (self._rows,)
+
+    @staticmethod
+    @abstractmethod
+    def between(a: Tensor, b: Tensor) -> Tensor:
+        """The number of each image.
+
+        Args:
+            a: Samples, ``(N, C, H, W)``, uint8.
+            b: Ground truths, likewise.
+
+        Returns:
+            ``(N,)``, float64.
+        """
+
+    def summarise(self, found: Found) -> MetricResult:
+        """See `Metric`; inputs whose number is infinite are left out and counted in a warning."""
+        rows = found.cases[self._rows.spec]
+        warnings: tuple[str, ...] = ()
+        kept = np.isfinite(rows).all(axis=1)
+        if not kept.all():
+            warnings = (
+                f"{int((~kept).sum())} of {len(rows)} images are equal to their ground truth, so that their "
+                f"{self.name} is infinite: they are left out of its mean.",
+            )
+        depends = {"inputs": int(kept.sum()), "samples": rows.shape[1], "seed": self.seed, **self.remarks}
+        scores = self._scores(rows[kept]) if kept.any() else ()
+        return MetricResult(metric=self.name, title=self.title, scores=scores, depends_on=depends, warnings=warnings)
+
+    def _scores(self, rows: np.ndarray) -> tuple[Score, ...]:
+        mean, best_of_several = self.numbers
+        score = mean.score(mean_estimate(rows, seed=self.seed))
+        if rows.shape[1] == 1:
+            return (score,)
+        best = rows.min(axis=1) if mean.better == "lower" else rows.max(axis=1)
+        note = f"the best of {rows.shape[1]} samples"
+        return score, best_of_several.score(mean_estimate(best, seed=self.seed), note)
+
+    def per_input(self, found: Found) -> np.ndarray:
+        """See `Metric`: the mean over the samples."""
+        return found.cases[self._rows.spec].mean(axis=1)
+
+
+class _DistanceRows(EachCase):
+    """The numbers of the samples of a case, ``(M,)``."""
+
+    def __init__(self, metric: PairedMetric, num_samples: int) -> None:
+        super().__init__(metric.name, num_samples=num_samples)
+        self._between = metric.between
+
+    def row(self, loaded: Loaded) -> np.ndarray:
+        """See `EachCase`."""
+        ground_truth = to_batch(loaded.ground_truth[None])
+        samples = [to_batch(sample[None]) for sample in loaded.samples(self.num_samples)]
+        return np.array([float(self._between(sample, ground_truth)) for sample in samples])

@@ -1,0 +1,50 @@
+"""The metrics, each in a file of its own, and their functions for use from Python.
+
+A new metric is a file and a place in `STANDARD_METRICS`; see ``docs/architecture.md``, *Adding a metric*.
+"""
+
+from tandem.evaluation.metric import MetricSet
+from tandem.evaluation.metrics.best_of_n import BestOfN, best_of_n
+from tandem.evaluation.metrics.bijection import Bijection, image_round_trip, latent_round_trip
+from tandem.evaluation.metrics.cycle import Cycle
+from tandem.evaluation.metrics.fid import FID
+from tandem.evaluation.metrics.frechet import Frechet, frechet_distance
+from tandem.evaluation.metrics.identity import Identity
+from tandem.evaluation.metrics.kid import KID, kid
+from tandem.evaluation.metrics.l1 import L1, l1
+from tandem.evaluation.metrics.l1_diversity import L1Diversity, l1_diversity
+from tandem.evaluation.metrics.lpips import LpipsMean
+from tandem.evaluation.metrics.lpips_diversity import LpipsDiversity, diversity_of
+from tandem.evaluation.metrics.mode_coverage import ModeCoverage, measure_coverage
+from tandem.evaluation.metrics.ms_ssim import MSSSIM, ms_ssim
+from tandem.evaluation.metrics.prdc import PRDC, prdc
+from tandem.evaluation.metrics.psnr import PSNR, psnr
+from tandem.evaluation.metrics.segmentation import Segmentation
+from tandem.evaluation.metrics.ssim import SSIM, ssim
+
+STANDARD_METRICS = MetricSet(
+    (
+        *(FID, KID, PRDC, Frechet),
+        *(L1, PSNR, SSIM, MSSSIM, LpipsMean, BestOfN),
+        *(LpipsDiversity, L1Diversity, Bijection, Cycle, Identity),
+        *(ModeCoverage, Segmentation),
+    )
+)
+"""The metrics that come with Tandem, in the order of a report."""
+
+__all__ = [
+    "STANDARD_METRICS",
+    "best_of_n",
+    "diversity_of",
+    "frechet_distance",
+    "image_round_trip",
+    "kid",
+    "l1",
+    "l1_diversity",
+    "latent_round_trip",
+    "measure_coverage",
+    "ms_ssim",
+    "prdc",
+    "psnr",
+    "ssim",
+]
