@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 import tandem
-from tandem.data.datasets import read_pair
 from tandem.data.discover import find_splits
 from tandem.data.synthetic import load_dataset_info
 from tandem.report.grid import image_grid, save_image
@@ -33,7 +32,7 @@ def main() -> None:
         first_of_kind.setdefault(info.entry("test", pair.name).kind, pair)
     rows: list[list[np.ndarray]] = []
     for pair in first_of_kind.values():
-        drawing, _ = read_pair(pair, direction="AtoB", channels_a=3, channels_b=3)
+        drawing, _ = pair.read("AtoB", channels_a=3, channels_b=3)
         rows.append([drawing, *translator(drawing, SAMPLES, seed=1, output="array")])
     save_image(image_grid(rows, scale=SCALE), args.out)
 

@@ -59,7 +59,7 @@ def make_routes(config: RunConfig, train: PairedDataset | UnpairedDataset, devic
     workers = workers_of(config)
     assert isinstance(train.decoded, DecodedImages)
     fill(train, train.decoded)
-    routes = {"files": Route(make_dataset(config, train.folder), workers), "memory": Route(train, workers)}
+    routes = {"files": Route(make_dataset(config, train.split), workers), "memory": Route(train, workers)}
     if workers:
         routes["memory, no workers"] = Route(train, 0)
     return routes | {"device": Route(ResidentDataset(train, device), 0)}

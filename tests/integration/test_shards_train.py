@@ -28,11 +28,10 @@ from support import (
 from file_server import FileServer
 from tandem.data.check import check_data
 from tandem.data.discover import find_splits
-from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.pack import pack
 from tandem.data.shards.store import SHARD_POLICY
+from tandem.data.splits import SplitFacts
 from tandem.training import inputs as training_inputs
-from tandem.training.inputs import fingerprint_of
 
 STEPS = 12
 
@@ -45,7 +44,7 @@ def shards(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = {}
     for split, folder in folders.items():
         report = check_data([folder], channels_a=3, channels_b=3)
-        facts[split] = SplitFacts(fingerprint_of(folder), report.sizes_a, report.sizes_b)
+        facts[split] = SplitFacts(folder.fingerprint(), report.sizes_a, report.sizes_b)
     pack(folders, facts, out, shard_bytes=6000)
     assert len(list(out.glob("train*.tar"))) > 2
     return out

@@ -8,13 +8,12 @@ import numpy as np
 import webdataset
 from PIL import Image
 
-from tandem.data.check import Folder, check_data
+from tandem.data.check import check_data
 from tandem.data.discover import find_splits
-from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.open import open_shards, read_shards
 from tandem.data.shards.pack import pack
-from tandem.data.unpaired import UnpairedFolder, find_unpaired
-from tandem.training.inputs import fingerprint_of
+from tandem.data.splits import Split, SplitFacts
+from tandem.data.unpaired import find_unpaired
 
 
 def image(path: Path, width: int, seed: int) -> None:
@@ -23,7 +22,7 @@ def image(path: Path, width: int, seed: int) -> None:
     Image.fromarray(noise).save(path)
 
 
-def make(root: Path, layout: str, count: int = 5) -> Mapping[str, Folder]:
+def make(root: Path, layout: str, count: int = 5) -> Mapping[str, Split]:
     for split, number in (("train", count), ("test", 2)):
         for index in range(number):
             if layout == "side_by_side":
@@ -35,15 +34,15 @@ def make(root: Path, layout: str, count: int = 5) -> Mapping[str, Folder]:
     return find_unpaired(root) if layout == "unpaired" else find_splits(root)
 
 
-def facts_of(folders: Mapping[str, Folder]) -> dict[str, SplitFacts]:
+def facts_of(folders: Mapping[str, Split]) -> dict[str, SplitFacts]:
     facts = {}
     for split, folder in folders.items():
         report = check_data([folder], channels_a=3, channels_b=3)
-        facts[split] = SplitFacts(fingerprint_of(folder), report.sizes_a, report.sizes_b)
+        facts[split] = SplitFacts(folder.fingerprint(), report.sizes_a, report.sizes_b)
     return facts
 
 
-def packed(folders: Mapping[str, Folder], out: Path, **options: Any) -> Path:
+def packed(folders: Mapping[str, Split], out: Path, **options: Any) -> Path:
     pack(folders, facts_of(folders), out, **({"shard_bytes": 5000} | options))
     return out
 
@@ -56,10 +55,9 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in root.iterdir()}
 
 
-def files_of(folder: Folder) -> list[tuple[str, bytes]]:
-    if isinstance(folder, UnpairedFolder):
-        return [(s.name, s.path.read_bytes()) for s in (*folder.a, *folder.b)]
-    return [(p.name, path.read_bytes()) for p in folder.pairs for path in (p.path_a, p.path_b) if path is not None]
+def files_of(folder: Split) -> list[tuple[str, bytes]]:
+    sequences = folder.sequences().values()
+    return [(item.name, file.read_bytes()) for items in sequences for item in items for file in item.files]
 
 
 def tar(path: Path, *names: str) -> None:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from tandem.data.check import CheckReport, check_data
-from tandem.data.discover import PairedFolder, find_splits
+from tandem.data.discover import find_splits
+from tandem.data.splits import PairedSplit
 from tandem.errors import DataError
 
 
@@ -114,7 +115,7 @@ def test_only_the_first_twenty_are_listed(tmp_path: Path) -> None:
 
 
 def test_nothing_to_check() -> None:
-    for folders in ([], [PairedFolder(Path(), "train", "side_by_side", ())]):
+    for folders in ([], [PairedSplit(Path(), "train", "side_by_side", ())]):
         with pytest.raises(DataError, match="no images"):
             check_data(folders, channels_a=3, channels_b=3)
 

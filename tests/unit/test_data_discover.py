@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tandem.data.discover import Pair, find_splits
+from tandem.data.discover import find_splits
+from tandem.data.image_file import DiskFile
+from tandem.data.splits import Pair
 from tandem.errors import DataError
 
 
@@ -15,6 +17,10 @@ def fill(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).touch()
     return folder
+
+
+def pair(name: str, a: Path, b: Path) -> Pair:
+    return Pair(name, DiskFile(a), DiskFile(b))
 
 
 def refused(root: Path) -> str:
@@ -30,9 +36,9 @@ def test_side_by_side_in_natural_order(tmp_path: Path) -> None:
     splits = find_splits(tmp_path)
     assert list(splits) == ["train", "test"]
     train = splits["train"]
-    assert (train.layout, train.root, train.split) == ("side_by_side", tmp_path, "train")
+    assert (train.layout, train.root, train.name) == ("side_by_side", tmp_path, "train")
     assert [pair.name for pair in train.pairs] == ["9", "10", "b1", "B2"]
-    assert train.pairs[0] == Pair("9", tmp_path / "train" / "9.JPG", None)
+    assert train.pairs[0] == Pair("9", DiskFile(tmp_path / "train" / "9.JPG"), None)
     where = f"side by side (A left | B right) in {tmp_path / 'train'}"
     assert train.describe() == f"train: 4 pairs, {where}; ignored: 2 non-image files"
     assert splits["test"].describe() == f"test: 1 pair, side by side (A left | B right) in {tmp_path / 'test'}"
@@ -44,7 +50,7 @@ def test_two_folders(tmp_path: Path, name_a: str, name_b: str) -> None:
     b = fill(tmp_path / name_b, "10.jpg", "2.webp")
     (val,) = find_splits(tmp_path).values()
     assert val.layout == "folders"
-    assert val.pairs == (Pair("2", a / "2.png", b / "2.webp"), Pair("10", a / "10.png", b / "10.jpg"))
+    assert val.pairs == (pair("2", a / "2.png", b / "2.webp"), pair("10", a / "10.png", b / "10.jpg"))
     assert val.describe() == f"val: 2 pairs, A in {a} | B in {b}; ignored: 1 non-image file"
 
 
@@ -55,7 +61,7 @@ def test_a_dataset_without_split_folders_is_train(tmp_path: Path) -> None:
     assert train.describe() == f"train: 2 pairs, {where} (no split folders: all of it is 'train')"
     a, b = (fill(tmp_path / "ab" / side, "1.png") for side in "AB")
     (train,) = find_splits(tmp_path / "ab").values()
-    assert train.pairs == (Pair("1", a / "1.png", b / "1.png"),)
+    assert train.pairs == (pair("1", a / "1.png", b / "1.png"),)
     assert "no split folders: all of it is 'train'" in train.describe()
 
 
@@ -63,7 +69,7 @@ def test_links_are_followed_and_broken_ones_named(tmp_path: Path) -> None:
     fill(tmp_path / "elsewhere", "1.png")
     root = fill(tmp_path / "data")
     (root / "train").symlink_to(tmp_path / "elsewhere")
-    assert find_splits(root)["train"].pairs[0].path_a == root / "train" / "1.png"
+    assert find_splits(root)["train"].pairs[0].file_a == DiskFile(root / "train" / "1.png")
     (tmp_path / "elsewhere" / "2.png").symlink_to(tmp_path / "nowhere.png")
     assert f"{root / 'train' / '2.png'} is no file, or a link to a file that is not there" in refused(root)
 

@@ -14,18 +14,23 @@ from scipy import stats
 
 from tandem.data.augment import EvalTransform, TrainTransform
 from tandem.data.datasets import UnpairedDataset
+from tandem.data.image_file import DiskFile
 from tandem.data.images import read_image, resize, to_tensor
 from tandem.data.loader import make_loader
-from tandem.data.unpaired import Single, UnpairedFolder, find_unpaired
+from tandem.data.splits import SingleImage, UnpairedSplit
+from tandem.data.unpaired import find_unpaired
 from tandem.errors import DataError
 
 
-def names_only(count_a: int, count_b: int) -> UnpairedFolder:
-    a, b = (tuple(Single(f"{s}{i}", Path(f"{s}{i}")) for i in range(n)) for s, n in (("a", count_a), ("b", count_b)))
-    return UnpairedFolder(Path(), "train", "folders", a, b)
+def names_only(count_a: int, count_b: int) -> UnpairedSplit:
+    a, b = (
+        tuple(SingleImage(f"{s}{i}", DiskFile(Path(f"{s}{i}"))) for i in range(n))
+        for s, n in (("a", count_a), ("b", count_b))
+    )
+    return UnpairedSplit(Path(), "train", "folders", a, b)
 
 
-def dataset(folder: UnpairedFolder, **options: Any) -> UnpairedDataset:
+def dataset(folder: UnpairedSplit, **options: Any) -> UnpairedDataset:
     settings: dict[str, Any] = {
         "transform": TrainTransform((8, 8), flip=True, load_size=(10, 12)),
         "direction": "AtoB",
@@ -36,7 +41,7 @@ def dataset(folder: UnpairedFolder, **options: Any) -> UnpairedDataset:
     return UnpairedDataset(folder, **(settings | options))
 
 
-def make(root: Path, count_a: int, count_b: int, *, sizes: tuple[int, int] = (12, 9)) -> UnpairedFolder:
+def make(root: Path, count_a: int, count_b: int, *, sizes: tuple[int, int] = (12, 9)) -> UnpairedSplit:
     """Square images of noise."""
     for side, count, size in (("A", count_a, sizes[0]), ("B", count_b, sizes[1])):
         (root / f"train{side}").mkdir(parents=True)
@@ -58,26 +63,26 @@ def test_an_epoch_shows_every_input_before_it_repeats_one(
     data = dataset(names_only(*counts), seed=seed, direction=direction)
     assert len(data) == max(counts)
     num_inputs = counts[0] if direction == "AtoB" else counts[1]
-    met = [data.singles_at(epoch * len(data) + offset) for offset in range(len(data))]
+    met = [data.images_at(epoch * len(data) + offset) for offset in range(len(data))]
     side = "a" if direction == "AtoB" else "b"
     names = [a.name for a, _ in met]
     for first in range(0, len(data) - num_inputs + 1, num_inputs):
         assert len(set(names[first : first + num_inputs])) == num_inputs
     assert all(a.name[0] == side and b.name[0] != side for a, b in met)
     again = dataset(names_only(*counts), seed=seed, direction=direction)  # whatever was asked for before
-    assert [again.singles_at(epoch * len(data) + offset) for offset in reversed(range(len(data)))] == met[::-1]
+    assert [again.images_at(epoch * len(data) + offset) for offset in reversed(range(len(data)))] == met[::-1]
 
 
 def test_partners_are_uniform_and_independent_of_the_input() -> None:
     data = dataset(names_only(6, 5), seed=3)
     table = np.zeros((6, 5))
     for position in range(6000):
-        a, b = data.singles_at(position)
+        a, b = data.images_at(position)
         table[int(a.name[1:]), int(b.name[1:])] += 1
     assert (table.sum(1) == 1000).all()
     assert stats.chisquare(table.sum(0)).pvalue > 0.01
     assert stats.chi2_contingency(table).pvalue > 0.01
-    following = [data.singles_at(position)[1].name for position in range(6000)]
+    following = [data.images_at(position)[1].name for position in range(6000)]
     table = np.zeros((5, 5))
     for before, after in itertools.pairwise(following):
         table[int(before[1:]), int(after[1:])] += 1
@@ -89,7 +94,7 @@ def test_epochs_and_seeds_differ() -> None:
     for seed in (0, 1):
         data = dataset(names_only(50, 50), seed=seed)
         for start in (0, 50):
-            met = [data.singles_at(start + offset) for offset in range(50)]
+            met = [data.images_at(start + offset) for offset in range(50)]
             orders |= {tuple(a.name for a, _ in met), tuple(b.name for _, b in met)}
     assert len(orders) == 8
 
@@ -156,7 +161,7 @@ def test_resuming_is_exact_for_any_number_of_workers(tmp_path: Path, num_workers
     data = dataset(make(tmp_path, 5, 7), direction="BtoA")
     expected = [data[position] for position in range(24)]
     for start in (0, 9):
-        fresh = dataset(data.folder, direction="BtoA")
+        fresh = dataset(data.split, direction="BtoA")
         with make_loader(fresh, start=start, batch_size=3, num_workers=num_workers) as loader:
             batches = [next(loader) for _ in range(5)]
         samples = expected[start : start + 15]

@@ -123,7 +123,7 @@ def test_a_batch_that_cannot_be_split_equally(dataset: PairedDataset) -> None:
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_an_unreadable_file_arrives_as_it_was_raised(dataset: PairedDataset, num_workers: int) -> None:
     position = 4
-    path = dataset.folder.pairs[dataset.index_at(position)].path_a
+    path = Path(str(dataset.split.pairs[dataset.index_at(position)].file_a))
     path.write_bytes(path.read_bytes()[:200])
     with make_loader(dataset, start=0, batch_size=3, num_workers=num_workers) as loader:
         assert next(loader)["positions"] == [0, 1, 2]

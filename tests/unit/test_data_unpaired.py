@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tandem.data.discover import find_splits
-from tandem.data.unpaired import Single, find_unpaired, looks_unpaired
+from tandem.data.image_file import DiskFile
+from tandem.data.splits import Half, SingleImage
+from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import DataError
 
 
@@ -15,6 +17,10 @@ def fill(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).touch()
     return folder
+
+
+def single(name: str, path: Path, half: Half | None = None) -> SingleImage:
+    return SingleImage(name, DiskFile(path), half)
 
 
 def refused(root: Path, root_b: Path | None = None) -> str:
@@ -32,16 +38,16 @@ def test_domains_of_any_names_and_counts(tmp_path: Path, name_a: str, name_b: st
     splits = find_unpaired(tmp_path)
     assert list(splits) == ["train", "test"]
     train = splits["train"]
-    assert train.a == (Single("9", a / "9.jpg"), Single("10", a / "10.png"))
-    assert train.b == (Single("9", b / "9.png"), Single("x", b / "x.png"), Single("y", b / "y.webp"))
-    assert (train.root, train.split, train.layout) == (tmp_path, "train", "folders")
+    assert train.a == (single("9", a / "9.jpg"), single("10", a / "10.png"))
+    assert train.b == (single("9", b / "9.png"), single("x", b / "x.png"), single("y", b / "y.webp"))
+    assert (train.root, train.name, train.layout) == (tmp_path, "train", "folders")
     assert train.describe() == f"train: unpaired, 2 images of A in {a} and 3 of B in {b}; ignored: 1 non-image file"
 
 
 def test_any_two_folders_are_train(tmp_path: Path) -> None:
     a, b = fill(tmp_path / "horses", "1.png"), fill(tmp_path / "elsewhere" / "zebras", "1.png", "2.png")
     (train,) = find_unpaired(a, b).values()
-    assert ([single.path.parent for single in train.a], len(train.b)) == ([a], 2)
+    assert ([Path(str(image.file)).parent for image in train.a], len(train.b)) == ([a], 2)
     where = f"1 image of A in {a} and 2 of B in {b}"
     assert train.describe() == f"train: unpaired, {where} (no split folders: all of it is 'train')"
 
@@ -49,8 +55,8 @@ def test_any_two_folders_are_train(tmp_path: Path) -> None:
 def test_halves_of_side_by_side_files_are_domains(tmp_path: Path) -> None:
     folder = fill(tmp_path / "train", "1.png", "2.png")
     (train,) = find_unpaired(tmp_path).values()
-    assert train.a == tuple(Single(name, folder / f"{name}.png", "left") for name in "12")
-    assert train.b == tuple(Single(name, folder / f"{name}.png", "right") for name in "12")
+    assert train.a == tuple(single(name, folder / f"{name}.png", "left") for name in "12")
+    assert train.b == tuple(single(name, folder / f"{name}.png", "right") for name in "12")
     assert train.describe() == (
         f"train: unpaired, 2 images of A (left halves) and 2 of B (right halves) in {tmp_path / 'train'}"
     )

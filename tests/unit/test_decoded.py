@@ -198,8 +198,7 @@ def test_a_damaged_file_is_named_as_without(tmp_path: Path, num_workers: int) ->
     root = write(tmp_path, "side_by_side")
     plain, kept = dataset(root, "side_by_side"), dataset(root, "side_by_side")
     kept.decoded = DecodedImages(kept.num_slots, LARGE)
-    path = kept.folder.pairs[kept.slots_at(4)[0]].path_a  # type: ignore[union-attr]
-    assert isinstance(path, Path)
+    path = Path(str(kept.split.pairs[kept.slots_at(4)[0]].file_a))  # type: ignore[union-attr]
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError) as expected:
         plain[4]

@@ -72,7 +72,7 @@ def test_the_check_puts_both_domains_where_they_belong(tmp_path: Path, direction
     plain, kept = (dataset(root, "unpaired", direction=direction, channels_b=1) for _ in range(2))
     kept.decoded = DecodedImages(kept.num_slots, 1 << 20)
     settings: dict[str, Any] = {"channels_a": 3, "channels_b": 1, "direction": direction}
-    check_data([kept.folder], **settings, transform=kept.transform, on_images=kept.keep)  # type: ignore[arg-type, list-item]
+    check_data([kept.split], **settings, transform=kept.transform, on_images=kept.keep)  # type: ignore[arg-type, list-item]
     assert all(slot in kept.decoded for slot in range(kept.num_slots))
     assert_same(take(kept, 8), take(plain, 8))
 
@@ -80,7 +80,7 @@ def test_the_check_puts_both_domains_where_they_belong(tmp_path: Path, direction
 @pytest.mark.parametrize(("mode", "expected"), [("none", 16 * 12), ("crop", 16 * 12), ("scale_width", 24 * 18)])
 def test_bytes_are_counted_as_images_are_loaded(tmp_path: Path, mode: str, expected: int) -> None:
     root = write(tmp_path, "side_by_side", same_size=True)
-    folder = dataset(root, "side_by_side").folder
+    folder = dataset(root, "side_by_side").split
     width = 18 if mode == "scale_width" else None
     transform = TrainTransform((8, 8), flip=True, load_width=width, crop=mode == "crop", multiple=1)
     report = check_data([folder], channels_a=3, channels_b=1, transform=transform)
@@ -150,8 +150,7 @@ def test_a_prefetcher_reads_one_ahead_and_raises_in_its_turn(tmp_path: Path) -> 
     expected = take(source, 6)
     with DevicePrefetcher(make_loader(source, start=0, batch_size=3, num_workers=1), CPU) as prefetcher:
         assert_same(list(itertools.islice(prefetcher, 6)), expected)
-    path = source.folder.pairs[source.slots_at(4)[0]].path_a  # type: ignore[union-attr]
-    assert isinstance(path, Path)
+    path = Path(str(source.split.pairs[source.slots_at(4)[0]].file_a))  # type: ignore[union-attr]
     path.write_bytes(b"")
     order = [source.slots_at(position)[0] for position in range(5)]
     bad = order.index(source.slots_at(4)[0])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.data.discover import Pair
+from tandem.data.image_file import DiskFile
+from tandem.data.splits import Pair, SingleImage
 from tandem.errors import ConfigError, DataError
 from tandem.inference.jobs import Job
 from tandem.inference.sample_folder import sample_to_folder
@@ -34,7 +35,7 @@ def jobs(tmp_path: Path) -> list[Job]:
         Image.fromarray(np.hstack([half, 255 - half])).save(path)
         sources.append((name, path))
     (first, path_a), (second, path_b) = sources
-    return [Job(first, path_a), Job(second, Pair(second, path_b, None))]
+    return [Job(first, SingleImage(first, DiskFile(path_a))), Job(second, Pair(second, DiskFile(path_b), None))]
 
 
 def lines(out: Path) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ from tandem.data.check_report import SizeRange
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.images import read_image, resize, to_tensor
 from tandem.data.loader import make_loader
-from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.pack import pack
+from tandem.data.splits import SplitFacts
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.training.checks import require_sense
@@ -116,7 +116,7 @@ def test_the_method_chooses_what_is_read(tmp_path: Path) -> None:
     assert isinstance(paired.train, PairedDataset)
     assert isinstance(unpaired.train, UnpairedDataset)
     assert torch.equal(paired.previews[1], unpaired.previews[1])
-    assert paired.train.files_at(0) == [str(paired.train.folder.pairs[paired.train.index_at(0)].path_a)]
+    assert paired.train.files_at(0) == [str(paired.train.split.pairs[paired.train.index_at(0)].file_a)]
     assert "is for methods that train on unpaired data" in refused(
         tmp_path, config(paired=True), tmp_path / "data", tmp_path
     )

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tandem.cli import main
-from tandem.data.discover import Pair
+from tandem.data.image_file import DiskFile
+from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
 from tandem.inference.jobs import Job, _unique, find_jobs, has_two_domains
 from tandem.inference.translator import Translator, load
@@ -28,22 +29,26 @@ def picture(path: Path, *, width: int = 8, value: int = 0) -> Path:
     return path
 
 
+def single(path: Path) -> SingleImage:
+    return SingleImage(path.stem, DiskFile(path))
+
+
 def named(*inputs: Path, **options: object) -> list[tuple[str, object]]:
-    return [(job.name, job.source) for job in find_jobs(list(inputs), **options)]  # type: ignore[arg-type]
+    return [(job.name, job.item) for job in find_jobs(list(inputs), **options)]  # type: ignore[arg-type]
 
 
 def test_files_and_folders(tmp_path: Path) -> None:
-    single = picture(tmp_path / "single.png")
+    one = picture(tmp_path / "single.png")
     b, a = picture(tmp_path / "folder" / "b.jpg"), picture(tmp_path / "folder" / "a.PNG")
     (tmp_path / "folder" / "notes.txt").write_text("")
     (tmp_path / "folder" / ".hidden.png").write_text("")
-    assert named(single, tmp_path / "folder") == [("single", single), ("a", a), ("b", b)]
+    assert named(one, tmp_path / "folder") == [("single", single(one)), ("a", single(a)), ("b", single(b))]
 
 
 def test_datasets(tmp_path: Path) -> None:
     paths = {split: picture(tmp_path / split / f"{split}.png") for split in ("train", "val", "test")}
-    assert named(tmp_path) == [("test", Pair("test", paths["test"], None))]
-    assert named(tmp_path, split="train") == [("train", Pair("train", paths["train"], None))]
+    assert named(tmp_path) == [("test", Pair("test", DiskFile(paths["test"]), None))]
+    assert named(tmp_path, split="train") == [("train", Pair("train", DiskFile(paths["train"]), None))]
     paths["test"].unlink()
     paths["test"].parent.rmdir()
     assert named(tmp_path)[0][0] == "val"
@@ -53,7 +58,7 @@ def test_datasets(tmp_path: Path) -> None:
 
 def test_pairs_in_two_folders(tmp_path: Path) -> None:
     a, b = (picture(tmp_path / f"test{side}" / "x.png") for side in "AB")
-    assert named(tmp_path) == [("x", Pair("x", a, b))]
+    assert named(tmp_path) == [("x", Pair("x", DiskFile(a), DiskFile(b)))]
 
 
 def test_files_as_pairs(tmp_path: Path, translator: Translator) -> None:
@@ -115,15 +120,15 @@ def test_names_are_unique(names: list[str]) -> None:
 
 def test_a_description_changes_with_place_and_content(tmp_path: Path) -> None:
     first, second = picture(tmp_path / "a" / "x.png"), picture(tmp_path / "b" / "x.png")
-    before = Job("x", first).describe()
-    assert before == Job("other", first).describe()
-    assert before != Job("x", second).describe()
+    before = Job("x", single(first)).describe()
+    assert before == Job("other", single(first)).describe()
+    assert before != Job("x", single(second)).describe()
     assert before.startswith(str(first.resolve()))
     picture(first, value=1)
-    assert before != Job("x", first).describe()
-    pair = Job("x", Pair("x", first, second)).describe()
+    assert before != Job("x", single(first)).describe()
+    pair = Job("x", Pair("x", DiskFile(first), DiskFile(second))).describe()
     assert str(first.resolve()) in pair
     assert str(second.resolve()) in pair
     first.unlink()
     with pytest.raises(DataError, match=r"x\.png"):
-        Job("x", first).describe()
+        Job("x", single(first)).describe()

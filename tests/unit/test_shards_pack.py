@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from packing import contents, files_of, image, make, opened, packed, tar
 from PIL import Image
 
-from tandem.data.datasets import read_pair, read_single
-from tandem.data.discover import PairedFolder, find_splits
+from tandem.data.discover import find_splits
 from tandem.data.shards.items import member_name, pairs_of, split_name
 from tandem.data.shards.open import is_shards, is_url, read_shards
 from tandem.data.shards.pack import pack
+from tandem.data.splits import PairedSplit
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
-from tandem.training.inputs import fingerprint_of
 
 LAYOUTS = ["side_by_side", "folders", "unpaired"]
 
@@ -36,10 +35,10 @@ def test_names_order_and_bytes_are_those_of_the_folder(tmp_path: Path, layout: s
     assert list(shards) == ["train", "test"]
     for split, folder in folders.items():
         assert files_of(shards[split]) == files_of(folder)
-        assert fingerprint_of(shards[split]) == fingerprint_of(folder)
-        if isinstance(folder, PairedFolder):
+        assert shards[split].fingerprint() == folder.fingerprint()
+        if isinstance(folder, PairedSplit):
             for one, other in zip(folder.pairs, shards[split].pairs, strict=True):
-                x, y = (read_pair(pair, direction="BtoA", channels_a=1, channels_b=3) for pair in (one, other))
+                x, y = (pair.read("BtoA", channels_a=1, channels_b=3) for pair in (one, other))
                 assert all(np.array_equal(mine, theirs) for mine, theirs in zip(x, y, strict=True))
     description = shards["train"].describe()
     assert f"of {out}" in description
@@ -68,16 +67,16 @@ def test_shards_of_webdataset_are_read_without_an_index(tmp_path: Path, layout: 
     folders = make(tmp_path / "data", layout)
     (tmp_path / "out").mkdir()
     for split, folder in folders.items():
-        if isinstance(folder, PairedFolder):
+        if isinstance(folder, PairedSplit):
             parts = ("ab",) if layout == "side_by_side" else ("a", "b")
-            samples = {split: [(p.name, dict(zip(parts, (p.path_a, p.path_b), strict=False))) for p in folder.pairs]}
+            samples = {split: [(p.name, dict(zip(parts, p.files, strict=True))) for p in folder.pairs]}
         else:
-            samples = {f"{split}-{side}": [(s.name, {side: s.path}) for s in getattr(folder, side)] for side in "ab"}
+            samples = {f"{split}-{side}": [(s.name, {side: s.file}) for s in getattr(folder, side)] for side in "ab"}
         for prefix, group in samples.items():
             for number, half in enumerate((group[:2], group[2:])):
                 with webdataset.TarWriter(str(tmp_path / "out" / f"{prefix}-{number}.tar")) as writer:
                     for key, files in half:
-                        sample = {f"{part}{path.suffix.lower()}": path.read_bytes() for part, path in files.items()}
+                        sample = {f"{part}{file.suffix.lower()}": file.read_bytes() for part, file in files.items()}
                         writer.write({"__key__": key.replace(".", "%2E"), "note.txt": b"is passed over", **sample})
     for empty in (tmp_path / "out").glob("test*-1.tar"):
         empty.unlink()
@@ -94,7 +93,7 @@ def test_pairs_serve_as_domains_and_not_the_other_way_round(tmp_path: Path) -> N
         for mine, theirs in ((shards.a, domains.a), (shards.b, domains.b)):
             assert [single.name for single in mine] == [single.name for single in theirs]
             for x, y in zip(mine, theirs, strict=True):
-                assert np.array_equal(read_single(x, channels=3), read_single(y, channels=3))
+                assert np.array_equal(x.read_image(3), y.read_image(3))
     out = packed(make(tmp_path / "unpaired", "unpaired"), tmp_path / "unpaired.out")
     with pytest.raises(DataError, match="holds unpaired data, and the method trains on pairs"):
         opened(out)

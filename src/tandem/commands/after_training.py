@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from tandem.config.run import RunConfig
+from tandem.data.splits import HELD_OUT_AFTER_TRAINING, first_split
 from tandem.inference.jobs import split_jobs
 from tandem.inference.sample_folder import sample_to_folder
 from tandem.inference.sampling import SamplingOptions
@@ -12,7 +13,6 @@ from tandem.report.progress import TaskProgress
 from tandem.training.inputs import find_data
 from tandem.training.run_folder import RunFolder
 
-HELD_OUT = ("test", "val")
 NUM_SAMPLES = 5
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path
     """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
     cache, cache_bytes = RunFolder(out).cache, config.data.cache_bytes
     splits = find_data(data, data_b, paired=config.objective.paired, cache=cache, cache_bytes=cache_bytes)
-    split = next((splits[name] for name in HELD_OUT if name in splits), None)
+    split = first_split(splits, HELD_OUT_AFTER_TRAINING)
     if split is None:
         log.info("the dataset has neither a test nor a val split: nothing to sample")
         return
@@ -31,6 +31,6 @@ def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path
     number = NUM_SAMPLES if translator.is_stochastic else None
     cycle = len(translator.directions) == 2
     options = SamplingOptions(num_samples=number, seed=config.training.seed, fit="resize", cycle=cycle)
-    with TaskProgress(f"sampling {split.split}", len(jobs), "inputs") as progress:
+    with TaskProgress(f"sampling {split.name}", len(jobs), "inputs") as progress:
         page = sample_to_folder(translator, jobs, out / "samples", options, on_progress=progress.callback)
     log.info("samples: %s", page)

@@ -10,11 +10,11 @@ from tandem.commands.parser import Command
 from tandem.config.data import DataConfig
 from tandem.config.options import REQUIRED, Options, option, same
 from tandem.data.check import check_data
-from tandem.data.check_images import Folder
 from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
-from tandem.data.unpaired import UnpairedFolder, find_unpaired, looks_unpaired
+from tandem.data.splits import Split
+from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import DataError
 from tandem.report.progress import TaskProgress
 
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str]) -> int:
             splits = _find_shards(data, Path(cache), unpaired=options.unpaired)
         else:
             splits = find(Path(data), data_b, unpaired=options.unpaired)
-        for folder in splits.values():
-            log.info("%s", folder.describe())
+        for split in splits.values():
+            log.info("%s", split.describe())
         report = look(list(splits.values()), channels=channels)
     log.info(
         "%s, all readable; widths %d to %d px, heights %d to %d px; mean distance of two B images %.3f (of 2)",
@@ -64,13 +64,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def look(folders: Sequence[Folder], *, channels: tuple[int, int]) -> CheckReport:
+def look(splits: Sequence[Split], *, channels: tuple[int, int]) -> CheckReport:
     """Read every image, with a progress bar."""
     with TaskProgress("checking", None, "images") as progress:
-        return check_data(folders, channels_a=channels[0], channels_b=channels[1], on_progress=progress.callback)
+        return check_data(splits, channels_a=channels[0], channels_b=channels[1], on_progress=progress.callback)
 
 
-def find(data: Path, data_b: Path | None, *, unpaired: bool) -> Mapping[str, Folder]:
+def find(data: Path, data_b: Path | None, *, unpaired: bool) -> Mapping[str, Split]:
     """Find the splits of folders of images, and say where they look unpaired."""
     if unpaired or data_b is not None:
         return find_unpaired(data, data_b)
@@ -80,7 +80,7 @@ def find(data: Path, data_b: Path | None, *, unpaired: bool) -> Mapping[str, Fol
     return find_splits(data)
 
 
-def _find_shards(data: Path | str, cache: Path, *, unpaired: bool) -> Mapping[str, Folder]:
+def _find_shards(data: Path | str, cache: Path, *, unpaired: bool) -> Mapping[str, Split]:
     options = CacheOptions(cache, DataConfig().cache_bytes)
     if is_url(data):
         with TaskProgress("fetching", None, "bytes") as progress:
@@ -95,6 +95,7 @@ def _find_shards(data: Path | str, cache: Path, *, unpaired: bool) -> Mapping[st
     return open_shards(shards, paired=not unpaired and all(shard.domain == "ab" for shard in shards.shards))
 
 
-def _total(splits: Mapping[str, Folder], num_pairs: int) -> str:
-    domains = [folder for folder in splits.values() if isinstance(folder, UnpairedFolder)]
-    return f"{sum(len(f.a) + len(f.b) for f in domains)} images" if domains else f"{num_pairs} pairs"
+def _total(splits: Mapping[str, Split], num_pairs: int) -> str:
+    if all(split.paired for split in splits.values()):
+        return f"{num_pairs} pairs"
+    return f"{sum(len(items) for split in splits.values() for items in split.sequences().values())} images"

@@ -8,10 +8,9 @@ from pathlib import Path
 from tandem.commands.data_check import CheckOptions, find, look
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option, same
-from tandem.data.check_images import Folder
-from tandem.data.shards.index import SplitFacts
 from tandem.data.shards.open import is_shards
 from tandem.data.shards.pack import pack
+from tandem.data.splits import Split, SplitFacts
 from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
 
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     if out.resolve().is_relative_to(data.resolve()):
         raise ConfigError(f"{out} lies in the dataset {data}: choose a folder outside.", option="OUT")
     splits = _chosen(find(data, None, unpaired=options.unpaired), options.split)
-    facts = {split: _facts(folder) for split, folder in splits.items()}
+    facts = {name: _facts(split) for name, split in splits.items()}
     with TaskProgress("packing", None, "samples") as progress:
         index = pack(splits, facts, out, shard_bytes=options.shard_size * 10**6, on_progress=progress.callback)
     size = sum(shard.size for shard in index.shards)
@@ -51,16 +50,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _chosen(splits: Mapping[str, Folder], names: Sequence[str] | None) -> Mapping[str, Folder]:
+def _chosen(splits: Mapping[str, Split], names: Sequence[str] | None) -> Mapping[str, Split]:
     missing = [name for name in names or () if name not in splits]
     if missing:
         raise ConfigError(f"--split {' '.join(missing)}: the dataset has only {', '.join(splits)}.")
-    return {split: folder for split, folder in splits.items() if names is None or split in names}
+    return {name: split for name, split in splits.items() if names is None or name in names}
 
 
-def _facts(folder: Folder) -> SplitFacts:
+def _facts(split: Split) -> SplitFacts:
     """Read every image of a split."""
-    from tandem.training.inputs import fingerprint_of  # noqa: PLC0415  (imports torch)
-
-    report = look([folder], channels=(3, 3))
-    return SplitFacts(fingerprint_of(folder), report.sizes_a, report.sizes_b)
+    report = look([split], channels=(3, 3))
+    return SplitFacts(split.fingerprint(), report.sizes_a, report.sizes_b)

@@ -102,8 +102,9 @@ def _warn_of_pairs(jobs: Sequence[Job]) -> None:
     """Side-by-side pairs that are given as plain inputs would be translated as one wide image."""
     wide = []
     for job in jobs[:20]:
-        if isinstance(job.source, Path):
-            width, height = read_size(job.source)
-            wide += [job.source.name] if width == 2 * height else []
+        if job.is_plain:
+            (file,) = job.item.files
+            width, height = read_size(file)
+            wide += [file.name] if width == 2 * height else []
     if len(wide) == min(len(jobs), 20):
         log.warning("%s: twice as wide as high. If these are side-by-side pairs, add --pairs.", ", ".join(wide[:3]))

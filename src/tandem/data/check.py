@@ -15,14 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
-from tandem.data.check_images import Folder, ImageCheck, ImageStatistics, Reader, files_of, jobs_of, relative_to_root
+from tandem.data.check_images import ImageCheck, ImageStatistics, Reader, checks_of
 from tandem.data.check_report import ChannelStatistics, CheckReport, SizeRange, read_cache, write_cache
-from tandem.data.datasets import Direction
-from tandem.data.discover import PairedFolder
 from tandem.data.images import half_range
-from tandem.data.shards.member import ImageFile, ShardMember
-from tandem.data.unpaired import UnpairedFolder
+from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
 
@@ -34,7 +32,7 @@ _MAX_SPREAD_COUPLES = 200
 
 
 def check_data(
-    folders: Sequence[Folder],
+    splits: Sequence[Split],
     *,
     channels_a: int,
     channels_b: int,
@@ -48,7 +46,7 @@ def check_data(
     """Decode every file of the splits and report, or raise everything that is wrong.
 
     Args:
-        folders: The splits to check, all paired or all unpaired.
+        splits: What is checked, all paired or all unpaired.
         channels_a: Channels of the model's input, after `direction`.
         channels_b: Channels of the model's output, after `direction`.
         direction: Which side is the model's input.
@@ -63,18 +61,18 @@ def check_data(
         DataError: Files that are unreadable, truncated, too large, too small, of odd width (side by side) or of
             another size than their partner: the first 20 by name, and how many.
     """
-    jobs = [job for folder in folders for job in jobs_of(folder, direction)]
-    if not jobs:
+    checks = [check for split in splits for check in checks_of(split, direction)]
+    if not checks:
         raise DataError("There are no images to check.")
-    key = _cache_key(jobs, [direction, channels_a, channels_b, None if transform is None else asdict(transform)])
+    key = _cache_key(checks, [direction, channels_a, channels_b, None if transform is None else asdict(transform)])
     path = None if cache is None else cache / f"data-check-{key[:16]}.json"
     report = None if path is None else read_cache(path, key, channels_a, channels_b)
     if report is not None:
         if on_progress is not None:
-            on_progress(len(jobs), len(jobs))
+            on_progress(len(checks), len(checks))
         return report
-    measured = next((folder for folder in folders if folder.split == "train"), folders[0])
-    counts = {side: sum(side in job.sides for job in jobs if job.folder is measured) for side in "ab"}
+    measured = next((split for split in splits if split.name == "train"), splits[0])
+    counts = {side: sum(side in check.domain for check in checks if check.split is measured) for side in "ab"}
     couples = _couples(counts["b"])
     reader = Reader(
         direction,
@@ -88,13 +86,13 @@ def check_data(
     outcomes: list[dict[str, ImageStatistics] | str] = []
     executor = ThreadPoolExecutor(num_threads or min(8, os.cpu_count() or 1))
     try:
-        for outcome in executor.map(reader, jobs):
+        for outcome in executor.map(reader, checks):
             outcomes.append(outcome)
             if on_progress is not None:
-                on_progress(len(outcomes), len(jobs))
+                on_progress(len(outcomes), len(checks))
     finally:  # an interrupt must not wait for thousands of files
         executor.shutdown(cancel_futures=True)
-    report = _summarise(folders, jobs, outcomes, measured, couples)
+    report = _summarise(splits, checks, outcomes, measured, couples)
     if path is not None:
         write_cache(path, key, report)
     return report
@@ -117,27 +115,27 @@ def _couples(count: int) -> list[tuple[int, int]]:
 
 
 def _summarise(
-    folders: Sequence[Folder],
-    jobs: Sequence[ImageCheck],
+    splits: Sequence[Split],
+    checks: Sequence[ImageCheck],
     outcomes: Sequence[dict[str, ImageStatistics] | str],
-    measured: Folder,
+    measured: Split,
     couples: Sequence[tuple[int, int]],
 ) -> CheckReport:
     problems = [outcome for outcome in outcomes if isinstance(outcome, str)]
     if problems:
-        unpaired = isinstance(measured, UnpairedFolder)
-        noun, both = ("images", "") if unpaired else ("pairs", " (of two folders, both files of the pair)")
+        noun, both = ("pairs", " (of two folders, both files of the pair)") if measured.paired else ("images", "")
         raise DataError(
             f"{len(problems)} of {len(outcomes)} {noun} cannot be used:\n{listed(problems)}\n"
             f"Repair or remove these files{both} and start again."
         )
-    found = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if not isinstance(outcome, str)]
+    found = [(check, outcome) for check, outcome in zip(checks, outcomes, strict=True) if not isinstance(outcome, str)]
     sides = {
-        side: [outcome[side] for job, outcome in found if job.folder is measured and side in outcome] for side in "ab"
+        side: [outcome[side] for check, outcome in found if check.split is measured and side in outcome]
+        for side in "ab"
     }
     everything = [image for _, outcome in found for image in outcome.values()]
     return CheckReport(
-        num_pairs=sum(_num_pairs(folder) for folder in folders),
+        num_pairs=sum(len(split) for split in splits),
         min_width=min(image.width for image in everything),
         max_width=max(image.width for image in everything),
         min_height=min(image.height for image in everything),
@@ -149,10 +147,6 @@ def _summarise(
         sizes_b=_sizes(sides["b"]),
         loaded_bytes=sum(image.loaded_bytes for images in sides.values() for image in images),
     )
-
-
-def _num_pairs(folder: Folder) -> int:
-    return len(folder.pairs) if isinstance(folder, PairedFolder) else max(len(folder.a), len(folder.b))
 
 
 def _statistics(images: Sequence[ImageStatistics]) -> ChannelStatistics:
@@ -178,20 +172,10 @@ def _sizes(images: Sequence[ImageStatistics]) -> SizeRange:
     return SizeRange(min(widths), max(widths), min(heights), max(heights), min(aspects), max(aspects))
 
 
-def _cache_key(jobs: Sequence[ImageCheck], settings: list[object]) -> str:
+def _cache_key(checks: Sequence[ImageCheck], settings: list[object]) -> str:
     """Hash the names, sizes and times of all files, with everything else that the report depends on."""
     digest = hashlib.blake2b(json.dumps([FORMAT_VERSION, *settings]).encode(), digest_size=32)
-    for job in jobs:
-        stamps = [[relative_to_root(job.folder, str(file)), *_stamp(file)] for file in files_of(job.item)]
-        digest.update(json.dumps([job.folder.split, job.sides, job.item.name, stamps]).encode())
+    for check in checks:
+        stamps = [[check.split.relative(str(file)), *file.stamp()] for file in check.item.files]
+        digest.update(json.dumps([check.split.name, check.domain, check.item.name, stamps]).encode())
     return digest.hexdigest()
-
-
-def _stamp(file: ImageFile) -> tuple[int, ...]:
-    if isinstance(file, ShardMember):
-        return file.stamp()
-    try:
-        status = file.stat()
-    except OSError:  # reading it will say what is wrong
-        return -1, -1
-    return status.st_size, status.st_mtime_ns

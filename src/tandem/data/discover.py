@@ -9,18 +9,13 @@ Accepted layouts, for each of the splits train, val and test:
 A folder that holds side-by-side files itself, or folders A and B, is taken as the split 'train'.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from tandem.data.image_file import DiskFile
 from tandem.data.listing import Listing, contents, count, in_natural_order, list_images, require_folder
-from tandem.data.shards.index import SplitFacts
-from tandem.data.shards.member import ImageFile
+from tandem.data.splits import SPLITS, Pair, PairedSplit
 from tandem.errors import DataError, listed
-
-SPLITS = ("train", "val", "test")
-Layout = Literal["side_by_side", "folders"]
 
 _LAYOUTS = """Accepted are, for the splits train, val and test:
   DATA/train/*            side by side: A is the left half, B the right half of each file
@@ -28,67 +23,7 @@ _LAYOUTS = """Accepted are, for the splits train, val and test:
   DATA/train/A/*, B/*     likewise"""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One pair of images.
-
-    Attributes:
-        name: The stem of its files, unique in its split.
-        path_a: The file of A, or the file that holds both side by side.
-        path_b: The file of B, or None where A is the left half and B the right half of `path_a`.
-    """
-
-    name: str
-    path_a: ImageFile
-    path_b: ImageFile | None
-
-
-@dataclass(frozen=True)
-class PairedFolder:
-    """The pairs of one split, in natural order of their names.
-
-    Attributes:
-        root: The dataset.
-        split: Which split.
-        layout: How the pairs lie on the disk.
-        pairs: At least one.
-        num_ignored: Files that are neither hidden nor images.
-        shards: Where the pairs lie, if in shards.
-        facts: What is known without reading, where not all of it can be read before training.
-    """
-
-    root: Path
-    split: str
-    layout: Layout
-    pairs: Sequence[Pair]
-    num_ignored: int = 0
-    shards: str | None = None
-    facts: SplitFacts | None = None
-
-    def describe(self) -> str:
-        """One line that says what was found, and where."""
-        pairs = count(len(self.pairs), "pair")
-        if self.shards is not None:
-            return f"{self.split}: {pairs} in {self.shards}"
-        first = self.pairs[0]
-        assert isinstance(first.path_a, Path)
-        if first.path_b is None:
-            where = f"side by side (A left | B right) in {first.path_a.parent}"
-        else:
-            assert isinstance(first.path_b, Path)
-            where = f"A in {first.path_a.parent} | B in {first.path_b.parent}"
-        remarks = remarks_on(self.root, self.split, first.path_a.parent, self.num_ignored)
-        return f"{self.split}: {pairs}, {where}{remarks}"
-
-
-def remarks_on(root: Path, split: str, folder_a: Path, num_ignored: int) -> str:
-    """The end of the line that describes a split: whether split folders are missing, and what was ignored."""
-    flat = folder_a in (root, root / "A")
-    note = f" (no split folders: all of it is '{split}')" if flat else ""
-    return note + (f"; ignored: {count(num_ignored, 'non-image file')}" if num_ignored else "")
-
-
-def find_splits(root: Path) -> dict[str, PairedFolder]:
+def find_splits(root: Path) -> dict[str, PairedSplit]:
     """Find the splits of a dataset; see the module for the layouts.
 
     Returns:
@@ -100,13 +35,13 @@ def find_splits(root: Path) -> dict[str, PairedFolder]:
     """
     require_folder(root, _LAYOUTS)
     problems: list[str] = []
-    folders: dict[str, PairedFolder] = {}
+    splits: dict[str, PairedSplit] = {}
     for place in locate_splits(root, problems):
-        folder = _pair_folders(root, place, problems) if place.b else _side_by_side(root, place, problems)
-        if folder is not None:
-            folders[place.split] = folder
-    refuse_dataset(root, problems, found=bool(folders), layouts=_LAYOUTS)
-    return folders
+        split = _pair_folders(root, place, problems) if place.b else _side_by_side(root, place, problems)
+        if split is not None:
+            splits[place.split] = split
+    refuse_dataset(root, problems, found=bool(splits), layouts=_LAYOUTS)
+    return splits
 
 
 @dataclass(frozen=True)
@@ -193,15 +128,16 @@ def _locate_flat(root: Path, problems: list[str], *, allowed: bool) -> Place | N
     return Place("train", root, None) if has_files else None
 
 
-def _side_by_side(root: Path, place: Place, problems: list[str]) -> PairedFolder | None:
+def _side_by_side(root: Path, place: Place, problems: list[str]) -> PairedSplit | None:
     listing = place.list_one(problems)
     if listing is None:
         return None
-    pairs = tuple(Pair(stem, listing.images[stem], None) for stem in in_natural_order(listing.images))
-    return PairedFolder(root, place.split, "side_by_side", pairs, listing.num_ignored)
+    files = listing.images
+    pairs = tuple(Pair(stem, DiskFile(files[stem]), None) for stem in in_natural_order(files))
+    return PairedSplit(root, place.split, "side_by_side", pairs, num_ignored=listing.num_ignored)
 
 
-def _pair_folders(root: Path, place: Place, problems: list[str]) -> PairedFolder | None:
+def _pair_folders(root: Path, place: Place, problems: list[str]) -> PairedSplit | None:
     both = place.list_both(problems)
     if both is None:
         return None
@@ -210,8 +146,9 @@ def _pair_folders(root: Path, place: Place, problems: list[str]) -> PairedFolder
     if lonely:
         problems += lonely
         return None
-    pairs = tuple(Pair(stem, a.images[stem], b.images[stem]) for stem in in_natural_order(a.images))
-    return PairedFolder(root, place.split, "folders", pairs, a.num_ignored + b.num_ignored)
+    stems = in_natural_order(a.images)
+    pairs = tuple(Pair(stem, DiskFile(a.images[stem]), DiskFile(b.images[stem])) for stem in stems)
+    return PairedSplit(root, place.split, "folders", pairs, num_ignored=a.num_ignored + b.num_ignored)
 
 
 def _without_partner(side: Listing, other: Listing) -> list[str]:

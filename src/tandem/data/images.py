@@ -16,7 +16,7 @@ A *tensor* is ``(C, H, W)``, float32, [-1, 1]. How a file becomes an array:
 import io
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from tandem.data.stored import StoredFile
+from tandem.data.image_file import ImageFile
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import torch
 
-ImageSource = Path | bytes | BinaryIO | StoredFile
+ImageSource = Path | bytes | BinaryIO | ImageFile
 ResizeMethod = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 MAX_PIXELS = 100_000_000
@@ -68,7 +68,7 @@ def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
     """Read an image as an array with a given number of channels.
 
     Args:
-        source: A path, the bytes of a file, or an open binary file (read from its beginning).
+        source: An image file, a path, the bytes of a file, or an open binary file (read from its beginning).
         channels: 1 luma, 2 luma + alpha, 3 RGB, 4 RGBA; see the module for the rules.
 
     Returns:
@@ -202,10 +202,11 @@ def half_range(dtype: npt.DTypeLike) -> float:
 
 @contextmanager
 def _opened(source: ImageSource) -> Iterator[tuple[Image.Image, str]]:
-    name = str(source if isinstance(source, Path | StoredFile) else getattr(source, "name", "image data"))
-    data = source.read_bytes() if isinstance(source, StoredFile) else source
-    stream = io.BytesIO(data) if isinstance(data, bytes) else data
-    with _decoding(name), Image.open(stream, formats=_FORMATS) as image:
+    name = str(source if isinstance(source, Path | ImageFile) else getattr(source, "name", "image data"))
+    with _decoding(name), ExitStack() as closing:
+        opened = closing.enter_context(source.open()) if isinstance(source, ImageFile) else source
+        stream = io.BytesIO(opened) if isinstance(opened, bytes) else opened
+        image = closing.enter_context(Image.open(stream, formats=_FORMATS))
         _check_size(image, name)
         yield image, name
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from tandem.data.augment import CropWindow, EvalTransform, TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
+from tandem.data.image_file import ImageFile
 from tandem.data.images import to_tensor
-from tandem.data.shards.member import ImageFile
 from tandem.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ class Sample(TypedDict):
 class SampleDataset(ABC):
     """What both kinds of data share: samples are cut out of loaded images, which may stay decoded.
 
-    A *slot* is what is read and loaded together: a pair, or one image of a domain. Its images lie behind one another as
-    planes ``(sum of C, H, W)``, uint8, as `transform.load` gives them; cut, flipped and made floats is what comes out.
+    A *slot* is the number of an item, a pair or a single image of a domain, which is read and loaded together. Its
+    images lie behind one another as planes ``(sum of C, H, W)``, uint8, as `transform.load` gives them; cut, flipped
+    and made floats is what comes out.
 
     Attributes:
         transform: What is done to images.
@@ -62,7 +63,7 @@ class SampleDataset(ABC):
 
     @abstractmethod
     def slots_at(self, position: int) -> tuple[int, ...]:
-        """The slot of the pair, or of the two domains' images, at a position."""
+        """The slot of the pair, or those of the two domains' images, at a position."""
 
     @abstractmethod
     def windows_at(self, position: int, sizes: Sequence[tuple[int, int]]) -> list[CropWindow]:
@@ -84,11 +85,11 @@ class SampleDataset(ABC):
         """
         planes = None if self.decoded is None else self.decoded.get(slot)
         if planes is None:
-            images, path = self._read_slot(slot)
+            images, file = self._read_slot(slot)
             try:
                 planes = planes_of(self.transform.load(images))
             except DataError as error:
-                raise DataError(f"{path}: {error}") from error
+                raise DataError(f"{file}: {error}") from error
             if self.decoded is not None:
                 self.decoded.put(slot, planes)
         return planes

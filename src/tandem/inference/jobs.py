@@ -1,7 +1,6 @@
 """What to translate: from files, folders and datasets on the command line to named inputs."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,31 +8,35 @@ from pathlib import Path
 import numpy as np
 
 from tandem.config.data import Direction
-from tandem.data.datasets import read_pair, read_single
-from tandem.data.discover import SPLITS, Pair, PairedFolder, find_splits
-from tandem.data.images import IMAGE_SUFFIXES, read_image
-from tandem.data.shards.member import ImageFile, ShardMember
+from tandem.data.discover import find_splits
+from tandem.data.image_file import DiskFile
+from tandem.data.images import IMAGE_SUFFIXES
 from tandem.data.shards.open import is_shards, open_shards, read_shards
-from tandem.data.unpaired import Single, UnpairedFolder, find_unpaired, looks_unpaired
+from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, SingleImage, Split, SplitName, first_split
+from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
 
-ImageSource = Path | Pair | Single
+SAMPLED_ORDER: tuple[SplitName, ...] = (*HELD_OUT_AFTER_TRAINING, "train")
+"""Which split of a dataset is translated unless one is named, the first one that is there."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input: a file, a pair of a dataset, or an image of one of its domains.
+    """One input to translate.
 
     Attributes:
         name: Unique among the jobs; names of files start with it.
-        source: The file, the pair or the image.
+        item: A pair or a single image.
         direction: The way of the translation; None for the model's own, or the first of its two.
+        is_plain: Whether it is an image file that was named, or lies in a named folder of images: no pair, and no part
+            of a dataset.
     """
 
     name: str
-    source: ImageSource
+    item: Item
     direction: Direction | None = None
+    is_plain: bool = False
 
     def read(self, translator: Translator) -> tuple[np.ndarray, np.ndarray | None]:
         """The input and, of a pair, the ground truth.
@@ -46,16 +49,8 @@ class Job:
             ConfigError: The model does not translate in this direction.
         """
         spec = translator.abilities.generator(self.direction).spec
-        if isinstance(self.source, Path):
-            return read_image(self.source, channels=spec.in_channels), None
-        if isinstance(self.source, Single):
-            return read_single(self.source, channels=spec.in_channels), None
-        return read_pair(
-            self.source,
-            direction=self.direction or translator.directions[0],
-            channels_a=spec.in_channels,
-            channels_b=spec.out_channels,
-        )
+        direction = self.direction or translator.directions[0]
+        return self.item.read(direction, channels_a=spec.in_channels, channels_b=spec.out_channels)
 
     def describe(self) -> str:
         """The files and a hash of each one's content, as text: identifies the job between runs.
@@ -63,30 +58,7 @@ class Job:
         Raises:
             DataError: A file cannot be read.
         """
-        match self.source:
-            case Path() as file:
-                files = [file]
-            case Single() as single:
-                files = [single.path]
-            case Pair() as pair:
-                files = [pair.path_a] if pair.path_b is None else [pair.path_a, pair.path_b]
-        return " | ".join(describe_file(path) for path in files)
-
-
-def describe_file(path: ImageFile) -> str:
-    """The full path, or the place in a shard, and the SHA-256 of the content.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    if isinstance(path, ShardMember):
-        return f"{path} sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    return f"{path.resolve()} sha256:{digest}"
+        return " | ".join(file.describe() for file in self.item.files)
 
 
 def find_jobs(
@@ -109,8 +81,7 @@ def find_jobs(
     problems: list[str] = []
     for path, direction in _ways(inputs, directions):
         try:
-            sources = _sources(path, pairs=pairs, split=split, direction=direction)
-            found += [Job(name, source, direction) for name, source in sources]
+            found += _jobs(path, pairs=pairs, split=split, direction=direction)
         except DataError as error:
             problems += [str(error)] if str(error) not in problems else []
     if problems:
@@ -132,15 +103,9 @@ def _ways(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple
     return list(zip(inputs, directions, strict=True))
 
 
-def split_jobs(folder: PairedFolder | UnpairedFolder, directions: Sequence[Direction | None] = (None,)) -> list[Job]:
+def split_jobs(split: Split, directions: Sequence[Direction | None] = (None,)) -> list[Job]:
     """All pairs of a split, or the images of the domains that `directions` start from (None stands for AtoB)."""
-    jobs = []
-    for way in directions:
-        if isinstance(folder, PairedFolder):
-            jobs += [Job(pair.name, pair, way) for pair in folder.pairs]
-        else:
-            jobs += [Job(one.name, one, way) for one in (folder.b if way == "BtoA" else folder.a)]
-    return _named(jobs)
+    return _named([Job(item.name, item, way) for way in directions for item in split.inputs(way or "AtoB")])
 
 
 def _named(jobs: Sequence[Job]) -> list[Job]:
@@ -164,29 +129,27 @@ def _unique(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _sources(
-    path: Path, *, pairs: bool, split: str | None, direction: Direction | None
-) -> list[tuple[str, ImageSource]]:
+def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | None) -> list[Job]:
     if path.is_file():
-        return [(path.stem, _as_source(path, pairs=pairs))]
+        return [_plain_job(path, direction, pairs=pairs)]
     if not path.is_dir():
         raise DataError(f"{path}: there is no such file or folder")
     if files := _images_in(path):
-        return [(file.stem, _as_source(file, pairs=pairs)) for file in files]
-    return [(job.name, job.source) for job in split_jobs(choose_split(path, split), [direction])]
+        return [_plain_job(file, direction, pairs=pairs) for file in files]
+    return split_jobs(choose_split(path, split), [direction])
 
 
-def choose_split(path: Path, split: str | None = None) -> PairedFolder | UnpairedFolder:
+def choose_split(path: Path, split: str | None = None) -> Split:
     """One split of a dataset, of folders or of shards; by default test, else val, else train.
 
     Raises:
         DataError: There is no dataset or no such split.
     """
     splits = _splits(path)
-    chosen = split or next(name for name in reversed(SPLITS) if name in splits)
-    if chosen not in splits:
-        raise DataError(f"{path} has no split '{chosen}', only {', '.join(splits)}")
-    return splits[chosen]
+    chosen = splits.get(split) if split else first_split(splits, SAMPLED_ORDER)
+    if chosen is None:
+        raise DataError(f"{path} has no split '{split}', only {', '.join(splits)}")
+    return chosen
 
 
 def has_two_domains(path: Path) -> bool:
@@ -196,7 +159,7 @@ def has_two_domains(path: Path) -> bool:
     return all(shard.domain != "ab" for shard in read_shards(path).shards)
 
 
-def _splits(path: Path) -> Mapping[str, PairedFolder | UnpairedFolder]:
+def _splits(path: Path) -> Mapping[str, Split]:
     if is_shards(path):
         return open_shards(read_shards(path), paired=not has_two_domains(path))
     return find_unpaired(path) if looks_unpaired(path) else find_splits(path)
@@ -208,5 +171,7 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
-def _as_source(path: Path, *, pairs: bool) -> Path | Pair:
-    return Pair(path.stem, path, None) if pairs else path
+def _plain_job(path: Path, direction: Direction | None, *, pairs: bool) -> Job:
+    file = DiskFile(path)
+    item = Pair(path.stem, file, None) if pairs else SingleImage(path.stem, file)
+    return Job(path.stem, item, direction, is_plain=not pairs)

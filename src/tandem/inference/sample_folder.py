@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tandem.data.image_file import DiskFile
 from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_text, remove_leftovers
-from tandem.inference.jobs import Job, describe_file
+from tandem.inference.jobs import Job
 from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
 from tandem.report.animation import save_gif
@@ -160,7 +161,7 @@ def _settings(translator: Translator, options: SamplingOptions) -> dict[str, Any
         "seed": None if options.z is not None else options.seed,
         "z": None if options.z is None else options.z.tolist(),
         "fit": options.fit,
-        "references": [describe_file(path) for path in options.references],
+        "references": [DiskFile(path).describe() for path in options.references],
         "format": options.image_format,
         "cycle": options.cycle,
         "precision": translator.runtime.precision,

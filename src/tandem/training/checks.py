@@ -1,6 +1,6 @@
 """What is checked before the first step: that data and options go together, and that every image can be used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +9,12 @@ import numpy as np
 from tandem.config.run import RunConfig
 from tandem.data.augment import TrainTransform
 from tandem.data.check import check_data
-from tandem.data.check_images import Folder
 from tandem.data.check_report import CheckReport
-from tandem.data.discover import PairedFolder
 from tandem.data.listing import count
 from tandem.data.order import WINDOW_SHARDS
 from tandem.data.shards.items import ShardItems
 from tandem.data.shards.open import is_url
+from tandem.data.splits import Item, Split
 from tandem.errors import ConfigError, DataError
 
 MIN_DOMAIN = 2
@@ -36,7 +35,7 @@ def make_transform(config: RunConfig) -> TrainTransform:
     )
 
 
-def require_sense(config: RunConfig, location: Path | str, train: Folder) -> None:
+def require_sense(config: RunConfig, location: Path | str, train: Split) -> None:
     """Refuse options without effect, a cache that is too small, and domains that are too small.
 
     Raises:
@@ -50,20 +49,21 @@ def require_sense(config: RunConfig, location: Path | str, train: Folder) -> Non
         raise ConfigError(f"--cache-gb is for shards from a URL; {location} is on the disk: leave it out.")
     if train.facts is not None:
         _require_cache(config, train)
-    if isinstance(train, PairedFolder):
+    if train.paired:
         return
     batch_size = config.training.batch_size
     least = max(MIN_DOMAIN, batch_size)
-    few = [f"{count(len(x), 'image')} of {side}" for side, x in (("A", train.a), ("B", train.b)) if len(x) < least]
+    domains = train.sequences()
+    few = [f"{count(len(x), 'image')} of {side.upper()}" for side, x in domains.items() if len(x) < least]
     if few:
         why = f"--batch-size {batch_size}" if least == batch_size else f"the {MIN_DOMAIN} that make a domain"
         raise DataError(
-            f"{train.root} is too small: its split '{train.split}' has {' and '.join(few)}, fewer than {why}. "
+            f"{train.root} is too small: its split '{train.name}' has {' and '.join(few)}, fewer than {why}. "
             f"Add images{', or lower --batch-size' if least > MIN_DOMAIN else ''}."
         )
 
 
-def _require_cache(config: RunConfig, train: Folder) -> None:
+def _require_cache(config: RunConfig, train: Split) -> None:
     """Refuse to stream in an order, or through a cache, that would fetch the same shards again and again."""
     given = f"{config.data.cache_bytes / 1e9:g} GB of --cache-gb"
     if config.data.shuffle == "all":
@@ -71,8 +71,8 @@ def _require_cache(config: RunConfig, train: Folder) -> None:
             f"{train.describe()} do not fit into the {given}: raise it, or use --shuffle shards, which reads them one "
             "after the other."
         )
-    domains = [train.pairs] if isinstance(train, PairedFolder) else [train.a, train.b]
-    largest = [max(shard.size for shard in domain.shards) for domain in domains if isinstance(domain, ShardItems)]
+    sequences = train.sequences().values()
+    largest = [max(shard.size for shard in items.shards) for items in sequences if isinstance(items, ShardItems)]
     needed = 2 * WINDOW_SHARDS * sum(largest)
     if needed > config.data.cache_bytes:
         raise ConfigError(
@@ -101,7 +101,7 @@ def require_one_size(config: RunConfig, transform: TrainTransform, report: Check
 
 def check_splits(
     config: RunConfig,
-    splits: Mapping[str, Folder],
+    splits: Mapping[str, Split],
     transform: TrainTransform,
     *,
     cache: Path | None,
@@ -115,9 +115,9 @@ def check_splits(
     Raises:
         DataError: See `check_data`.
     """
-    streamed = any(folder.facts is not None for folder in splits.values())
+    streamed = any(split.facts is not None for split in splits.values())
     report = check_data(
-        [_beginning(folder) for folder in splits.values()] if streamed else list(splits.values()),
+        [split.part(_first_of_shard) for split in splits.values()] if streamed else list(splits.values()),
         channels_a=config.data.input_channels,
         channels_b=config.data.output_channels,
         direction=config.data.direction,
@@ -129,25 +129,19 @@ def check_splits(
     return _with_facts(config, splits, transform, report) if streamed else report
 
 
-def _beginning(folder: Folder) -> Folder:
-    def first(items: ShardItems) -> list:
-        return list(items[: min(items.counts[0], STREAMED_SAMPLE)])
-
-    if isinstance(folder, PairedFolder):
-        assert isinstance(folder.pairs, ShardItems)
-        return replace(folder, pairs=first(folder.pairs))
-    assert isinstance(folder.a, ShardItems)
-    assert isinstance(folder.b, ShardItems)
-    return replace(folder, a=first(folder.a), b=first(folder.b))
+def _first_of_shard(items: Sequence[Item]) -> Sequence[Item]:
+    """The items of the first shard, which is all that is fetched for the check of data that is streamed."""
+    assert isinstance(items, ShardItems)
+    return items[: min(items.counts[0], STREAMED_SAMPLE)]
 
 
 def _with_facts(
-    config: RunConfig, splits: Mapping[str, Folder], transform: TrainTransform, report: CheckReport
+    config: RunConfig, splits: Mapping[str, Split], transform: TrainTransform, report: CheckReport
 ) -> CheckReport:
     """Complete the report on the first shards by what the index says of all of them."""
     facts = splits["train"].facts
     assert facts is not None
-    known = [sizes for folder in splits.values() if (f := folder.facts) for sizes in (f.sizes_a, f.sizes_b)]
+    known = [sizes for split in splits.values() if (f := split.facts) for sizes in (f.sizes_a, f.sizes_b)]
     sizes_a, sizes_b = facts.sizes_a, facts.sizes_b
     if config.data.direction == "BtoA":
         sizes_a, sizes_b = sizes_b, sizes_a
@@ -156,10 +150,9 @@ def _with_facts(
             transform.check_fits(sizes.min_height, sizes.min_width)
         except DataError as error:
             raise DataError(f"{splits['train'].describe()}: of the smallest image {error}") from error
-    counts = [len(f.pairs) if isinstance(f, PairedFolder) else max(len(f.a), len(f.b)) for f in splits.values()]
     return replace(
         report,
-        num_pairs=sum(counts),
+        num_pairs=sum(len(split) for split in splits.values()),
         min_width=min(sizes.min_width for sizes in known),
         max_width=max(sizes.max_width for sizes in known),
         min_height=min(sizes.min_height for sizes in known),

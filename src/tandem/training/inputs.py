@@ -12,24 +12,31 @@ from torch import Tensor
 from tandem import rng
 from tandem.config.data import DEFAULT_CACHE_GB
 from tandem.config.run import RunConfig, to_flat
-from tandem.data.check_images import Folder
 from tandem.data.check_report import CheckReport
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.decoded import DecodedImages
-from tandem.data.discover import Pair, PairedFolder, find_splits
+from tandem.data.discover import find_splits
 from tandem.data.order import GlobalOrder, Order, ShardOrder
 from tandem.data.resident import ResidentDataset
 from tandem.data.shards.items import ShardItems
-from tandem.data.shards.member import size_of
 from tandem.data.shards.open import CacheOptions, is_shards, is_url, open_shards, read_shards
-from tandem.data.unpaired import Single, find_unpaired, looks_unpaired
+from tandem.data.splits import (
+    HELD_OUT_WHILE_TRAINING,
+    Item,
+    PairedSplit,
+    Split,
+    SplitName,
+    UnpairedSplit,
+    first_split,
+)
+from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
 from tandem.training.checks import check_splits, make_transform, require_one_size, require_sense
 from tandem.version import __version__
 
 DEFAULT_CACHE_BYTES = round(DEFAULT_CACHE_GB * 1e9)
-PREVIEW_ORDER = ("val", "test", "train")
+PREVIEW_ORDER: tuple[SplitName, ...] = (*HELD_OUT_WHILE_TRAINING, "train")
 MAX_HEALTH_INPUTS = 16
 
 
@@ -47,7 +54,7 @@ class Inputs:
         fingerprint: Hash of the names, the order and the file sizes of the training images.
     """
 
-    splits: Mapping[str, Folder]
+    splits: Mapping[str, Split]
     report: CheckReport
     train: PairedDataset | UnpairedDataset | ResidentDataset
     previews: tuple[list[str], Tensor, Tensor]
@@ -88,18 +95,19 @@ def open_inputs(
         train.decoded = DecodedImages(train.num_slots, decoded_bytes)
     report = check_splits(config, splits, transform, cache=cache, on_check=on_check, on_images=train.keep)
     require_one_size(config, transform, report)
-    preview_split = next(splits[name] for name in PREVIEW_ORDER if name in splits)
-    fixed = make_dataset(config, preview_split)
+    shown = first_split(splits, PREVIEW_ORDER)
+    assert shown is not None
+    fixed = make_dataset(config, shown)
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))
-    pairs = [fixed.pair_at(index, number) for index in range(number)]
+    samples = [fixed.pair_at(index, number) for index in range(number)]
     return Inputs(
         splits=splits,
         report=report,
         train=train,
         previews=(
-            [pair["name"] for pair in pairs],
-            torch.stack([pair["a"] for pair in pairs]),
-            torch.stack([pair["b"] for pair in pairs]),
+            [sample["name"] for sample in samples],
+            torch.stack([sample["a"] for sample in samples]),
+            torch.stack([sample["b"] for sample in samples]),
         ),
         z=rng.normal(
             config.training.seed,
@@ -107,7 +115,7 @@ def open_inputs(
             range(config.training.num_preview_samples),
             (config.objective.latent_dim,),
         ),
-        fingerprint=fingerprint_of(splits["train"]),
+        fingerprint=splits["train"].fingerprint(),
     )
 
 
@@ -118,7 +126,7 @@ def find_data(
     paired: bool,
     cache: Path | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
-) -> Mapping[str, Folder]:
+) -> Mapping[str, Split]:
     """Find the splits of pairs or of two domains, in folders or in shards.
 
     Args:
@@ -165,48 +173,38 @@ def fetch_data(config: RunConfig, data: Path | str, *, cache: Path) -> None:
             read_shards(data, options, progress.callback)
 
 
-def make_dataset(config: RunConfig, folder: Folder) -> PairedDataset | UnpairedDataset:
+def make_dataset(config: RunConfig, split: Split) -> PairedDataset | UnpairedDataset:
     """The samples of one split, augmented as the options say."""
     data, transform, seed = config.data, make_transform(config), config.training.seed
-    if isinstance(folder, PairedFolder):
-        return PairedDataset(
-            folder,
-            transform=transform,
-            direction=data.direction,
-            channels_a=data.input_channels,
-            channels_b=data.output_channels,
-            seed=seed,
-            order=_order(config, folder.pairs),
-        )
-    domains = (folder.a, folder.b) if data.direction == "AtoB" else (folder.b, folder.a)
-    return UnpairedDataset(
-        folder,
-        transform=transform,
-        direction=data.direction,
-        channels_a=data.input_channels,
-        channels_b=data.output_channels,
-        seed=seed,
-        orders=(_order(config, domains[0], "/a"), _order(config, domains[1], "/b")),
-    )
+    match split:
+        case PairedSplit():
+            return PairedDataset(
+                split,
+                transform=transform,
+                direction=data.direction,
+                channels_a=data.input_channels,
+                channels_b=data.output_channels,
+                seed=seed,
+                order=_order(config, split.pairs),
+            )
+        case UnpairedSplit():
+            inputs, outputs = split.inputs(data.direction), split.outputs(data.direction)
+            return UnpairedDataset(
+                split,
+                transform=transform,
+                direction=data.direction,
+                channels_a=data.input_channels,
+                channels_b=data.output_channels,
+                seed=seed,
+                orders=(_order(config, inputs, "/a"), _order(config, outputs, "/b")),
+            )
+    raise TypeError(f"{type(split).__name__} is no kind of split that there are samples of")
 
 
-def _order(config: RunConfig, items: Sequence[Pair] | Sequence[Single], stream: str = "") -> Order:
+def _order(config: RunConfig, items: Sequence[Item], stream: str = "") -> Order:
     if config.data.shuffle == "shards" and isinstance(items, ShardItems):
         return ShardOrder(config.training.seed, items.counts, stream=stream)
     return GlobalOrder(config.training.seed, len(items))
-
-
-def fingerprint_of(folder: Folder) -> str:
-    """Hash the names, the order and the sizes in bytes of a split's files."""
-    if folder.facts is not None:
-        return folder.facts.fingerprint
-    if isinstance(folder, PairedFolder):
-        images = [(pair.name, [pair.path_a, *([pair.path_b] if pair.path_b else [])]) for pair in folder.pairs]
-    else:
-        domains = (("a", folder.a), ("b", folder.b))
-        images = [(f"{side}/{single.name}", [single.path]) for side, domain in domains for single in domain]
-    lines = [f"{name}\t{[size_of(path) for path in paths]}" for name, paths in images]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def digest_of(config: RunConfig, inputs: Inputs) -> str:

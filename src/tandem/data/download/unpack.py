@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.data.discover import SPLITS
 from tandem.data.download.archive import DAMAGE, ArchiveLimits, ArchiveMember, members
 from tandem.data.download.catalogue import Kind
 from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.splits import SPLITS
 from tandem.errors import DataError
 
 _CHUNK = 1 << 18

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from tandem.config.parse import parse_dataclass
-from tandem.data.check_report import SizeRange
+from tandem.data.splits import Domain, SplitFacts, SplitName
 from tandem.errors import DataError
 
 FORMAT = "tandem-shards"
@@ -18,9 +18,7 @@ PARTIAL_NAME = "index.partial.json"
 MAX_INDEX_BYTES = 64 << 20
 MAX_SHARD_BYTES = 1 << 40
 
-Domain = Literal["ab", "a", "b"]
 ShardLayout = Literal["side_by_side", "folders", "unpaired"]
-Split = Literal["train", "val", "test"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.tar")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -40,26 +38,11 @@ class Shard:
     """
 
     name: str
-    split: Split
+    split: SplitName
     domain: Domain
     count: int
     size: int
     sha256: str
-
-
-@dataclass(frozen=True)
-class SplitFacts:
-    """What is known of a split without reading it.
-
-    Attributes:
-        fingerprint: That of the folder it was packed from, see `tandem.training.inputs`.
-        sizes_a: Of the images of the files' A.
-        sizes_b: Of those of B.
-    """
-
-    fingerprint: str
-    sizes_a: SizeRange
-    sizes_b: SizeRange
 
 
 @dataclass(frozen=True)

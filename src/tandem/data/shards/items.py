@@ -1,4 +1,4 @@
-"""The samples of shards as sequences of pairs or of single images, found by reading a shard's headers when needed."""
+"""The samples of shards as sequences of pairs or single images, found by reading a shard's headers when needed."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,44 +6,44 @@ from typing import Generic, TypeVar, overload
 
 import numpy as np
 
-from tandem.data.discover import Pair
 from tandem.data.images import IMAGE_SUFFIXES
-from tandem.data.shards.index import Domain, Shard
+from tandem.data.shards.index import Shard
 from tandem.data.shards.member import ShardMember
 from tandem.data.shards.store import ShardStore
 from tandem.data.shards.tar import scan
-from tandem.data.unpaired import Single
+from tandem.data.splits import Domain, Pair, Side, SingleImage
 from tandem.errors import DataError, listed
 
-Item = TypeVar("Item", Pair, Single)
+Kind = TypeVar("Kind", Pair, SingleImage)
 
 _ESCAPES = {"%2E": ".", "%25": "%"}
 
 
-class ShardItems(Sequence[Item], Generic[Item]):
-    """The pairs, or the images of one domain, of some shards in their order; made by `pairs_of` and `singles_of`.
+class ShardItems(Sequence[Kind], Generic[Kind]):
+    """The pairs, or the images of one domain, of some shards in their order; made by `pairs_of` and `images_of`.
 
     Args:
         store: Gives the shards.
         shards: With the numbers of their samples.
-        side: Of pairs which image is an item: "ab" both, or one.
+        domain: Of pairs what is an item: "ab" both images, or one of them.
         keep: How many shards' lists are kept in memory; None keeps all.
     """
 
-    def __init__(self, store: ShardStore, shards: Sequence[Shard], side: Domain, *, keep: int | None) -> None:
-        self.store, self.shards, self._side, self._keep = store, tuple(shards), side, keep
+    def __init__(self, store: ShardStore, shards: Sequence[Shard], domain: Domain, *, keep: int | None) -> None:
+        self.store, self.shards, self._keep = store, tuple(shards), keep
+        self._domain: Domain = domain
         self.counts = [shard.count for shard in shards]
         self._ends = np.cumsum(self.counts)
-        self._lists: OrderedDict[int, list[Item]] = OrderedDict()
+        self._lists: OrderedDict[int, list[Kind]] = OrderedDict()
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     @overload
-    def __getitem__(self, index: int) -> Item: ...
+    def __getitem__(self, index: int) -> Kind: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+    def __getitem__(self, index: slice) -> Sequence[Kind]: ...
+    def __getitem__(self, index: int | slice) -> Kind | Sequence[Kind]:
         """One item or some.
 
         Raises:
@@ -55,11 +55,11 @@ class ShardItems(Sequence[Item], Generic[Item]):
         number = int(np.searchsorted(self._ends, index, side="right"))
         return self._list(number)[index - int(self._ends[number]) + self.counts[number]]
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Kind]:
         for number in range(len(self.shards)):
             yield from self._list(number)
 
-    def _list(self, number: int) -> list[Item]:
+    def _list(self, number: int) -> list[Kind]:
         if number in self._lists:
             self._lists.move_to_end(number)
             return self._lists[number]
@@ -70,17 +70,12 @@ class ShardItems(Sequence[Item], Generic[Item]):
                 f"{self.store.where}/{shard.name} holds {len(items)} samples of {domain}, but its index says "
                 f"{shard.count} of {shard.domain}: the file and the index do not belong together"
             )
-        self._lists[number] = [self._picked(item) for item in items]  # pyright: ignore[reportArgumentType]
+        side = self._domain
+        picked = items if side == "ab" else [item.image(side) for item in items]
+        self._lists[number] = picked  # pyright: ignore[reportArgumentType]
         while self._keep is not None and len(self._lists) > self._keep:
             self._lists.popitem(last=False)
         return self._lists[number]
-
-    def _picked(self, item: Pair | Single) -> Pair | Single:
-        if self._side == "ab" or isinstance(item, Single):
-            return item
-        if item.path_b is None:
-            return Single(item.name, item.path_a, "left" if self._side == "a" else "right")
-        return Single(item.name, item.path_a if self._side == "a" else item.path_b)
 
 
 def pairs_of(store: ShardStore, shards: Sequence[Shard], *, keep: int | None = None) -> ShardItems[Pair]:
@@ -88,11 +83,11 @@ def pairs_of(store: ShardStore, shards: Sequence[Shard], *, keep: int | None = N
     return ShardItems[Pair](store, shards, "ab", keep=keep)
 
 
-def singles_of(
-    store: ShardStore, shards: Sequence[Shard], side: Domain, *, keep: int | None = None
-) -> ShardItems[Single]:
+def images_of(
+    store: ShardStore, shards: Sequence[Shard], side: Side, *, keep: int | None = None
+) -> ShardItems[SingleImage]:
     """The images of one domain, from shards of that domain or of pairs."""
-    return ShardItems[Single](store, shards, side, keep=keep)
+    return ShardItems[SingleImage](store, shards, side, keep=keep)
 
 
 def survey(store: ShardStore, shard: Shard) -> tuple[Domain, int]:
@@ -105,7 +100,7 @@ def survey(store: ShardStore, shard: Shard) -> tuple[Domain, int]:
     return domain, len(items)
 
 
-def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | list[Single]]:
+def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | list[SingleImage]]:
     """List the samples of a shard in their order, by its headers; members that are no images are passed over.
 
     Returns:
@@ -124,7 +119,7 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
         group = parts.setdefault(key, {})
         if part in group:
             problems.append(f"{found.name}: there is another {part} of '{key}'")
-        group[part] = ShardMember(store, shard, found.name, found.offset, found.size)
+        group[part] = ShardMember(store, shard, found)
     kinds = {tuple(sorted(group)) for group in parts.values()}
     if not kinds:
         problems.append("there are no members called KEY.a.png, KEY.b.png or KEY.ab.png (or another image's ending)")
@@ -138,7 +133,7 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
         raise DataError(f"{store.where}/{shard.name} cannot be used:\n{listed(problems)}")
     if domain == "ab":
         return domain, [_pair(key, group) for key, group in parts.items()]
-    return domain, [Single(key, group[domain]) for key, group in parts.items()]
+    return domain, [SingleImage(key, group[domain]) for key, group in parts.items()]
 
 
 def _pair(key: str, group: Mapping[str, ShardMember]) -> Pair:

@@ -6,28 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tandem.data.discover import PairedFolder, locate_splits
+from tandem.data.discover import locate_splits
 from tandem.data.listing import count, in_natural_order
 from tandem.data.shards.index import (
     FORMAT,
     INDEX_NAME,
     MAX_INDEX_BYTES,
     PARTIAL_NAME,
-    Domain,
     Shard,
-    Split,
-    SplitFacts,
     parse_index,
 )
-from tandem.data.shards.items import ShardItems, pairs_of, singles_of, survey
+from tandem.data.shards.items import ShardItems, images_of, pairs_of, survey
 from tandem.data.shards.store import SHARD_POLICY, CachedStore, FolderStore, ShardStore, fetch_all, not_fetched
-from tandem.data.unpaired import UnpairedFolder
+from tandem.data.splits import SPLITS, PairedSplit, Side, SplitFacts, SplitName, UnpairedSplit
 from tandem.errors import ConfigError, DataError, listed
 from tandem.fetch.errors import FetchError
 from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_bytes
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 KEPT_LISTS = 64
 """Shards whose headers are remembered where not all of the data is on the disk."""
 
@@ -131,20 +127,20 @@ def read_shards(
     return ShardedData(FolderStore(folder), index.shards, dict(index.splits), streamed=False)
 
 
-def open_shards(data: ShardedData, *, paired: bool) -> dict[str, PairedFolder] | dict[str, UnpairedFolder]:
+def open_shards(data: ShardedData, *, paired: bool) -> dict[str, PairedSplit] | dict[str, UnpairedSplit]:
     """The splits of shards, of train, val and test, as pairs or as two domains.
 
     Raises:
         DataError: They hold domains where pairs are asked for, or are damaged; where all of it is on the disk the
             headers of all shards are read.
     """
-    splits: list[Split] = [split for split in SPLITS if any(shard.split == split for shard in data.shards)]
+    names: list[SplitName] = [name for name in SPLITS if any(shard.split == name for shard in data.shards)]
     if paired:
-        return {split: _paired(data, split) for split in splits}
-    return {split: _unpaired(data, split) for split in splits}
+        return {name: _paired(data, name) for name in names}
+    return {name: _unpaired(data, name) for name in names}
 
 
-def _paired(data: ShardedData, split: Split) -> PairedFolder:
+def _paired(data: ShardedData, split: SplitName) -> PairedSplit:
     shards = [shard for shard in data.shards if shard.split == split]
     if any(shard.domain != "ab" for shard in shards):
         raise DataError(
@@ -154,30 +150,30 @@ def _paired(data: ShardedData, split: Split) -> PairedFolder:
     pairs = pairs_of(data.store, shards, keep=_keep(data))
     if not data.streamed:
         _refuse_doubles(pairs, split)
-    root, where = Path(data.store.where), _where(data, shards)
-    return PairedFolder(root, split, "folders", pairs, shards=where, facts=_facts(data, split))
+    root, where = as_location(data.store.where), _where(data, shards)
+    return PairedSplit(root, split, "folders", pairs, shards=where, facts=_facts(data, split))
 
 
-def _unpaired(data: ShardedData, split: Split) -> UnpairedFolder:
+def _unpaired(data: ShardedData, split: SplitName) -> UnpairedSplit:
     domains = []
-    side: Domain
+    side: Side
     for side in ("a", "b"):
         shards = [shard for shard in data.shards if shard.split == split and shard.domain in {side, "ab"}]
         if not shards:
             raise DataError(f"{data.store.where} has no shards of domain {side.upper()} in its split '{split}'.")
-        domains.append(singles_of(data.store, shards, side, keep=_keep(data)))
+        domains.append(images_of(data.store, shards, side, keep=_keep(data)))
         if not data.streamed:
             _refuse_doubles(domains[-1], split)
     where = _where(data, list(dict.fromkeys([*domains[0].shards, *domains[1].shards])))
-    root = Path(data.store.where)
-    return UnpairedFolder(root, split, "folders", *domains, shards=where, facts=_facts(data, split))
+    root = as_location(data.store.where)
+    return UnpairedSplit(root, split, "folders", *domains, shards=where, facts=_facts(data, split))
 
 
 def _keep(data: ShardedData) -> int | None:
     return KEPT_LISTS if data.streamed else None
 
 
-def _facts(data: ShardedData, split: Split) -> SplitFacts | None:
+def _facts(data: ShardedData, split: SplitName) -> SplitFacts | None:
     return data.facts[split] if data.streamed else None
 
 
@@ -186,7 +182,7 @@ def _where(data: ShardedData, shards: Sequence[Shard]) -> str:
     return f"{count(len(shards), 'shard')} ({size:,.1f} MB) of {data.store.where}"
 
 
-def _refuse_doubles(items: ShardItems, split: Split) -> None:
+def _refuse_doubles(items: ShardItems, split: SplitName) -> None:
     """Read the headers of all shards; names are those of outputs, so they must be unique."""
     names: dict[str, int] = {}
     for item in items:
@@ -206,7 +202,7 @@ def _without_index(store: FolderStore) -> list[Shard]:
     for stem in in_natural_order(paths):
         path = paths[stem]
         match = re.match(r"(train|val|test)(?![a-z0-9])", stem, re.IGNORECASE)
-        split: Split = match[1].lower() if match else "train"  # type: ignore[assignment]
+        split: SplitName = match[1].lower() if match else "train"  # type: ignore[assignment]
         size = path.stat().st_size
         try:
             domain, number = survey(store, Shard(path.name, split, "ab", 1, size, ""))

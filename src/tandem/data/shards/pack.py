@@ -8,29 +8,26 @@ shards are done; ``index.json`` comes last.
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from tandem.config.parse import parse_dataclass
-from tandem.data.check_images import Folder
-from tandem.data.discover import PairedFolder
+from tandem.data.image_file import ImageFile
 from tandem.data.shards.index import (
     FORMAT,
     INDEX_NAME,
     MAX_INDEX_BYTES,
     PARTIAL_NAME,
     VERSION,
-    Domain,
     Shard,
     ShardIndex,
     ShardLayout,
-    SplitFacts,
     parse_index,
 )
 from tandem.data.shards.items import member_name
-from tandem.data.unpaired import Single
+from tandem.data.splits import Domain, Item, Split, SplitFacts
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
 
@@ -40,10 +37,10 @@ _END = 2 * _BLOCK
 
 @dataclass(frozen=True)
 class _File:
-    """A member to be: its name in the shard, the file, and how large it is."""
+    """A member to be: its name in the shard, the image file, and how large it is."""
 
     name: str
-    path: Path
+    source: ImageFile
     size: int
 
 
@@ -67,7 +64,7 @@ class _Partial:
 
 
 def pack(
-    folders: Mapping[str, Folder],
+    splits: Mapping[str, Split],
     facts: Mapping[str, SplitFacts],
     out: Path,
     *,
@@ -77,7 +74,7 @@ def pack(
     """Write the splits of a dataset into tar shards, or complete what an interrupted call began.
 
     Args:
-        folders: Splits of one kind and layout, whose files have been checked.
+        splits: Of one kind and layout; their files have been checked.
         facts: Of each split.
         out: The folder; made if it does not exist.
         shard_bytes: A shard is closed before it exceeds this; a sample that is larger gets one of its own.
@@ -90,8 +87,8 @@ def pack(
         DataError: `out` holds something else, or a file has changed since it was checked.
         ConfigError: The splits have different layouts.
     """
-    layout = _layout(folders)
-    plans = [plan for folder in folders.values() for plan in _plan(folder, shard_bytes)]
+    layout = _layout(splits.values())
+    plans = [plan for split in splits.values() for plan in _plan(split, shard_bytes)]
     digest = _digest(plans, layout)
     done = _claim(out, plans, digest, facts)
     total = sum(len(plan.samples) for plan in plans)
@@ -119,43 +116,32 @@ def pack(
     return index
 
 
-def _layout(folders: Mapping[str, Folder]) -> ShardLayout:
-    layouts: set[ShardLayout] = {
-        folder.layout if isinstance(folder, PairedFolder) else "unpaired" for folder in folders.values()
-    }
+def _layout(splits: Collection[Split]) -> ShardLayout:
+    layouts: set[ShardLayout] = {split.layout if split.paired else "unpaired" for split in splits}
     if len(layouts) != 1:
         raise ConfigError(
             f"the splits have different layouts ({', '.join(sorted(layouts))}): pack them into folders of their own "
             "with --split."
         )
     (layout,) = layouts
-    if any(folder.layout == "side_by_side" for folder in folders.values()) and layout == "unpaired":
+    if any(split.layout == "side_by_side" for split in splits) and layout == "unpaired":
         raise ConfigError("side-by-side files are packed as pairs (methods for unpaired data take their halves).")
     return layout
 
 
-def _plan(folder: Folder, shard_bytes: int) -> Iterator[_Plan]:
-    if isinstance(folder, PairedFolder):
-        parts: tuple[Domain, Domain] = ("ab", "b") if folder.layout == "side_by_side" else ("a", "b")
-        samples = [
-            tuple(_file(p.name, part, path) for part, path in zip(parts, (p.path_a, p.path_b), strict=True) if path)
-            for p in folder.pairs
-        ]
-        yield from _cut(folder.split, "ab", folder.split, samples, shard_bytes)
-        return
-    domains: dict[Domain, Sequence[Single]] = {"a": folder.a, "b": folder.b}
-    for side, domain in domains.items():
-        singles = [(_file(single.name, side, single.path),) for single in domain]
-        yield from _cut(folder.split, side, f"{folder.split}-{side}", singles, shard_bytes)
+def _plan(split: Split, shard_bytes: int) -> Iterator[_Plan]:
+    for domain, items in split.sequences().items():
+        samples = [_members(item, domain) for item in items]
+        prefix = split.name if domain == "ab" else f"{split.name}-{domain}"
+        yield from _cut(split.name, domain, prefix, samples, shard_bytes)
 
 
-def _file(name: str, part: Domain, path: object) -> _File:
-    assert isinstance(path, Path)
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    return _File(member_name(name, part, path.suffix), path, size)
+def _members(item: Item, domain: Domain) -> tuple[_File, ...]:
+    parts: Sequence[Domain] = (domain,) if len(item.files) == 1 else ("a", "b")
+    return tuple(
+        _File(member_name(item.name, part, file.suffix), file, file.size)
+        for part, file in zip(parts, item.files, strict=True)
+    )
 
 
 def _cut(
@@ -189,7 +175,7 @@ def _header(file: _File) -> bytes:
 def _digest(plans: Sequence[_Plan], layout: ShardLayout) -> str:
     digest = hashlib.sha256(layout.encode())
     for plan in plans:
-        members = [[file.name, file.size, file.path.stat().st_mtime_ns] for sample in plan.samples for file in sample]
+        members = [[file.name, file.size, file.source.stamp()[-1]] for sample in plan.samples for file in sample]
         digest.update(json.dumps([plan.name, members]).encode())
     return digest.hexdigest()
 
@@ -267,12 +253,9 @@ def _write(path: Path, plan: _Plan, report: Callable[[int], None]) -> Shard:
 
 
 def _append(out: BinaryIO, update: Callable[[bytes], None], file: _File) -> None:
-    try:
-        data = file.path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{file.path}: {error.strerror}") from error
+    data = file.source.read_bytes()
     if len(data) != file.size:
-        raise DataError(f"{file.path} has changed while the dataset was packed: start again with another folder.")
+        raise DataError(f"{file.source} has changed while the dataset was packed: start again with another folder.")
     _put(out, update, _header(file))
     _put(out, update, data + bytes(-len(data) % _BLOCK))
 

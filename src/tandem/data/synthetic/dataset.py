@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tandem.config.options import Options, option
+from tandem.data.splits import SPLITS, SplitName
 from tandem.data.synthetic.drawing import (
     GENERATOR_VERSION,
     MAX_SIZE,
@@ -25,9 +26,7 @@ from tandem.data.synthetic.info import (
     FORMAT,
     INFO_NAME,
     MAX_COUNT,
-    SPLITS,
     Layout,
-    Split,
     mode_records,
     read_json,
 )
@@ -55,7 +54,7 @@ class DatasetOptions(Options):
     )
 
     @property
-    def counts(self) -> dict[Split, int]:
+    def counts(self) -> dict[SplitName, int]:
         """How many pairs each split has."""
         return {"train": self.num_train, "val": self.num_val, "test": self.num_test}
 
@@ -80,7 +79,7 @@ class _Task:
     seed: int
 
 
-def split_index(split: Split, number: int) -> int:
+def split_index(split: SplitName, number: int) -> int:
     """The index of the pair with this number (from 1) in a split; splits never share one."""
     return SPLITS.index(split) * MAX_COUNT + number - 1
 
@@ -194,7 +193,7 @@ def _num_objects(count: int, layout: Layout) -> int:
     return 2 * count if layout == "unpaired" else count
 
 
-def _files(out: Path, layout: Layout, split: Split, number: int, count: int) -> tuple[Path | None, ...]:
+def _files(out: Path, layout: Layout, split: SplitName, number: int, count: int) -> tuple[Path | None, ...]:
     name = f"{number:05d}.png"
     if layout == "side_by_side":
         return (out / split / name,)
@@ -235,7 +234,7 @@ def _write(task: _Task) -> None:
         atomic_write_bytes(file, buffer.getvalue())
 
 
-def _describe(parameters: dict[str, Any], counts: dict[Split, int]) -> str:
+def _describe(parameters: dict[str, Any], counts: dict[SplitName, int]) -> str:
     seed = parameters["seed"]
     files = {}
     for split, count in counts.items():

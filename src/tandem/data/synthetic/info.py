@@ -9,14 +9,13 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tandem.data.splits import SPLITS
 from tandem.data.synthetic.drawing import GENERATOR_VERSION, KINDS, MAX_SIZE, MIN_SIZE, draw_mask
 from tandem.data.synthetic.modes import MODES, Mode
 from tandem.errors import DataError, listed
 
 Layout = Literal["side_by_side", "folders", "unpaired"]
-Split = Literal["train", "val", "test"]
 
-SPLITS: tuple[Split, ...] = get_args(Split)
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 FORMAT = "tandem-demo"
 INFO_NAME = "demo.json"

@@ -1,0 +1,124 @@
+"""The files that images are read from, alike whether they lie on the disk by themselves or in a shard."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from tandem.errors import DataError
+
+
+class ImageFile(ABC):
+    """An image file; its text names it in messages."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its name, without folders."""
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name, e.g. ``.png``."""
+        return PurePath(self.name).suffix
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """In bytes.
+
+        Raises:
+            DataError: It is not there.
+        """
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where it lies, the same text from whichever folder it is asked for."""
+
+    @abstractmethod
+    def open(self) -> BinaryIO:
+        """Open it for reading.
+
+        Raises:
+            OSError: It cannot be opened.
+            DataError: The shard that it lies in cannot be had.
+        """
+
+    @abstractmethod
+    def stamp(self) -> tuple[int, ...]:
+        """Numbers that change when it does; the last one is the time of its last change, in nanoseconds."""
+
+    def read_bytes(self) -> bytes:
+        """Its whole content.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        try:
+            with self.open() as file:
+                return file.read()
+        except OSError as error:
+            raise DataError(f"{self}: {error.strerror}", file=str(self)) from error
+
+    def sha256(self) -> str:
+        """The hash of its content, as hexadecimal digits.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        try:
+            with self.open() as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        except OSError as error:
+            raise DataError(f"{self}: {error.strerror}", file=str(self)) from error
+
+    def describe(self) -> str:
+        """Its place and the hash of its content.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        return f"{self.place} sha256:{self.sha256()}"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFile(ImageFile):
+    """An image file that lies on the disk by itself."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        """See `ImageFile`."""
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        """See `ImageFile`."""
+        try:
+            return self.path.stat().st_size
+        except OSError as error:
+            raise DataError(f"{self}: {error.strerror}", file=str(self)) from error
+
+    @property
+    def place(self) -> str:
+        """The full path, without links."""
+        return str(self.path.resolve())
+
+    def open(self) -> BinaryIO:
+        """See `ImageFile`."""
+        return self.path.open("rb")
+
+    def stamp(self) -> tuple[int, int]:
+        """Its size and the time of its last change; -1 both where it is not there, as reading it will say."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return -1, -1
+        return status.st_size, status.st_mtime_ns

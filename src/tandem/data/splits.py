@@ -1,0 +1,337 @@
+"""What a dataset holds: its splits, and in each of them pairs or the single images of two domains.
+
+Nothing here says how a dataset is found; that do `tandem.data.discover`, `tandem.data.unpaired` and
+`tandem.data.shards.open`. A and B are those of the files; the direction says which of them the model's input is.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
+
+import numpy as np
+
+from tandem.config.data import Direction
+from tandem.data.check_report import SizeRange
+from tandem.data.image_file import ImageFile
+from tandem.data.images import ImageReadError, convert_channels, read_native
+from tandem.data.listing import count
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+"""All of them, in the order in which they are listed."""
+HELD_OUT_WHILE_TRAINING: tuple[SplitName, ...] = ("val", "test")
+"""Which split choices are made on, the first one that is there: `test` is spared if it can be."""
+HELD_OUT_AFTER_TRAINING: tuple[SplitName, ...] = ("test", "val")
+"""Which split a finished model is shown and measured on, the first one that is there."""
+
+Layout = Literal["side_by_side", "folders"]
+Side = Literal["a", "b"]
+Domain = Literal["ab", "a", "b"]
+"""What a sequence of items holds: pairs, or the images of one side."""
+Half = Literal["left", "right"]
+
+
+class Item(Protocol):
+    """What is read together: a pair, or a single image of a domain."""
+
+    @property
+    def name(self) -> str:
+        """The stem of its files, unique in its sequence."""
+        ...
+
+    @property
+    def files(self) -> tuple[ImageFile, ...]:
+        """The files that it is read from."""
+        ...
+
+    def image(self, side: Side) -> "SingleImage":
+        """The image of one side by itself; a single image is that of whichever side it belongs to."""
+        ...
+
+    def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Read what a model takes and, of a pair, what it should give.
+
+        Args:
+            direction: AtoB, or BtoA where the files' B is the model's input.
+            channels_a: Channels of the model's input, 1 to 4.
+            channels_b: Channels of the model's output, 1 to 4.
+
+        Returns:
+            Input ``(H, W, channels_a)`` and output ``(H, W, channels_b)``, uint8; None for that of a single image.
+
+        Raises:
+            ImageReadError: A file is unreadable, the two differ in size, or a side-by-side file has an odd width.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SingleImage:
+    """One image of a domain.
+
+    Attributes:
+        name: The stem of its file, unique in its domain.
+        file: The file.
+        half: Which half of a side-by-side file it is; None where it is all of it.
+    """
+
+    name: str
+    file: ImageFile
+    half: Half | None = None
+
+    @property
+    def files(self) -> tuple[ImageFile, ...]:
+        """See `Item`."""
+        return (self.file,)
+
+    def image(self, side: Side) -> "SingleImage":
+        """See `Item`."""
+        del side
+        return self
+
+    def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, None]:
+        """See `Item`."""
+        del direction, channels_b
+        return self.read_image(channels_a), None
+
+    def read_image(self, channels: int) -> np.ndarray:
+        """Read it: ``(H, W, channels)``, uint8.
+
+        Raises:
+            ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
+        """
+        if self.half is None:
+            return convert_channels(read_native(self.file), channels)
+        left, right = _halves(self.file)
+        return convert_channels(left if self.half == "left" else right, channels)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One pair of images.
+
+    Attributes:
+        name: The stem of its files, unique in its split.
+        file_a: The file of A, or the file that holds both side by side.
+        file_b: The file of B, or None where A is the left half and B the right half of `file_a`.
+    """
+
+    name: str
+    file_a: ImageFile
+    file_b: ImageFile | None
+
+    @property
+    def files(self) -> tuple[ImageFile, ...]:
+        """See `Item`."""
+        return (self.file_a,) if self.file_b is None else (self.file_a, self.file_b)
+
+    def image(self, side: Side) -> SingleImage:
+        """See `Item`."""
+        if self.file_b is None:
+            return SingleImage(self.name, self.file_a, "left" if side == "a" else "right")
+        return SingleImage(self.name, self.file_a if side == "a" else self.file_b)
+
+    def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `Item`."""
+        if self.file_b is None:
+            first, second = _halves(self.file_a)
+        else:
+            first, second = read_native(self.file_a), read_native(self.file_b)
+            if first.shape[:2] != second.shape[:2]:
+                sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (first, second)]
+                reason = f"is {sizes[0]} pixels, but its partner {self.file_b} is {sizes[1]}: resize one of them"
+                raise ImageReadError(str(self.file_a), reason)
+        a, b = (first, second) if direction == "AtoB" else (second, first)
+        return convert_channels(a, channels_a), convert_channels(b, channels_b)
+
+
+def _halves(file: ImageFile) -> tuple[np.ndarray, np.ndarray]:
+    whole = read_native(file)
+    width = whole.shape[1]
+    if width % 2:
+        reason = f"its width {width} is odd, so it is no A | B side by side: crop it or pair it anew"
+        raise ImageReadError(str(file), reason)
+    return whole[:, : width // 2], whole[:, width // 2 :]
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What is known of a split without reading it.
+
+    Attributes:
+        fingerprint: That of the folder it was packed from, see `Split.fingerprint`.
+        sizes_a: Of the images of the files' A.
+        sizes_b: Of those of B.
+    """
+
+    fingerprint: str
+    sizes_a: SizeRange
+    sizes_b: SizeRange
+
+
+@dataclass(frozen=True)
+class Split(ABC):
+    """One split of a dataset; its items are in natural order of their names, or in that of their shards.
+
+    Attributes:
+        root: The dataset: a folder, or the URL of shards.
+        name: Which split.
+        layout: How the images lie on the disk.
+        num_ignored: Files that are neither hidden nor images.
+        shards: Where the items lie, if in shards.
+        facts: What is known without reading, where not all of it can be read before training.
+        paired: Whether its items are pairs; single images of two domains otherwise.
+    """
+
+    root: Path | str
+    name: str
+    layout: Layout
+    num_ignored: int = field(default=0, kw_only=True)
+    shards: str | None = field(default=None, kw_only=True)
+    facts: SplitFacts | None = field(default=None, kw_only=True)
+
+    paired: ClassVar[bool]
+
+    def __len__(self) -> int:
+        """The samples of an epoch: the pairs, or the images of the larger domain."""
+        return max(len(items) for items in self.sequences().values())
+
+    @abstractmethod
+    def sequences(self, direction: Direction = "AtoB") -> Mapping[Domain, Sequence[Item]]:
+        """All items, by what they are: pairs "ab", or the images "a" and "b".
+
+        Args:
+            direction: With BtoA "a" are the images of the files' B: a is the model's input.
+        """
+
+    @abstractmethod
+    def inputs(self, direction: Direction) -> Sequence[Item]:
+        """What a model translates: the pairs, or the images of the domain that it starts from."""
+
+    @abstractmethod
+    def outputs(self, direction: Direction) -> Sequence[SingleImage]:
+        """The real images of the domain that a model translates to."""
+
+    @abstractmethod
+    def part(self, pick: Callable[[Sequence[Any]], Sequence[Any]]) -> Self:
+        """The same split with some of its items: those that `pick` returns of each sequence."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line that says what was found, and where."""
+
+    def fingerprint(self) -> str:
+        """Hash the names, the order and the sizes in bytes of the files.
+
+        Raises:
+            DataError: A file is not there any more.
+        """
+        if self.facts is not None:
+            return self.facts.fingerprint
+        lines = [
+            f"{'' if domain == 'ab' else f'{domain}/'}{item.name}\t{[file.size for file in item.files]}"
+            for domain, items in self.sequences().items()
+            for item in items
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def relative(self, file: str) -> str:
+        """The path of one of its files from the root of the dataset; as it is where the file lies elsewhere."""
+        path = Path(file)
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else file)
+
+    def _remarks(self, folder_a: Path) -> str:
+        """The end of the line that describes it: whether split folders are missing, and what was ignored."""
+        flat = folder_a in (Path(self.root), Path(self.root) / "A")
+        note = f" (no split folders: all of it is '{self.name}')" if flat else ""
+        return note + (f"; ignored: {count(self.num_ignored, 'non-image file')}" if self.num_ignored else "")
+
+
+@dataclass(frozen=True)
+class PairedSplit(Split):
+    """The pairs of one split."""
+
+    pairs: Sequence[Pair]
+
+    paired = True
+
+    def sequences(self, direction: Direction = "AtoB") -> Mapping[Domain, Sequence[Item]]:
+        """See `Split`."""
+        del direction
+        return {"ab": self.pairs}
+
+    def inputs(self, direction: Direction) -> Sequence[Item]:
+        """See `Split`."""
+        del direction
+        return self.pairs
+
+    def outputs(self, direction: Direction) -> list[SingleImage]:
+        """See `Split`."""
+        return [pair.image("b" if direction == "AtoB" else "a") for pair in self.pairs]
+
+    def part(self, pick: Callable[[Sequence[Any]], Sequence[Any]]) -> Self:
+        """See `Split`."""
+        return replace(self, pairs=pick(self.pairs))
+
+    def describe(self) -> str:
+        """See `Split`."""
+        pairs = count(len(self.pairs), "pair")
+        if self.shards is not None:
+            return f"{self.name}: {pairs} in {self.shards}"
+        folders = [_folder_of(file) for file in self.pairs[0].files]
+        where = f"side by side (A left | B right) in {folders[0]}"
+        if len(folders) == 2:
+            where = f"A in {folders[0]} | B in {folders[1]}"
+        return f"{self.name}: {pairs}, {where}{self._remarks(folders[0])}"
+
+
+@dataclass(frozen=True)
+class UnpairedSplit(Split):
+    """The images of the two domains of one split, which may differ in number."""
+
+    a: Sequence[SingleImage]
+    b: Sequence[SingleImage]
+
+    paired = False
+
+    def sequences(self, direction: Direction = "AtoB") -> Mapping[Domain, Sequence[SingleImage]]:
+        """See `Split`."""
+        return {"a": self.inputs(direction), "b": self.outputs(direction)}
+
+    def inputs(self, direction: Direction) -> Sequence[SingleImage]:
+        """See `Split`."""
+        return self.a if direction == "AtoB" else self.b
+
+    def outputs(self, direction: Direction) -> Sequence[SingleImage]:
+        """See `Split`."""
+        return self.b if direction == "AtoB" else self.a
+
+    def part(self, pick: Callable[[Sequence[Any]], Sequence[Any]]) -> Self:
+        """See `Split`."""
+        return replace(self, a=pick(self.a), b=pick(self.b))
+
+    def describe(self) -> str:
+        """See `Split`."""
+        images = f"{self.name}: unpaired, {count(len(self.a), 'image')} of A"
+        if self.shards is not None:
+            return f"{images} and {len(self.b)} of B in {self.shards}"
+        folder_a, folder_b = _folder_of(self.a[0].file), _folder_of(self.b[0].file)
+        remarks = self._remarks(folder_a)
+        if self.layout == "side_by_side":
+            return f"{images} (left halves) and {len(self.b)} of B (right halves) in {folder_a}{remarks}"
+        return f"{images} in {folder_a} and {len(self.b)} of B in {folder_b}{remarks}"
+
+
+def _folder_of(file: ImageFile) -> Path:
+    return Path(str(file)).parent
+
+
+AnySplit = TypeVar("AnySplit", bound=Split)
+
+
+def first_split(splits: Mapping[str, AnySplit], order: Sequence[SplitName]) -> AnySplit | None:
+    """The first split of an order that is there, such as `HELD_OUT_AFTER_TRAINING`; None if none of them is."""
+    return next((splits[name] for name in order if name in splits), None)
