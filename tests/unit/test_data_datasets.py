@@ -16,7 +16,7 @@ from tandem.data.discover import find_splits
 from tandem.data.image_file import DiskFile
 from tandem.data.images import read_image, resize, to_tensor
 from tandem.data.order import ShardOrder
-from tandem.data.splits import Pair, PairedSplit
+from tandem.data.splits import Pair, PairedSplit, SingleImage
 from tandem.errors import DataError
 
 WHOLE = EvalTransform((8, 10))
@@ -137,3 +137,15 @@ def test_odd_width_and_other_size_are_refused(tmp_path: Path) -> None:
         Pair("a", DiskFile(paths[0]), None).read("AtoB", channels_a=1, channels_b=1)
     with pytest.raises(DataError, match=r"a\.png: is 11 x 6 pixels, but its partner .*b\.png is 6 x 11"):
         Pair("a", *map(DiskFile, paths)).read("AtoB", channels_a=1, channels_b=1)
+    with pytest.raises(DataError, match=r"a\.png: is 11 x 6 pixels, but its partner .*b\.png is 6 x 11"):
+        Pair("a", *map(DiskFile, paths)).size()
+
+
+def test_sizes_are_those_of_what_is_read(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("L", (12, 7)).save(tmp_path / name)
+    first, second = (DiskFile(tmp_path / name) for name in ("a.png", "b.png"))
+    halves = SingleImage("a", first, "left"), SingleImage("a", first, "right")
+    for item in (Pair("a", first, None), Pair("a", first, second), SingleImage("a", first), *halves):
+        array, _ = item.read("AtoB", channels_a=1, channels_b=1)
+        assert item.size() == array.shape[:2]

@@ -12,8 +12,8 @@ from test_report_html import check_page
 from test_report_training import example_run
 
 from tandem.config.run import RunConfig, from_flat
-from tandem.data.discover import Pair, PairedFolder
-from tandem.data.unpaired import Single, UnpairedFolder
+from tandem.data.image_file import DiskFile
+from tandem.data.splits import Pair, PairedSplit, SingleImage, UnpairedSplit
 from tandem.errors import DataError
 from tandem.evaluation.held_out import held_out
 from tandem.evaluation.metrics import STANDARD_METRICS
@@ -58,8 +58,12 @@ def test_nothing_of_validation_changes_the_steps() -> None:
     assert from_flat({"validate_every": 5}).validation.validate_every == 5
 
 
-def pairs(count: int, split: str = "val") -> PairedFolder:
-    return PairedFolder(Path(), split, "folders", [Pair(f"{i}", Path(f"a{i}"), Path(f"b{i}")) for i in range(count)])
+def file(name: str) -> DiskFile:
+    return DiskFile(Path(name))
+
+
+def pairs(count: int, split: str = "val") -> PairedSplit:
+    return PairedSplit(Path(), split, "folders", [Pair(f"{i}", file(f"a{i}"), file(f"b{i}")) for i in range(count)])
 
 
 @given(count=st.integers(1, 300), most=st.integers(0, 60))
@@ -72,26 +76,26 @@ def test_inputs_are_spread_evenly(count: int, most: int) -> None:
     gaps = {after - before for before, after in itertools.pairwise(places)}
     assert not gaps or (min(gaps) >= 1 and max(gaps) - min(gaps) <= 1)
     assert most == 1 or places[-1] == count - 1
-    assert isinstance(found.folder, PairedFolder)
+    assert isinstance(found.folder, PairedSplit)
     assert [pair.name for pair in found.folder.pairs] == [str(place) for place in places]
 
 
 def test_val_is_taken_before_test_and_train_never() -> None:
     assert held_out({"train": pairs(9), "test": pairs(3), "val": pairs(2)}, 0).num_all == 2
-    assert held_out({"train": pairs(9), "test": pairs(3, "test")}, 0).folder.split == "test"
+    assert held_out({"train": pairs(9), "test": pairs(3, "test")}, 0).folder.name == "test"
     with pytest.raises(DataError, match="neither a split val nor test"):
         held_out({"train": pairs(9)}, 0)
 
 
 def test_domains_are_taken_apart_unless_their_names_are_the_same() -> None:
-    a, b = ([Single(f"{side}{i}", Path(f"{side}{i}")) for i in range(n)] for side, n in (("a", 9), ("b", 5)))
-    found = held_out({"val": UnpairedFolder(Path(), "val", "folders", a, b)}, 3)
+    a, b = ([SingleImage(f"{side}{i}", file(f"{side}{i}")) for i in range(n)] for side, n in (("a", 9), ("b", 5)))
+    found = held_out({"val": UnpairedSplit(Path(), "val", "folders", a, b)}, 3)
     assert {way: list(places) for way, places in found.places.items()} == {"AtoB": [0, 4, 8], "BtoA": [0, 2, 4]}
     assert found.num_inputs == 3
-    halves = [[Single(f"{i}", Path(f"{i}"), half) for i in range(4)] for half in ("left", "right")]
-    paired = held_out({"val": UnpairedFolder(Path(), "val", "side_by_side", *halves)}, 0).folder
-    assert isinstance(paired, PairedFolder)
-    assert paired.pairs[1] == Pair("1", Path("1"), None)
+    halves = [[SingleImage(f"{i}", file(f"{i}"), half) for i in range(4)] for half in ("left", "right")]
+    paired = held_out({"val": UnpairedSplit(Path(), "val", "side_by_side", *halves)}, 0).folder
+    assert isinstance(paired, PairedSplit)
+    assert paired.pairs[1] == Pair("1", file("1"), None)
 
 
 def validation_record(step: int, **more: object) -> dict:

@@ -16,7 +16,7 @@ import numpy as np
 from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.image_file import ImageFile
-from tandem.data.images import ImageReadError, convert_channels, read_native
+from tandem.data.images import ImageReadError, convert_channels, read_native, read_size
 from tandem.data.listing import count
 
 SplitName = Literal["train", "val", "test"]
@@ -67,6 +67,14 @@ class Item(Protocol):
         """
         ...
 
+    def size(self) -> tuple[int, int]:
+        """Height and width of its image or images, from the headers of the files where these are enough.
+
+        Raises:
+            ImageReadError: A file is unreadable, or the images of a pair differ in size.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class SingleImage:
@@ -108,6 +116,11 @@ class SingleImage:
         left, right = _halves(self.file)
         return convert_channels(left if self.half == "left" else right, channels)
 
+    def size(self) -> tuple[int, int]:
+        """See `Item`."""
+        width, height = read_size(self.file)
+        return height, width if self.half is None else width // 2
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -140,12 +153,25 @@ class Pair:
             first, second = _halves(self.file_a)
         else:
             first, second = read_native(self.file_a), read_native(self.file_b)
-            if first.shape[:2] != second.shape[:2]:
-                sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (first, second)]
-                reason = f"is {sizes[0]} pixels, but its partner {self.file_b} is {sizes[1]}: resize one of them"
-                raise ImageReadError(str(self.file_a), reason)
+            self._require_one_size(*(array.shape[1::-1] for array in (first, second)))
         a, b = (first, second) if direction == "AtoB" else (second, first)
         return convert_channels(a, channels_a), convert_channels(b, channels_b)
+
+    def size(self) -> tuple[int, int]:
+        """See `Item`."""
+        if self.file_b is None:
+            return self.image("a").size()
+        sizes = [read_size(file) for file in (self.file_a, self.file_b)]
+        self._require_one_size(*sizes)
+        width, height = sizes[0]
+        return height, width
+
+    def _require_one_size(self, size_a: tuple[int, ...], size_b: tuple[int, ...]) -> None:
+        """Refuse files of A and B whose ``(width, height)`` differ."""
+        if size_a != size_b:
+            first, second = (" x ".join(map(str, size)) for size in (size_a, size_b))
+            reason = f"is {first} pixels, but its partner {self.file_b} is {second}: resize one of them"
+            raise ImageReadError(str(self.file_a), reason)
 
 
 def _halves(file: ImageFile) -> tuple[np.ndarray, np.ndarray]:

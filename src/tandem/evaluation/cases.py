@@ -12,15 +12,13 @@ import numpy as np
 
 from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
-from tandem.data.datasets import read_single
-from tandem.data.discover import Pair
-from tandem.data.images import ImageReadError, read_size, resize
-from tandem.data.shards.member import ImageFile
-from tandem.data.unpaired import Single
+from tandem.data.image_file import ImageFile
+from tandem.data.images import resize
+from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
 from tandem.evaluation.rows.cache import hash_of
 from tandem.inference.inputs import Fit
-from tandem.inference.jobs import Job, describe_file
+from tandem.inference.jobs import Job
 from tandem.inference.translator import Translator
 from tandem.rng import derive_seed
 
@@ -39,7 +37,7 @@ class FileHashes:
         """
         name = str(file)
         if name not in self._known:
-            self._known[name] = describe_file(file).rpartition("sha256:")[2]
+            self._known[name] = file.sha256()
         return self._known[name]
 
 
@@ -158,16 +156,16 @@ class FileCase:
     """
 
     name: str
-    image: Single
+    image: SingleImage
     hashes: FileHashes = field(repr=False)
     channels: int = 3
-    ground_truth: Single | None = None
+    ground_truth: SingleImage | None = None
 
     def key(self, num_samples: int) -> str:
         """See `Case`."""
         del num_samples  # always one
         singles = [self.image] if self.ground_truth is None else [self.image, self.ground_truth]
-        return hash_of("file", str(self.channels), *(f"{one.half}:{self.hashes(one.path)}" for one in singles))
+        return hash_of("file", str(self.channels), *(f"{one.half}:{self.hashes(one.file)}" for one in singles))
 
     def load(self) -> Loaded:
         """See `Case`."""
@@ -175,21 +173,21 @@ class FileCase:
 
     def files(self) -> list[ImageFile]:
         """See `GeneratedCase`."""
-        return [self.image.path]
+        return list(self.image.files)
 
     def size(self) -> tuple[int, int]:
         """See `GeneratedCase`."""
-        return size_of(self.image)
+        return self.image.size()
 
     def ground_truth_size(self) -> tuple[int, int] | None:
         """See `GeneratedCase`."""
-        return None if self.ground_truth is None else size_of(self.ground_truth)
+        return None if self.ground_truth is None else self.ground_truth.size()
 
     def _generate(self, count: int) -> np.ndarray:
-        return np.repeat(read_single(self.image, channels=self.channels)[None], count, axis=0)
+        return np.repeat(self.image.read_image(self.channels)[None], count, axis=0)
 
     def _read(self) -> tuple[None, np.ndarray | None]:
-        return None, None if self.ground_truth is None else read_single(self.ground_truth, channels=self.channels)
+        return None, None if self.ground_truth is None else self.ground_truth.read_image(self.channels)
 
 
 @dataclass(frozen=True)
@@ -296,7 +294,7 @@ class ModelCase:
     def key(self, num_samples: int) -> str:
         """See `Case`."""
         files = [self.hashes(file) for file in self.files()]
-        half = self.job.source.half if isinstance(self.job.source, Single) else None
+        half = self.job.item.half if isinstance(self.job.item, SingleImage) else None
         return hash_of("model", self.fingerprint, str(self.seed), str(num_samples), str(half), *files)
 
     def load(self) -> Loaded:
@@ -320,10 +318,7 @@ class ModelCase:
 
     def files(self) -> list[ImageFile]:
         """See `GeneratedCase`; the file of the ground truth too."""
-        source = self.job.source
-        if isinstance(source, Pair):
-            return [source.path_a] if source.path_b is None else [source.path_a, source.path_b]
-        return [source.path if isinstance(source, Single) else source]
+        return list(self.job.item.files)
 
     def size(self) -> tuple[int, int]:
         """See `GeneratedCase`: outputs have the size of their input.
@@ -331,41 +326,11 @@ class ModelCase:
         Raises:
             DataError: A file cannot be read, or the images of a pair differ in size.
         """
-        source = self.job.source
-        if isinstance(source, Pair):
-            return size_of_pair(source)
-        return size_of(source if isinstance(source, Single) else Single(self.name, source))
+        return self.job.item.size()
 
     def ground_truth_size(self) -> tuple[int, int] | None:
         """See `GeneratedCase`: the images of a pair have one size."""
-        return self.size() if isinstance(self.job.source, Pair) else None
-
-
-def size_of(image: Single) -> tuple[int, int]:
-    """Height and width of an image, from its file's header where that is enough.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    width, height = read_size(image.path)
-    return height, width if image.half is None else width // 2
-
-
-def size_of_pair(pair: Pair) -> tuple[int, int]:
-    """Height and width of the images of a pair.
-
-    Raises:
-        DataError: A file cannot be read, or the two differ in size, as for `tandem.data.datasets.read_pair`.
-    """
-    if pair.path_b is None:
-        return size_of(Single(pair.name, pair.path_a, "left"))
-    sizes = [read_size(path) for path in (pair.path_a, pair.path_b)]
-    if sizes[0] != sizes[1]:
-        first, second = (f"{width} x {height}" for width, height in sizes)
-        reason = f"is {first} pixels, but its partner {pair.path_b} is {second}: resize one of them"
-        raise ImageReadError(str(pair.path_a), reason)
-    width, height = sizes[0]
-    return height, width
+        return self.size() if isinstance(self.job.item, Pair) else None
 
 
 def _stable_text(manifest: Manifest) -> str:

@@ -1,9 +1,8 @@
 """Where numbers mislead for reasons that lie in the images: copies of training images, JPEG, other sizes."""
 
-from pathlib import Path
-
 import numpy as np
 
+from tandem.data.image_file import DiskFile
 from tandem.data.images import convert_channels, resize
 from tandem.errors import DataError
 from tandem.evaluation.cases import FileCase, Loaded
@@ -28,7 +27,7 @@ def cautions(subject: Subject) -> list[str]:
     """What can be said without looking at the pixels; reads the files once for their hashes."""
     found = []
     reals = subject.reals
-    jpeg = sum(Path(_name(case)).suffix.lower() in _JPEG for case in reals)
+    jpeg = sum(case.image.file.suffix.lower() in _JPEG for case in reals)
     if jpeg:
         found.append(
             f"{jpeg} of {len(reals)} real images are JPEG: their artefacts count as content, and generated images "
@@ -50,9 +49,9 @@ def cautions(subject: Subject) -> list[str]:
 
 def _folder_cautions(subject: Subject) -> list[str]:
     found = []
-    known = {subject.hashes(case.image.path) for case in subject.reals}
+    known = {subject.hashes(case.image.file) for case in subject.reals}
     fakes = [case for case in subject.cases if isinstance(case, FileCase)]
-    same = sum(subject.hashes(case.image.path) in known for case in fakes)
+    same = sum(subject.hashes(case.image.file) in known for case in fakes)
     if same:
         found.append(
             f"{same} of {len(fakes)} images are the same files in both folders: images are compared with themselves."
@@ -108,13 +107,8 @@ def near_duplicate_cautions(reals: np.ndarray, train: np.ndarray) -> list[str]:
     return found
 
 
-def _name(case: FileCase) -> str:
-    path = case.image.path
-    return str(path) if isinstance(path, Path) else path.name
-
-
 def _size(case: FileCase) -> tuple[int, int] | None:
     try:
-        return case.size() if isinstance(case.image.path, Path) else None
+        return case.size() if isinstance(case.image.file, DiskFile) else None
     except DataError:
         return None

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.data import Direction
-from tandem.data.discover import Pair, PairedFolder
+from tandem.data.image_file import DiskFile
 from tandem.data.listing import in_natural_order, list_images
+from tandem.data.splits import SingleImage, Split
 from tandem.data.synthetic.info import INFO_NAME
-from tandem.data.unpaired import Single, UnpairedFolder
 from tandem.errors import DataError, listed
 from tandem.evaluation.cases import FileCase, FileHashes, ModelCase, SampledModel, TrainingImageCase
 from tandem.evaluation.options import EvaluationOptions
@@ -127,7 +127,7 @@ def model_subject(
 
 def split_subject(
     translator: Translator,
-    folder: PairedFolder | UnpairedFolder,
+    folder: Split,
     options: EvaluationOptions,
     *,
     direction: Direction,
@@ -154,8 +154,8 @@ def split_subject(
         for position, job in zip(range(len(jobs)) if positions is None else positions, jobs, strict=True)
     ]
     channels = translator.abilities.generator(direction).spec.out_channels
-    reals = file_cases(_outputs(folder, direction), hashes, channels=channels)
-    paired = isinstance(folder, PairedFolder)
+    reals = file_cases(folder.outputs(direction), hashes, channels=channels)
+    paired = folder.paired
     return Subject(
         cases=cases,
         reals=reals,
@@ -168,7 +168,7 @@ def split_subject(
         demo_folder=None,
         description={"kind": "model", "method": translator.manifest.method, "direction": direction},
         data={
-            "split": folder.split,
+            "split": folder.name,
             "layout": folder.layout,
             "paired": paired,
             "num_inputs": len(cases),
@@ -212,14 +212,7 @@ def folder_subject(real: Path, generated: Path) -> Subject:
     return subject
 
 
-def output_of(pair: Pair, direction: Direction) -> Single:
-    """The output of a pair as an image by itself."""
-    if pair.path_b is None:
-        return Single(pair.name, pair.path_a, "right" if direction == "AtoB" else "left")
-    return Single(pair.name, pair.path_b if direction == "AtoB" else pair.path_a)
-
-
-def folder_images(folder: Path) -> list[Single]:
+def folder_images(folder: Path) -> list[SingleImage]:
     """The images of a folder, in natural order of their names.
 
     Raises:
@@ -233,15 +226,15 @@ def folder_images(folder: Path) -> list[Single]:
         raise DataError(f"{folder} cannot be used:\n{listed(problems)}")
     if not images:
         raise DataError(f"{folder} holds no images; they must lie in the folder itself, not in folders below it.")
-    return [Single(stem, images[stem]) for stem in in_natural_order(images)]
+    return [SingleImage(stem, DiskFile(images[stem])) for stem in in_natural_order(images)]
 
 
 def file_cases(
-    images: Sequence[Single],
+    images: Sequence[SingleImage],
     hashes: FileHashes,
     *,
     channels: int = 3,
-    ground_truths: Sequence[Single] | None = None,
+    ground_truths: Sequence[SingleImage] | None = None,
 ) -> list[FileCase]:
     """Cases of images, with the ground truth of each where there is one."""
     if ground_truths is None:
@@ -249,20 +242,11 @@ def file_cases(
     return [FileCase(one.name, one, hashes, channels, two) for one, two in zip(images, ground_truths, strict=True)]
 
 
-def _outputs(folder: PairedFolder | UnpairedFolder, direction: Direction) -> list[Single]:
-    """The images that the model's outputs should look like."""
-    if isinstance(folder, PairedFolder):
-        return [output_of(pair, direction) for pair in folder.pairs]
-    return list(folder.b if direction == "AtoB" else folder.a)
-
-
-def _train_images(
-    data: Path, folder: PairedFolder | UnpairedFolder, direction: Direction, channels: int, hashes: FileHashes
-) -> list[FileCase]:
-    if folder.split == "train":
+def _train_images(data: Path, folder: Split, direction: Direction, channels: int, hashes: FileHashes) -> list[FileCase]:
+    if folder.name == "train":
         return []
     try:
         train = choose_split(data, "train")
     except DataError:
         return []
-    return [TrainingImageCase(one.name, one, hashes, channels) for one in _outputs(train, direction)]
+    return [TrainingImageCase(one.name, one, hashes, channels) for one in train.outputs(direction)]

@@ -17,7 +17,6 @@ from tandem.checkpoint.manifest import WeightsFile
 from tandem.config.data import DataConfig
 from tandem.config.run import RunConfig
 from tandem.config.validation import AUTO, ValidationConfig
-from tandem.data.discover import PairedFolder
 from tandem.errors import ConfigError, MetricError, NonFiniteError
 from tandem.evaluation.cases import Case
 from tandem.evaluation.held_out import HeldOut, held_out
@@ -34,7 +33,7 @@ from tandem.evaluation.subject import Subject, split_subject
 from tandem.inference.inputs import Fit
 from tandem.inference.torch_engine import TorchEngine
 from tandem.inference.translator import Translator
-from tandem.training.inputs import Inputs, fingerprint_of
+from tandem.training.inputs import Inputs
 from tandem.training.validation import BestRule, LiveModel
 
 
@@ -91,12 +90,12 @@ class MetricValidator:
                 f"{name}-{one.direction}": better for name, better in dict(self._better).items() for one in directions
             }
         self.conditions: dict[str, Any] = {
-            "split": images.folder.split,
+            "split": images.folder.name,
             "inputs": images.num_inputs,
             "samples": directions[0].subject.num_samples,
             "seed": config.training.seed,
             "fit": directions[0].options.fit,
-            "data": fingerprint_of(images.folder)[:16],
+            "data": images.folder.fingerprint()[:16],
         }
         for metric in planned.values():
             self.conditions |= metric.conditions()
@@ -106,10 +105,10 @@ class MetricValidator:
         """See `Validator`."""
         folder, number, samples = self._images.folder, self._images.num_inputs, self.conditions["samples"]
         several = f", {samples} samples each" if samples > 1 else ""
-        what = "pairs" if isinstance(folder, PairedFolder) else "images a side"
+        what = "pairs" if folder.paired else "images a side"
         flattered = "; without a split val the best checkpoint is chosen on test, whose numbers then flatter it"
-        where = f"{number} of {self._images.num_all} {what} of {folder.split}{several}"
-        return f"{', '.join(self._metrics)} on {where}{flattered if folder.split == 'test' else ''}"
+        where = f"{number} of {self._images.num_all} {what} of {folder.name}{several}"
+        return f"{', '.join(self._metrics)} on {where}{flattered if folder.name == 'test' else ''}"
 
     def __call__(self) -> dict[str, float | None]:
         """See `Validator`."""

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from tandem.data.datasets import read_single
 from tandem.data.synthetic import Coverage, DemoInfo, classify_mode, coverage, load_dataset_info
 from tandem.data.unpaired import find_unpaired
 from tandem.evaluation.cases import Loaded, ModelCase
@@ -71,10 +70,10 @@ def measure_coverage(
     """
     preprocessing = translator.manifest.preprocessing
     folder = find_unpaired(info.root)[split]  # reads any layout: the ground truth is not needed
-    inputs = folder.a if preprocessing.direction == "AtoB" else folder.b
+    inputs = folder.inputs(preprocessing.direction)
     modes = np.empty((len(inputs), num_samples), dtype=np.int64)
     for index, single in enumerate(inputs):
-        image = read_single(single, channels=preprocessing.input_channels)
+        image = single.read_image(preprocessing.input_channels)
         z = translator.sample_z(num_samples, seed=derive_seed(seed, "coverage", position=index))
         outputs = translator(image, z=z, output="array")
         mask = info.mask(split, single.name)
