@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support import assert_same_run, log_of, tandem, tiny, train, write_pairs
 
-from tandem.report.training_page import read_metrics
+from tandem.report.records import TrainRecord, read_metrics
 
 
 @pytest.fixture
@@ -31,7 +31,8 @@ def test_where_images_stay_changes_nothing(data: Path, tmp_path: Path) -> None:
 
 def test_waiting_is_in_the_log_and_on_the_page(data: Path, tmp_path: Path) -> None:
     train(data, tmp_path / "run", steps=9)
-    shares = [r["speed"]["waiting"] for r in read_metrics(tmp_path / "run" / "metrics.jsonl") if r["kind"] == "train"]
+    records = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    shares = [record.speed.waiting for record in records if isinstance(record, TrainRecord)]
     assert shares[0] is None
     assert len(shares) == 4
     assert all(0 < share < 1 for share in shares[1:])

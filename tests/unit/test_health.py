@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from tandem.objectives.losses import kl_divergence
-from tandem.training.health import RECOVERED_Z_CHANCE, LatentHealth, Sampling, measure_health, pairwise_distance
+from tandem.report.records import LatentHealth
+from tandem.training.health import RECOVERED_Z_CHANCE, Sampling, measure_health, pairwise_distance
 
 
 class Painter(nn.Module):
@@ -58,12 +59,12 @@ def test_every_number() -> None:
     assert samples.shape == (2, 3, 3, 32, 32)
     torch.testing.assert_close(samples[1, 2], torch.full((3, 32, 32), 0.2))
     torch.testing.assert_close(reconstructions, B)
-    assert health.as_record()["val_l1"] == health.val_l1
+    assert health.as_json()["val_l1"] == health.val_l1
 
 
 def test_without_an_encoder() -> None:
     health, samples, reconstructions = measure_health(Painter(0.1), None, A, B, sampling=Sampling(Z, None, 0.5))
-    assert health.kl_per_dimension == []
+    assert health.kl_per_dimension == ()
     assert health.recovered_z_error is None
     assert torch.equal(reconstructions, samples[:, 0])
     assert health.val_l1 == pytest.approx((abs(0.1 - 0.2) + abs(0.1 + 0.4)) / 2, rel=1e-5)

@@ -9,12 +9,14 @@ import pytest
 from PIL import Image
 
 from tandem.errors import DataError
+from tandem.report.records import parse_record
 from tandem.training.recorder import Recorder
 from tandem.training.run_folder import RunFolder
 
 
 def line(step: int, *, final: bool = False) -> dict[str, Any]:
-    return {"kind": "health", "step": step, "value": step / 3} | ({"final": True} if final else {})
+    measured = {"cycle_a": step / 3, "verdict": "It goes.", "level": "info"}
+    return {"kind": "health", "step": step, "images": 4 * step} | measured | ({"final": True} if final else {})
 
 
 def written(run: RunFolder) -> list[Any]:
@@ -30,7 +32,7 @@ def run(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path)
     first = recorder(run)
     for record in (line(1), line(2), line(3), line(4, final=True)):
-        first.write(record)
+        first.write(parse_record(record))
     first.close()
     return run
 
@@ -39,11 +41,11 @@ def test_lines_are_there_at_once(tmp_path: Path) -> None:
     """Whoever follows the file sees a line as soon as it is written."""
     run = RunFolder(tmp_path)
     open_recorder = recorder(run)
-    open_recorder.write(line(1))
+    open_recorder.write(parse_record(line(1)))
     assert written(run) == [line(1)]
-    open_recorder.write(line(2))
+    open_recorder.write(parse_record(line(2)))
     open_recorder.sync()
-    assert written(run) == open_recorder.records == [line(1), line(2)]
+    assert written(run) == [record.as_json() for record in open_recorder.records] == [line(1), line(2)]
     open_recorder.close()
 
 
@@ -55,9 +57,9 @@ def test_the_log_is_cut_back_to_the_checkpoint(
     run: RunFolder, resume_step: int, goes_on: bool, steps: list[int]
 ) -> None:
     again = recorder(run, resume_step=resume_step, goes_on=goes_on)
-    assert [record["step"] for record in again.records] == steps
-    assert written(run) == again.records
-    again.write(line(9))
+    assert [record.step for record in again.records] == steps
+    assert written(run) == [record.as_json() for record in again.records]
+    again.write(parse_record(line(9)))
     again.close()
     assert [record["step"] for record in written(run)] == [*steps, 9]
 

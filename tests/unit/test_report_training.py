@@ -7,16 +7,22 @@ import pytest
 from test_report_html import HOSTILE, check_page, images_of, picture, svgs
 
 from tandem.errors import DataError, TandemError
-from tandem.report.training_page import RunView, Snapshot, read_metrics, training_page, write_training_page
+from tandem.report.records import parse_record, read_metrics
+from tandem.report.training_page import RunView, Snapshot, training_page, write_training_page
+
+NAN = math.nan
 
 
 def train_record(step: int) -> dict:
     losses = {"gan_encoded": 1 / (step + 1), "l1": 2.0, "disc_encoded": 0.5}
-    return {"kind": "train", "step": step, "images": 4 * step, "epoch": 0.1, "losses": losses}
+    speed = {"images_per_second": 8.0, "memory_mb": 512.0, "world_size": 1, "waiting": None}
+    place = {"kind": "train", "step": step, "images": 4 * step, "epoch": 0.1}
+    return place | {"losses": losses, "learning_rate": 0.0002, "speed": speed}
 
 
 def health_record(step: int, **more) -> dict:
-    measured = {"diversity_ratio": 0.4, "kl_per_dimension": [0.1, 0.2, 0.3], "recovered_z_error": 0.5}
+    measured = {"diversity": 0.2, "real_spread": 0.5, "diversity_ratio": 0.4}
+    measured |= {"kl_per_dimension": [0.1, 0.2, 0.3], "recovered_z_error": 0.5}
     told = {"recovered_z_chance": 0.798, "val_l1": 0.2, "verdict": "z is used <well>.", "level": "good"}
     return {"kind": "health", "step": step, "images": 4 * step} | measured | told | more
 
@@ -35,7 +41,7 @@ def example_run(folder: Path, num_snapshots: int = 3) -> RunView:
         memory_mb=512.0,
         device="cpu",
         config={"lambda_kl": "0.01", "data": HOSTILE},
-        records=[*map(train_record, range(10)), health_record(0), health_record(9)],
+        records=[parse_record(r) for r in (*map(train_record, range(10)), health_record(0), health_record(9))],
         snapshots=[Snapshot(i, 4 * i, picture(folder, f"samples/{i}.png")) for i in range(num_snapshots)],
     )
 
@@ -117,13 +123,15 @@ def test_records_of_the_wrong_kind_do_not_break_the_page(tmp_path):
     records = [
         {"kind": "train", "losses": 3},
         {"kind": "train", "images": "many", "losses": {"l1": None}},
-        {"kind": "train", "images": 4, "losses": {"l1": math.nan}},
+        {"kind": "train", "images": 4, "losses": {"l1": NAN}},
         {"kind": "train", "images": 10**400, "losses": {"l1": 10**400}},
         {"kind": "health"},
         {"kind": "something else"},
         {"kind": "health", "images": 4, "kl_per_dimension": "abc", "verdict": 7, "level": ["x"]},
     ]
-    check_page(training_page(replace(example_run(tmp_path), records=records)), tmp_path)
+    parsed = [parse_record(record) for record in records]
+    assert [record.as_json() for record in parsed] == records
+    check_page(training_page(replace(example_run(tmp_path), records=parsed)), tmp_path)
 
 
 def test_metrics_are_read_up_to_a_line_that_was_cut_off(tmp_path):
@@ -135,7 +143,7 @@ def test_metrics_are_read_up_to_a_line_that_was_cut_off(tmp_path):
     for end in range(start_of_last, len(data) + 1):
         path.write_bytes(data[:end])
         expected = whole if end >= len(data) - 1 else whole[:2]
-        assert read_metrics(path) == expected, f"cut off after {end} bytes"
+        assert [record.as_json() for record in read_metrics(path)] == expected, f"cut off after {end} bytes"
 
 
 @pytest.mark.parametrize("broken", ['{"kind": "tr', "[1, 2]", "3", "nonsense"])

@@ -48,7 +48,7 @@ def test_both_ways_by_hand() -> None:
     found = measure(networks, A, B, sampling=NONE, paired=False)
     cycle_a = (abs(0.225 - 0.2) + abs(-0.075 + 0.4)) / 2
     cycle_b = (abs(0.55 - 0.6) + abs(0.25 - 0.0)) / 2
-    record = dict(found.record)
+    record = found.health.as_json()
     assert record["cycle_a"] == pytest.approx(cycle_a, rel=1e-5)
     assert record["cycle_b"] == pytest.approx(cycle_b, rel=1e-5)
     assert record["change_a"] == pytest.approx(0.25, rel=1e-5)
@@ -63,23 +63,23 @@ def test_both_ways_by_hand() -> None:
 
 def test_a_translation_that_changes_nothing_is_said() -> None:
     networks = nn.ModuleDict({"gen_ab": Affine(1, 0.009), "gen_ba": Affine(1, 0.5)})
-    record = measure(networks, A, B, sampling=NONE, paired=False).record
+    record = measure(networks, A, B, sampling=NONE, paired=False).health.as_json()
     assert record["level"] == "warning"
     assert "leaves its input nearly as it is" in str(record["verdict"])
     networks = nn.ModuleDict({"gen_ab": Affine(1, 0.011), "gen_ba": Affine(1, 0.5)})
-    assert measure(networks, A, B, sampling=NONE, paired=False).record["level"] == "info"
+    assert measure(networks, A, B, sampling=NONE, paired=False).health.level == "info"
 
 
 def test_domains_of_other_channels_have_no_change() -> None:
     networks = nn.ModuleDict({"gen_ab": Affine(1, 0.25, 1), "gen_ba": Affine(1, 0, 3)})
-    record = measure(networks, A, flat(0.6, 0.0, channels=1), sampling=NONE, paired=False).record
+    record = measure(networks, A, flat(0.6, 0.0, channels=1), sampling=NONE, paired=False).health.as_json()
     assert not {"change_a", "change_b"} & set(record)
     assert record["cycle_a"] == pytest.approx(0.25, rel=1e-5)
 
 
 def test_one_way_by_hand() -> None:
     found = measure(nn.ModuleDict({"generator": Affine(0.5, 0.1)}), A, B, sampling=NONE, paired=False)
-    record = dict(found.record)
+    record = found.health.as_json()
     assert record["change_a"] == pytest.approx((abs(0.2 - 0.2) + abs(-0.1 + 0.4)) / 2, rel=1e-5)
     assert record["identity_b"] == pytest.approx((abs(0.4 - 0.6) + abs(0.1)) / 2, rel=1e-5)
     assert found.score is None
@@ -89,7 +89,7 @@ def test_one_way_by_hand() -> None:
 
 def test_pairs_without_code_or_noise() -> None:
     found = measure(nn.ModuleDict({"generator": Affine(0.5, 0.1)}), A, B, sampling=NONE, paired=True)
-    record = dict(found.record)
+    record = found.health.as_json()
     assert found.score == record["val_l1"] == pytest.approx((abs(0.2 - 0.6) + abs(-0.1 - 0.0)) / 2, rel=1e-5)
     assert (record["diversity"], record["recovered_z_error"], record["kl_per_dimension"]) == (0, None, [])
     assert record["verdict"] == "The model gives one output for an input: it has neither a latent nor dropout."
@@ -113,8 +113,8 @@ def test_dropout_is_measured_with_seeds_of_its_own() -> None:
         assert torch.equal(column, again.columns[name])
         assert torch.equal(column[0], column[1]) or name == "ground truth"
     assert not torch.equal(found.columns["z1"], found.columns["z2"])
-    assert found.record["diversity"] > 0  # type: ignore[operator]
-    assert "Dropout is the only noise" in str(found.record["verdict"])
+    assert found.health.as_json()["diversity"] > 0
+    assert "Dropout is the only noise" in found.health.verdict
     assert caption_of(networks, sampling=sampling, paired=True).endswith("samples with dropout.")
 
 

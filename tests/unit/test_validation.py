@@ -18,6 +18,7 @@ from tandem.errors import DataError
 from tandem.evaluation.held_out import held_out
 from tandem.evaluation.metrics import STANDARD_METRICS
 from tandem.evaluation.validation import deciding_numbers
+from tandem.report.records import parse_record
 from tandem.report.training_page import training_page
 from tandem.training.resume import MAY_CHANGE_ON_RESUME
 from tandem.training.validation import BestRule
@@ -102,12 +103,14 @@ def validation_record(step: int, **more: object) -> dict:
     conditions = {"split": "val", "inputs": 6, "samples": 3}
     numbers = {"ssim": 0.1 * step, "ssim-best": 0.2 * step, "frechet": None}
     speed = {"seconds": 1.25, "share": 0.013}
-    return {"kind": "validation", "step": step, "numbers": numbers, "conditions": conditions, "speed": speed} | more
+    place = {"kind": "validation", "step": step, "images": 4 * step}
+    return place | {"numbers": numbers, "conditions": conditions, "speed": speed} | more
 
 
 def test_the_page_shows_validations_over_steps(tmp_path: Path) -> None:
     run = example_run(tmp_path)
-    with_them = replace(run, records=[*run.records, *map(validation_record, (1, 2, 3))], best="Best: step 3 <of 3>.")
+    validations = [parse_record(validation_record(step)) for step in (1, 2, 3)]
+    with_them = replace(run, records=[*run.records, *validations], best="Best: step 3 <of 3>.")
     text = check_page(training_page(with_them), tmp_path).text
     for expected in ("Validation", "6 inputs of the split val, 3 samples each", "Best: step 3 <of 3>.", "ssim-best"):
         assert expected in text
@@ -121,12 +124,12 @@ def test_the_page_shows_validations_over_steps(tmp_path: Path) -> None:
 )
 def test_records_of_strangers_do_not_break_the_page(tmp_path: Path, broken: dict) -> None:
     run = example_run(tmp_path)
-    records = [validation_record(1), validation_record(2, **broken)]
+    records = [parse_record(record) for record in (validation_record(1), validation_record(2, **broken))]
     check_page(training_page(replace(run, records=records)), tmp_path)
 
 
 def test_much_time_is_a_warning(tmp_path: Path) -> None:
     run = example_run(tmp_path)
-    records = [validation_record(1, speed={"seconds": 2.0, "share": 0.2})]
+    records = [parse_record(validation_record(1, speed={"seconds": 2.0, "share": 0.2}))]
     text = check_page(training_page(replace(run, records=records)), tmp_path).text
     assert "A larger --validate-every, or fewer --validate-images" in text

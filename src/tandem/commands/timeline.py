@@ -10,9 +10,9 @@ from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import ConfigError, DataError, Problem
 from tandem.report.grid import save_image
 from tandem.report.progress import TaskProgress
+from tandem.report.records import read_metrics
 from tandem.report.snapshot_pictures import picture_steps
 from tandem.report.timeline import choose, read_snapshots, save_timeline_gif, spread, timeline_strip
-from tandem.report.training_page import read_metrics
 from tandem.training.run_folder import LOCK_NAME, RunFolder
 
 GIF_FRAMES, STRIP_FRAMES = 60, 8
@@ -109,7 +109,7 @@ def _steps(run: RunFolder) -> list[int]:
         raise DataError(f"there is no run at {run.root}: no such folder.")
     if not any((run.root / name).exists() for name in (run.config.name, LOCK_NAME)):
         raise DataError(f"{run.root} is no run: it holds no {run.config.name}. Give the folder of a run, runs/NAME.")
-    logged = max((record.get("step", 0) for record in read_metrics(run.metrics)), default=0)
+    logged = max((record.step for record in read_metrics(run.metrics)), default=0)
     steps = [step for step in picture_steps(run.gallery) if step <= logged]
     if not steps:
         raise DataError(

@@ -15,7 +15,7 @@ MAX_TEXT = 10_000
 _LARGEST_FLOAT = sys.float_info.max
 
 
-def parse_dataclass(cls: type[T], values: object, where: str) -> T:
+def parse_dataclass(cls: type[T], values: object, where: str, *, finite: bool = True) -> T:
     """Build `cls` from a JSON object with exactly its fields (those with a default may be missing).
 
     Args:
@@ -23,6 +23,7 @@ def parse_dataclass(cls: type[T], values: object, where: str) -> T:
             Mapping (any JSON object), or dataclasses.
         values: What the JSON parser gave.
         where: Names the place in messages.
+        finite: Whether floats must be finite.
 
     Raises:
         ValueError: A field is missing, unknown or of another type.
@@ -37,13 +38,13 @@ def parse_dataclass(cls: type[T], values: object, where: str) -> T:
     built = {}
     for name, field in fields.items():
         if name in values:
-            built[name] = parse_value(hints[name], values[name], f"{where}.{name}")
+            built[name] = parse_value(hints[name], values[name], f"{where}.{name}", finite=finite)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{where}.{name} is missing")
     return cls(**built)
 
 
-def parse_value(hint: Any, value: Any, where: str) -> Any:
+def parse_value(hint: Any, value: Any, where: str, *, finite: bool = True) -> Any:
     """Check `value` against the type `hint` (those of `parse_dataclass`) and return it in that type.
 
     Raises:
@@ -51,24 +52,27 @@ def parse_value(hint: Any, value: Any, where: str) -> Any:
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in {typing.Union, types.UnionType}:
-        return _parse_union(arguments, value, where)
+        return _parse_union(arguments, value, where, finite=finite)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
             raise ValueError(f"{where} must be one of {', '.join(map(str, arguments))}, not {value!r:.60}")
         return value
     if origin is tuple:
-        return _parse_tuple(arguments, value, where)
+        return _parse_tuple(arguments, value, where, finite=finite)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return parse_dataclass(hint, value, where)
+        return parse_dataclass(hint, value, where, finite=finite)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise ValueError(f"{where} must be a JSON object")
         inner = arguments[1]
-        return {str(k): v if inner is Any else parse_value(inner, v, f"{where}.{k!s:.40}") for k, v in value.items()}
-    return _parse_scalar(hint, value, where)
+        return {
+            str(k): v if inner is Any else parse_value(inner, v, f"{where}.{k!s:.40}", finite=finite)
+            for k, v in value.items()
+        }
+    return _parse_scalar(hint, value, where, finite=finite)
 
 
-def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
+def _parse_union(arguments: tuple[Any, ...], value: Any, where: str, *, finite: bool) -> Any:
     if value is None and type(None) in arguments:
         return None
     kinds = {kind: a for a in arguments if dataclasses.is_dataclass(a) for kind in _kind_of(a)}
@@ -76,10 +80,10 @@ def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
         kind = value.get("kind")
         if not isinstance(kind, str) or kind not in kinds:
             raise ValueError(f"{where}.kind must be one of {', '.join(kinds)}, not {kind!r:.60}")
-        return parse_value(kinds[kind], value, where)
+        return parse_value(kinds[kind], value, where, finite=finite)
     for candidate in (a for a in arguments if a is not type(None)):
         try:
-            return parse_value(candidate, value, where)
+            return parse_value(candidate, value, where, finite=finite)
         except ValueError:
             continue
     raise ValueError(f"{where} has a value of a wrong type: {value!r:.60}")
@@ -89,7 +93,7 @@ def _kind_of(cls: Any) -> list[str]:
     return [str(field.default) for field in dataclasses.fields(cls) if field.name == "kind"]
 
 
-def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str, *, finite: bool) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError(f"{where} must be a list")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
@@ -97,16 +101,17 @@ def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[An
     if len(value) != len(arguments):
         raise ValueError(f"{where} must have {len(arguments)} entries, not {len(value)}")
     return tuple(
-        parse_value(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(zip(arguments, value, strict=True))
+        parse_value(hint, item, f"{where}[{i}]", finite=finite)
+        for i, (hint, item) in enumerate(zip(arguments, value, strict=True))
     )
 
 
-def _parse_scalar(hint: Any, value: Any, where: str) -> Any:
+def _parse_scalar(hint: Any, value: Any, where: str, *, finite: bool) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     fits = {
         bool: isinstance(value, bool),
         int: is_number and isinstance(value, int) and abs(value) <= MAX_INTEGER,
-        float: is_number and abs(value) <= _LARGEST_FLOAT and math.isfinite(value),
+        float: is_number and (_is_finite(value) or (not finite and isinstance(value, float))),
         str: isinstance(value, str) and len(value) <= MAX_TEXT,
     }
     if hint is int and is_number and isinstance(value, int) and not fits[int]:
@@ -114,3 +119,7 @@ def _parse_scalar(hint: Any, value: Any, where: str) -> Any:
     if not fits.get(hint, False):
         raise ValueError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r:.60}")
     return float(value) if hint is float else value
+
+
+def _is_finite(value: float) -> bool:
+    return abs(value) <= _LARGEST_FLOAT and math.isfinite(value)

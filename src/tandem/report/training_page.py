@@ -1,17 +1,16 @@
-"""The page that shows how a training run is doing, and reading the records that it shows."""
+"""The page that shows how a training run is doing."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from tandem.errors import DataError
 from tandem.files import atomic_write_text
 from tandem.report.charts import line_chart
-from tandem.report.health_section import as_number, health_section
+from tandem.report.health_section import health_section
 from tandem.report.markup import Svg
+from tandem.report.records import HealthRecord, Record, TrainRecord, ValidationRecord
 from tandem.report.rendering import ChartSection, Notice, NoticeKind, render_page
 from tandem.report.text import count, duration, memory, number
 from tandem.report.validation_section import validation_section
@@ -23,7 +22,6 @@ _DISCRIMINATOR_PREFIXES = ("disc", "d_")
 _STATES = {"running": "Training", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
 _LEVELS: dict[str, NoticeKind] = {"finished": "good", "failed": "warning", "stopped": "warning"}
 
-Record = Mapping[str, Any]
 Points = list[tuple[float, float]]
 
 
@@ -57,11 +55,7 @@ class RunView:
         memory_mb: Largest memory in MB (2**20 bytes), `None` if not known.
         device: Where it runs, as text.
         config: Settings to list, as text.
-        records: Lines of `metrics.jsonl`; see `read_metrics`. A `train` record has `images` and `losses`, a
-            `health` record `images`, of paired methods `diversity_ratio`, `kl_per_dimension`, `recovered_z_error`,
-            `recovered_z_chance`, `val_l1`, of unpaired ones `cycle_a`, `change_a` and so on, `verdict` and optionally
-            `level` (`good`, `warning` or `info`); what is missing is left out. A `validation` record has `step`,
-            `numbers` by name, `conditions` (`split`, `inputs`, `samples`) and `speed` (`seconds`, `share`).
+        records: The lines of `metrics.jsonl`, oldest first.
         snapshots: Pictures in the order in which they were made.
         snapshot_caption: What the rows and columns of these pictures are.
         best: A sentence about the best checkpoint.
@@ -87,11 +81,13 @@ class RunView:
 
 def training_page(run: RunView) -> str:
     """Return the HTML of the page."""
-    by_kind = {kind: [r for r in run.records if r.get("kind") == kind] for kind in ("train", "health", "validation")}
+    train = [record for record in run.records if isinstance(record, TrainRecord)]
+    health = [record for record in run.records if isinstance(record, HealthRecord)]
+    validations = [record for record in run.records if isinstance(record, ValidationRecord)]
     sections = [
-        ChartSection("Losses", _loss_charts(by_kind["train"])),
-        validation_section(by_kind["validation"], run.best),
-        health_section(by_kind["health"]),
+        ChartSection("Losses", _loss_charts(train)),
+        validation_section(validations, run.best),
+        health_section(health),
     ]
     newest = list(run.snapshots)[::-1]
     shown = _evenly(len(newest), _SHOWN_SNAPSHOTS) if len(newest) > 1 else []
@@ -115,36 +111,6 @@ def training_page(run: RunView) -> str:
 def write_training_page(path: Path, run: RunView) -> None:
     """Write the page atomically; a reader sees the old one or the new one."""
     atomic_write_text(path, training_page(run))
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a `metrics.jsonl`, one JSON object a line.
-
-    A last line without a line end that is no whole object was cut off by a crash and is left out. A file that
-    does not exist yet holds no records.
-
-    Raises:
-        DataError: any other line that is not a JSON object, named by its number.
-    """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    records = []
-    for index, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if index == len(lines) - 1:
-                break
-            raise DataError(f"{path}, line {index + 1} is not JSON ({error}). Repair or remove the line.") from error
-        if not isinstance(record, dict):
-            raise DataError(
-                f"{path}, line {index + 1} is not a JSON object but {line[:60]!r}. Repair or remove the line."
-            )
-        records.append(record)
-    return records
 
 
 def _done(run: RunView) -> str:
@@ -171,9 +137,8 @@ def _tiles(run: RunView) -> list[tuple[str, str, str]]:
 
 def _waiting(records: Sequence[Record]) -> float | None:
     """The newest share of the time for which steps waited for data."""
-    speeds = [record.get("speed") for record in records if record.get("kind") == "train"]
-    shares = [speed.get("waiting") for speed in speeds if isinstance(speed, Mapping)]
-    return next((share for share in reversed(shares) if isinstance(share, float)), None)
+    shares = [record.speed.waiting for record in records if isinstance(record, TrainRecord)]
+    return next((share for share in reversed(shares) if share is not None), None)
 
 
 def _evenly(length: int, most: int) -> list[int]:
@@ -183,12 +148,11 @@ def _evenly(length: int, most: int) -> list[int]:
     return [round(i * (length - 1) / (most - 1)) for i in range(most)]
 
 
-def _loss_charts(train: Sequence[Record]) -> list[Svg]:
+def _loss_charts(train: Sequence[TrainRecord]) -> list[Svg]:
     series: dict[str, Points] = {}
     for record in train:
-        losses = record.get("losses")
-        for name, value in losses.items() if isinstance(losses, Mapping) else ():
-            series.setdefault(str(name), []).append((as_number(record.get("images")), as_number(value)))
+        for name, value in record.losses.items():
+            series.setdefault(name, []).append((float(record.images), value))
     discriminators = {name for name in series if name.startswith(_DISCRIMINATOR_PREFIXES)}
     groups = {
         "Generators and encoder": {name: points for name, points in series.items() if name not in discriminators},

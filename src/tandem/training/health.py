@@ -3,7 +3,6 @@
 Measured on fixed inputs with fixed latents, so that the numbers of one run can be compared over time.
 """
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,43 +13,13 @@ from torch import Tensor, nn
 
 from tandem.data.check_images import SPREAD_SIZE
 from tandem.objectives.losses import kl_divergence
+from tandem.report.records import LatentHealth, Level
 
 RECOVERED_Z_CHANCE = (2 / torch.pi) ** 0.5
 """E|z| of a standard normal z: the error of a guess of 0."""
 IGNORED_BELOW = 0.02
 """A diversity ratio under which the samples of one input look alike."""
 WEAK_BELOW = 0.08
-
-
-@dataclass(frozen=True)
-class LatentHealth:
-    """What one measurement found.
-
-    Attributes:
-        diversity: Mean absolute distance between two samples of one input, images in [-1, 1] at 64×64 px.
-        real_spread: The same between two random real images of the output domain.
-        diversity_ratio: `diversity` / `real_spread`; inputs differ in shape too, so even a perfect model stays below 1.
-        kl_per_dimension: KL(E(B) ‖ N(0, 1)) of each latent dimension, mean over the images; empty without an encoder.
-        recovered_z_error: Mean |mu(E(G(A, z))) − z|; None without an encoder.
-        recovered_z_chance: The same error for a guess of 0.
-        val_l1: Mean |G(A, mu(E(B))) − B|, images in [-1, 1]; without an encoder |G(A, z) − B|.
-        verdict: One plain sentence.
-        level: How worrying the verdict is.
-    """
-
-    diversity: float
-    real_spread: float
-    diversity_ratio: float
-    kl_per_dimension: list[float]
-    recovered_z_error: float | None
-    recovered_z_chance: float
-    val_l1: float
-    verdict: str
-    level: str
-
-    def as_record(self) -> dict[str, object]:
-        """The measurement as a line of the log."""
-        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
@@ -120,7 +89,7 @@ def measure_health(
         diversity=diversity,
         real_spread=real_spread,
         diversity_ratio=ratio,
-        kl_per_dimension=torch.cat(posteriors).mean(0).tolist() if posteriors else [],
+        kl_per_dimension=tuple(torch.cat(posteriors).mean(0).tolist()) if posteriors else (),
         recovered_z_error=error,
         recovered_z_chance=RECOVERED_Z_CHANCE,
         val_l1=(reconstructed - b).abs().mean().item(),
@@ -151,7 +120,7 @@ def pairwise_distance(samples: Tensor) -> float:
     return (small[:, first] - small[:, second]).abs().mean().item()
 
 
-def _verdict(ratio: float, error: float | None, sampling: Sampling) -> tuple[str, str]:
+def _verdict(ratio: float, error: float | None, sampling: Sampling) -> tuple[str, Level]:
     if not math.isfinite(ratio):
         return "The samples hold values that are not finite: the weights have diverged.", "warning"
     percent = f"{100 * ratio:.1f} % of the distance between real images"
@@ -164,7 +133,7 @@ def _verdict(ratio: float, error: float | None, sampling: Sampling) -> tuple[str
     return _latent_verdict(ratio, error, percent)
 
 
-def _latent_verdict(ratio: float, error: float | None, percent: str) -> tuple[str, str]:
+def _latent_verdict(ratio: float, error: float | None, percent: str) -> tuple[str, Level]:
     if ratio < IGNORED_BELOW:
         return (
             f"z is being ignored: samples of one input differ by only {percent}. Early in training that is normal; "

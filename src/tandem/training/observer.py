@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from tandem.data.images import to_array
 from tandem.errors import NonFiniteError
 from tandem.objectives.objective import samples_with_dropout
 from tandem.report.progress import TrainingProgress
-from tandem.report.training_page import Record, RunView
+from tandem.report.records import HealthRecord, Record, TrainRecord, TrainSpeed, ValidationRecord, ValidationSpeed
+from tandem.report.training_page import RunView
 from tandem.training.device import describe_device, peak_memory_mb
 from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
@@ -78,20 +79,19 @@ class Observer:
         state = self._state
         self._losses = state.meter.means()
         self._recorder.write(
-            {
-                "kind": "train",
-                "step": state.step,
-                "images": self._images,
-                "epoch": self._images / len(self._inputs.train),
-                "losses": self._losses,
-                "learning_rate": float(next(iter(state.optimizers.values())).param_groups[0]["lr"]),
-                "speed": {
-                    "images_per_second": progress.rate,
-                    "memory_mb": peak_memory_mb(self._device),
-                    "world_size": self._processes,
-                    "waiting": waiting,
-                },
-            }
+            TrainRecord(
+                step=state.step,
+                images=self._images,
+                epoch=self._images / len(self._inputs.train),
+                losses=self._losses,
+                learning_rate=float(next(iter(state.optimizers.values())).param_groups[0]["lr"]),
+                speed=TrainSpeed(
+                    images_per_second=progress.rate,
+                    memory_mb=peak_memory_mb(self._device),
+                    world_size=self._processes,
+                    waiting=waiting,
+                ),
+            )
         )
         state.meter.reset()
 
@@ -100,15 +100,33 @@ class Observer:
         """All lines of the log."""
         return self._recorder.records
 
-    def has(self, kind: str) -> bool:
+    def has(self, kind: type[HealthRecord | ValidationRecord]) -> bool:
         """Whether the log holds a line of this kind of the current step."""
-        return any(r["kind"] == kind and r["step"] == self._state.step for r in self._recorder.records)
+        return any(isinstance(record, kind) and record.step == self._state.step for record in self._recorder.records)
 
-    def write(self, kind: str, content: Mapping[str, object], *, every: int) -> None:
-        """Write one line about the current step; off its turn it belongs to the end of a run, and goes with that."""
-        step = self._state.step
-        at_the_end = {} if step % every == 0 else {"final": True}
-        self._recorder.write({"kind": kind, "step": step, "images": self._images} | dict(content) | at_the_end)
+    def write_validation(
+        self,
+        numbers: Mapping[str, float | None],
+        *,
+        conditions: Mapping[str, Any],
+        speed: ValidationSpeed,
+        every: int,
+    ) -> None:
+        """Write down what a validation of the current step, one of `every` so many, has found."""
+        self._recorder.write(
+            ValidationRecord(
+                step=self._state.step,
+                images=self._images,
+                numbers=numbers,
+                conditions=conditions,
+                speed=speed,
+                final=self._is_off_turn(every),
+            )
+        )
+
+    def _is_off_turn(self, every: int) -> bool:
+        """Whether a line about the current step belongs to the end of a run, and goes with that."""
+        return self._state.step % every != 0
 
     def measure(self) -> float | None:
         """Measure on the fixed inputs, write the numbers down and save a picture.
@@ -125,7 +143,14 @@ class Observer:
             measured = measure(networks, *self._fixed, sampling=self._sampling, paired=self._config.objective.paired)
         if not all(bool(torch.isfinite(images).all()) for images in measured.columns.values()):
             raise NonFiniteError("the samples of the fixed inputs are not finite: the weights have diverged")
-        self.write("health", measured.record, every=self._config.training.snapshot_every)
+        self._recorder.write(
+            HealthRecord(
+                step=state.step,
+                images=self._images,
+                measured=measured.health,
+                final=self._is_off_turn(self._config.training.snapshot_every),
+            )
+        )
         self._picture(measured.columns)
         return measured.score
 

@@ -6,7 +6,8 @@ process appear once: no gaps, no repeats. Lines marked ``final`` belong to the e
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy as np
 from tandem.errors import MissingExtraError
 from tandem.files import atomic_write_text
 from tandem.report.grid import grid_layout, image_grid, save_image
+from tandem.report.records import HealthRecord, Record, TrainRecord, ValidationRecord, read_metrics
 from tandem.report.snapshot_pictures import note_of, picture_path, picture_steps
-from tandem.report.training_page import Record, RunView, Snapshot, read_metrics, write_training_page
+from tandem.report.training_page import RunView, Snapshot, write_training_page
 from tandem.training.run_folder import RunFolder
 
 
@@ -37,20 +39,20 @@ class Recorder:
         self.records: list[Record] = [
             record
             for record in read_metrics(run.metrics)
-            if record.get("step", 0) <= resume_step and not (goes_on and record.get("final"))
+            if record.step <= resume_step and not (goes_on and record.final)
         ]
-        atomic_write_text(run.metrics, "".join(json.dumps(record) + "\n" for record in self.records))
+        atomic_write_text(run.metrics, "".join(json.dumps(record.as_json()) + "\n" for record in self.records))
         self._log = run.metrics.open("a", encoding="utf-8")
         self._board = _summary_writer(run, resume_step) if tensorboard else None
 
-    def write(self, record: Mapping[str, Any]) -> None:
+    def write(self, record: Record) -> None:
         """Add one line to the log (and to TensorBoard)."""
         self.records.append(record)
-        self._log.write(json.dumps(record) + "\n")
+        self._log.write(json.dumps(record.as_json()) + "\n")
         self._log.flush()
         if self._board is not None:
             for name, value in _scalars(record).items():
-                self._board.add_scalar(name, value, record["step"])
+                self._board.add_scalar(name, value, record.step)
 
     def picture(self, step: int, rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> None:
         """Save the samples for the fixed inputs, one row an input, arrays ``(H, W, C)`` uint8."""
@@ -84,14 +86,18 @@ class Recorder:
             self._board.close()
 
 
-def _scalars(record: Mapping[str, Any]) -> dict[str, float]:
-    match record["kind"]:
-        case "health":
-            return {f"health/{k}": v for k, v in record.items() if isinstance(v, float)}
-        case "validation":
-            return {f"validation/{k}": v for k, v in record["numbers"].items() if v is not None}
-    scalars = {f"loss/{k}": v for k, v in record["losses"].items()} | {"learning_rate": record["learning_rate"]}
-    return scalars | {f"speed/{k}": v for k, v in record["speed"].items() if v is not None}
+def _scalars(record: Record) -> dict[str, float]:
+    match record:
+        case HealthRecord():
+            measured = record.measured.as_json()
+            return {f"health/{name}": value for name, value in measured.items() if isinstance(value, float)}
+        case ValidationRecord():
+            return {f"validation/{name}": value for name, value in record.numbers.items() if value is not None}
+        case TrainRecord():
+            losses = {f"loss/{name}": value for name, value in record.losses.items()}
+            speed = {f"speed/{name}": value for name, value in asdict(record.speed).items() if value is not None}
+            return losses | {"learning_rate": record.learning_rate} | speed
+    return {}
 
 
 def _summary_writer(run: RunFolder, resume_step: int) -> Any:

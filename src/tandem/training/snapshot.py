@@ -5,7 +5,7 @@ errors are known without pairs; ``generator`` translates one way, with pairs aga
 or dropout into many outputs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tandem.networks.layers import resume_training, sample_as_in_training
+from tandem.report.records import LatentHealth, Level, TranslationHealth
 from tandem.training.health import Sampling, measure_health
 
 SAMES_BELOW = 0.01
@@ -24,12 +25,12 @@ class Measurement:
     """One measurement.
 
     Attributes:
-        record: The numbers and a verdict in words, for the log.
+        health: The numbers and a verdict in words, for the log.
         columns: Of the picture: titles and images ``(N, C, H, W)`` in [-1, 1], one row an input.
         score: Lower is better: what the best checkpoint is chosen by; None where no number says it.
     """
 
-    record: Mapping[str, object]
+    health: LatentHealth | TranslationHealth
     columns: Mapping[str, Tensor]
     score: float | None
 
@@ -72,7 +73,7 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
     columns = {"input": a, "ground truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
     many = samples.shape[1] > 1
     columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
-    return Measurement(health.as_record(), columns, health.val_l1)
+    return Measurement(health, columns, health.val_l1)
 
 
 def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> str:
@@ -93,35 +94,43 @@ def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
     rec_a, rec_b = _one_by_one(gen_ba, fake_b), _one_by_one(gen_ab, fake_a)
     cycle_a, cycle_b = _distance(rec_a, a), _distance(rec_b, b)
     changes = [_change(fake_b, a), _change(fake_a, b)]
-    record: dict[str, object] = {"cycle_a": cycle_a, "cycle_b": cycle_b}
-    record |= {f"change_{name}": change for name, change in zip("ab", changes, strict=True) if change is not None}
     verdict = f"There and back, A comes out {cycle_a:.3f} from where it started and B {cycle_b:.3f} (L1, at most 2)."
     columns = {"A": a, "A to B": fake_b, "back to A": rec_a, "B": b, "B to A": fake_a, "back to B": rec_b}
-    return Measurement(
-        record | _verdict(verdict, changes),
-        columns,
-        0.5 * (cycle_a + cycle_b),
+    health = TranslationHealth(
+        cycle_a=cycle_a,
+        cycle_b=cycle_b,
+        change_a=changes[0],
+        change_b=changes[1],
+        verdict=verdict + _warning(changes),
+        level=_level(changes),
     )
+    return Measurement(health, columns, 0.5 * (cycle_a + cycle_b))
 
 
 def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> Measurement:
     fake_b = _one_by_one(generator, a)
     change = _change(fake_b, a)
-    record: dict[str, object] = {} if change is None else {"change_a": change}
+    identity: float | None = None
     columns = {"A": a, "A to B": fake_b}
     verdict = "There are no pairs and no way back, so no number says how good the translation is: look at it."
     if a.shape[1] == b.shape[1]:
         kept = _one_by_one(generator, b)
-        record["identity_b"] = _distance(kept, b)
+        identity = _distance(kept, b)
         columns |= {"B": b, "B to B": kept}
-    return Measurement(record | _verdict(verdict, [change]), columns, None)
+    health = TranslationHealth(
+        change_a=change, identity_b=identity, verdict=verdict + _warning([change]), level=_level([change])
+    )
+    return Measurement(health, columns, None)
 
 
-def _verdict(verdict: str, changes: list[float | None]) -> dict[str, object]:
-    if any(change is not None and change < SAMES_BELOW for change in changes):
-        warning = " A translation leaves its input nearly as it is; early in training that is normal."
-        return {"verdict": verdict + warning, "level": "warning"}
-    return {"verdict": verdict, "level": "info"}
+def _level(changes: Sequence[float | None]) -> Level:
+    return "warning" if any(change is not None and change < SAMES_BELOW for change in changes) else "info"
+
+
+def _warning(changes: Sequence[float | None]) -> str:
+    if _level(changes) == "info":
+        return ""
+    return " A translation leaves its input nearly as it is; early in training that is normal."
 
 
 def _one_by_one(generator: nn.Module, images: Tensor) -> Tensor:

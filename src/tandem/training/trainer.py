@@ -14,6 +14,7 @@ from tandem.data.shards.open import as_location
 from tandem.errors import NonFiniteError
 from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
+from tandem.report.records import HealthRecord
 from tandem.training.device import (
     configure_backends,
     describe_arithmetic,
@@ -275,7 +276,7 @@ class Trainer:
         """Whether the last step has yet to be measured and validated, which only the main process knows."""
         if self.validation is None or isinstance(self.observer, Bystander):
             return [False, False]
-        return [not self.observer.has("health"), self.validation.is_due_at_the_end()]
+        return [not self.observer.has(HealthRecord), self.validation.is_due_at_the_end()]
 
     def _take_stock(self, *, measures: bool, validates: bool, at_the_end: bool) -> None:
         """Measure, draw and validate; save the state and renew the model where it is worth it."""

@@ -19,6 +19,7 @@ from tandem.checkpoint.manifest import Manifest
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig
 from tandem.errors import ConfigError
+from tandem.report.records import HealthRecord, ValidationRecord, ValidationSpeed
 from tandem.report.text import count, number
 from tandem.training.export import manifest_of
 from tandem.training.inputs import Inputs
@@ -185,7 +186,7 @@ class Validation:
 
     def is_due_at_the_end(self) -> bool:
         """Whether the run's last step has yet to be validated."""
-        return self._validator is not None and not self._observer.has("validation")
+        return self._validator is not None and not self._observer.has(ValidationRecord)
 
     def run(self) -> float | None:
         """Measure and write the numbers down.
@@ -203,10 +204,9 @@ class Validation:
             numbers = validator()
         now = time.monotonic()
         self._times, self._seconds = self._times + 1, self._seconds + now - begun
-        speed = {"seconds": now - begun, "share": self._seconds / (now - self._begun)}
+        speed = ValidationSpeed(seconds=now - begun, share=self._seconds / (now - self._begun))
         conditions = json.loads(json.dumps(validator.conditions))
-        record = {"numbers": numbers, "conditions": conditions, "speed": speed}
-        self._observer.write("validation", record, every=self._every)
+        self._observer.write_validation(numbers, conditions=conditions, speed=speed, every=self._every)
         return self.rule.score(numbers)
 
     def is_off_turn(self) -> bool:
@@ -242,12 +242,12 @@ class Validation:
 
     def _competitors(self) -> int:
         if self._validator is None:
-            return sum(record["kind"] == "health" for record in self._observer.records)
+            return sum(isinstance(record, HealthRecord) for record in self._observer.records)
         conditions = json.loads(json.dumps(self._validator.conditions))
         return sum(
-            record["kind"] == "validation"
-            and record["conditions"] == conditions
-            and self.rule.score(record["numbers"]) is not None
+            isinstance(record, ValidationRecord)
+            and record.conditions == conditions
+            and self.rule.score(record.numbers) is not None
             for record in self._observer.records
         )
 
