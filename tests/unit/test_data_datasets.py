@@ -110,7 +110,7 @@ def test_pair_at_is_the_whole_pair_in_order(tmp_path: Path, transform: TrainTran
     data = dataset(folder, transform=transform)
     for index, pair in enumerate(folder.pairs):
         whole = read_image(pair.file_a)
-        sample = data.pair_at(index)
+        sample = data.preview_at(index)
         assert (sample["name"], sample["position"]) == (str(index), index)
         assert torch.equal(sample["a"], to_tensor(resize(whole[:, :10], 8, 10)))
         assert torch.equal(sample["b"], to_tensor(resize(whole[:, 10:], 8, 10)))

@@ -149,9 +149,9 @@ def test_halves_of_one_file(tmp_path: Path) -> None:
 
 def test_fixed_ones_are_spread_over_both_domains(tmp_path: Path) -> None:
     data = dataset(make(tmp_path, 2, 6))
-    samples = [data.pair_at(index) for index in range(6)]
+    samples = [data.preview_at(index) for index in range(6)]
     assert [sample["name"] for sample in samples] == [f"a{index // 3} | b{index}" for index in range(6)]
-    assert [data.pair_at(index, 2)["name"] for index in range(2)] == ["a0 | b0", "a1 | b3"]
+    assert [data.preview_at(index, 2)["name"] for index in range(2)] == ["a0 | b0", "a1 | b3"]
     image = read_image(tmp_path / "trainB" / "b4.png")
     assert torch.equal(samples[4]["b"], to_tensor(resize(image, 8, 8)))
 

@@ -80,7 +80,7 @@ class PairedDataset(SampleDataset):
         """The files that the sample at a position is read from."""
         return [str(file) for file in self.split.pairs[self.index_at(position)].files]
 
-    def pair_at(self, index: int, number: int | None = None) -> Sample:
+    def preview_at(self, index: int, number: int | None = None) -> Sample:
         """Pair `index` of `number` evenly spaced ones (by default of all), of the size of the samples, not flipped.
 
         It is resized without a crop; its `position` is `index`.
@@ -171,7 +171,7 @@ class UnpairedDataset(SampleDataset):
         """The files that the sample at a position is read from."""
         return [str(image.file) for image in self.images_at(position)]
 
-    def pair_at(self, index: int, number: int | None = None) -> Sample:
+    def preview_at(self, index: int, number: int | None = None) -> Sample:
         """Images `index` of `number` evenly spaced ones of each domain (by default ``len(self)``), not flipped.
 
         They are resized to the size of the samples without a crop; their `position` is `index`.

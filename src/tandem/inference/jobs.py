@@ -28,7 +28,7 @@ class Job:
     Attributes:
         name: Unique among the jobs; names of files start with it.
         item: A pair or a single image.
-        direction: The way of the translation; None for the model's own, or the first of its two.
+        direction: That of the translation; None for the model's own, or the first of its two.
         is_plain: Whether it is an image file that was named, or lies in a named folder of images: no pair, and no part
             of a dataset.
     """
@@ -70,16 +70,16 @@ def find_jobs(
         inputs: Image files, folders of images, or datasets (with split folders, or of shards).
         pairs: Image files are side-by-side pairs A | B.
         split: Which split of dataset folders; by default test, else val, else train.
-        directions: The ways to translate. None: the model's own way. Both: of a dataset both domains are translated,
+        directions: In which to translate. None: the model's own. Both: of a dataset both domains are translated,
             or there are exactly two inputs, of which the first is A and the second is B.
 
     Raises:
         DataError: Something does not exist or holds no images; all of them are named.
-        ConfigError: Both ways, but one of the domains is missing.
+        ConfigError: Both directions, but one of the domains is missing.
     """
     found: list[Job] = []
     problems: list[str] = []
-    for path, direction in _ways(inputs, directions):
+    for path, direction in _with_directions(inputs, directions):
         try:
             found += _jobs(path, pairs=pairs, split=split, direction=direction)
         except DataError as error:
@@ -89,12 +89,12 @@ def find_jobs(
     return _named(found)
 
 
-def _ways(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple[Path, Direction | None]]:
-    """Which way each input goes."""
+def _with_directions(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple[Path, Direction | None]]:
+    """Each path with the direction that it is translated in."""
     datasets = [path.is_dir() and not _images_in(path) for path in inputs]
     if len(directions) < 2 or all(datasets):
-        ways: Sequence[Direction | None] = directions or (None,)
-        return [(path, way) for path in inputs for way in ways]
+        all_directions: Sequence[Direction | None] = directions or (None,)
+        return [(path, direction) for path in inputs for direction in all_directions]
     if any(datasets) or len(inputs) != 2:
         raise ConfigError(
             f"both directions need a dataset folder, or a folder of A and a folder of B, not {len(inputs)} inputs: "
@@ -105,7 +105,8 @@ def _ways(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple
 
 def split_jobs(split: Split, directions: Sequence[Direction | None] = (None,)) -> list[Job]:
     """All pairs of a split, or the images of the domains that `directions` start from (None stands for AtoB)."""
-    return _named([Job(item.name, item, way) for way in directions for item in split.inputs(way or "AtoB")])
+    jobs = [Job(item.name, item, each) for each in directions for item in split.inputs(each or "AtoB")]
+    return _named(jobs)
 
 
 def _named(jobs: Sequence[Job]) -> list[Job]:

@@ -57,9 +57,9 @@ def sample_to_folder(
         remove_leftovers(folder)
     with (out / RECORD_NAME).open("a", encoding="utf-8") as log:
         for index, job in enumerate(jobs):
-            source = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
-            if any(done.get(job.name, {}).get(key) != value for key, value in source.items()):
-                done[job.name] = source | _sample_one(translator, job, pictures, options)
+            identity = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
+            if any(done.get(job.name, {}).get(key) != value for key, value in identity.items()):
+                done[job.name] = identity | _sample_job(translator, job, pictures, options)
                 log.write(json.dumps(done[job.name]) + "\n")
                 log.flush()
             if on_progress is not None:
@@ -84,11 +84,11 @@ def _require_ours(out: Path) -> None:
         )
 
 
-def _sample_one(translator: Translator, job: Job, pictures: Path, options: SamplingOptions) -> dict[str, Any]:
-    image, ground_truth = job.read(translator)
-    series = sample_input(translator, image, ground_truth, options, direction=job.direction)
+def _sample_job(translator: Translator, job: Job, pictures: Path, options: SamplingOptions) -> dict[str, Any]:
+    input_image, ground_truth = job.read(translator)
+    series = sample_input(translator, input_image, ground_truth, options, direction=job.direction)
     record: dict[str, Any] = {"name": job.name, "input": f"images/{job.name}_input.png"}
-    save_image(_shown(image), pictures / f"{job.name}_input.png")
+    save_image(_shown(input_image), pictures / f"{job.name}_input.png")
     if ground_truth is not None:
         record["ground_truth"] = f"images/{job.name}_ground_truth.png"
         save_image(_shown(ground_truth), pictures / f"{job.name}_ground_truth.png")
@@ -98,7 +98,7 @@ def _sample_one(translator: Translator, job: Job, pictures: Path, options: Sampl
     record["series"] = []
     for one in series:
         stem = f"{job.name}_{one.name}"
-        save_image(_grid(one, image, ground_truth, options), pictures / f"{stem}_grid.png")
+        save_image(_grid(one, input_image, ground_truth, options), pictures / f"{stem}_grid.png")
         record["series"].append(_save_series(one, stem, pictures, options.image_format))
     return record
 
@@ -106,12 +106,14 @@ def _sample_one(translator: Translator, job: Job, pictures: Path, options: Sampl
 def _save_series(series: SampleSeries, stem: str, pictures: Path, suffix: str) -> dict[str, Any]:
     digits = max(2, len(str(len(series.images))))
     files = [f"{stem}_{index + 1:0{digits}d}.{suffix}" for index in range(len(series.images))]
-    for file, sample in zip(files, series.images, strict=True):
-        save_image(_shown(sample), pictures / file)
+    for file, output in zip(files, series.images, strict=True):
+        save_image(_shown(output), pictures / file)
     animation = None
     if series.animated:
         animation = f"images/{stem}.gif"
-        save_gif([_shown(s) for s in series.images], pictures / f"{stem}.gif", duration_ms=FRAME_MS, boomerang=True)
+        save_gif(
+            [_shown(output) for output in series.images], pictures / f"{stem}.gif", duration_ms=FRAME_MS, boomerang=True
+        )
     return {
         "name": series.name,
         "grid": f"images/{stem}_grid.png",
@@ -124,12 +126,12 @@ def _save_series(series: SampleSeries, stem: str, pictures: Path, suffix: str) -
 
 
 def _grid(
-    series: SampleSeries, image: np.ndarray, ground_truth: np.ndarray | None, options: SamplingOptions
+    series: SampleSeries, input_image: np.ndarray, ground_truth: np.ndarray | None, options: SamplingOptions
 ) -> Image.Image:
     """The input first, then its ground truth, then the samples; references stand above what was made from them."""
-    first = [_shown(image)] if ground_truth is None else [_shown(image), _shown(ground_truth)]
+    first = [_shown(input_image)] if ground_truth is None else [_shown(input_image), _shown(ground_truth)]
     titles = ["input"] if ground_truth is None else ["input", "ground truth"]
-    rows: list[list[np.ndarray | None]] = [[*first, *(_shown(sample) for sample in series.images)]]
+    rows: list[list[np.ndarray | None]] = [[*first, *(_shown(output) for output in series.images)]]
     if options.references:
         rows.insert(0, [*[None] * len(first), *(read_image(path) for path in options.references)])
     return image_grid(rows, column_titles=[*titles, *series.captions])

@@ -99,7 +99,7 @@ def open_inputs(
     assert shown is not None
     fixed = make_dataset(config, shown)
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))
-    samples = [fixed.pair_at(index, number) for index in range(number)]
+    samples = [fixed.preview_at(index, number) for index in range(number)]
     return Inputs(
         splits=splits,
         report=report,
