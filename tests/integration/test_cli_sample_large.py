@@ -69,7 +69,7 @@ def test_options_are_checked(make_bundle: MakeBundle, tmp_path: Path) -> None:
     image = photo(tmp_path / "photo.png", 32, 32)
     for words, message in [
         (["--tile", "3"], "tile must be auto, 0 (never in tiles) or at least 16 px, not 3"),
-        (["--memory-gb", "-1"], "memory_gb must be a number above 0"),
+        (["--memory-gb", "-1"], "--memory-gb must be above 0, not -1.0"),
         (["--engine", "onnx", "--compile"], "compile has no effect with the engine onnx"),
     ]:
         out = tmp_path / "out"

@@ -66,7 +66,7 @@ def test_a_full_disk(model: Path, tmp_path: Path) -> None:
     """Files may have no more than 3000 bytes in this process: it is said, and nothing stays."""
     video = write_video(tmp_path / "in.mkv", moving_frames(30), sounds=["flac"], **LOSSLESS)
     words = ["--device", "cpu", *(tmp_path / name for name in ("out.mp4", "out.mkv", "out.gif"))]
-    finished = finish(start("sample", model, video, *words, latent=FULL_DISK))
+    finished = finish(start("sample", model, video, *words, code=FULL_DISK))
     assert finished.out.count("status 1") == finished.out.count("File too large") == 3, finished.out
     assert "Traceback" not in finished.out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
@@ -97,7 +97,7 @@ def test_memory_does_not_grow_with_the_length(
         write_video(tmp_path / f"{count}.mp4", moving_frames(count, height=144, width=176), sounds=["aac"], rate=25)
         for count in (frames, frames, 10 * frames)  # the first one warms up
     ]
-    finished = finish(start(bundle, tmp_path / f"out.{suffix}", *videos, latent=MEASURE))
+    finished = finish(start(bundle, tmp_path / f"out.{suffix}", *videos, code=MEASURE))
     assert finished.status == 0, finished.out
     _, short, long = (int(line.split()[1]) for line in finished.out.splitlines() if line.startswith("peak"))
     assert long - short < 8_000, f"{short} KiB, then {long} KiB"

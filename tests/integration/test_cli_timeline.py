@@ -52,7 +52,7 @@ def test_a_gif_of_a_finished_run(finished_run: Path, tmp_path: Path) -> None:
     """Steps 4, 8 and the end, 10: every cell is the gallery's, in the colours that a GIF has."""
     out = tmp_path / "t.gif"
     finished = timeline(finished_run, out, "--fps", "2")
-    assert f"timeline: {out} (3 snapshots, steps 4 to 10; columns input, truth, z1, z2)" in finished.err
+    assert f"timeline: {out} (3 snapshots, steps 4 to 10; columns input, ground truth, z1, z2)" in finished.err
     frames = frames_of(out)
     assert len(frames) == 3
     for frame, step in zip(frames, (4, 8, 10), strict=True):
@@ -111,11 +111,11 @@ def test_a_run_that_is_killed_and_continued(data: Path, tmp_path: Path) -> None:
     last = int(newest.stem.removeprefix("step-"))
     train(data, run, steps=last + 7, snapshot_every=2, num_preview_samples=3)
     finished = timeline(run, out)
-    assert "columns input, truth, z1, z2)" in finished.err
+    assert "columns input, ground truth, z1, z2)" in finished.err
     assert f"steps 2 to {last + 7};" in finished.err
     finished = timeline(run, out, "--sample", "3")
     assert "left out that do not show these" in finished.err
-    assert "columns input, truth, z3)" in finished.err
+    assert "columns input, ground truth, z3)" in finished.err
 
 
 REFUSED = [
@@ -124,7 +124,7 @@ REFUSED = [
     (["EMPTY"], 1, "has no pictures yet"),
     (["RUN", "--out", "t.jpg"], 2, "must end in .gif (moving) or .png, .webp (a strip)"),
     (["RUN", "--out", "t.png", "--fps", "3"], 2, "--fps: without effect on a strip"),
-    (["RUN", "--sample", "3"], 2, "no column 'z3'; their columns are input, truth, encoded, z1, z2"),
+    (["RUN", "--sample", "3"], 2, "no column 'z3'; their columns are input, ground truth, encoded, z1, z2"),
     (["RUN", "--column", "nothing"], 2, "no column 'nothing'"),
     (["RUN", "--sample", "1", "--column", "z1"], 2, "give one of them"),
     (["RUN", "--inputs", "0,2"], 2, "the inputs 0 to 1, not 0, 2"),

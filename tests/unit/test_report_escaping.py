@@ -13,7 +13,7 @@ from tandem.report.comparison_page import ComparedScore, comparison_page
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.sample_page import SampleGroup, sample_page
-from tandem.report.scores import EvaluationReport, LeftOut, Measured, Score
+from tandem.report.scores import EvaluationReport, LeftOut, MetricResult, Score
 from tandem.report.training_page import RunView, Snapshot, training_page
 
 HOSTILE = (
@@ -78,8 +78,15 @@ def report(text: str, direction: str) -> EvaluationReport:
         data={"path": text, "num_inputs": 1, "num_real": 1},
         settings={f"more {text}": [text]},
         results=(
-            Measured(metric=text, depends_on={text: text}, **common),
-            Measured(metric="mode-coverage", depends_on={"frequencies": [0.5, 0.5]}, **common),
+            MetricResult(metric=text, depends_on={text: text}, curve_limit=names[1], **common),
+            MetricResult(
+                metric="mode-coverage",
+                depends_on={"frequencies": [0.5, 0.5]},
+                shares={text: 0.5, "other": 0.5},
+                shares_title=text,
+                outcomes=("frequencies",),
+                **common,
+            ),
         ),
         left_out=(LeftOut(metric=text, reason=text),),
         warnings=(f"more {text}",),

@@ -49,7 +49,7 @@ def held_out(splits: Mapping[str, Split], most: int) -> HeldOut:
     streamed = folder.facts is not None
     directions: tuple[Direction, ...] = ("AtoB", "BtoA")
     places: dict[Direction, list[int]] = {
-        way: _places(len(folder.inputs(way)), most, streamed=streamed) for way in directions
+        each: _places(len(folder.inputs(each)), most, streamed=streamed) for each in directions
     }
     part = folder.part(lambda items: [items[i] for i in _places(len(items), most, streamed=streamed)])
     return HeldOut(part, places, len(folder))
