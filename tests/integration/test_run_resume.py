@@ -129,7 +129,10 @@ def test_the_page_says_what_its_pictures_show_before_the_next_ones(
     """A finished run that is started again renews its page without measuring anew."""
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
-    said = "Each row is one input: the input, the truth, the truth encoded and decoded again, samples of random codes."
+    said = (
+        "Each row is one input: the input, the ground truth, the ground truth encoded and decoded again, "
+        "samples of random latents."
+    )
     assert said in (run / "index.html").read_text()
     (run / "index.html").unlink()
     train(data, run, steps=10)

@@ -54,15 +54,16 @@ def test_batches_are_those_of_the_files(tmp_path: Path, kind: str, mode: str) ->
     assert_same(take(kept, 3, start=later, **options), expected[5:])
 
 
-def test_each_process_gets_its_shares(tmp_path: Path) -> None:
+def test_each_process_gets_its_micro_batches(tmp_path: Path) -> None:
     root = write(tmp_path, "folders")
     expected, kept = dataset(root, "folders"), dataset(root, "folders")
     kept.decoded = DecodedImages(kept.num_slots, LARGE)
     fill(kept, kept.decoded)
     for source in (kept, ResidentDataset(kept, torch.device("cpu"))):
         for rank in range(3):
-            share = {"shares": MicroBatches.of_process(rank, 3, per_process=2, parts=2), "batch_size": 24, "start": 4}
-            assert_same(take(source, 4, **share), take(expected, 4, **share))
+            own = MicroBatches.of_process(rank, 3, per_process=2, parts=2)
+            options = {"micro_batches": own, "batch_size": 24, "start": 4}
+            assert_same(take(source, 4, **options), take(expected, 4, **options))
 
 
 @pytest.mark.parametrize(("method", "num_workers"), [("fork", 2), ("spawn", 1)])
