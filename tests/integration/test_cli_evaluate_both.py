@@ -12,7 +12,7 @@ import tandem as package
 from cyclegan_bundle import make_cyclegan
 from tandem.data.synthetic import write_dataset
 
-WAYS = ("AtoB", "BtoA")
+DIRECTIONS = ("AtoB", "BtoA")
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,10 @@ def test_each_direction_is_as_if_alone(models: list[Path], shapes: Path, tmp_pat
     whole = report_of(tmp_path / "both")
     assert report_of(tmp_path / "named") == whole
     assert whole["format"] == 1
-    assert list(whole["ways"]) == list(WAYS)
-    for way in WAYS:
-        evaluate(models[0], shapes, *words, "--direction", way, out=tmp_path / way)
-        assert report_of(tmp_path / way) == whole["ways"][way]
+    assert list(whole["directions"]) == list(DIRECTIONS)
+    for direction in DIRECTIONS:
+        evaluate(models[0], shapes, *words, "--direction", direction, out=tmp_path / direction)
+        assert report_of(tmp_path / direction) == whole["directions"][direction]
     table = [line for line in told.splitlines() if not line.startswith(("evaluating", "attention", "page"))]
     assert [line.split()[0] for line in table] == ["A", "l1", "cycle", "identity"]
     assert table[0].endswith("B → A")
@@ -62,16 +62,16 @@ def test_cycle_and_identity_by_hand(models: list[Path], shapes: Path, tmp_path: 
     evaluate(models[0], shapes, "--metrics", "cycle,identity", out=tmp_path)
     translator = package.load(models[0], device="cpu")
     pairs = [np.split(pixels(file), 2, axis=1) for file in sorted((shapes / "test").iterdir())]
-    for way, (own, other) in zip(WAYS, ((0, 1), (1, 0)), strict=True):
-        back = {"AtoB": "BtoA", "BtoA": "AtoB"}[way]
+    for direction, (own, other) in zip(DIRECTIONS, ((0, 1), (1, 0)), strict=True):
+        back = {"AtoB": "BtoA", "BtoA": "AtoB"}[direction]
         errors: dict[str, list[float]] = {"cycle": [], "identity": []}
         for pair in pairs:
-            there = translator(pair[own], direction=way, output="tensor")[0]  # type: ignore[arg-type]
+            there = translator(pair[own], direction=direction, output="tensor")[0]  # type: ignore[arg-type]
             again = translator(there, direction=back, output="array")[0]  # type: ignore[arg-type]
-            kept = translator(pair[other], direction=way, output="array")[0]  # type: ignore[arg-type]
+            kept = translator(pair[other], direction=direction, output="array")[0]  # type: ignore[arg-type]
             errors["cycle"].append(np.abs(again.astype(float) - pair[own]).mean() / 255)
             errors["identity"].append(np.abs(kept.astype(float) - pair[other]).mean() / 255)
-        results = report_of(tmp_path)["ways"][way]["results"]
+        results = report_of(tmp_path)["directions"][direction]["results"]
         found = {score["name"]: score["value"] for result in results for score in result["scores"]}
         assert found == pytest.approx({name: np.mean(values) for name, values in errors.items()}, rel=1e-9)
 
@@ -79,7 +79,9 @@ def test_cycle_and_identity_by_hand(models: list[Path], shapes: Path, tmp_path: 
 def test_a_metric_of_one_direction_is_left_out_of_the_other(models: list[Path], shapes: Path, tmp_path: Path) -> None:
     told = evaluate(models[0], shapes, "--metrics", "mode-coverage,l1", out=tmp_path / "some")
     assert "left out: B → A: mode-coverage (it needs a model that translates drawings" in told
-    assert [one["metric"] for one in report_of(tmp_path / "some")["ways"]["BtoA"]["left_out"]] == ["mode-coverage"]
+    assert [one["metric"] for one in report_of(tmp_path / "some")["directions"]["BtoA"]["left_out"]] == [
+        "mode-coverage"
+    ]
     evaluate(models[0], shapes, "--metrics", "mode-coverage", out=tmp_path / "one")
     assert report_of(tmp_path / "one")["subject"]["direction"] == "AtoB"
     refused = evaluate(models[0], shapes, "--metrics", "bijection", out=tmp_path / "none", status=2)
@@ -109,8 +111,8 @@ def test_what_is_refused(models: list[Path], shapes: Path, tmp_path: Path, make_
     evaluate(models[0], shapes, "--metrics", "l1", out=tmp_path / "out")
     file = tmp_path / "out" / "report.json"
     whole = report_of(tmp_path / "out")
-    for ways in ({"AtoB": whole["ways"]["AtoB"]}, whole["ways"] | {"up": {}}, {"AtoB": 1, "BtoA": 2}):
-        file.write_text(json.dumps({"format": 1, "ways": ways}))
+    for directions in ({"AtoB": whole["directions"]["AtoB"]}, whole["directions"] | {"up": {}}, {"AtoB": 1, "BtoA": 2}):
+        file.write_text(json.dumps({"format": 1, "directions": directions}))
         refused = tandem("compare", tmp_path / "out", tmp_path / "out2", "--out", tmp_path / "comparison")
         assert refused.status == 1
         assert "is no report of tandem evaluate" in refused.err

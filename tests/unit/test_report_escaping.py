@@ -13,7 +13,7 @@ from tandem.report.comparison_page import ComparedScore, comparison_page
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.sample_page import SampleGroup, sample_page
-from tandem.report.scores import EvaluationReport, LeftOut, MetricResult, Score
+from tandem.report.scores import EvaluationReport, LeftOutMetric, MetricResult, Score
 from tandem.report.training_page import RunView, Snapshot, training_page
 
 HOSTILE = (
@@ -88,7 +88,7 @@ def report(text: str, direction: str) -> EvaluationReport:
                 **common,
             ),
         ),
-        left_out=(LeftOut(metric=text, reason=text),),
+        left_out=(LeftOutMetric(metric=text, reason=text),),
         warnings=(f"more {text}",),
     )
 

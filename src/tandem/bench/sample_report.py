@@ -9,13 +9,13 @@ import torch
 
 from tandem.bench.header import header_line, make_header, spread, spread_text
 from tandem.bench.options import Way
-from tandem.bench.sampling import Subject, make_samplers
+from tandem.bench.sampling import BenchedGenerator, make_samplers
 from tandem.bench.timing import median_ratio, time_in_turn
 from tandem.report.progress import TaskProgress
 
 
 def measure_sampling(
-    subject: Subject, device: torch.device, *, ways: Sequence[Way], counts: Sequence[int], rounds: int
+    subject: BenchedGenerator, device: torch.device, *, ways: Sequence[Way], counts: Sequence[int], rounds: int
 ) -> dict[str, Any]:
     """Measure samples of one input by all `ways`, the baseline among them, in turn.
 

@@ -33,7 +33,7 @@ Sampler = Callable[[int], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchedGenerator:
     """What is measured.
 
     Attributes:
@@ -47,14 +47,14 @@ class Subject:
     size: tuple[int, int]
 
 
-def fresh_subject(config: RunConfig) -> Subject:
+def fresh_subject(config: RunConfig) -> BenchedGenerator:
     """BicycleGAN's generator with random weights."""
     assert isinstance(config.objective, BicycleGANConfig)
     spec = config.objective.generator_spec(config.data)
-    return Subject(spec, build_network(spec).eval().requires_grad_(False), config.data.crop_size)
+    return BenchedGenerator(spec, build_network(spec).eval().requires_grad_(False), config.data.crop_size)
 
 
-def trained_subject(folder: Path, size: int) -> Subject:
+def trained_subject(folder: Path, size: int) -> BenchedGenerator:
     """The (first) generator of a model.
 
     Raises:
@@ -67,11 +67,11 @@ def trained_subject(folder: Path, size: int) -> Subject:
         raise ConfigError("--model: this model samples in the state of training (pix2pix), one sample at a time.")
     if size % generator.spec.size_multiple or size < generator.spec.smallest_side:
         raise ConfigError(f"--size {size}: this model takes multiples of {generator.spec.size_multiple} px.")
-    return Subject(generator.spec, networks[generator.name], (size, size))
+    return BenchedGenerator(generator.spec, networks[generator.name], (size, size))
 
 
 def make_samplers(
-    ways: Sequence[Way], subject: Subject, device: torch.device
+    ways: Sequence[Way], subject: BenchedGenerator, device: torch.device
 ) -> tuple[dict[str, Sampler], dict[str, str]]:
     """The ways that this machine has, and why it does not have the others."""
     samplers: dict[str, Sampler] = {}
@@ -86,7 +86,7 @@ def make_samplers(
     return samplers, missing
 
 
-def make_sampler(way: Way, subject: Subject, device: torch.device) -> Sampler:
+def make_sampler(way: Way, subject: BenchedGenerator, device: torch.device) -> Sampler:
     """One way to sample, with a copy of the network.
 
     Raises:

@@ -39,7 +39,7 @@ class EvaluateOptions(Options):
     cache: Path | None = option(None, "folder of what was measured before; by default cache in --out")
     split: str | None = option(None, "split of the dataset; by default test, else val, else train")
     direction: Literal[Direction, "both"] | None = option(
-        None, "the direction, of models that go both ways; by default both, side by side"
+        None, "the direction, of models that translate in both; by default both, side by side"
     )
     device: str = same(TrainingConfig, "device")
 
@@ -119,12 +119,12 @@ def table_lines(reports: Sequence[EvaluationReport]) -> list[str]:
         lines = _aligned((score.name, number(score.value), uncertainty(score), score.note) for score in report.scores)
         lines += [f"left out: {one.metric} ({one.reason})" for one in report.left_out]
         return lines + [f"attention: {text}" for text in report.all_warnings]
-    header = ("", *(report.way for report in reports))
+    header = ("", *(report.direction for report in reports))
     lines = _aligned([header, *((name, *cells) for name, _, cells in side_by_side(reports))])
-    left_out = [(one, report.way) for report in reports for one in report.left_out]
+    left_out = [(one, report.direction) for report in reports for one in report.left_out]
     for one in dict.fromkeys(one for one, _ in left_out):
-        ways = [way for other, way in left_out if other == one]
-        where = "" if len(ways) == len(reports) else f"{ways[0]}: "
+        directions = [direction for other, direction in left_out if other == one]
+        where = "" if len(directions) == len(reports) else f"{directions[0]}: "
         lines.append(f"left out: {where}{one.metric} ({one.reason})")
     return lines + [f"attention: {text}" for report in reports for text in direction_warnings(report)]
 
@@ -151,12 +151,17 @@ def _subjects(own: EvaluateOptions, options: EvaluationOptions, device: str) -> 
     assert own.model is not None
     assert own.data is not None
     translator = load(own.model, device=device)
-    ways: Sequence[Direction] = translator.directions
-    if own.direction == "both" and len(ways) == 1:
-        raise ConfigError(f"--direction both: this model translates one way only, {ways[0]}; leave the option out.")
+    directions: Sequence[Direction] = translator.directions
+    if own.direction == "both" and len(directions) == 1:
+        raise ConfigError(
+            f"--direction both: this model translates one way only, {directions[0]}; leave the option out."
+        )
     if own.direction in {"AtoB", "BtoA"}:
-        ways = [cast(Direction, own.direction)]
-    return [model_subject(translator, own.model, own.data, options, split=own.split, direction=way) for way in ways]
+        directions = [cast(Direction, own.direction)]
+    return [
+        model_subject(translator, own.model, own.data, options, split=own.split, direction=direction)
+        for direction in directions
+    ]
 
 
 class _Bars:

@@ -41,7 +41,8 @@ class SampleOptions(Options):
     )
     out: Path = option(REQUIRED, "folder for everything that is written; of a video, the file")
     direction: Literal[Direction, "both"] | None = option(
-        None, "the way, for models that go both ways; 'both' takes a dataset, or a folder of A and a folder of B"
+        None,
+        "the direction, for models that translate in both; 'both' takes a dataset, or a folder of A and a folder of B",
     )
     pairs: bool = option(False, "input files are side-by-side pairs A | B")
     split: str | None = option(None, "split of a dataset folder; by default test, else val, else train")

@@ -18,7 +18,7 @@ from tandem.inference.inputs import Fit
 from tandem.inference.sampling import SamplingMode, SamplingOptions
 from tandem.inference.translator import Translator
 from tandem.inference.video.flicker import FlickerReport
-from tandem.inference.video.frames import VIDEO_SUFFIXES, LeftOut
+from tandem.inference.video.frames import VIDEO_SUFFIXES, LeftOutTrack
 from tandem.inference.video.latent_walk import VideoLatents
 from tandem.inference.video.translate import VideoTranslator, is_video, open_video, open_writer
 from tandem.inference.video.writing import check_suffix
@@ -127,7 +127,7 @@ def sample_video(
     Args:
         video_path: The video.
         out: The file that is written.
-        direction: The way, for models that go both ways.
+        direction: For models that translate in both.
         options: How.
         load_model: Loads the model; called after all that can be checked without it.
 
@@ -196,7 +196,7 @@ def _latents(options: VideoRequest, translator: Translator) -> VideoLatents:
     return VideoLatents(z, period)
 
 
-def _say_what_is_left_out(left_out: Sequence[LeftOut]) -> None:
+def _say_what_is_left_out(left_out: Sequence[LeftOutTrack]) -> None:
     for what in left_out:
         log.warning("left out: %s", what.text)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
-from tandem.data.check_images import ImageCheck, ImageStatistics, Reader, checks_of
+from tandem.data.check_images import ImageCheck, ImageChecker, ImageStatistics, checks_of
 from tandem.data.check_report import ChannelStatistics, CheckReport, SizeRange, read_cache, write_cache
 from tandem.data.images import half_range
 from tandem.data.splits import Split
@@ -74,7 +74,7 @@ def check_data(
     measured = next((split for split in splits if split.name == "train"), splits[0])
     counts = {side: sum(side in check.domain for check in checks if check.split is measured) for side in "ab"}
     couples = _couples(counts["b"])
-    reader = Reader(
+    reader = ImageChecker(
         direction,
         {"a": channels_a, "b": channels_b},
         transform,

@@ -51,7 +51,7 @@ class ImageStatistics:
 
 
 @dataclass(frozen=True)
-class Reader:
+class ImageChecker:
     """Reads and measures the image or the images of an item."""
 
     direction: Direction

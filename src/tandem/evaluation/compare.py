@@ -15,20 +15,20 @@ def compare_reports(evaluations: Mapping[str, Sequence[EvaluationReport]]) -> li
     """All numbers of several evaluations.
 
     Args:
-        evaluations: By name; of a model that goes both ways one report for each direction. If there are such, every
-            number is named with its direction.
+        evaluations: By name; of a model that translates in both directions one report for each. If there are such,
+            every number is named with its direction.
     """
     several = any(len(reports) > 1 for reports in evaluations.values())
-    ways: dict[str, dict[str, EvaluationReport]] = {}
+    directions: dict[str, dict[str, EvaluationReport]] = {}
     for title, reports in evaluations.items():
         for report in reports:
-            ways.setdefault(report.way if several else "", {})[title] = report
+            directions.setdefault(report.direction if several else "", {})[title] = report
     found: dict[tuple[str, str], ComparedScore] = {}
-    for way, reports_of_way in ways.items():
-        for report in reports_of_way.values():
+    for direction, reports_of_direction in directions.items():
+        for report in reports_of_direction.values():
             for score in report.scores:
-                if (score.name, way) not in found:
-                    found[score.name, way] = _compared(score.name, reports_of_way, way)
+                if (score.name, direction) not in found:
+                    found[score.name, direction] = _compared(score.name, reports_of_direction, direction)
     order = list(dict.fromkeys(name for name, _ in found))
     return [found[key] for key in sorted(found, key=lambda key: order.index(key[0]))]
 
@@ -54,7 +54,7 @@ def _telling(folder: Path) -> tuple[str, ...]:
     return folder.parts[:-1] if folder.name == "evaluation" else folder.parts
 
 
-def _compared(name: str, reports: Mapping[str, EvaluationReport], way: str) -> ComparedScore:
+def _compared(name: str, reports: Mapping[str, EvaluationReport], direction: str) -> ComparedScore:
     holding = {
         title: (report, result, score)
         for title, report in reports.items()
@@ -66,7 +66,7 @@ def _compared(name: str, reports: Mapping[str, EvaluationReport], way: str) -> C
     keys = dict.fromkeys(key for one in conditions for key in one)
     differing = tuple(key for key in keys if len({_text(one.get(key)) for one in conditions}) > 1)
     first = next(iter(holding.values()))[2]
-    titled = f"{name} ({way})" if way else name
+    titled = f"{name} ({direction})" if direction else name
     return ComparedScore(titled, first.better, {title: score for title, (_, _, score) in holding.items()}, differing)
 
 

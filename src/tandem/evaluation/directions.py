@@ -14,7 +14,7 @@ from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.plan import planned_by_name
 from tandem.evaluation.run import Evaluation, Progress, evaluate_together
 from tandem.evaluation.subject import Subject
-from tandem.report.scores import LeftOut
+from tandem.report.scores import LeftOutMetric
 from tandem.training.process_group import ProcessGroup
 
 
@@ -61,7 +61,7 @@ def evaluate_directions(
 
 def _wanted(
     subjects: Sequence[Subject], options: EvaluationOptions, known: MetricSet, device: torch.device
-) -> list[tuple[EvaluationOptions, list[LeftOut]]]:
+) -> list[tuple[EvaluationOptions, list[LeftOutMetric]]]:
     """Of each direction the options with the metrics that it can have, and those that were asked for in vain."""
     if options.metrics is None or len(subjects) == 1:
         return [(options, []) for _ in subjects]
@@ -80,7 +80,7 @@ def _wanted(
     return [
         (
             dataclasses.replace(options, metrics=tuple(name for name in options.metrics if name not in one)),
-            [LeftOut(metric=name, reason=error.reason) for name, error in one.items()],
+            [LeftOutMetric(metric=name, reason=error.reason) for name, error in one.items()],
         )
         for one in errors
     ]

@@ -18,7 +18,7 @@ from tandem.evaluation.subject import Subject
 from tandem.files import atomic_write_text, remove_leftovers
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
-from tandem.report.scores import WAYS, EvaluationReport
+from tandem.report.scores import DIRECTIONS, EvaluationReport
 
 REPORT_NAME = "report.json"
 PAGE_NAME = "report.html"
@@ -61,7 +61,7 @@ def reports_to_json(reports: Sequence[EvaluationReport]) -> str:
     if len(values) > 1:
         whole = {
             "format": FORMAT,
-            "ways": {report.subject["direction"]: one for report, one in zip(reports, values, strict=True)},
+            "directions": {report.subject["direction"]: one for report, one in zip(reports, values, strict=True)},
         }
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
@@ -81,10 +81,10 @@ def read_reports(path: Path) -> list[EvaluationReport]:
             raise DataError(f"{file} is larger than {MAX_REPORT_BYTES} bytes: that is no report.")
         values = json.loads(file.read_text(encoding="utf-8"))
         parts = [values]
-        if isinstance(values, dict) and isinstance(values.get("ways"), dict):
-            parts = [values["ways"][way] for way in WAYS if way in values["ways"]]
-            if len(parts) != len(WAYS) or len(values["ways"]) != len(WAYS):
-                raise ValueError(f"ways must be {' and '.join(WAYS)}")
+        if isinstance(values, dict) and isinstance(values.get("directions"), dict):
+            parts = [values["directions"][direction] for direction in DIRECTIONS if direction in values["directions"]]
+            if len(parts) != len(DIRECTIONS) or len(values["directions"]) != len(DIRECTIONS):
+                raise ValueError(f"directions must be {' and '.join(DIRECTIONS)}")
         reports = [parse_dataclass(EvaluationReport, part, file.name) for part in parts]
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, DataError):

@@ -8,7 +8,7 @@ from tandem.evaluation.networks.loader import NetworkLoader
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.rows.measurement import Measurement
 from tandem.evaluation.subject import Subject
-from tandem.report.scores import LeftOut
+from tandem.report.scores import LeftOutMetric
 
 
 def plan(
@@ -16,7 +16,7 @@ def plan(
     options: EvaluationOptions,
     known: MetricSet,
     make_networks: Callable[[bool], NetworkLoader],
-) -> tuple[list[Metric], list[LeftOut]]:
+) -> tuple[list[Metric], list[LeftOutMetric]]:
     """Choose the metrics; every need of each is asked of all images here, before anything is measured.
 
     Args:
@@ -37,13 +37,13 @@ def plan(
         return [planned_by_name(name, setup, known) for name in names], []
     setup = Setup(subject, options, lambda: make_networks(False))
     planned: list[Metric] = []
-    left_out: list[LeftOut] = []
+    left_out: list[LeftOutMetric] = []
     for metric in known:
         try:
             metric.check(setup)
             planned.append(metric(setup))
         except (ConfigError, WeightsError, MissingExtraError) as error:
-            left_out.append(LeftOut(metric=metric.name, reason=_reason(error)))
+            left_out.append(LeftOutMetric(metric=metric.name, reason=_reason(error)))
     if not planned:
         raise ConfigError(
             "no metric can be computed here:\n" + "\n".join(f"- {o.metric}: {o.reason}" for o in left_out)

@@ -23,7 +23,7 @@ from tandem.evaluation.rows.gather import gather
 from tandem.evaluation.rows.measurement import Measurement
 from tandem.evaluation.rows.read_ahead import suitable_workers
 from tandem.evaluation.subject import Subject
-from tandem.report.scores import EvaluationReport, LeftOut
+from tandem.report.scores import EvaluationReport, LeftOutMetric
 from tandem.training.process_group import ProcessGroup
 from tandem.version import __version__
 
@@ -189,7 +189,7 @@ def _report(
     options: EvaluationOptions,
     device: torch.device,
     per_input: Mapping[str, np.ndarray],
-    left_out: Sequence[LeftOut],
+    left_out: Sequence[LeftOutMetric],
 ) -> EvaluationReport:
     """The report but for its results: what was measured and how."""
     return EvaluationReport(

@@ -1,6 +1,6 @@
 """Sampling to files: pictures, grids, animations, and the latent of every sample, so that any one can be made again.
 
-Four modes. ``random``: latents from N(0, I). ``interpolate``: latents on the way between two random ones, linear and
+Four modes. ``random``: latents from N(0, I). ``interpolate``: latents between two random ones, linear and
 spherical. ``encode``: the posterior of the input's own ground truth, its mean first. ``reference``: the posterior mean
 of another image, whose style is transferred. Models without a latent have ``random`` alone: pix2pix draws its
 dropout, CycleGAN and CUT give one output, CycleGAN also the way back (``cycle``).
@@ -104,7 +104,9 @@ class SamplingOptions(Options):
                 "neither a latent nor dropout"
             )
         if self.cycle and len(translator.directions) == 1:
-            problems.append(f"--cycle needs a model that translates both ways; this one ({method}) goes one way only")
+            problems.append(
+                f"--cycle needs a model that translates in both directions; this one ({method}) goes one way only"
+            )
         refuse(problems)
         default = DEFAULT_SAMPLES if translator.is_stochastic else 1
         return dataclasses.replace(self, num_samples=self.num_samples or default)
@@ -144,7 +146,7 @@ def sample_input(
         image: The input, ``(H, W, C)`` uint8.
         ground_truth: Its true output likewise, for mode ``encode``.
         options: How.
-        direction: The way of the translation; by default the model's own.
+        direction: Of the translation; by default the model's own.
 
     Raises:
         DataError: Mode ``encode`` without a ground truth.

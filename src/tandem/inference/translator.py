@@ -164,7 +164,7 @@ class Translator:
         Args:
             image: One image, as for a call.
             fit: As for a call.
-            direction: The way there.
+            direction: Of the way there.
             output: As for a call.
 
         Returns:

@@ -1,16 +1,14 @@
 """Layers that every network shares: norms, activations, upsampling and initialisation."""
 
 from collections import OrderedDict
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tandem.config.method import Init
 from tandem.config.specifications import Activation, Norm, Upsampling
 from tandem.networks.synchronised import SynchronisedBatchNorm
-
-Init = Literal["normal", "xavier"]
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module | None:

@@ -79,12 +79,12 @@ def both_directions_page(found: Sequence[tuple[EvaluationReport, Sequence[Pictur
         "warnings": list(dict.fromkeys(text for report in reports for text in direction_warnings(report))),
         "tiles": [],
         "side_by_side": {
-            "header": ("Number", *(report.way for report in reports), ""),
+            "header": ("Number", *(report.direction for report in reports), ""),
             "rows": [(name, *cells, _ARROWS[better]) for name, better, cells in side_by_side(reports)],
         },
-        "reports": [_view(report, groups, prefix=f"{report.way}: ") for report, groups in found],
+        "reports": [_view(report, groups, prefix=f"{report.direction}: ") for report, groups in found],
     }
-    subtitle = " ".join(f"{report.way}: {_subtitle(report)}" for report in reports)
+    subtitle = " ".join(f"{report.direction}: {_subtitle(report)}" for report in reports)
     return render_page("evaluation.html", content, title=_title(reports[0]), subtitle=subtitle)
 
 
@@ -101,7 +101,7 @@ def side_by_side(reports: Sequence[EvaluationReport]) -> list[tuple[str, Better,
 
 def direction_warnings(report: EvaluationReport) -> list[str]:
     """The warnings, saying which direction they are about."""
-    return [f"{report.way}: {text}" for text in report.all_warnings]
+    return [f"{report.direction}: {text}" for text in report.all_warnings]
 
 
 def _value(score: Score) -> tuple[str, str]:

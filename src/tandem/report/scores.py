@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 Better = Literal["lower", "higher", "neither"]
 
-WAYS: Mapping[str, str] = MappingProxyType({"AtoB": "A → B", "BtoA": "B → A"})
+DIRECTIONS: Mapping[str, str] = MappingProxyType({"AtoB": "A → B", "BtoA": "B → A"})
 """Directions as people read them."""
 
 
@@ -70,7 +70,7 @@ class MetricResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
+class LeftOutMetric:
     """A metric that was not computed, and why."""
 
     metric: str
@@ -98,15 +98,15 @@ class EvaluationReport:
     data: Mapping[str, Any]
     settings: Mapping[str, Any]
     results: tuple[MetricResult, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[LeftOutMetric, ...] = ()
     warnings: tuple[str, ...] = ()
     per_input: Mapping[str, Any] = field(default_factory=dict)
     format: int = 1
 
     @property
-    def way(self) -> str:
+    def direction(self) -> str:
         """The direction of the model, as people read it; empty where there is none."""
-        return WAYS.get(str(self.subject.get("direction", "")), "")
+        return DIRECTIONS.get(str(self.subject.get("direction", "")), "")
 
     @property
     def scores(self) -> tuple[Score, ...]:

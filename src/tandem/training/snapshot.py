@@ -21,7 +21,7 @@ SAMES_BELOW = 0.01
 
 
 @dataclass(frozen=True)
-class Measurement:
+class SnapshotMeasurement:
     """One measurement.
 
     Attributes:
@@ -53,7 +53,7 @@ def sampling_state(networks: nn.ModuleDict, names: tuple[str, ...], *, noise: bo
 
 
 @torch.no_grad()
-def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling, paired: bool) -> Measurement:
+def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling, paired: bool) -> SnapshotMeasurement:
     """Measure on fixed inputs.
 
     Args:
@@ -73,7 +73,7 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
     columns = {"input": a, "ground truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
     many = samples.shape[1] > 1
     columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
-    return Measurement(health, columns, health.val_l1)
+    return SnapshotMeasurement(health, columns, health.val_l1)
 
 
 def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> str:
@@ -88,7 +88,7 @@ def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> 
     return f"Each row is one input: the input, the ground truth, {made}{outputs}."
 
 
-def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
+def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> SnapshotMeasurement:
     gen_ab, gen_ba = networks["gen_ab"], networks["gen_ba"]
     fake_b, fake_a = _one_by_one(gen_ab, a), _one_by_one(gen_ba, b)
     rec_a, rec_b = _one_by_one(gen_ba, fake_b), _one_by_one(gen_ab, fake_a)
@@ -104,10 +104,10 @@ def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> Measurement:
         verdict=verdict + _warning(changes),
         level=_level(changes),
     )
-    return Measurement(health, columns, 0.5 * (cycle_a + cycle_b))
+    return SnapshotMeasurement(health, columns, 0.5 * (cycle_a + cycle_b))
 
 
-def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> Measurement:
+def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> SnapshotMeasurement:
     fake_b = _one_by_one(generator, a)
     change = _change(fake_b, a)
     identity: float | None = None
@@ -120,7 +120,7 @@ def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> Measurement:
     health = TranslationHealth(
         change_a=change, identity_b=identity, verdict=verdict + _warning([change]), level=_level([change])
     )
-    return Measurement(health, columns, None)
+    return SnapshotMeasurement(health, columns, None)
 
 
 def _level(changes: Sequence[float | None]) -> Level:

@@ -17,7 +17,7 @@ from tandem.data.synthetic.drawing import (
     kind_of,
     mode_of,
 )
-from tandem.data.synthetic.info import DemoEntry, DemoInfo, Layout, load_dataset_info
+from tandem.data.synthetic.info import DemoEntry, DemoInfo, DemoLayout, load_dataset_info
 from tandem.data.synthetic.modes import CLASSIFY_THRESHOLD, MODES, Material, Mode, classify_mode, mode_weights
 
 __all__ = [
@@ -31,8 +31,8 @@ __all__ = [
     "DatasetOptions",
     "DemoEntry",
     "DemoInfo",
+    "DemoLayout",
     "Drawing",
-    "Layout",
     "Material",
     "Mode",
     "classify_mode",

@@ -26,7 +26,7 @@ from tandem.data.synthetic.info import (
     FORMAT,
     INFO_NAME,
     MAX_COUNT,
-    Layout,
+    DemoLayout,
     mode_records,
     read_json,
 )
@@ -48,7 +48,7 @@ class DatasetOptions(Options):
     num_train: int = option(2000, "training pairs, or images of each domain", at_least=0, at_most=MAX_COUNT)
     num_val: int = option(50, "validation pairs", at_least=0, at_most=MAX_COUNT)
     num_test: int = option(50, "test pairs", at_least=0, at_most=MAX_COUNT)
-    layout: Layout = option(
+    layout: DemoLayout = option(
         "side_by_side",
         "one file a pair (A left, B right), or folders trainA, trainB, … of pairs, or of different objects",
     )
@@ -92,7 +92,7 @@ def write_dataset(
     num_train: int = DatasetOptions.num_train,
     num_val: int = DatasetOptions.num_val,
     num_test: int = DatasetOptions.num_test,
-    layout: Layout = DatasetOptions.layout,
+    layout: DemoLayout = DatasetOptions.layout,
     num_workers: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -189,11 +189,11 @@ def _is_leftover(file: Path) -> bool:
     return file.name.startswith(".") and file.suffix == ".tmp" and (".png." in file.name or ".json." in file.name)
 
 
-def _num_objects(count: int, layout: Layout) -> int:
+def _num_objects(count: int, layout: DemoLayout) -> int:
     return 2 * count if layout == "unpaired" else count
 
 
-def _files(out: Path, layout: Layout, split: SplitName, number: int, count: int) -> tuple[Path | None, ...]:
+def _files(out: Path, layout: DemoLayout, split: SplitName, number: int, count: int) -> tuple[Path | None, ...]:
     name = f"{number:05d}.png"
     if layout == "side_by_side":
         return (out / split / name,)

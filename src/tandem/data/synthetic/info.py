@@ -14,9 +14,9 @@ from tandem.data.synthetic.drawing import GENERATOR_VERSION, KINDS, MAX_SIZE, MI
 from tandem.data.synthetic.modes import MODES, Mode
 from tandem.errors import DataError, listed
 
-Layout = Literal["side_by_side", "folders", "unpaired"]
+DemoLayout = Literal["side_by_side", "folders", "unpaired"]
 
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+LAYOUTS: tuple[DemoLayout, ...] = get_args(DemoLayout)
 FORMAT = "tandem-demo"
 INFO_NAME = "demo.json"
 
@@ -55,7 +55,7 @@ class DemoInfo:
     root: Path
     size: int
     seed: int
-    layout: Layout
+    layout: DemoLayout
     modes: tuple[Mode, ...]
     entries: Mapping[str, Mapping[str, DemoEntry]]
 

@@ -86,7 +86,7 @@ class Video(AbstractContextManager["Video"], Protocol):
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOutTrack:
     """Something of the source that a file cannot hold.
 
     Attributes:
@@ -107,7 +107,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"], Protocol):
     """
 
     description: str
-    left_out: list[LeftOut]
+    left_out: list[LeftOutTrack]
 
     def add(self, frame: Frame) -> None:
         """Add the next frame; its times are in ticks of the source."""

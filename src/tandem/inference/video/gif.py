@@ -18,7 +18,7 @@ from PIL import GifImagePlugin, Image
 
 from tandem.data.images import convert_channels
 from tandem.errors import DataError
-from tandem.inference.video.frames import Frame, LeftOut, Sound, VideoInfo, check_frame_size
+from tandem.inference.video.frames import Frame, LeftOutTrack, Sound, VideoInfo, check_frame_size
 
 MOST_FRAMES_PER_SECOND = 50
 """Viewers slow down what is shown for less than two hundredths of a second."""
@@ -189,8 +189,8 @@ class GifWriter:
         self._exact = info.path.suffix.lower() == ".gif"  # the delays of a GIF are kept, also short ones
         self._until: int | None = None
         self.description = "GIF, 256 colours a frame, without dithering"
-        self.left_out = [LeftOut(f"the sound ({codec}: a GIF has none)", is_sound=True) for codec in info.sounds]
-        self.left_out += [LeftOut(f"the {kind} track") for kind in info.others]
+        self.left_out = [LeftOutTrack(f"the sound ({codec}: a GIF has none)", is_sound=True) for codec in info.sounds]
+        self.left_out += [LeftOutTrack(f"the {kind} track") for kind in info.others]
         self._file = path.open("wb")
         self._file.write(b"GIF89a" + struct.pack("<HHBBB", info.width, info.height, 0x70, 0, 0))
         loop = info.loop if self._exact else 0

@@ -18,7 +18,7 @@ import numpy as np
 
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
-from tandem.inference.video.frames import Frame, LeftOut, Sound, VideoInfo
+from tandem.inference.video.frames import Frame, LeftOutTrack, Sound, VideoInfo
 from tandem.inference.video.reading import open_container, require_av
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ContainerWriter:
         name = FORMATS[suffix]
         self._pixel_format = "yuv444p" if info.width % 2 or info.height % 2 else "yuv420p"
         self.description = f"H.264, CRF {CRF}, {self._pixel_format}"
-        self.left_out = [LeftOut(f"the {kind} track") for kind in info.others]
+        self.left_out = [LeftOutTrack(f"the {kind} track") for kind in info.others]
         options = {"movflags": "+faststart"} if name in {"mp4", "mov"} else {}
         with _writing(path):
             self._container = av.open(str(path), "w", format=name, options=options)
@@ -70,7 +70,7 @@ class ContainerWriter:
                     codec = stream.codec_context.codec.canonical_name
                     hint = "" if suffix == ".mkv" else "; .mkv may"
                     why = f"{codec}, which {suffix} does not hold as it is{hint}"
-                    self.left_out.append(LeftOut(f"the sound ({why})", is_sound=True))
+                    self.left_out.append(LeftOutTrack(f"the sound ({why})", is_sound=True))
 
     def __enter__(self) -> Self:
         return self
