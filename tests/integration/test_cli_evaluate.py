@@ -53,16 +53,16 @@ def scores_of(report: dict[str, Any]) -> dict[str, float]:
 
 
 def samples_of(bundle: Path, data: Path, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs, truths and samples ``(N, M, H, W, 3)``, made without the code that is tested."""
+    """Inputs, ground truths and samples ``(N, M, H, W, 3)``, made without the code that is tested."""
     translator = package.load(bundle, device="cpu")
-    inputs, truths, samples = [], [], []
+    inputs, ground_truths, samples = [], [], []
     for index, file in enumerate(sorted((data / "test").iterdir())):
         both = pixels(file)
         inputs.append(both[:, :32])
-        truths.append(both[:, 32:])
+        ground_truths.append(both[:, 32:])
         made = translator(inputs[-1], NUM_SAMPLES, seed=derive_seed(seed, "evaluate", position=index), output="array")
         samples.append(made)
-    return np.stack(inputs), np.stack(truths), np.stack(samples)
+    return np.stack(inputs), np.stack(ground_truths), np.stack(samples)
 
 
 def colour_features(images: np.ndarray) -> np.ndarray:
@@ -90,9 +90,9 @@ def test_numbers_of_a_model(bundle: Path, shapes: Path, colours: Path, tmp_path:
     finished, report = evaluate(
         bundle, shapes, "--num-samples", "3", "--features", colours, "--batch-size", "3", out=tmp_path / "out"
     )
-    _, truths, samples = samples_of(bundle, shapes)
+    _, ground_truths, samples = samples_of(bundle, shapes)
     found = scores_of(report)
-    difference = np.abs(samples / 255 - truths[:, None] / 255)
+    difference = np.abs(samples / 255 - ground_truths[:, None] / 255)
     by_sample = difference.mean(axis=(2, 3, 4))
     assert found["l1"] == pytest.approx(by_sample.mean(), rel=1e-12)
     assert found["l1-best"] == pytest.approx(by_sample.min(axis=1).mean(), rel=1e-12)
@@ -101,7 +101,7 @@ def test_numbers_of_a_model(bundle: Path, shapes: Path, colours: Path, tmp_path:
     assert found["psnr-best"] == pytest.approx(decibels.max(axis=1).mean(), rel=1e-12)
     steps = np.abs(np.diff(samples.astype(np.float64), axis=1)) / 255
     assert found["l1-diversity"] == pytest.approx(steps.mean(), rel=1e-12)
-    real, fake = colour_features(truths), colour_features(samples[:, 0])
+    real, fake = colour_features(ground_truths), colour_features(samples[:, 0])
     assert found["frechet"] == pytest.approx(frechet(real, fake), rel=1e-5)
     assert found["kid"] == pytest.approx(kernel_distance(real, fake), rel=1e-5)
     info = load_dataset_info(shapes)
@@ -112,8 +112,8 @@ def test_numbers_of_a_model(bundle: Path, shapes: Path, colours: Path, tmp_path:
     assert found["modes"] == np.mean([len(set(of) - {-1}) for of in modes])
     assert found["no-mode"] == pytest.approx(np.mean(np.array(modes) == -1))
     translator = package.load(bundle, device="cpu")
-    codes = [translator.sample_z(3, seed=derive_seed(0, "evaluate", position=index)) for index in range(NUM_TEST)]
-    errors = [np.abs(translator.encode(of)[0] - z).mean() for of, z in zip(samples, codes, strict=True)]
+    latents = [translator.sample_z(3, seed=derive_seed(0, "evaluate", position=index)) for index in range(NUM_TEST)]
+    errors = [np.abs(translator.encode(of)[0] - z).mean() for of, z in zip(samples, latents, strict=True)]
     assert found["z-error"] == pytest.approx(np.mean(errors), rel=1e-6)
     assert report["per_input"]["l1"] == pytest.approx(by_sample.mean(axis=1).tolist())
     left_out = {one["metric"]: one["reason"] for one in report["left_out"]}
@@ -152,15 +152,15 @@ def test_numbers_of_lpips(bundle: Path, shapes: Path, tmp_path: Path) -> None:
         backbone=load_file(words[5]),
         heads=load_file(words[7]),
     )
-    _, truths, samples = samples_of(bundle, shapes)
+    _, ground_truths, samples = samples_of(bundle, shapes)
 
     def between(a: np.ndarray, b: np.ndarray) -> float:
         x, y = (torch.from_numpy(np.moveaxis(one, -1, 0).copy())[None] for one in (a, b))
         return float(distance(x, y))
 
-    rows = np.array([[between(one, truth) for one in of] for of, truth in zip(samples, truths, strict=True)])
+    rows = np.array([[between(one, truth) for one in of] for of, truth in zip(samples, ground_truths, strict=True)])
     diverse = np.array([[between(of[0], of[1]), between(of[1], of[2])] for of in samples])
-    pairs = [between(truths[i], truths[j]) for i in range(NUM_TEST) for j in range(i)]
+    pairs = [between(ground_truths[i], ground_truths[j]) for i in range(NUM_TEST) for j in range(i)]
     found = scores_of(report)
     assert found["lpips"] == pytest.approx(rows.mean(), rel=1e-5)
     assert found["best-of-n"] == pytest.approx(rows.min(axis=1).mean(), rel=1e-5)

@@ -49,10 +49,10 @@ def test_a_model_that_goes_both_ways(shapes: Path, tmp_path: Path) -> None:
     save_bundle(tmp_path / "cyclegan", manifest, {name: build_network(spec) for name in manifest.networks})
     translator = package.load(tmp_path / "cyclegan", device="cpu")
     a, b = halves(shapes)
-    for way, inputs, truths in (("AtoB", a, b), ("BtoA", b, a)):
+    for way, inputs, ground_truths in (("AtoB", a, b), ("BtoA", b, a)):
         found = scores(tmp_path / "cyclegan", shapes, "--direction", way, "--metrics", "l1,psnr", out=tmp_path / way)
         made = np.stack([translator(one, direction=way, output="array")[0] for one in inputs])  # type: ignore[arg-type]
-        assert found["l1"] == pytest.approx(np.abs(made / 255 - truths / 255).mean())
+        assert found["l1"] == pytest.approx(np.abs(made / 255 - ground_truths / 255).mean())
         assert "l1-best" not in found  # one sample is no choice
     finished = tandem("evaluate", tmp_path / "cyclegan", shapes, "--metrics", "l1-diversity", "--out", tmp_path / "no")
     assert finished.status == 2

@@ -70,7 +70,7 @@ def test_options_are_checked(make_bundle: MakeBundle, tmp_path: Path) -> None:
     for words, message in [
         (["--tile", "3"], "tile must be auto, 0 (never in tiles) or at least 16 px, not 3"),
         (["--memory-gb", "-1"], "--memory-gb must be above 0, not -1.0"),
-        (["--engine", "onnx", "--compile"], "compile has no effect with the engine onnx"),
+        (["--engine", "onnx", "--compile"], "--compile has no effect with --engine onnx"),
     ]:
         out = tmp_path / "out"
         refused = tandem("sample", str(make_bundle()), str(image), "--out", str(out), "--device", "cpu", *words)

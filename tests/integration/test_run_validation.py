@@ -69,7 +69,7 @@ def test_numbers_are_those_of_evaluate(held_out: dict[str, Path], features: Path
 
 
 def test_part_of_a_split_has_the_samples_of_the_whole(held_out: dict[str, Path], tmp_path: Path) -> None:
-    """Three of five inputs, the first, the middle and the last, each with the codes of its place in the split."""
+    """Three of five inputs, the first, the middle and the last, each with the latents of its place in the split."""
     run = tmp_path / "run"
     train(held_out["pairs"], run, steps=2, validate_every=2, validate_images=3, validate_samples=2)
     evaluated(run / "model", held_out["pairs"], "--metrics", "l1,ssim,l1-diversity")

@@ -60,12 +60,12 @@ def test_the_direction_swaps_input_and_ground_truth(tmp_path: Path) -> None:
     for direction, halves in (("AtoB", (both[:, :32], both[:, 32:])), ("BtoA", (both[:, 32:], both[:, :32]))):
         out = tmp_path / direction
         train(data, out, steps=1, direction=direction)
-        for name, half in zip(("input", "ground truth"), halves, strict=True):
+        for name, half in zip(("input", "ground_truth"), halves, strict=True):
             assert np.array_equal(pixels(out / "samples" / "images" / f"00001_{name}.png"), half)
 
 
 def test_without_an_encoder(data: Path, tmp_path: Path) -> None:
-    """The baseline of the demo: adversarial loss and L1 on a random code; nothing can be encoded."""
+    """The baseline of the demo: adversarial loss and L1 on a random latent; nothing can be encoded."""
     out = tmp_path / "run"
     options = {"lambda_gan": 0, "lambda_l1": 0, "lambda_kl": 0, "lambda_z": 0, "lambda_l1_random": 10}
     train(data, out, steps=4, **options)

@@ -160,7 +160,7 @@ CUT_OPTIONS: dict[str, dict[str, Any]] = {
     "nce-alone": {"lambda_gan": 0.0},
     "affine": {"norm": "instance_affine"},
     "no-norm": {"norm": "none"},
-    "all-places-of-the-inner-layers": {"nce_patches": 70},
+    "all-locations-of-the-inner-layers": {"nce_patches": 70},
     "plain-sampling": {"antialias": False},
 }
 
@@ -176,8 +176,8 @@ def test_cut(name: str, n: int) -> None:
     for step in range(STEPS if config.nce_patches < 70 else 1):
         batch = images(n, (3, 3), 16, step) | draws(objective, n, step)
         maps = theirs.networks["generator"].features(batch["a"], theirs.taps)  # type: ignore[operator]
-        places = {use: objective._places(batch, maps, use) for use in ("nce", "idt")}
-        assert_step(ours, theirs, batch, {"places": places})
+        locations = {use: objective._locations(batch, maps, use) for use in ("nce", "idt")}
+        assert_step(ours, theirs, batch, {"locations": locations})
     assert_same_networks(objective, theirs)
 
 

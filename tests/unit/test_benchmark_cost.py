@@ -55,8 +55,8 @@ def test_the_published_step_at_256_px() -> None:
     config = from_flat({"batch_size": 2})
     objective = build_objective(config)
     step = make_baseline(config, objective, META)
-    codes = {"eps": torch.empty(1, 8), "z_random": torch.empty(1, 8)}
-    batch: dict[str, Tensor] = {name: torch.empty(2, 3, 256, 256) for name in "ab"} | codes
+    latents = {"eps": torch.empty(1, 8), "z_random": torch.empty(1, 8)}
+    batch: dict[str, Tensor] = {name: torch.empty(2, 3, 256, 256) for name in "ab"} | latents
     work = count_work(lambda: step({name: tensor.to(META) for name, tensor in batch.items()}))
     assert work.flops == pytest.approx(261e9, rel=2e-3)
     assert work.kernels == pytest.approx(2500, rel=0.05)

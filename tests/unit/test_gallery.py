@@ -129,13 +129,13 @@ def test_another_model_makes_everything_again(
 def test_a_changed_reference_makes_everything_again(translator: Translator, jobs: list[Job], tmp_path: Path) -> None:
     out, style = tmp_path / "out", tmp_path / "style.png"
     options = SamplingOptions(mode="reference", references=[style])
-    codes = []
+    latents = []
     for value in (0, 255):
         Image.fromarray(np.full((16, 16, 3), value, np.uint8)).save(style)
         sample_to_folder(translator, jobs, out, options)
-        codes.append(lines(out)[1]["series"][0]["samples"][0]["z"])
+        latents.append(lines(out)[1]["series"][0]["samples"][0]["z"])
         assert (out / "images" / "a_reference.png").is_file()
-    assert codes[0] != codes[1]
+    assert latents[0] != latents[1]
 
 
 def test_a_record_cut_off_by_a_kill(translator: Translator, jobs: list[Job], tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def measured(
 
 def copied(cases: Sequence[FileCase], *, first: int, second: int) -> list[FileCase]:
     """The same images, with the content of one under the name of another as well."""
-    folder = Path(str(cases[first].image.path)).parent
+    folder = Path(str(cases[first].image.file)).parent
     (folder / f"{second}.png").write_bytes((folder / f"{first}.png").read_bytes())
     return file_cases(folder_images(folder), FileHashes())
 

@@ -17,7 +17,7 @@ SPEC = ResNetSpec(in_channels=3, out_channels=2, filters=2, blocks=5)
         ((1, 3, 16, 33), None, "an image of 33×16 px"),
         ((1, 3, 4, 16), None, "an image of 16×4 px"),
         ((1, 1, 16, 16), None, "given 1 channels, but it takes 3"),
-        ((1, 3, 16, 16), (1, 2), r"given a code of shape \(1, 2\), but it takes none"),
+        ((1, 3, 16, 16), (1, 2), r"given a latent of shape \(1, 2\), but it takes none"),
     ],
 )
 def test_it_says_what_it_needs(a: tuple[int, ...], z: tuple[int, ...] | None, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Flicker against a hand-computed value and a second computation; codes over time against their closed form."""
+"""Flicker against a hand-computed value and a second computation; latents over time against their closed form."""
 
 from fractions import Fraction
 
@@ -85,26 +85,26 @@ def test_against_the_definition(seed: int, channels_in: int, channels_out: int, 
 
 
 def test_a_fixed_code_stays() -> None:
-    codes = VideoLatents(np.array([[1.0, -2.0]], np.float32))
-    assert all(np.array_equal(codes.at(Fraction(t, 7)), [1, -2]) for t in range(50))
+    latents = VideoLatents(np.array([[1.0, -2.0]], np.float32))
+    assert all(np.array_equal(latents.at(Fraction(t, 7)), [1, -2]) for t in range(50))
 
 
 def test_a_walk_is_a_closed_loop_on_great_circles() -> None:
-    """Three orthogonal codes of length 2, six seconds: at each code after 2 s, half-way at 45 degrees, then anew."""
+    """Three orthogonal latents of length 2, 6 s: at each latent after 2 s, half way at 45 degrees, then anew."""
     z = 2 * np.eye(3, dtype=np.float32)
-    codes = VideoLatents(z, Fraction(6))
+    latents = VideoLatents(z, Fraction(6))
     for index in range(6):
-        assert np.allclose(codes.at(Fraction(2 * index)), z[index % 3], atol=1e-6)
-    assert np.allclose(codes.at(Fraction(1)), [2 / 2**0.5, 2 / 2**0.5, 0], atol=1e-6)
-    assert np.allclose(codes.at(Fraction(5)), [2 / 2**0.5, 0, 2 / 2**0.5], atol=1e-6)
+        assert np.allclose(latents.at(Fraction(2 * index)), z[index % 3], atol=1e-6)
+    assert np.allclose(latents.at(Fraction(1)), [2 / 2**0.5, 2 / 2**0.5, 0], atol=1e-6)
+    assert np.allclose(latents.at(Fraction(5)), [2 / 2**0.5, 0, 2 / 2**0.5], atol=1e-6)
     third = 2 * np.array([0, np.cos(np.pi / 6), np.sin(np.pi / 6)])
-    assert np.allclose(codes.at(Fraction(2) + Fraction(2, 3)), third, atol=1e-6)
+    assert np.allclose(latents.at(Fraction(2) + Fraction(2, 3)), third, atol=1e-6)
 
 
 def test_a_walk_has_no_jumps() -> None:
     z = np.random.default_rng(3).standard_normal((4, 8)).astype(np.float32)
-    codes = VideoLatents(z, Fraction(5))
-    path = np.stack([codes.at(Fraction(t, 100)) for t in range(1001)])
+    latents = VideoLatents(z, Fraction(5))
+    path = np.stack([latents.at(Fraction(t, 100)) for t in range(1001)])
     steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     assert 0 < steps.min() < steps.max() < 0.2
     assert np.allclose(path[:500], path[500:1000], atol=1e-5)
@@ -113,8 +113,8 @@ def test_a_walk_has_no_jumps() -> None:
 @pytest.mark.parametrize(
     ("z", "period", "says"),
     [
-        (np.zeros((2, 3)), None, "2 codes were given for a video"),
-        (np.zeros((1, 3)), Fraction(2), "at least two codes"),
+        (np.zeros((2, 3)), None, "2 latents were given for a video"),
+        (np.zeros((1, 3)), Fraction(2), "at least two latents"),
         (np.zeros((3, 3)), Fraction(0), "above 0 s"),
         (np.full((1, 3), np.nan), None, "not finite"),
     ],
