@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## draw a dataset, train a small BicycleGAN on it, sample and measure it; writes runs/demo/index.html
 	$(BIN)/tandem demo --out runs/demo
 
-test: setup  ## run the test suite
-	$(BIN)/python -m pytest -m 'not slow and not gpu'
+test: setup  ## run the test suite, in as many processes as there are cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m 'not slow and not gpu'
 
 test-slow: setup  ## run the tests that take minutes, and those that need a GPU where there is one
 	$(BIN)/python -m pytest -m 'slow or gpu'

@@ -24,6 +24,12 @@ if importlib.util.find_spec("hypothesis") is not None:  # the tests for a GPU ru
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put whole runs first: where several processes share the files, none is left alone with a long one at the end."""
+    folders = ["integration", "numeric", "unit"]
+    items.sort(key=lambda item: next((at for at, name in enumerate(folders) if name in item.path.parts), len(folders)))
+
+
 @pytest.fixture
 def reference_cases() -> dict[str, Path]:
     """Numbers of the reference implementation: see tools/check_reference.py."""
