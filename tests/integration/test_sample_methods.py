@@ -185,7 +185,12 @@ REFUSED = [
     ("cyclegan", ["A", "--direction", "both"], 2, "both directions need a dataset folder, or a folder of A and a"),
     ("cyclegan", ["A", "B", "A", "--direction", "both"], 2, "not 3 inputs: give --direction AtoB or BtoA"),
     ("cyclegan", ["A", "--cycle", "--mode", "interpolate"], 2, "--cycle goes with --mode random only"),
-    ("cut", ["A", "--cycle"], 2, "--cycle needs a model that translates in both directions; this one (cut) goes one way only"),
+    (
+        "cut",
+        ["A", "--cycle"],
+        2,
+        "--cycle needs a model that translates in both directions; this one (cut) goes one way only",
+    ),
     ("cut", ["A", "--direction", "BtoA"], 2, "direction must be AtoB for this model, not 'BtoA'"),
     ("cut", ["A", "--direction", "both"], 2, "--direction both: this model translates AtoB only"),
     ("pix2pix", ["A", "--mode", "reference", "--reference", "A/odd_a.png"], 2, "--mode reference needs a latent"),
