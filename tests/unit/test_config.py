@@ -57,6 +57,8 @@ def test_option_names_are_unique_over_all_groups() -> None:
         ({"lambda_kl": float("nan")}, "--lambda-kl"),
         ({"lambda_l1": float("inf")}, "--lambda-l1"),
         ({"learning_rate": float("inf")}, "--learning-rate"),
+        ({"lambda_kl": 10**400}, "--lambda-kl must be at most 9007199254740992 in magnitude, not 1000"),
+        ({"steps": 10**5000}, "--steps must be at most 9007199254740992 in magnitude, not a number of 16610 bits"),
         ({"init_gain": 0.0}, "--init-gain must be above 0, not 0.0"),
         ({"discriminator_scales": 6}, "--discriminator-scales must be below 6, not 6"),
         ({"generator_filters": 5000}, "--generator-filters must be below 4097, not 5000"),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.config.parse import MAX_INTEGER, MAX_TEXT, parse_dataclass
+from tandem.config.parse import parse_dataclass
+from tandem.config.values import MAX_INTEGER, MAX_TEXT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tandem.config.parse import MAX_INTEGER
-from tandem.config.values import MisfitError, choices, convert, in_words
+from tandem.config.values import MAX_INTEGER, MisfitError, choices, convert, in_words
 from tandem.errors import ConfigError, Problem, nearest
 
 REQUIRED: Any = dataclasses.MISSING
 """The default of an option that must be given."""
 
 _KEY = "option"
+_MOST_BITS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,9 @@ class Option:
 
 
 def _shortened(value: Any) -> str:
-    text = str(value)
+    # Python refuses to write integers of thousands of digits.
+    is_huge = isinstance(value, int) and value.bit_length() > _MOST_BITS
+    text = f"a number of {value.bit_length()} bits" if is_huge else str(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 

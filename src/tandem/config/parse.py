@@ -1,18 +1,16 @@
 """From plain JSON to dataclasses, strictly: for files that may be damaged or hostile."""
 
 import dataclasses
-import math
-import sys
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
+from tandem.config.values import MAX_INTEGER, MisfitError, checked
+
 T = TypeVar("T")
 
-MAX_INTEGER = 2**53
-MAX_TEXT = 10_000
-_LARGEST_FLOAT = sys.float_info.max
+_SCALARS = (bool, int, float, str)
 
 
 def parse_dataclass(cls: type[T], values: object, where: str, *, finite: bool = True) -> T:
@@ -107,19 +105,11 @@ def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str, *, finite: 
 
 
 def _parse_scalar(hint: Any, value: Any, where: str, *, finite: bool) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = {
-        bool: isinstance(value, bool),
-        int: is_number and isinstance(value, int) and abs(value) <= MAX_INTEGER,
-        float: is_number and (_is_finite(value) or (not finite and isinstance(value, float))),
-        str: isinstance(value, str) and len(value) <= MAX_TEXT,
-    }
-    if hint is int and is_number and isinstance(value, int) and not fits[int]:
-        raise ValueError(f"{where} must be at most {MAX_INTEGER} in magnitude, not {value!r:.60}")
-    if not fits.get(hint, False):
+    if hint not in _SCALARS:
         raise ValueError(f"{where} must be {getattr(hint, '__name__', hint)}, not {value!r:.60}")
-    return float(value) if hint is float else value
-
-
-def _is_finite(value: float) -> bool:
-    return abs(value) <= _LARGEST_FLOAT and math.isfinite(value)
+    try:
+        return checked(hint, value, finite=finite)
+    except MisfitError as error:
+        if hint is int and isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError(f"{where} must be at most {MAX_INTEGER} in magnitude, not {value!r:.60}") from error
+        raise ValueError(f"{where} must be {hint.__name__}, not {value!r:.60}") from error

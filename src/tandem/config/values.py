@@ -5,17 +5,20 @@ tuples or sequences of them. Any other class is checked with ``isinstance`` and 
 """
 
 import math
+import sys
 import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from tandem.config.parse import MAX_INTEGER, MAX_TEXT
+MAX_INTEGER = 2**53
+MAX_TEXT = 10_000
 
 NULLS = frozenset({"null", "~"})
 """The words for no value, those of YAML."""
 
+_LARGEST_FLOAT = sys.float_info.max
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 
@@ -47,7 +50,7 @@ def convert(hint: Any, value: Any, *, from_text: bool = False) -> Any:
         return _convert_many(arguments, value, from_text=from_text)
     if from_text and isinstance(value, str):
         return _from_text(hint, value)
-    return _checked(hint, value)
+    return checked(hint, value)
 
 
 def _convert_union(arguments: tuple[Any, ...], value: Any, *, from_text: bool) -> Any:
@@ -77,14 +80,14 @@ def _from_text(hint: Any, text: str) -> Any:
         if hint is bool:
             return _BOOLEANS[text.lower()]
         if hint is int:
-            return _checked(int, _whole(text))
+            return checked(int, _whole(text))
         if hint is float:
-            return _checked(float, float(text))
+            return checked(float, float(text))
     except (KeyError, ValueError) as error:
         raise MisfitError from error
     if hint is Path:
         return Path(text)
-    return _checked(hint, text)
+    return checked(hint, text)
 
 
 def _whole(text: str) -> int:
@@ -94,10 +97,21 @@ def _whole(text: str) -> int:
         return int(text, 0)  # 0x10
 
 
-def _checked(hint: Any, value: Any) -> Any:
+def checked(hint: Any, value: Any, *, finite: bool = True) -> Any:
+    """One value in its type: a number (an int where a float is wanted, too), a truth value, a text or any other class.
+
+    Args:
+        hint: A class.
+        value: What was given.
+        finite: Whether floats must be finite.
+
+    Raises:
+        MisfitError: It is of another type, not finite or too large.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is float:
-        if not is_number or not math.isfinite(value):
+        # An integer may be larger than any float, which no function of floats takes.
+        if not is_number or not (_is_finite(value) or (not finite and isinstance(value, float))):
             raise MisfitError
         return float(value)
     if hint is int:
@@ -109,6 +123,10 @@ def _checked(hint: Any, value: Any) -> Any:
     if not fits:
         raise MisfitError
     return value
+
+
+def _is_finite(value: float) -> bool:
+    return abs(value) <= _LARGEST_FLOAT and math.isfinite(value)
 
 
 def is_many(hint: Any) -> bool:

@@ -51,8 +51,8 @@ def _loaded(file: Path, text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         where = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
         raise _no_config(f"--config {file}: the file is no YAML{where}: {error.problem}", file) from error
-    except yaml.YAMLError as error:
-        raise _no_config(f"--config {file}: the file is no YAML", file) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # e.g. the 45th of a month, thousands of digits
+        raise _no_config(f"--config {file}: the file is no YAML with values that can be read", file) from error
 
 
 def _no_config(text: str, file: Path) -> ConfigError:
