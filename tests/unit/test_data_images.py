@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from tandem.data import images
 from tandem.errors import ConfigError, DataError
@@ -48,6 +49,45 @@ def test_exif_rotation_equals_pillow(tmp_path: Path, suffix: str, orientation: i
     assert images.read_size(path) == (array.shape[1], array.shape[0])
     with Image.open(path) as image:
         np.testing.assert_array_equal(images.array_from_pil(image), expected)
+
+
+def chunks_of(png: bytes) -> list[bytes]:
+    """The chunks of a PNG, whole, without its signature."""
+    found, start = [], 8
+    while start < len(png):
+        end = start + 12 + struct.unpack_from(">I", png, start)[0]
+        found.append(png[start:end])
+        start = end
+    return found
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_exif_behind_the_pixels_of_a_png_counts(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(Image.fromarray(noise(10, 16, 3)), tmp_path / "x.png", exif=exif)
+    signature, chunks = path.read_bytes()[:8], chunks_of(path.read_bytes())
+    behind = sorted(chunks, key=lambda chunk: (b"IHDR", b"IDAT", b"eXIf", b"IEND").index(chunk[4:8]))
+    assert behind != chunks
+    path.write_bytes(signature + b"".join(behind))
+    height, width = images.read_image(path).shape[:2]
+    assert (height, width) == ((10, 16) if orientation == 1 else (16, 10))
+    assert images.read_size(path) == (width, height)
+
+
+def test_the_size_of_a_png_is_known_without_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded, load = [], PngImageFile.load
+
+    def loading(image: PngImageFile) -> object:
+        decoded.append(image.filename)
+        return load(image)
+
+    path = saved(Image.fromarray(noise(10, 16, 3)), tmp_path / "x.png")
+    monkeypatch.setattr(PngImageFile, "load", loading)
+    assert images.read_size(path) == (16, 10)
+    assert not decoded
+    images.read_image(path)
+    assert decoded
 
 
 def test_exif_that_cannot_be_parsed_counts_as_none(tmp_path: Path) -> None:

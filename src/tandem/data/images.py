@@ -40,6 +40,9 @@ _NETPBM_SUFFIXES = frozenset({".pbm", ".pgm", ".pnm", ".ppm"})
 IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Lower-case suffixes of the files that count as images."""
 
+_PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
+_MAY_BE_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
+
 # Pillow's other decoders are left out on purpose: some run external programs (EPS) and few are hardened.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
 
@@ -89,7 +92,7 @@ def read_native(source: ImageSource) -> np.ndarray:
 def read_size(source: ImageSource) -> tuple[int, int]:
     """The ``(width, height)`` that `read_image` gives, from the file's header where that is enough.
 
-    A PNG whose header has no EXIF is decoded, since its EXIF may follow the pixels; so is a TIFF.
+    Of a PNG the pixels are passed over, behind which EXIF may follow; a TIFF is decoded.
 
     Raises:
         ImageReadError: The file is missing, damaged, too large or no image.
@@ -98,6 +101,8 @@ def read_size(source: ImageSource) -> tuple[int, int]:
         if image.format == "TIFF":  # turned by Pillow when it is loaded
             image.load()
         width, height = image.size
+        if image.format == "PNG" and not _may_hold_exif(image):
+            return width, height
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
@@ -281,6 +286,25 @@ def _orientation(image: Image.Image) -> int:
     except _DECODER_ERRORS:
         return 1
     return value if value in range(1, 9) else 1
+
+
+def _may_hold_exif(image: Image.Image) -> bool:
+    """Whether a PNG has a chunk of EXIF or of text (which may be EXIF too), or is not whole."""
+    file = image.fp
+    assert file is not None
+    begin = file.tell()
+    try:
+        file.seek(_PNG_SIGNATURE_BYTES)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IEND":
+                return False
+            if kind in _MAY_BE_EXIF:
+                return True
+            file.seek(length + _PNG_CHECKSUM_BYTES, io.SEEK_CUR)
+        return True
+    finally:
+        file.seek(begin)
 
 
 def _rotated(array: np.ndarray, orientation: int) -> np.ndarray:

@@ -22,6 +22,9 @@ from tandem.inference.jobs import Job
 from tandem.inference.translator import Translator
 from tandem.rng import derive_seed
 
+Size = tuple[int, int]
+"""Height and width."""
+
 
 class FileHashes:
     """SHA-256 of the content of files, each read once."""
@@ -126,16 +129,8 @@ class GeneratedCase(Case, Protocol):
         """The files that the samples are, or are generated from."""
         ...
 
-    def size(self) -> tuple[int, int]:
-        """Height and width of its samples, without generating them.
-
-        Raises:
-            DataError: A file cannot be read.
-        """
-        ...
-
-    def ground_truth_size(self) -> tuple[int, int] | None:
-        """Height and width of its ground truth; None where there is none.
+    def sizes(self) -> tuple[Size, Size | None]:
+        """The size of its samples, without generating them, and that of its ground truth; None where there is none.
 
         Raises:
             DataError: A file cannot be read.
@@ -175,13 +170,9 @@ class FileCase:
         """See `GeneratedCase`."""
         return list(self.image.files)
 
-    def size(self) -> tuple[int, int]:
+    def sizes(self) -> tuple[Size, Size | None]:
         """See `GeneratedCase`."""
-        return self.image.size()
-
-    def ground_truth_size(self) -> tuple[int, int] | None:
-        """See `GeneratedCase`."""
-        return None if self.ground_truth is None else self.ground_truth.size()
+        return self.image.size(), None if self.ground_truth is None else self.ground_truth.size()
 
     def _generate(self, count: int) -> np.ndarray:
         return np.repeat(self.image.read_image(self.channels)[None], count, axis=0)
@@ -320,17 +311,14 @@ class ModelCase:
         """See `GeneratedCase`; the file of the ground truth too."""
         return list(self.job.item.files)
 
-    def size(self) -> tuple[int, int]:
-        """See `GeneratedCase`: outputs have the size of their input.
+    def sizes(self) -> tuple[Size, Size | None]:
+        """See `GeneratedCase`: outputs have the size of their input, and so have the images of a pair.
 
         Raises:
             DataError: A file cannot be read, or the images of a pair differ in size.
         """
-        return self.job.item.size()
-
-    def ground_truth_size(self) -> tuple[int, int] | None:
-        """See `GeneratedCase`: the images of a pair have one size."""
-        return self.size() if isinstance(self.job.item, Pair) else None
+        size = self.job.item.size()
+        return size, size if isinstance(self.job.item, Pair) else None
 
 
 def _stable_text(manifest: Manifest) -> str:

@@ -109,6 +109,6 @@ def near_duplicate_cautions(reals: np.ndarray, train: np.ndarray) -> list[str]:
 
 def _size(case: FileCase) -> tuple[int, int] | None:
     try:
-        return case.size() if isinstance(case.image.file, DiskFile) else None
+        return case.image.size() if isinstance(case.image.file, DiskFile) else None
     except DataError:
         return None

@@ -125,7 +125,7 @@ def _row(subject: Subject, index: int) -> Any:
     samples = loaded.samples(min(subject.num_samples, _NUM_SAMPLES))
     cells: list[np.ndarray] = [*samples]
     titles = [f"sample {number + 1}" for number in range(len(samples))]
-    if not subject.no_ground_truth and case.size() == case.ground_truth_size():
+    if not subject.no_ground_truth and loaded.ground_truth.shape[:2] == samples.shape[1:3]:
         cells, titles = [loaded.ground_truth, *cells], ["ground truth", *titles]
     if isinstance(case, ModelCase):
         cells, titles = [loaded.input, *cells], ["input", *titles]

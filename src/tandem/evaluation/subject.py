@@ -13,7 +13,7 @@ from tandem.data.listing import in_natural_order, list_images
 from tandem.data.splits import SingleImage, Split
 from tandem.data.synthetic.info import INFO_NAME
 from tandem.errors import DataError, listed
-from tandem.evaluation.cases import FileCase, FileHashes, ModelCase, SampledModel, TrainingImageCase
+from tandem.evaluation.cases import FileCase, FileHashes, ModelCase, SampledModel, Size, TrainingImageCase
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.rows.cache import hash_of
 from tandem.inference.jobs import choose_split, split_jobs
@@ -30,7 +30,6 @@ class Subject:
         train: Images that the model may have seen.
         hashes: Of all files.
         num_samples: Samples of each case.
-        size: Height and width of the first generated image.
         no_ground_truth: Why the samples have no ground truth; empty if they have.
         model: The model; None for folders.
         demo_folder: The demo dataset; None for other data.
@@ -44,7 +43,6 @@ class Subject:
     train: Sequence[FileCase]
     hashes: FileHashes
     num_samples: int
-    size: tuple[int, int]
     no_ground_truth: str
     model: SampledModel | None
     demo_folder: Path | None
@@ -52,19 +50,28 @@ class Subject:
     data: dict[str, Any]
     are_resized: bool = False
 
-    @cached_property
-    def sizes(self) -> list[tuple[int, int]]:
-        """Height and width of the samples of each case; looks into every file once.
+    @property
+    def size(self) -> Size:
+        """That of the first sample.
 
         Raises:
             DataError: A file cannot be read.
         """
-        return [case.size() for case in self.cases]
+        return self.cases[0].sizes()[0]
+
+    @property
+    def sizes(self) -> list[Size]:
+        """Those of the samples of each case, likewise."""
+        return [size for size, _ in self._both_sizes]
+
+    @property
+    def ground_truth_sizes(self) -> list[Size | None]:
+        """Those of the ground truth of each case, likewise."""
+        return [size for _, size in self._both_sizes]
 
     @cached_property
-    def ground_truth_sizes(self) -> list[tuple[int, int] | None]:
-        """Height and width of the ground truth of each case, likewise."""
-        return [case.ground_truth_size() for case in self.cases]
+    def _both_sizes(self) -> list[tuple[Size, Size | None]]:
+        return [case.sizes() for case in self.cases]  # looks into every file
 
     @cached_property
     def has_ground_truth(self) -> bool:
@@ -162,7 +169,6 @@ def split_subject(
         train=[],
         hashes=hashes,
         num_samples=options.num_samples if translator.is_stochastic else 1,
-        size=cases[0].size(),
         no_ground_truth="" if paired else "the data is unpaired, so that outputs have no ground truth",
         model=model,
         demo_folder=None,
@@ -201,7 +207,6 @@ def folder_subject(real: Path, generated: Path) -> Subject:
         train=[],
         hashes=hashes,
         num_samples=1,
-        size=cases[0].size(),
         no_ground_truth=no_ground_truth,
         model=None,
         demo_folder=None,
