@@ -4,7 +4,6 @@ Everything here works in one process too, where it does nothing. Collectives mus
 processes; networks and losses are the same there, so this holds by itself.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +13,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tandem.errors import PeerError
+
+_SHOWN = 200
+"""Characters of what the library says of a failed collective."""
 
 
 @contextmanager
@@ -26,12 +28,10 @@ def naming_lost_peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # What the library says is long, and begins with the place in its source.
-        reason = re.sub(r"^(\[[^\]]*\]\s*)+", "", str(error)).split(". ")[0].splitlines()
+        said = str(error).partition("\n")[0][:_SHOWN] or type(error).__name__
         raise PeerError(
             "lost contact with another process of this command: it has failed, was killed, or its machine cannot be "
-            f"reached ({reason[0] if reason else type(error).__name__}). The same command continues where "
-            "it was stopped."
+            f"reached ({said}). The same command continues where it was stopped."
         ) from error
 
 
