@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 
 from tandem.data.image_file import ImageFile
 from tandem.errors import ConfigError, DataError
@@ -101,7 +102,7 @@ def read_size(source: ImageSource) -> tuple[int, int]:
         if image.format == "TIFF":  # turned by Pillow when it is loaded
             image.load()
         width, height = image.size
-        if image.format == "PNG" and not _may_hold_exif(image):
+        if isinstance(image, PngImageFile) and not _may_hold_exif(image):
             return width, height
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
@@ -288,7 +289,7 @@ def _orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _may_hold_exif(image: Image.Image) -> bool:
+def _may_hold_exif(image: PngImageFile) -> bool:
     """Whether a PNG has a chunk of EXIF or of text (which may be EXIF too), or is not whole."""
     file = image.fp
     assert file is not None
