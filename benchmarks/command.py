@@ -22,10 +22,11 @@ METHODS = ("bicyclegan", "cyclegan", "pix2pix")
 """The methods whose step is measured."""
 
 
-def make_parser(name: str, description: str) -> ArgumentParser:
-    """A parser with the options that every benchmark has: ``--device`` and ``--json``."""
+def make_parser(name: str, description: str, *, has_device: bool = True) -> ArgumentParser:
+    """A parser with the options that every benchmark has: ``--device``, unless there is no choice, and ``--json``."""
     parser = ArgumentParser(prog=f"python -m benchmarks.{name}", description=description, allow_abbrev=False)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    if has_device:
+        parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--json", action="store_true", help="print JSON to standard output")
     return parser
 

@@ -11,7 +11,10 @@ The names below are imported when they are first used, so that ``import tandem``
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tandem.threads import wait_passively
 from tandem.version import __version__
+
+wait_passively()
 
 if TYPE_CHECKING:
     from tandem.config.run import RunConfig

@@ -21,6 +21,7 @@ class BenchOptions(Options):
     """Where is measured and what is printed."""
 
     device: str = same(TrainingConfig, "device")
+    threads: int | None = same(TrainingConfig, "threads")
     json: bool = option(False, "print JSON to standard output")
 
 
@@ -44,7 +45,7 @@ class BenchTrainOptions(BenchOptions):
     @property
     def of_step(self) -> dict[str, Any]:
         """The options of training among them, by name."""
-        return {name: getattr(self, name) for name in STEP_OPTIONS}
+        return {name: getattr(self, name) for name in (*STEP_OPTIONS, "threads")}
 
 
 @dataclass(frozen=True, kw_only=True)

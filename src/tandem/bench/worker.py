@@ -18,6 +18,7 @@ import torch
 from tandem.bench.timing import wait_for
 from tandem.bench.train_step import Variant, make_step, variants_of, warmup_steps
 from tandem.config.run import RunConfig, from_flat, to_flat
+from tandem.threads import choose_threads
 from tandem.training.device import configure_backends, peak_memory_mb
 
 
@@ -113,11 +114,12 @@ def _elsewhere(variant: Variant, config: RunConfig, device: torch.device) -> Ite
 def main(arguments: list[str]) -> None:
     """Do the steps that are asked for."""
     name, device_name, options = arguments
-    device = torch.device(device_name)
+    device, config = torch.device(device_name), from_flat(json.loads(options))
+    choose_threads(config.training.threads)
     variant: Variant = "published" if name == "published" else "tandem"
     if variant == "tandem":
         configure_backends(device, deterministic=False)
-    step = make_step(variant, from_flat(json.loads(options)), device)
+    step = make_step(variant, config, device)
     for _ in sys.stdin:
         step()
         wait_for(device)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tandem.bench.options import BenchSampleOptions
 from tandem.commands.parser import Command
+from tandem.threads import choose_threads
 
 COMMAND = Command(
     "bench sample",
@@ -32,6 +33,7 @@ def _measure(options: BenchSampleOptions) -> dict[str, Any]:
     from tandem.bench.train_step import bench_config  # noqa: PLC0415
     from tandem.networks.device import choose_device  # noqa: PLC0415
 
+    choose_threads(options.threads)
     device = choose_device(options.device)
     if options.model is None:
         subject = fresh_subject(bench_config("bicyclegan", size=options.size, filters=options.filters or 64))

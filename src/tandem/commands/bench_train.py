@@ -11,6 +11,7 @@ from tandem.commands.presets import num_images
 from tandem.config.presets import find_preset, preset_options
 from tandem.config.run import RunConfig, from_flat
 from tandem.report.text import count, duration
+from tandem.threads import choose_threads
 
 COMMAND = Command(
     "bench train",
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     from tandem.bench.train_report import measure_training, training_text  # noqa: PLC0415  (start-up time)
     from tandem.networks.device import choose_device  # noqa: PLC0415
 
+    choose_threads(options.threads)
     device, config = choose_device(options.device), _config(options)
     report = measure_training(config, device, rounds=options.rounds)
     if options.preset is not None:

@@ -55,6 +55,7 @@ class DemoOptions(Options):
     )
     seed: int = same(TrainingConfig, "seed")
     device: str = same(TrainingConfig, "device")
+    threads: int | None = same(TrainingConfig, "threads")
 
 
 COMMAND = Command("demo", "Draw a dataset, train on it, sample and measure; writes OUT/index.html.", {"": DemoOptions})
@@ -69,15 +70,16 @@ def main(arguments: Sequence[str]) -> int:
             options.steps if name == OURS else options.baseline_steps,
             seed=options.seed,
             device=options.device,
+            threads=options.threads,
         )
         for name in (OURS, *options.compare)
     }
     return _run(options.out, runs, seed=options.seed, device=options.device)
 
 
-def demo_config(name: str, steps: int, *, seed: int, device: str) -> RunConfig:
+def demo_config(name: str, steps: int, *, seed: int, device: str, threads: int | None = None) -> RunConfig:
     """The demo's preset for BicycleGAN or one of its ablations."""
-    common = preset_options("demo") | {"seed": seed, "device": device}
+    common = preset_options("demo") | {"seed": seed, "device": device, "threads": threads}
     variant = dict(VARIANTS[name].options) if name != OURS else {}
     return from_flat(common | _length(steps, common["batch_size"]) | variant)
 

@@ -19,6 +19,7 @@ from tandem.report.evaluation_page import direction_warnings, side_by_side, unce
 from tandem.report.progress import TaskProgress
 from tandem.report.scores import EvaluationReport
 from tandem.report.text import number
+from tandem.threads import choose_threads
 
 if TYPE_CHECKING:
     from tandem.evaluation.subject import Subject
@@ -42,6 +43,7 @@ class EvaluateOptions(Options):
         None, "the direction, of models that translate in both; by default both, side by side"
     )
     device: str = same(TrainingConfig, "device")
+    threads: int | None = same(TrainingConfig, "threads")
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
@@ -75,6 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     from tandem.evaluation.folder import write_evaluation  # noqa: PLC0415
     from tandem.training.distributed import join  # noqa: PLC0415
 
+    choose_threads(own.threads)
     cache = own.cache or out / "cache"
     with _ended_by_sigterm(), join(own.device) as process_group:
         subjects = process_group.main_first(lambda: _subjects(own, options, str(process_group.device)))

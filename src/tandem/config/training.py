@@ -49,6 +49,9 @@ class TrainingConfig:
         "steps that are not captured, on captures none; the numbers are the same",
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
+    threads: int | None = option(
+        None, "threads of the CPU that compute; by default one for each core that the process may use", at_least=1
+    )
     deterministic: bool = option(False, "ask CUDA for deterministic kernels: slower, needed for bit-exact resume there")
     num_workers: int | None = option(
         None,

@@ -7,7 +7,6 @@ same names, sizes and times is not decoded again.
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from tandem.data.images import half_range
 from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
+from tandem.threads import usable_cores
 
 FORMAT_VERSION = 3
 """Part of the cache's key; to be raised when the check or the report changes."""
@@ -55,7 +55,7 @@ def check_data(
         on_progress: Called with (done, all) in the caller's thread; counts pairs, or images of unpaired data.
         on_images: Called in the threads that decode, with the index and the images ``(H, W, C)`` by side ("a", "b" or
             both) of what is read of the split 'train'; not called where the result is in the cache.
-        num_threads: Threads that decode; by default one per processor, at most 8.
+        num_threads: Threads that decode; by default one per core, at most 8.
 
     Raises:
         DataError: Files that are unreadable, truncated, too large, too small, of odd width (side by side) or of
@@ -84,7 +84,7 @@ def check_data(
         on_images,
     )
     outcomes: list[dict[str, ImageStatistics] | str] = []
-    executor = ThreadPoolExecutor(num_threads or min(8, os.cpu_count() or 1))
+    executor = ThreadPoolExecutor(num_threads or min(8, usable_cores()))
     try:
         for outcome in executor.map(reader, checks):
             outcomes.append(outcome)

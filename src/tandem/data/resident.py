@@ -5,7 +5,6 @@ pixels of a batch are those of the dataset bit for bit: the gather moves bytes, 
 tensor: by a number, CUDA would multiply with the inverse).
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +16,7 @@ from tandem.data.images import half_range
 from tandem.data.loader import Batch, differing_sizes
 from tandem.data.samples import Sample, SampleDataset
 from tandem.errors import ConfigError
+from tandem.threads import usable_cores
 
 
 class ResidentDataset:
@@ -107,13 +107,13 @@ def fill(
         dataset: What is decoded, into its `decoded`.
         decoded: That memory.
         on_progress: Called with (done, all) slots in the caller's thread.
-        num_threads: Threads that decode; by default one per processor, at most 8.
+        num_threads: Threads that decode; by default one per core, at most 8.
 
     Raises:
         DataError: A file cannot be read or is too small for the crop.
     """
     missing = [slot for slot in range(dataset.num_slots) if slot not in decoded]
-    executor = ThreadPoolExecutor(num_threads or min(8, os.cpu_count() or 1))
+    executor = ThreadPoolExecutor(num_threads or min(8, usable_cores()))
     try:
         for done, _ in enumerate(executor.map(dataset.loaded, missing), dataset.num_slots - len(missing) + 1):
             if on_progress is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from tandem.checkpoint.manifest import Manifest
 from tandem.errors import ConfigError
 from tandem.inference.runtime import OnTile, Runtime
+from tandem.threads import choose_threads
 
 
 class Engine(Protocol):
@@ -84,6 +85,7 @@ def load_engine(path: Path, *, device: str, runtime: Runtime) -> tuple[Manifest,
     from tandem.inference.torch_engine import TorchEngine  # noqa: PLC0415  (imports torch)
     from tandem.networks.device import choose_device  # noqa: PLC0415  (imports torch)
 
+    choose_threads(runtime.threads)
     if runtime.engine == "onnx":
         from tandem.inference.onnx_engine import OnnxEngine  # noqa: PLC0415  (imports torch)
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError, ConfigError, MissingExtraError
 from tandem.inference.onnx_export import to_onnx
+from tandem.threads import session_options
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -75,8 +75,7 @@ class OnnxEngine:
     def _session(self, name: str) -> "onnxruntime.InferenceSession":
         if name not in self._sessions:
             log.info("exporting %s to ONNX", name)
-            options = self._runtime.SessionOptions()
-            options.intra_op_num_threads = torch.get_num_threads()
+            options = session_options(self._runtime)
             options.log_severity_level = 3
             model = to_onnx(self._specs[name], self._networks[name])
             self._sessions[name] = self._runtime.InferenceSession(model, options, providers=[self._provider])

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tandem.config.options import Options, option, refuse
+from tandem.config.options import Options, option, refuse, same
+from tandem.config.training import TrainingConfig
 from tandem.errors import Problem
 from tandem.inference.memory import GIB
 
@@ -39,6 +40,7 @@ class Runtime(Options):
         "side in pixels of the tiles of large images, 0 for none; auto: where --memory-gb does not hold the image",
     )
     memory_gb: float = option(4.0, "GiB that the layers of a generator may take", above=0)
+    threads: int | None = same(TrainingConfig, "threads")
 
     def problems(self) -> Iterator[Problem | str]:
         """Say what does not fit together."""

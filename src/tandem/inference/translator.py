@@ -30,6 +30,7 @@ def load(
     tile: Auto | int = Runtime.tile,
     memory_gb: float = Runtime.memory_gb,
     engine: EngineName = Runtime.engine,
+    threads: int | None = Runtime.threads,
 ) -> "Translator":
     """Load a model.
 
@@ -45,6 +46,8 @@ def load(
             would take more than `memory_gb`. In tiles or not, an output is the same but for rounding.
         memory_gb: What the maps of a generator may take, in GiB.
         engine: ``torch``, or ``onnx`` for ONNX Runtime.
+        threads: Threads of the CPU that compute, in the whole process; by default one for each core that the process
+            may use.
 
     Raises:
         BundleError: There is no model, or it is damaged or of another format.
@@ -52,6 +55,7 @@ def load(
     """
     runtime = Runtime(
         engine=engine,
+        threads=threads,
         precision=precision,
         compile=compile,
         max_batch=max_batch,

@@ -16,6 +16,7 @@ from tandem.data.prefetch import DevicePrefetcher
 from tandem.data.resident import ResidentDataset, fill
 from tandem.data.samples import SampleDataset
 from tandem.report.progress import TaskProgress
+from tandem.threads import usable_cores
 from tandem.training.inputs import Inputs
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,7 @@ def workers_of(config: RunConfig) -> int:
     given = config.training.num_workers
     if given is not None:
         return given
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST_WORKERS, cores // _local_processes() - 1))
+    return max(1, min(MOST_WORKERS, usable_cores() // _local_processes() - 1))
 
 
 def _local_processes() -> int:

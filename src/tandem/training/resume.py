@@ -32,6 +32,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "num_previews",
         "num_preview_samples",
         "tensorboard",
+        "threads",
         "validate_every",
         "validate_metrics",
         "validate_images",

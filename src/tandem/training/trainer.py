@@ -15,6 +15,7 @@ from tandem.errors import NonFiniteError
 from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress
 from tandem.report.records import HealthRecord
+from tandem.threads import choose_threads, describe_load
 from tandem.training.device import (
     configure_backends,
     describe_arithmetic,
@@ -85,6 +86,7 @@ def train(
         PeerError: Another process of the same training is gone.
     """
     with join(config.training.device) as process_group, ExitStack() as stack:
+        choose_threads(config.training.threads)
         configure_backends(process_group.device, deterministic=config.training.deterministic)
         data = as_location(data_dir)
         run = RunFolder(Path(out), patience_seconds=LOCK_PATIENCE_SECONDS if process_group.size > 1 else 0.0)
@@ -177,7 +179,8 @@ class Trainer:
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
             arithmetic = describe_arithmetic(self.device, self.config.training.precision)
-            log.info("training on %s, %s", describe_device(self.device, processes=self.process_group.size), arithmetic)
+            device = describe_device(self.device, processes=self.process_group.size)
+            log.info("training on %s, %s; %s", device, arithmetic, describe_load())
             if self.validation is not None:
                 self.validation.announce()
         progress = TrainingProgress(self.total_steps * batch_size, images_seen=state.step * batch_size)

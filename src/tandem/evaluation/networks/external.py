@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tandem.errors import DataError, MissingExtraError, WeightsError
 from tandem.evaluation.networks.tensor_files import sha256_of
+from tandem.threads import session_options
 
 ExternalKind = Literal["onnx", "torchscript"]
 
@@ -90,9 +91,8 @@ def _onnx(path: Path) -> Callable[[Tensor], Tensor]:
         import onnxruntime  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise MissingExtraError("onnxruntime", "onnx", f"Reading {path.name}") from error
-    options = onnxruntime.SessionOptions()
+    options = session_options(onnxruntime)
     options.log_severity_level = 4
-    options.intra_op_num_threads = torch.get_num_threads()
     try:
         # From memory: a model cannot refer to files beside it, or anywhere else.
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])

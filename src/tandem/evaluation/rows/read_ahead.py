@@ -3,7 +3,6 @@
 Threads are enough: decoding, hashing and networks leave Python's lock alone. What is read and not used yet is bounded.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+
+from tandem.threads import usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,7 +21,7 @@ _MOST_WORKERS = 8
 
 def suitable_workers(device: torch.device) -> int:
     """How many threads should read for networks on a device: one beside the CPU's own, several for a GPU."""
-    return 1 if device.type == "cpu" else min(_MOST_WORKERS, os.cpu_count() or 1)
+    return 1 if device.type == "cpu" else min(_MOST_WORKERS, usable_cores())
 
 
 def read_ahead(work: Callable[[T], R], items: Iterable[T], *, num_threads: int) -> Iterator[R]:

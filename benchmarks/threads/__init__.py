@@ -1,0 +1,1 @@
+"""How CPU threads wait for each other: what it costs alone, and beside other programs."""
