@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from preprocessing import preprocessing
 from tandem.checkpoint.bundle import save_bundle
-from tandem.checkpoint.manifest import Manifest, Preprocessing
+from tandem.checkpoint.manifest import Manifest
 from tandem.config.specifications import EncoderSpec, UNetSpec
 from tandem.networks.build import build_network
 from tandem.networks.layers import initialise
@@ -47,6 +48,7 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
         size: tuple[int, int] = (16, 16),
         with_encoder: bool = True,
         generator: Mapping[str, Any] | None = None,
+        **trained: Any,
     ) -> Path:
         options: dict[str, Any] = {"latent_dim": 2, "depth": 3, "filters": 4} | dict(generator or {})
         specs: dict[str, Any] = {
@@ -62,9 +64,7 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
             tandem_version="0",
             method="bicyclegan",
             networks=specs,
-            preprocessing=Preprocessing(
-                size=size, direction="AtoB", input_channels=channels[0], output_channels=channels[1]
-            ),
+            preprocessing=preprocessing(size, channels, **trained),
             training={"steps": 7},
         )
         save_bundle(tmp_path / name, manifest, networks)

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from preprocessing import preprocessing
 from tandem.checkpoint.bundle import save_bundle
-from tandem.checkpoint.manifest import Manifest, Preprocessing
+from tandem.checkpoint.manifest import Manifest
 from tandem.config.specifications import ResNetSpec
 from tandem.networks.build import build_network
 
@@ -15,6 +16,6 @@ def make_cyclegan(folder: Path) -> None:
         tandem_version="0",
         method="cyclegan",
         networks={"gen_ab": spec, "gen_ba": spec},
-        preprocessing=Preprocessing(size=(16, 16), direction="AtoB", input_channels=3, output_channels=3),
+        preprocessing=preprocessing((16, 16)),
     )
     save_bundle(folder, manifest, {name: build_network(spec) for name in manifest.networks})

@@ -13,8 +13,9 @@ from support import pixels, tandem, train
 
 import tandem as package
 from model_files import write_random_features
+from preprocessing import preprocessing
 from tandem.checkpoint.bundle import save_bundle
-from tandem.checkpoint.manifest import Manifest, Preprocessing
+from tandem.checkpoint.manifest import Manifest
 from tandem.config.specifications import ResNetSpec
 from tandem.data.synthetic import write_dataset
 from tandem.networks.build import build_network
@@ -44,7 +45,7 @@ def test_a_model_that_goes_both_ways(shapes: Path, tmp_path: Path) -> None:
         tandem_version="0",
         method="cyclegan",
         networks={"gen_ab": spec, "gen_ba": spec},
-        preprocessing=Preprocessing(size=(32, 32), direction="AtoB", input_channels=3, output_channels=3),
+        preprocessing=preprocessing((32, 32)),
     )
     save_bundle(tmp_path / "cyclegan", manifest, {name: build_network(spec) for name in manifest.networks})
     translator = package.load(tmp_path / "cyclegan", device="cpu")

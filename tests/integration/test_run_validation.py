@@ -37,7 +37,7 @@ MEASURED = {
 def evaluated(model: Path, data: Path, *words: str | Path) -> dict[str, float]:
     """What ``tandem evaluate`` says of a model on the split val."""
     out = model / "evaluation"
-    options = ["--split", "val", "--num-samples", 2, "--fit", "resize", "--device", "cpu", "--out", out]
+    options = ["--split", "val", "--num-samples", 2, "--device", "cpu", "--out", out]
     finished = tandem("evaluate", model, data, *map(str, options), *words)
     assert finished.status == 0, finished.err
     report = json.loads((out / "report.json").read_text())

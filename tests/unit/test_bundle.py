@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from preprocessing import preprocessing
 from tandem.checkpoint.bundle import load_bundle, save_bundle
-from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest, Preprocessing
+from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest
 from tandem.config.specifications import EncoderSpec, PatchDiscriminatorSpec, UNetSpec
 from tandem.networks.build import build_network
 
@@ -42,7 +43,7 @@ def test_round_trip_is_bit_exact(tmp_path: Path, norm: Any) -> None:
         tandem_version="1.2.3",
         method="bicyclegan",
         networks=specs,
-        preprocessing=Preprocessing(size=(32, 64), direction="BtoA", input_channels=1, output_channels=4),
+        preprocessing=preprocessing((32, 64), (1, 4), direction="BtoA"),
         training={"steps": 5, "options": {"size": "32x64", "lambda_kl": 0.01, "none": None}},
         statistics={"mean": [0.1, -0.2], "text": "größer"},
     )

@@ -12,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from preprocessing import preprocessing
 from tandem.checkpoint.bundle import load_bundle, save_bundle
-from tandem.checkpoint.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, Preprocessing, read_manifest
+from tandem.checkpoint.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest, read_manifest
 from tandem.config.specifications import EncoderSpec, UNetSpec
 from tandem.errors import BundleError
 from tandem.inference.translator import load
@@ -117,6 +118,13 @@ HOSTILE = [
     (put(0, "preprocessing", "output_channels"), "channels must be from 1 to 4"),
     (put([0.0, 1.0], "preprocessing", "value_range"), "value_range must be"),
     (put([float("nan"), 1.0], "preprocessing", "value_range"), "value_range"),
+    (drop("preprocessing", "preprocess"), "does not say what training did to the sizes of images"),
+    (drop("preprocessing", "input_sizes"), "preprocessing.input_sizes is missing"),
+    (put("stretch", "preprocessing", "preprocess"), "preprocess must be one of resize_and_crop, crop"),
+    (put("resize_and_crop", "preprocessing", "preprocess"), "do not go with preprocess resize_and_crop"),
+    (put(64, "preprocessing", "load_width"), "do not go with preprocess crop"),
+    (put(0, "preprocessing", "output_sizes", "min_width"), "output_sizes must be positive"),
+    (put(float("nan"), "preprocessing", "input_sizes", "min_aspect"), "min_aspect"),
     (put("CtoD", "preprocessing", "direction"), "direction must be one of AtoB, BtoA"),
     (put("x" * 100_000, "method"), "method must be str"),
     (drop("method"), "method is missing"),
@@ -268,8 +276,7 @@ def test_an_encoder_of_another_code_is_refused(tmp_path: Path) -> None:
         "generator": UNetSpec(in_channels=3, out_channels=3, latent_dim=2, depth=3, filters=2),
         "encoder": EncoderSpec(in_channels=3, latent_dim=4, depth=2, filters=2),
     }
-    preprocessing = Preprocessing(size=(16, 16), direction="AtoB", input_channels=3, output_channels=3)
-    manifest = Manifest(tandem_version="0", method="bicyclegan", networks=specs, preprocessing=preprocessing)
+    manifest = Manifest(tandem_version="0", method="bicyclegan", networks=specs, preprocessing=preprocessing((16, 16)))
     save_bundle(tmp_path, manifest, {name: build_network(spec) for name, spec in specs.items()})
     with pytest.raises(BundleError, match="encoder"):
         load(tmp_path, device="cpu")

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from preprocessing import preprocessing
 from tandem.checkpoint.bundle import load_bundle, save_bundle
-from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest, Preprocessing
+from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest
 from tandem.config.specifications import NetworkSpec, PatchProjectorSpec, ResNetSpec, UNetSpec
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.translator import load
@@ -28,8 +29,8 @@ def resnet(taken: int = 3, given: int = 1, **options: Any) -> ResNetSpec:
 
 def write(folder: Path, networks: dict[str, NetworkSpec], **options: Any) -> Path:
     """A bundle of these networks with random weights, from 3 channels to 1."""
-    preprocessing = Preprocessing(size=(16, 16), direction="AtoB", input_channels=3, output_channels=1)
-    given = {"tandem_version": "0", "method": "cyclegan", "networks": networks, "preprocessing": preprocessing}
+    images = preprocessing((16, 16), (3, 1))
+    given = {"tandem_version": "0", "method": "cyclegan", "networks": networks, "preprocessing": images}
     modules: dict[str, nn.Module] = {name: build_network(spec) for name, spec in networks.items()}
     save_bundle(folder, Manifest(**(given | options)), modules)
     return folder

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tandem.data.augment import EvalTransform, TrainTransform
-from tandem.data.images import resize
+from tandem.data.augment import TrainTransform
 from tandem.errors import ConfigError, DataError
 
 
@@ -51,13 +50,6 @@ def test_load_size_is_bicubic_and_crop_of_all_is_the_whole() -> None:
         np.testing.assert_array_equal(got, np.asarray(expected))
 
 
-def test_evaluation_only_resizes() -> None:
-    a, b = noise(16, 12, 1), noise(16, 12, 3)
-    result = EvalTransform((8, 10))([a, b])
-    np.testing.assert_array_equal(result[0], resize(a, 8, 10))
-    np.testing.assert_array_equal(result[1], resize(b, 8, 10))
-
-
 def test_sixteen_bits_and_many_channels_pass() -> None:
     image = np.random.default_rng(0).integers(0, 65536, (12, 12, 7)).astype(np.uint16)
     a, b = TrainTransform((10, 10), flip=True, load_size=(14, 14))([image, image], np.random.default_rng(3))
@@ -81,5 +73,3 @@ def test_contradicting_sizes() -> None:
         TrainTransform((16, 20), flip=False, load_size=(30, 19))
     with pytest.raises(ConfigError, match="at least 1 x 1"):
         TrainTransform((0, 4), flip=False)
-    with pytest.raises(ConfigError, match="at least 1 x 1"):
-        EvalTransform((4, 0))

@@ -10,16 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tandem.data.augment import EvalTransform, TrainTransform
+from tandem.data.augment import TrainTransform
 from tandem.data.datasets import PairedDataset
 from tandem.data.discover import find_splits
+from tandem.data.fit import FitRule
 from tandem.data.image_file import DiskFile
 from tandem.data.images import read_image, resize, to_tensor
 from tandem.data.order import ShardOrder
 from tandem.data.splits import Pair, PairedSplit, SingleImage
 from tandem.errors import DataError
 
-WHOLE = EvalTransform((8, 10))
+WHOLE = TrainTransform((8, 10), flip=False, load_size=(8, 10))
 CROP = TrainTransform((8, 10), flip=True, load_size=(12, 14))
 
 
@@ -33,7 +34,7 @@ def make(root: Path, count: int, *, same: bool = False) -> PairedSplit:
     return find_splits(root)["train"]
 
 
-def dataset(folder: PairedSplit, *, transform: TrainTransform | EvalTransform = WHOLE, **options: Any) -> PairedDataset:
+def dataset(folder: PairedSplit, *, transform: TrainTransform = WHOLE, **options: Any) -> PairedDataset:
     settings: dict[str, Any] = {"direction": "AtoB", "channels_a": 3, "channels_b": 3, "seed": 0} | options
     return PairedDataset(folder, transform=transform, **settings)
 
@@ -105,12 +106,12 @@ def test_augmentation_follows_the_position(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transform", [CROP, WHOLE])
-def test_pair_at_is_the_whole_pair_in_order(tmp_path: Path, transform: TrainTransform | EvalTransform) -> None:
+def test_pair_at_is_the_whole_pair_in_order(tmp_path: Path, transform: TrainTransform) -> None:
     folder = make(tmp_path, 5)
     data = dataset(folder, transform=transform)
     for index, pair in enumerate(folder.pairs):
         whole = read_image(pair.file_a)
-        sample = data.preview_at(index)
+        sample = data.preview_at(index, rule=FitRule(size=(8, 10), preprocess="resize_and_crop", load_size=(9, 11)))
         assert (sample["name"], sample["position"]) == (str(index), index)
         assert torch.equal(sample["a"], to_tensor(resize(whole[:, :10], 8, 10)))
         assert torch.equal(sample["b"], to_tensor(resize(whole[:, 10:], 8, 10)))

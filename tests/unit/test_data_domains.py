@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from tandem.data.augment import EvalTransform, TrainTransform
+from tandem.data.augment import TrainTransform
 from tandem.data.datasets import UnpairedDataset
+from tandem.data.fit import FitRule
 from tandem.data.image_file import DiskFile
 from tandem.data.images import read_image, resize, to_tensor
 from tandem.data.loader import make_loader
@@ -121,7 +122,7 @@ def test_crops_and_flips_of_the_domains_are_independent(tmp_path: Path) -> None:
 
 def test_samples_are_the_images_of_their_domain(tmp_path: Path) -> None:
     folder = make(tmp_path, 3, 2)
-    whole = EvalTransform((8, 8))
+    whole = TrainTransform((8, 8), flip=False, load_size=(8, 8))
     for direction, sides in (("AtoB", "ab"), ("BtoA", "ba")):
         data = dataset(folder, transform=whole, direction=direction, channels_a=1)
         sample = data[1]
@@ -139,7 +140,7 @@ def test_halves_of_one_file(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     whole = np.random.default_rng(0).integers(0, 256, (8, 16, 3), dtype=np.uint8)
     Image.fromarray(whole).save(tmp_path / "train" / "1.png")
-    data = dataset(find_unpaired(tmp_path)["train"], transform=EvalTransform((8, 8)))
+    data = dataset(find_unpaired(tmp_path)["train"], transform=TrainTransform((8, 8), flip=False, load_size=(8, 8)))
     assert torch.equal(data[0]["a"], to_tensor(whole[:, :8]))
     assert torch.equal(data[0]["b"], to_tensor(whole[:, 8:]))
     Image.fromarray(whole[:, :15]).save(tmp_path / "train" / "1.png")
@@ -149,9 +150,10 @@ def test_halves_of_one_file(tmp_path: Path) -> None:
 
 def test_fixed_ones_are_spread_over_both_domains(tmp_path: Path) -> None:
     data = dataset(make(tmp_path, 2, 6))
-    samples = [data.preview_at(index) for index in range(6)]
+    rule = FitRule(size=(8, 8), preprocess="resize_and_crop", load_size=(9, 9))
+    samples = [data.preview_at(index, rule=rule) for index in range(6)]
     assert [sample["name"] for sample in samples] == [f"a{index // 3} | b{index}" for index in range(6)]
-    assert [data.preview_at(index, 2)["name"] for index in range(2)] == ["a0 | b0", "a1 | b3"]
+    assert [data.preview_at(index, 2, rule=rule)["name"] for index in range(2)] == ["a0 | b0", "a1 | b3"]
     image = read_image(tmp_path / "trainB" / "b4.png")
     assert torch.equal(samples[4]["b"], to_tensor(resize(image, 8, 8)))
 

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tandem.checkpoint.bundle import load_bundle
+from tandem.data.fit import FitRule
 from tandem.data.images import from_floats, to_floats
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.inputs import fit_image, is_batch, to_input
 from tandem.inference.translator import Translator, load
 
 MakeBundle = Callable[..., Path]
+RULE = FitRule(size=(16, 16), preprocess="crop")
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
@@ -79,7 +81,7 @@ def test_a_model_without_a_code(make_bundle: MakeBundle) -> None:
         translator(image, 2)
 
 
-@pytest.mark.parametrize("fit", ["pad", "resize"])
+@pytest.mark.parametrize("fit", ["auto", "pad", "resize"])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 3), (8, 8), (16, 16), (17, 40), (33, 9), (64, 1)])
 def test_any_size_comes_back(translator: Translator, fit: Any, height: int, width: int) -> None:
     assert translator(picture(height, width), 2, fit=fit, output="array").shape == (2, height, width, 3)
@@ -90,7 +92,7 @@ def test_any_size_comes_back(translator: Translator, fit: Any, height: int, widt
 @given(height=st.integers(1, 40), width=st.integers(1, 40), multiple=st.sampled_from([1, 4, 32]))
 def test_padding_mirrors_at_the_right_and_lower_edge(height: int, width: int, multiple: int) -> None:
     values = to_floats(picture(height, width))
-    fitted = fit_image(values, fit="pad", multiple=multiple, size=(16, 16))
+    fitted = fit_image(values, RULE.plan(height, width, "pad", multiple=multiple))
     _, h, w = fitted.values.shape
     assert h % multiple == w % multiple == 0
     assert 0 <= h - height < multiple
@@ -193,11 +195,11 @@ def test_every_kind_of_image_is_the_same_image(translator: Translator, tmp_path:
 
 def test_encode(translator: Translator, make_bundle: MakeBundle) -> None:
     images = [picture(16, 16, seed=1), picture(40, 20, seed=2)]
-    mu, logvar = translator.encode(images)
+    mu, logvar = translator.encode(images, fit="resize")
     assert mu.shape == logvar.shape == (2, 2)
     assert mu.dtype == np.float32
     for index, image in enumerate(images):
-        single = translator.encode(image)
+        single = translator.encode(image, fit="resize")
         assert single[0].shape == (2,)
         np.testing.assert_array_equal(single[0], mu[index])
         np.testing.assert_array_equal(single[1], logvar[index])
@@ -237,7 +239,7 @@ def test_models_of_other_channels(make_bundle: MakeBundle, channels: tuple[int, 
         ({"z": np.zeros((2, 2)), "num_samples": 3}, "num_samples is 3, but z holds 2 latents"),
         ({"z": np.array([[np.nan, 0]])}, "z holds values that are not finite"),
         ({"output": "jpeg"}, "output must be pil, array or tensor, not 'jpeg'"),
-        ({"fit": "crop"}, "fit must be pad or resize, not 'crop'"),
+        ({"fit": "crop"}, "fit must be auto, pad or resize, not 'crop'"),
     ],
 )
 def test_wrong_arguments(translator: Translator, arguments: dict[str, Any], message: str) -> None:

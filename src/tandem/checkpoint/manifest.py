@@ -17,6 +17,8 @@ from typing import Any, Literal
 from tandem.config.data import MAX_SIDE
 from tandem.config.parse import parse_dataclass
 from tandem.config.specifications import NetworkSpec
+from tandem.data.check_report import SizeRange
+from tandem.data.fit import FitRule
 from tandem.errors import BundleError
 
 FORMAT_VERSION = 1
@@ -26,11 +28,12 @@ _WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """How images become the network's input and its output an image.
+class Preprocessing(FitRule):
+    """How images become the network's input and its output an image; the sizes are those of `FitRule`.
 
     Attributes:
-        size: Height and width of the training images.
+        input_sizes: Sizes of the files of the training images, those of the input.
+        output_sizes: Likewise, those of the output.
         direction: Which side of the training pairs was the input.
         input_channels: Channels of input images.
         output_channels: Channels of output images.
@@ -38,7 +41,8 @@ class Preprocessing:
         resize: Filter of every resize.
     """
 
-    size: tuple[int, int]
+    input_sizes: SizeRange
+    output_sizes: SizeRange
     direction: Literal["AtoB", "BtoA"]
     input_channels: int
     output_channels: int
@@ -49,6 +53,16 @@ class Preprocessing:
         # A manifest may come from a stranger, and images are brought to this size without further questions.
         if not all(1 <= side <= MAX_SIDE for side in self.size):
             raise ValueError(f"size must be from 1 to {MAX_SIDE} px, not {self.size}")
+        loaded = {"resize_and_crop": (True, False), "crop": (False, False), "none": (False, False)}
+        given = (self.load_size is not None, self.load_width is not None)
+        if given != loaded.get(self.preprocess, (False, True)):
+            raise ValueError(f"load_size and load_width do not go with preprocess {self.preprocess}")
+        loads = (*(self.load_size or (1,)), self.load_width or 1)
+        if not all(1 <= side <= MAX_SIDE for side in loads):
+            raise ValueError(f"load_size and load_width must be from 1 to {MAX_SIDE} px, not {loads}")
+        for sizes in (self.input_sizes, self.output_sizes):
+            if min(dataclasses.astuple(sizes)) <= 0:
+                raise ValueError(f"input_sizes and output_sizes must be positive, not {sizes}")
         if not all(1 <= channels <= 4 for channels in (self.input_channels, self.output_channels)):
             raise ValueError(f"channels must be from 1 to 4, not {self.input_channels} and {self.output_channels}")
         if self.value_range != (-1.0, 1.0):
@@ -120,11 +134,25 @@ def read_manifest(path: Path) -> tuple[Manifest, Path]:
             f"{file} has the bundle format {values.get('format')!r:.40}, this version of Tandem reads format "
             f"{FORMAT_VERSION}. Upgrade Tandem, or use the version that wrote the model."
         )
+    _require_fit(values, file)
     try:
         manifest = parse_dataclass(Manifest, values, MANIFEST_NAME)
     except ValueError as error:
         raise BundleError(f"{file} is damaged: {error}.") from error
     return manifest, _weights_path(folder, manifest)
+
+
+def _require_fit(values: object, file: Path) -> None:
+    """Refuse a manifest that does not say what training did to the sizes of images, with what can be done."""
+    preprocessing = values.get("preprocessing") if isinstance(values, dict) else None
+    names = ("preprocess", "input_sizes", "output_sizes")
+    missing = [name for name in names if isinstance(preprocessing, dict) and name not in preprocessing]
+    if missing:
+        raise BundleError(
+            f"{file} does not say what training did to the sizes of images (preprocessing.{missing[0]} is missing), so "
+            "that nobody knows at which size inputs must reach the networks: another version of Tandem wrote it. Train "
+            "the model anew with this version, or use the version that wrote it."
+        )
 
 
 def sha256_of(path: Path) -> str:

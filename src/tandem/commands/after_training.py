@@ -30,7 +30,8 @@ def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path
     jobs = split_jobs(split, translator.directions)
     number = NUM_SAMPLES if translator.is_stochastic else None
     cycle = len(translator.directions) == 2
-    options = SamplingOptions(num_samples=number, seed=config.training.seed, fit="resize", cycle=cycle)
+    options = SamplingOptions(num_samples=number, seed=config.training.seed, cycle=cycle)
+    log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     with TaskProgress(f"sampling {split.name}", len(jobs), "inputs") as progress:
         page = sample_to_folder(translator, jobs, out / "samples", options, on_progress=progress.callback)
     log.info("samples: %s", page)

@@ -154,6 +154,7 @@ def _subjects(own: EvaluateOptions, options: EvaluationOptions, device: str) -> 
     assert own.model is not None
     assert own.data is not None
     translator = load(own.model, device=device)
+    log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     directions: Sequence[Direction] = translator.directions
     if own.direction == "both" and len(directions) == 1:
         raise ConfigError(

@@ -75,6 +75,7 @@ def main(arguments: Sequence[str]) -> int:
     directions = _directions(own.direction, translator, own.inputs)
     jobs = find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions)
     _warn_of_pairs(jobs)
+    log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
         show_tiles(translator, progress)
         page = sample_to_folder(translator, jobs, own.out, options, on_progress=progress.callback)

@@ -12,9 +12,9 @@ import numpy as np
 from tandem.commands.parser import Command
 from tandem.config.data import Direction
 from tandem.config.options import Options, changed, option, same
+from tandem.data.fit import Fit
 from tandem.errors import ConfigError
 from tandem.files import atomic_replace, remove_leftovers_of
-from tandem.inference.inputs import Fit
 from tandem.inference.sampling import SamplingMode, SamplingOptions
 from tandem.inference.translator import Translator
 from tandem.inference.video.flicker import FlickerReport
@@ -151,6 +151,7 @@ def sample_video(
             direction=direction,
             batch_size=options.batch_size or BATCH_SIZE,
         )
+        log.info("%s", translator.manifest.preprocessing.describe(options.fit))
         remove_leftovers_of(out)
         summary: dict[str, Any] = {}
 
@@ -189,7 +190,7 @@ def _latents(options: VideoRequest, translator: Translator) -> VideoLatents:
             raise ConfigError(f"{names}: without effect, for this model has no latent.")
     period = None if options.walk is None else Fraction(options.walk)
     if options.references:
-        z, _ = translator.encode([str(path) for path in options.references])
+        z, _ = translator.encode([str(path) for path in options.references], fit=options.fit)
     if z is None:
         number = 1 if period is None else (options.walk_latents or WALK_LATENTS)
         z = translator.sample_z(number, seed=options.seed)

@@ -129,6 +129,11 @@ class EncoderSpec(_Bounded):
     filters: int
     norm: Norm = "instance"
 
+    @property
+    def smallest_side(self) -> int:
+        """What the sides of an image must be at least."""
+        return 2 ** (self.depth + 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PatchDiscriminatorSpec(_Bounded):

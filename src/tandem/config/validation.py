@@ -22,7 +22,7 @@ class ValidationConfig:
         AUTO, "metrics of 'tandem evaluate', separated by commas; auto takes the cheap ones that there are"
     )
     validate_images: int = option(32, "inputs, spread evenly over the split; 0 takes all", at_least=0)
-    validate_samples: int = option(3, "samples of each input, of models with noise", at_least=1)
+    validate_samples: int = option(10, "samples of each input, of models with noise", at_least=1)
     validate_features: str | None = option(
         None, "feature network of the Fréchet distance: MobileNet in .npz, .onnx, or TorchScript"
     )

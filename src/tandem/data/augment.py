@@ -77,15 +77,19 @@ class TrainTransform:
         if self.load_size is not None:
             return self.load_size
         if self.load_width is None:
-            return (height, width) if self.crop else (_nearest(height, self.multiple), _nearest(width, self.multiple))
+            return (
+                (height, width)
+                if self.crop
+                else (nearest_multiple(height, self.multiple), nearest_multiple(width, self.multiple))
+            )
         if self.crop:
             return max(self.load_width * height // width, self.size[0]), self.load_width
-        return self._scaled_height(width / height), _nearest(self.load_width, self.multiple)
+        return self._scaled_height(width / height), nearest_multiple(self.load_width, self.multiple)
 
     def _scaled_height(self, aspect: float) -> int:
         """The height of an image of an aspect (width / height) that is scaled to a width and not cropped."""
         assert self.load_width is not None
-        return _nearest(max(self.load_width / aspect, self.size[0]), self.multiple)
+        return nearest_multiple(max(self.load_width / aspect, self.size[0]), self.multiple)
 
     def output(self, height: int, width: int) -> tuple[int, int]:
         """The size that comes out for an image of `height` x `width`."""
@@ -150,31 +154,8 @@ class TrainTransform:
         return [np.ascontiguousarray(np.moveaxis(window.cut(np.moveaxis(x, 2, 0)), 0, 2)) for x in loaded]
 
 
-@dataclass(frozen=True)
-class EvalTransform:
-    """Resize images to one size, bicubic, without any draw."""
-
-    size: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        if min(self.size) < 1:
-            raise ConfigError(f"The size is {_text(self.size)}; it must be at least 1 x 1.")
-
-    def load(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Resize images ``(H, W, C)`` to the size."""
-        return [resize(image, *self.size) for image in images]
-
-    def draw(self, height: int, width: int, generator: np.random.Generator) -> CropWindow:
-        """All of an image of `height` x `width`, as it is."""
-        del generator
-        return CropWindow(0, 0, height, width, flipped=False)
-
-    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Transform images ``(H, W, C)`` to the size."""
-        return self.load(images)
-
-
-def _nearest(side: float, multiple: int) -> int:
+def nearest_multiple(side: float, multiple: int) -> int:
+    """The multiple that is nearest to a side, at least one."""
     return max(1, round(side / multiple)) * multiple
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tandem.config.data import Direction
-from tandem.data.augment import CropWindow, EvalTransform, TrainTransform
+from tandem.data.augment import CropWindow, TrainTransform
+from tandem.data.fit import FitRule
 from tandem.data.image_file import ImageFile
 from tandem.data.images import to_tensor
 from tandem.data.order import GlobalOrder, Order
@@ -35,7 +36,7 @@ class PairedDataset(SampleDataset):
         self,
         split: PairedSplit,
         *,
-        transform: TrainTransform | EvalTransform,
+        transform: TrainTransform,
         direction: Direction,
         channels_a: int,
         channels_b: int,
@@ -80,13 +81,13 @@ class PairedDataset(SampleDataset):
         """The files that the sample at a position is read from."""
         return [str(file) for file in self.split.pairs[self.index_at(position)].files]
 
-    def preview_at(self, index: int, number: int | None = None) -> Sample:
-        """Pair `index` of `number` evenly spaced ones (by default of all), of the size of the samples, not flipped.
+    def preview_at(self, index: int, number: int | None = None, *, rule: FitRule) -> Sample:
+        """Pair `index` of `number` evenly spaced ones (by default of all), without a draw.
 
-        It is resized without a crop; its `position` is `index`.
+        It has the training size and scale, see `FitRule.fixed`; its `position` is `index`.
         """
         pair = self.split.pairs[index * len(self) // (number or len(self))]
-        a, b = EvalTransform(self.transform.size)(self._read(pair))
+        a, b = (rule.fixed(image, multiple=self.transform.multiple) for image in self._read(pair))
         return Sample(a=to_tensor(a), b=to_tensor(b), name=pair.name, position=index)
 
     def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
@@ -119,7 +120,7 @@ class UnpairedDataset(SampleDataset):
         self,
         split: UnpairedSplit,
         *,
-        transform: TrainTransform | EvalTransform,
+        transform: TrainTransform,
         direction: Direction,
         channels_a: int,
         channels_b: int,
@@ -171,14 +172,14 @@ class UnpairedDataset(SampleDataset):
         """The files that the sample at a position is read from."""
         return [str(image.file) for image in self.images_at(position)]
 
-    def preview_at(self, index: int, number: int | None = None) -> Sample:
-        """Images `index` of `number` evenly spaced ones of each domain (by default ``len(self)``), not flipped.
+    def preview_at(self, index: int, number: int | None = None, *, rule: FitRule) -> Sample:
+        """Images `index` of `number` evenly spaced ones of each domain (by default ``len(self)``), without a draw.
 
-        They are resized to the size of the samples without a crop; their `position` is `index`.
+        They have the training size and scale, see `FitRule.fixed`; their `position` is `index`.
         """
         a, b = (domain[index * len(domain) // (number or len(self))] for domain in (self.a, self.b))
         arrays = a.read_image(self.channels_a), b.read_image(self.channels_b)
-        array_a, array_b = EvalTransform(self.transform.size)(arrays)
+        array_a, array_b = (rule.fixed(image, multiple=self.transform.multiple) for image in arrays)
         return Sample(a=to_tensor(array_a), b=to_tensor(array_b), name=f"{a.name} | {b.name}", position=index)
 
     def _image(self, slot: int) -> SingleImage:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from tandem.data.augment import CropWindow, EvalTransform, TrainTransform
+from tandem.data.augment import CropWindow, TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.image_file import ImageFile
 from tandem.data.images import to_tensor
@@ -39,9 +39,7 @@ class SampleDataset(ABC):
         decoded: Where slots stay decoded; None reads the files again each time.
     """
 
-    def __init__(
-        self, transform: TrainTransform | EvalTransform, *, seed: int, channels_a: int, channels_b: int
-    ) -> None:
+    def __init__(self, transform: TrainTransform, *, seed: int, channels_a: int, channels_b: int) -> None:
         self.transform = transform
         self.seed = seed
         self.channels_a = channels_a

@@ -10,14 +10,15 @@ from typing import Protocol
 
 import numpy as np
 
-from tandem.checkpoint.manifest import Manifest
+from tandem.checkpoint.manifest import Manifest, Preprocessing
 from tandem.config.data import Direction
+from tandem.data.check_report import SizeRange
+from tandem.data.fit import Fit
 from tandem.data.image_file import ImageFile
 from tandem.data.images import resize
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
 from tandem.evaluation.rows.cache import hash_of
-from tandem.inference.inputs import Fit
 from tandem.inference.jobs import Job
 from tandem.inference.translator import Translator
 from tandem.rng import derive_seed
@@ -245,12 +246,22 @@ class SampledModel:
     translator: Translator
     direction: Direction
     seed: int = 0
-    fit: Fit = "pad"
+    fit: Fit = "auto"
+
+    @property
+    def rule(self) -> Preprocessing:
+        """What its training did to the sizes of images."""
+        return self.translator.manifest.preprocessing
+
+    @property
+    def input_sizes(self) -> SizeRange:
+        """The sizes of the files that the inputs of its training came from."""
+        return self.translator.input_sizes(self.direction)
 
     @property
     def fingerprint(self) -> str:
         """Changes with the weights and everything else that the samples depend on beside the input."""
-        return hash_of(_stable_text(self.translator.manifest), self.direction, self.fit)
+        return hash_of(_stable_text(self.translator.manifest), self.direction, self.rule.key(self.fit))
 
     def seed_of(self, position: int) -> int:
         """The seed of the samples of an input."""

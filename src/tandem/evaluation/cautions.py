@@ -5,7 +5,7 @@ import numpy as np
 from tandem.data.image_file import DiskFile
 from tandem.data.images import convert_channels, resize
 from tandem.errors import DataError
-from tandem.evaluation.cases import FileCase, Loaded
+from tandem.evaluation.cases import FileCase, Loaded, SampledModel
 from tandem.evaluation.rows.measurement import EachCase
 from tandem.evaluation.subject import Subject
 
@@ -33,8 +33,8 @@ def cautions(subject: Subject) -> list[str]:
             f"{jpeg} of {len(reals)} real images are JPEG: their artefacts count as content, and generated images "
             "without them are further away than they should be."
         )
-    if subject.are_resized:
-        found.append("inputs were resized to the training size and outputs back (--fit resize), which blurs them.")
+    if subject.model is not None:
+        found += _fit_cautions(subject, subject.model)
     train = {case.key(1) for case in subject.train}
     same = sum(case.key(1) in train for case in reals) if train else 0
     if same:
@@ -44,6 +44,23 @@ def cautions(subject: Subject) -> list[str]:
         )
     if subject.model is None:
         found += _folder_cautions(subject)
+    return found
+
+
+def _fit_cautions(subject: Subject, model: SampledModel) -> list[str]:
+    """What the sizes of the inputs do to the numbers."""
+    rule, fit = model.rule, model.fit
+    found = []
+    targets = [rule.target(*size, fit, multiple=model.translator.multiple) for size in subject.sizes]
+    resized = sum(target != size for target, size in zip(targets, subject.sizes, strict=True))
+    if resized:
+        found.append(
+            f"{resized} of {len(targets)} inputs were brought to the size of training and their outputs back "
+            f"({rule.key(fit)}), which blurs them."
+        )
+    texts = [text for size in subject.sizes if (text := rule.warning(*size, fit, model.input_sizes))]
+    if texts:
+        found.append(f"the scale of {len(texts)} of {len(targets)} inputs is not that of training: {texts[0]}.")
     return found
 
 

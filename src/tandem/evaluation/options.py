@@ -8,8 +8,8 @@ from typing import Literal
 
 from tandem.config.options import Options, option, same
 from tandem.config.validation import ValidationConfig, ValueRange
+from tandem.data.fit import Fit
 from tandem.errors import ConfigError
-from tandem.inference.inputs import Fit
 
 MAX_PALETTE_BYTES = 2**20
 
@@ -69,9 +69,9 @@ class EvaluationOptions(Options):
     metrics: tuple[str, ...] | None = option(
         None, "names separated by commas; by default all that can be computed", read=split_names
     )
-    num_samples: int = option(10, "samples of each input", at_least=1)
+    num_samples: int = option(ValidationConfig.validate_samples, "samples of each input", at_least=1)
     seed: int = option(0, "decides the samples: the same seed gives the same report")
-    fit: Fit = option("pad", "how inputs get a size that the network takes, as for tandem sample")
+    fit: Fit = option("auto", "how inputs get a size that the network takes, as for tandem sample")
     batch_size: int = option(16, "images that are measured at once", at_least=1)
     num_workers: int | None = option(None, "threads that read files ahead; no number depends on it", at_least=0)
     resizer: Resizer = option("clean", "how images get the size of the feature network; part of the metric")

@@ -225,4 +225,6 @@ def _settings(options: EvaluationOptions, subject: Subject, device: torch.device
     """Options that numbers depend on; networks and their hashes are said by each metric."""
     kept = ("seed", "fit", "batch_size", "resizer", "palette", "palette_distance")
     values = {name: value for name, value in dataclasses.asdict(options).items() if name in kept}
+    if subject.model is not None:
+        values["fit"] = subject.model.rule.key(options.fit)
     return values | {"num_samples": subject.num_samples, "device": device.type}

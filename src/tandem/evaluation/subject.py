@@ -35,7 +35,6 @@ class Subject:
         demo_folder: The demo dataset; None for other data.
         description: What is measured, for the report.
         data: Against what, for the report.
-        are_resized: Whether outputs were brought to another size than that of the network's output.
     """
 
     cases: Sequence[ModelCase] | Sequence[FileCase]
@@ -48,7 +47,6 @@ class Subject:
     demo_folder: Path | None
     description: dict[str, Any]
     data: dict[str, Any]
-    are_resized: bool = False
 
     @property
     def size(self) -> Size:
@@ -180,7 +178,6 @@ def split_subject(
             "num_inputs": len(cases),
             "num_real": len(reals),
         },
-        are_resized=options.fit == "resize",
     )
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tandem.checkpoint.manifest import WeightsFile
-from tandem.config.data import DataConfig
 from tandem.config.run import RunConfig
 from tandem.config.validation import AUTO, ValidationConfig
+from tandem.data.fit import FitRule
 from tandem.errors import ConfigError, MetricError, NonFiniteError
 from tandem.evaluation.cases import Case
 from tandem.evaluation.held_out import HeldOut, held_out
@@ -30,7 +30,6 @@ from tandem.evaluation.rows.gather import gather
 from tandem.evaluation.rows.measurement import Measurement
 from tandem.evaluation.run import only_of
 from tandem.evaluation.subject import Subject, split_subject
-from tandem.inference.inputs import Fit
 from tandem.inference.torch_engine import TorchEngine
 from tandem.inference.translator import Translator
 from tandem.training.inputs import Inputs
@@ -94,7 +93,7 @@ class MetricValidator:
             "inputs": images.num_inputs,
             "samples": directions[0].subject.num_samples,
             "seed": config.training.seed,
-            "fit": directions[0].options.fit,
+            "fit": FitRule.of(config.data).key(directions[0].options.fit),
             "data": images.folder.fingerprint()[:16],
         }
         for metric in planned.values():
@@ -214,18 +213,12 @@ def _settings(config: RunConfig) -> EvaluationOptions:
     return EvaluationOptions(
         num_samples=options.validate_samples,
         seed=config.training.seed,
-        fit=_fit(config.data),
         features=None if options.validate_features is None else Path(options.validate_features),
         features_size=options.validate_features_size,
         features_range=options.validate_features_range,
         trust_torchscript=options.validate_trust_torchscript,
         in_training=True,
     )
-
-
-def _fit(data: DataConfig) -> Fit:
-    """Images are brought to the training size where training does that too."""
-    return "pad" if data.preprocess in {"crop", "none"} else "resize"
 
 
 def _planned(setup: Setup, options: ValidationConfig, known: MetricSet) -> list[Metric]:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from tandem.data.fit import FitPlan, pad_mirrored
 from tandem.data.images import (
-    MAX_PIXELS,
     array_from_pil,
     convert_channels,
     from_floats,
@@ -17,12 +17,7 @@ from tandem.data.images import (
     resize,
     to_floats,
 )
-from tandem.errors import ConfigError, DataError
-
-Fit = Literal["pad", "resize"]
-
-MAX_PADDED_PIXELS = 2 * MAX_PIXELS
-"""More are not translated: a generator pads a line of a few pixels to hundreds."""
+from tandem.errors import DataError
 
 
 def to_input(image: Any, *, channels: int) -> np.ndarray:
@@ -69,53 +64,27 @@ class Fitted:
 
     Attributes:
         values: ``(C, H, W)``, float32, [-1, 1].
-        restore_size: Height and width to which outputs are brought back.
-        fit: How.
+        plan: How.
     """
 
     values: np.ndarray
-    restore_size: tuple[int, int]
-    fit: Fit
+    plan: FitPlan
 
     def restore(self, outputs: np.ndarray) -> np.ndarray:
-        """Bring outputs ``(N, C, H, W)`` back to the image's own size: cut off the padding, or resize."""
-        height, width = self.restore_size
-        if self.fit == "pad":
-            return outputs[:, :, :height, :width]
-        return np.stack([to_floats(resize(from_floats(output), height, width)) for output in outputs])
+        """Bring outputs ``(N, C, H, W)`` back to the image's own size: cut off the padding, resize."""
+        height, width = self.plan.target
+        cut = outputs[:, :, :height, :width]
+        if self.plan.own == self.plan.target:
+            return cut
+        return np.stack([to_floats(resize(from_floats(output), *self.plan.own)) for output in cut])
 
 
-def fit_image(values: np.ndarray, *, fit: Fit, multiple: int, size: tuple[int, int], smallest: int = 1) -> Fitted:
-    """Bring ``(C, H, W)`` to a size that the network takes.
-
-    Args:
-        values: The image, float32, [-1, 1].
-        fit: ``pad``: keep the resolution and reflect the image at its right and lower edge up to the next multiple;
-            the output is cut back. ``resize``: bicubic to `size`, the training size; the output is resized back.
-        multiple: Sides must be multiples of this.
-        size: Height and width of the training images.
-        smallest: Sides must be at least this, itself a multiple.
-
-    Raises:
-        ConfigError: There is no such `fit`.
-        DataError: It is so thin that its padding would be much larger than any image.
-    """
-    if fit not in {"pad", "resize"}:
-        raise ConfigError(f"fit must be pad or resize, not {fit!r}.")
-    _, height, width = values.shape
-    if fit == "resize":
-        small = values if (height, width) == size else to_floats(resize(from_floats(values), *size))
-        return Fitted(small, (height, width), fit)
-    missing = [max(side + -side % multiple, smallest) - side for side in (height, width)]
-    padded_size = height + missing[0], width + missing[1]
-    if padded_size[0] * padded_size[1] > MAX_PADDED_PIXELS:
-        raise DataError(
-            f"the image is {width}×{height} px, and {padded_size[1]}×{padded_size[0]} px after padding to what the "
-            f"generator takes; at most {MAX_PADDED_PIXELS} pixels are translated. Cut it, or resize it (--fit resize)."
-        )
-    # NumPy's reflection repeats as often as needed, so that images smaller than the padding work too.
-    padded = np.pad(values, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
-    return Fitted(padded, (height, width), fit)
+def fit_image(values: np.ndarray, plan: FitPlan) -> Fitted:
+    """Bring ``(C, H, W)``, float32, [-1, 1], to the size that a plan says: resized (bicubic), then padded."""
+    if plan.own != plan.target:
+        values = to_floats(resize(from_floats(values), *plan.target))
+    missing = [side - own for side, own in zip(plan.padded, plan.target, strict=True)]
+    return Fitted(pad_mirrored(values, (1, 2), missing), plan)
 
 
 def _from_array(array: np.ndarray, channels: int) -> np.ndarray:

@@ -17,9 +17,9 @@ import numpy as np
 
 from tandem.config.data import Direction
 from tandem.config.options import Options, option, refuse
+from tandem.data.fit import Fit
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
-from tandem.inference.inputs import Fit
 from tandem.inference.translator import Translator
 from tandem.rng import numpy_generator
 
@@ -62,7 +62,9 @@ class SamplingOptions(Options):
     )
     seed: int = option(0, "decides the latents (or the dropout): the same seed gives the same pixels")
     fit: Fit = option(
-        "pad", "pad: keep the resolution, pad and cut off again; resize: translate at the training size, resize back"
+        "auto",
+        "auto: follow the training, which resized images or kept their resolution; resize: translate at the training "
+        "size, resize back; pad: keep the resolution, pad and cut off again",
     )
     references: Sequence[Path] = option((), "images whose style is taken, for --mode reference", name="reference")
     z: np.ndarray | None = option(
@@ -199,7 +201,7 @@ def _latents(
                     "--mode encode encodes each input's own ground truth, so it needs pairs: give a dataset folder, or "
                     "--pairs with side-by-side files (or --mode reference --reference IMAGE)."
                 )
-            mu, logvar = translator.encode(ground_truth)
+            mu, logvar = translator.encode(ground_truth, fit=options.fit)
             draws = [
                 numpy_generator(options.seed, "posterior", position=index).standard_normal(len(mu))
                 for index in range(number - 1)
@@ -208,7 +210,7 @@ def _latents(
             captions = ["posterior mean", *(f"posterior {index + 1}" for index in range(number - 1))]
             return [("encoded", captions, (mu + noise * np.exp(0.5 * logvar)).astype(np.float32))]
         case "reference":
-            mu, _ = translator.encode([str(path) for path in options.references])
+            mu, _ = translator.encode([str(path) for path in options.references], fit=options.fit)
             return [("reference", [f"style of {path.name}" for path in options.references], mu)]
 
 

@@ -1,5 +1,6 @@
 """One image in, many out: the Python interface to a trained model."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -8,16 +9,21 @@ import numpy as np
 
 from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
+from tandem.config.specifications import EncoderSpec
+from tandem.data.check_report import SizeRange
+from tandem.data.fit import Fit
 from tandem.data.images import from_floats, pil_from_array
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_engine
-from tandem.inference.inputs import Fit, Fitted, fit_image, is_batch, to_input
+from tandem.inference.inputs import Fitted, fit_image, is_batch, to_input
 from tandem.inference.latents import choose_number, draw_latents, given_latents
 from tandem.inference.runner import Runner
 from tandem.inference.runtime import Auto, EngineName, InferencePrecision, OnTile, Runtime
 
 Output = Literal["pil", "array", "tensor"]
+
+log = logging.getLogger(__name__)
 
 
 def load(
@@ -95,6 +101,9 @@ class Translator:
         )
         self.latent_dim = self.abilities.latent_dim
         self.multiple = max(generator.spec.size_multiple for generator in self.abilities.generators.values())
+        encoder = manifest.networks.get("encoder")
+        self._smallest_encoded = encoder.smallest_side if isinstance(encoder, EncoderSpec) else 1
+        self._has_warned = False
         self._smallest = max(generator.spec.smallest_side for generator in self.abilities.generators.values())
 
     @property
@@ -107,6 +116,12 @@ class Translator:
         """Whether one input has several outputs: by a latent, or by dropout."""
         return self.abilities.is_stochastic
 
+    def input_sizes(self, direction: Direction | None) -> SizeRange:
+        """The sizes of the files that the inputs of training came from, in a direction."""
+        preprocessing = self.manifest.preprocessing
+        turned = len(self.directions) == 2 and direction == "BtoA"
+        return preprocessing.output_sizes if turned else preprocessing.input_sizes
+
     def report_tiles(self, on_tile: OnTile | None) -> None:
         """Have `on_tile` called with the tiles done and those in all while an image is translated in tiles."""
         self._runner.on_tile = on_tile
@@ -118,7 +133,7 @@ class Translator:
         *,
         seed: int = 0,
         z: np.ndarray | Sequence[Any] | None = None,
-        fit: Fit = "pad",
+        fit: Fit = "auto",
         direction: Direction | None = None,
         tile: int | Auto | None = None,
         output: Output = "pil",
@@ -133,8 +148,11 @@ class Translator:
             seed: Decides the latents, or the dropout of pix2pix. The first m of n samples are the samples of
                 ``num_samples=m``, and every image gets the same codes, so that a column of a grid is one style.
             z: Latents instead: ``(latent_dim,)`` or ``(M, latent_dim)``, or ``(N, M, latent_dim)`` for a batch.
-            fit: ``pad`` keeps the image's resolution and pads it by reflection up to the next size that the network
-                takes (the padding is cut off again); ``resize`` translates at the training size and resizes back.
+            fit: ``auto`` does what training did: where that resized images, they are translated at the training size
+                and resized back; where it cropped them at their own resolution, they keep it. ``pad`` keeps the
+                resolution, ``resize`` translates at the training size, whatever training did. Up to the next size that
+                the network takes an image is padded by reflection, and the padding is cut off again. See
+                `tandem.data.fit`. A warning is logged, once, where the scale is off that of training by 1.5 or more.
             direction: For CycleGAN ``AtoB`` (the default) or ``BtoA``; other models have one direction only.
             tile: Side of the tiles of a large image, 0 or ``auto``; None: as the model was loaded. See `load`.
             output: ``pil`` images, uint8 ``array`` ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1].
@@ -152,7 +170,7 @@ class Translator:
         latents = self._latents(num_samples, seed=seed, z=z, count=len(images))
         results = []
         for one, one_latents in zip(images, latents, strict=True):
-            fitted = self._fit(to_input(one, channels=generator.spec.in_channels), fit)
+            fitted = self._fit(to_input(one, channels=generator.spec.in_channels), fit, self.input_sizes(direction))
             parts = [
                 _as_output(fitted.restore(outputs), output)
                 for outputs in self._runner.samples(generator, fitted.values, one_latents, seed=seed, tile=tile)
@@ -161,7 +179,7 @@ class Translator:
         return results if is_batch(image) else results[0]
 
     def cycle(
-        self, image: Any, *, fit: Fit = "pad", direction: Direction | None = None, output: Output = "pil"
+        self, image: Any, *, fit: Fit = "auto", direction: Direction | None = None, output: Output = "pil"
     ) -> tuple[Any, Any]:
         """Translate an image there and back again (CycleGAN).
 
@@ -180,7 +198,7 @@ class Translator:
         """
         back = self.abilities.way_back(direction)
         there = self.abilities.generator(direction)
-        fitted = self._fit(to_input(image, channels=there.spec.in_channels), fit)
+        fitted = self._fit(to_input(image, channels=there.spec.in_channels), fit, self.input_sizes(direction))
         none = np.empty((1, 0), np.float32)
         (fake,) = self._runner.samples(there, fitted.values, none, seed=0)
         (returned,) = self._runner.samples(back, fake[0], none, seed=0)
@@ -193,7 +211,7 @@ class Translator:
         z: np.ndarray,
         *,
         seed: int = 0,
-        fit: Fit = "pad",
+        fit: Fit = "auto",
         direction: Direction | None = None,
     ) -> np.ndarray:
         """Translate several frames of one size, each into one output with a latent of its own.
@@ -212,18 +230,18 @@ class Translator:
             ``(N, H, W, output channels)``, uint8.
         """
         generator = self.abilities.generator(direction)
-        fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit) for frame in frames]
+        trained = self.input_sizes(direction)
+        fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit, trained) for frame in frames]
         outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed)
         restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
         return from_floats(np.concatenate(restored))
 
-    def encode(self, image: Any) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, image: Any, *, fit: Fit = "auto") -> tuple[np.ndarray, np.ndarray]:
         """Encode an image of the output domain: the latent of its style.
-
-        The image is resized (bicubic) to the training size first.
 
         Args:
             image: One image or several, as for a call.
+            fit: As for a call.
 
         Returns:
             mu and logvar of the posterior, float32, ``(latent_dim,)`` or ``(N, latent_dim)``. ``z=mu`` translates
@@ -235,10 +253,12 @@ class Translator:
         """
         self.require_encoder()
         images = list(image) if is_batch(image) else [image]
-        channels = self.manifest.preprocessing.output_channels
-        encoded = [
-            self._engine.encode(self._fit(to_input(one, channels=channels), "resize").values[None]) for one in images
-        ]
+        preprocessing = self.manifest.preprocessing
+        encoded = []
+        for one in images:
+            values = to_input(one, channels=preprocessing.output_channels)
+            fitted = self._fit(values, fit, preprocessing.output_sizes, multiple=1, smallest=self._smallest_encoded)
+            encoded.append(self._engine.encode(fitted.values[None]))
         none = np.empty((0, self.latent_dim), np.float32)
         mu, logvar = (np.concatenate([none, *(pair[part] for pair in encoded)]) for part in (0, 1))
         return (mu, logvar) if is_batch(image) else (mu[0], logvar[0])
@@ -252,9 +272,23 @@ class Translator:
         """The codes of ``translator(image, num_samples, seed=seed)``: ``(num_samples, latent_dim)``, float32."""
         return draw_latents(num_samples, self.latent_dim, seed=seed)
 
-    def _fit(self, values: np.ndarray, fit: Fit) -> Fitted:
-        size = self.manifest.preprocessing.size
-        return fit_image(values, fit=fit, multiple=self.multiple, size=size, smallest=self._smallest)
+    def _fit(
+        self,
+        values: np.ndarray,
+        fit: Fit,
+        trained: SizeRange,
+        *,
+        multiple: int | None = None,
+        smallest: int | None = None,
+    ) -> Fitted:
+        _, height, width = values.shape
+        rule = self.manifest.preprocessing
+        plan = rule.plan(height, width, fit, multiple=multiple or self.multiple, smallest=smallest or self._smallest)
+        warning = rule.warning(height, width, fit, trained)
+        if warning is not None and not self._has_warned:
+            self._has_warned = True
+            log.warning("the scale is not that of training: %s", warning)
+        return fit_image(values, plan)
 
     def _latents(
         self, num_samples: int | None, *, seed: int, z: np.ndarray | Sequence[Any] | None, count: int

@@ -7,6 +7,7 @@ from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest, Preprocessing, read_manifest
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, to_flat
+from tandem.data.fit import FitRule
 from tandem.errors import CheckpointError
 from tandem.networks.build import build_network
 from tandem.training.inputs import Inputs
@@ -31,7 +32,9 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
         method=config.objective.method,
         networks={name: network.spec for name, network in networks.items()},  # type: ignore[misc]
         preprocessing=Preprocessing(
-            size=data.crop_size,
+            **dataclasses.asdict(FitRule.of(data)),
+            input_sizes=inputs.report.sizes_a,
+            output_sizes=inputs.report.sizes_b,
             direction=data.direction,
             input_channels=data.input_channels,
             output_channels=data.output_channels,

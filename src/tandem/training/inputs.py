@@ -16,6 +16,7 @@ from tandem.data.check_report import CheckReport
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.decoded import DecodedImages
 from tandem.data.discover import find_splits
+from tandem.data.fit import FitRule
 from tandem.data.order import GlobalOrder, Order, ShardOrder
 from tandem.data.resident import ResidentDataset
 from tandem.data.shards.items import ShardItems
@@ -99,7 +100,7 @@ def open_inputs(
     assert shown is not None
     fixed = make_dataset(config, shown)
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))
-    samples = [fixed.preview_at(index, number) for index in range(number)]
+    samples = [fixed.preview_at(index, number, rule=FitRule.of(config.data)) for index in range(number)]
     return Inputs(
         splits=splits,
         report=report,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.config.run import RunConfig, to_flat
+from tandem.data.fit import FitRule
 from tandem.data.images import to_array
 from tandem.errors import NonFiniteError
 from tandem.objectives.objective import samples_with_dropout
@@ -65,7 +66,8 @@ class Observer:
             real_spread=inputs.report.spread_b,
         )
         paired = config.objective.paired
-        self._caption = caption_of(state.objective.networks, sampling=self._sampling, paired=paired)
+        caption = caption_of(state.objective.networks, sampling=self._sampling, paired=paired)
+        self._caption = f"{caption} {FitRule.of(config.data).describe_fixed()}"
         self._losses: dict[str, float] = {}
         self._page_due = 0.0
         self.best = ""

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tandem.config.data import Direction
+from tandem.data.fit import Fit
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
-from tandem.inference.inputs import Fit
 from tandem.inference.translator import Translator
 from tandem.inference.video.flicker import FlickerMeter, FlickerReport
 from tandem.inference.video.frames import VIDEO_SUFFIXES, Frame, Video, VideoWriter
@@ -86,7 +86,7 @@ class VideoTranslator:
         latents: VideoLatents,
         *,
         seed: int = 0,
-        fit: Fit = "pad",
+        fit: Fit = "auto",
         direction: Direction | None = None,
         batch_size: int = 1,
     ) -> None:
