@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import assert_same_run, assert_same_state, log_of, model_of, state_of, train
+from support import assert_same_run, assert_same_state, log_of, model_of, state_of, tandem, tiny, train
 
 HALF, WHOLE = 5, 10
 
@@ -147,3 +147,86 @@ def test_a_lost_log_is_begun_anew(data: Path, finished_run: Path, tmp_path: Path
     train(data, out, steps=10)
     assert_same_state(finished_run, out)
     assert [line["step"] for line in log_of(out)] == [8, 9, 10]
+
+
+def test_resume_needs_nothing_but_the_run(
+    data: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another folder, with the data given by a relative path at first; then with both moved together."""
+    project = tmp_path / "project"
+    shutil.copytree(data, project / "demo")
+    monkeypatch.chdir(project)
+    train(Path("demo"), Path("runs/x"), steps=HALF)
+    monkeypatch.chdir(tmp_path)
+    longer = tandem("train", "--resume", project / "runs" / "x", "--steps", "7")
+    assert longer.status == 0, longer.err
+    assert f"continuing at step {HALF} of 7" in longer.err
+    moved = project.rename(tmp_path / "moved")
+    assert tandem("train", "--resume", moved / "runs" / "x", "--steps", WHOLE).status == 0
+    assert_same_run(finished_run, moved / "runs" / "x")
+    again = tandem("train", "--resume", moved / "runs" / "x")
+    assert again.status == 0, again.err
+    assert "is finished already" in again.err
+
+
+def test_resume_with_data_that_has_moved(data: Path, finished_run: Path, tmp_path: Path) -> None:
+    run, here = tmp_path / "run", tmp_path / "here"
+    shutil.copytree(data, here)
+    train(here, run, steps=HALF)
+    there = here.rename(tmp_path / "there")
+    refused = tandem("train", "--resume", run, "--steps", WHOLE)
+    assert refused.status == 1
+    assert f"no longer at {here}" in refused.err
+    assert f"tandem train DATA --resume {run}" in refused.err
+    assert tandem("train", there, "--resume", run, "--steps", WHOLE).status == 0
+    assert_same_run(finished_run, run)
+    assert tandem("train", "--resume", run).status == 0  # the new place is remembered
+    (run / "sources.json").unlink()
+    refused = tandem("train", "--resume", run)
+    assert f"does not say where its data is: give it: tandem train DATA --resume {run}" in refused.err
+    (run / "sources.json").write_text('{"data": 3}')
+    assert "sources.json cannot be read" in tandem("train", "--resume", run).err
+
+
+def test_a_length_wins_over_one_in_the_other_unit(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(data, run, steps=None, epochs=1)
+    assert state_of(run)[1]["step"] == 4
+    assert tandem("train", "--resume", run, "--steps", "6").status == 0
+    assert state_of(run)[1]["step"] == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "other"], "--out beside --resume"),
+        (["--preset", "demo"], "--preset beside --resume"),
+        (["--method", "pix2pix"], "the configuration file is for the method bicyclegan, but --method is pix2pix"),
+        (["--learning-rate", "1"], "learning_rate: was 0.0002, is 1.0"),
+        (["--steps", "12", "--epochs", "2"], "both say how long"),
+    ],
+)
+def test_what_resume_refuses(finished_run: Path, words: list[str], message: str) -> None:
+    refused = tandem("train", "--resume", finished_run, *words)
+    assert refused.status in {1, 2}
+    assert message in refused.err
+
+
+def test_resume_names_a_run(data: Path, tmp_path: Path) -> None:
+    assert "there is no such folder" in tandem("train", "--resume", tmp_path / "none").err
+    assert "there is no config.yaml in it" in tandem("train", "--resume", data).err
+
+
+def test_a_run_without_its_checkpoints_is_not_begun_anew(data: Path, finished_run: Path, tmp_path: Path) -> None:
+    """Neither where the log tells of its steps nor where the model alone does; its model stays as it is."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    shutil.rmtree(run / "checkpoints")
+    model = model_of(run)
+    for words in ([data, "--out", run, *tiny(steps=WHOLE)], ["--resume", run]):
+        refused = tandem("train", *words)
+        assert refused.status == 1
+        assert f"{run} holds a run of {WHOLE} steps whose checkpoints are gone" in refused.err
+        assert f"or remove {run} to begin anew" in refused.err
+        assert model_of(run) == model
+        (run / "metrics.jsonl").unlink(missing_ok=True)

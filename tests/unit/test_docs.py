@@ -121,6 +121,8 @@ class AcceptedError(Exception):
 @pytest.fixture
 def run_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run.yaml").write_text("lambda_kl: 0.02\n")
+    (tmp_path / "runs" / "shoes").mkdir(parents=True)
+    (tmp_path / "runs" / "shoes" / "config.yaml").write_text("lambda_kl: 0.02\n")  # a run to go on with
     (tmp_path / "latents.json").write_text("[[0, 0], [1, -1]]")
     monkeypatch.chdir(tmp_path)
 

@@ -109,7 +109,7 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, damage: str) -
         assert str(path) in str(caught.value)
     path.unlink(missing_ok=True)
     (tmp_path / "step-00000001.safetensors").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="Remove it to start this run anew"):
+    with pytest.raises(CheckpointError, match="It is the only one: begin a new run"):
         store.metadata(1)
 
 

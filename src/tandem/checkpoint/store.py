@@ -154,7 +154,7 @@ class CheckpointStore:
 
     def _damaged(self, step: int, error: Exception) -> str:
         older = [other for other in self.steps() if other < step]
-        advice = f"Remove it to continue from step {older[-1]}." if older else "Remove it to start this run anew."
+        advice = f"Remove it to continue from step {older[-1]}." if older else "It is the only one: begin a new run."
         return f"the checkpoint {self._path(step)} cannot be read: {error}. {advice}"
 
     def _path(self, step: int) -> Path:

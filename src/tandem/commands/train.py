@@ -18,6 +18,8 @@ from tandem.config.variants import VARIANTS
 from tandem.config.yaml import convert_values, read_file, to_yaml
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError
+from tandem.training.run_folder import RunFolder
+from tandem.training.sources import recall_data
 
 DESCRIPTION = (
     "Train a model on image pairs or on two domains, or continue the run in --out where it stopped. Options win over "
@@ -36,6 +38,12 @@ class TrainOptions(Options):
     data: str | None = option(None, "dataset folder, folder or URL of shards, or folder of domain A", positional=True)
     data_b: Path | None = option(None, "folder of domain B, for methods that train on unpaired images", positional=True)
     out: Path | None = option(None, "folder of the run, e.g. runs/shoes")
+    resume: Path | None = option(
+        None,
+        "folder of a run to go on with, in the place of --out; its data and its options are remembered, and DATA is "
+        "needed only where the data has moved",
+        metavar="RUN",
+    )
     config: tuple[Path, ...] = option(
         (), "YAML file with options, e.g. one from --print-config", metavar="FILE", repeated=True
     )
@@ -61,23 +69,28 @@ def command(method: str = DEFAULT_METHOD) -> Command:
 def main(arguments: Sequence[str]) -> int:
     """Parse the options, train, sample."""
     first = _early(arguments)
+    run = _resumed(first)
     in_files: dict[str, Any] = {}
-    for file in first.config:  # the last one wins
+    for file in (*([run.config] if run else []), *first.config):  # the last one wins
         in_files |= read_file(file)
     method, defaults = _defaults(first, in_files)
     taken = command(method)
     given = taken.values(arguments, defaults)
     # An option wins over a file wherever the two stand.
-    flat = defaults | convert_values(_own(in_files, first), taken.options) | given
+    flat = _one_length(defaults | convert_values(_own(in_files, first), taken.options), given)
     own = TrainOptions(**{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
     config = from_flat(flat | {"method": method})
     if own.print_config:
         sys.stdout.write(to_yaml(config))
         return 0
+    if run is not None:
+        data, data_b = recall_data(run) if own.data is None else (as_location(own.data), own.data_b)
+        return _train(config, data, run.root, data_b)
     if own.data is None or own.out is None:
         missing = [name for name, value in (("DATA", own.data), ("--out", own.out)) if value is None]
         raise ConfigError(
-            f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options]."
+            f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options], or "
+            "tandem train --resume runs/NAME to go on with a run."
         )
     return _train(config, as_location(own.data), own.out, own.data_b)
 
@@ -85,6 +98,41 @@ def main(arguments: Sequence[str]) -> int:
 def _early(arguments: Sequence[str]) -> TrainOptions:
     """Find what decides about the other options and their defaults."""
     return TrainOptions(**Command("train", DESCRIPTION, {"": TrainOptions}).values_among_others(arguments))
+
+
+def _resumed(first: TrainOptions) -> RunFolder | None:
+    """The run that ``--resume`` names.
+
+    Raises:
+        ConfigError: There is none, or an option is given that a run has decided already.
+    """
+    if first.resume is None:
+        return None
+    run = RunFolder(first.resume)
+    if not run.config.is_file():
+        reason = f"there is no {run.config.name} in it" if run.root.is_dir() else "there is no such folder"
+        raise ConfigError(
+            f"--resume {run.root}: no run to go on with: {reason}. Give the folder of a run, e.g. runs/NAME.",
+            option="--resume",
+        )
+    given = {"--out": first.out, "--preset": first.preset}
+    if extra := [name for name, value in given.items() if value is not None]:
+        raise ConfigError(
+            f"{' and '.join(extra)} beside --resume {run.root}: a run that goes on stays in its folder and keeps its "
+            "options: leave it out.",
+            option=extra[0],
+        )
+    return run
+
+
+def _one_length(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The options that are given, over those of presets and files.
+
+    A length that is given wins over one in the other unit, since both say how long the run is.
+    """
+    lengths = given.keys() & {"steps", "epochs"}
+    others = {"steps", "epochs"} - lengths if lengths else set()
+    return {name: value for name, value in before.items() if name not in others} | given
 
 
 def _own(in_files: dict[str, Any], first: TrainOptions) -> dict[str, Any]:

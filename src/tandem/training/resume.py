@@ -1,12 +1,15 @@
 """Going on from the newest checkpoint of a run."""
 
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor
 
+from tandem.checkpoint.manifest import read_manifest
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, differences, from_flat
-from tandem.errors import CheckpointError
+from tandem.errors import BundleError, CheckpointError
+from tandem.report.records import read_metrics
 from tandem.training.inputs import Inputs
 from tandem.training.process_group import ProcessGroup
 from tandem.training.run_folder import RunFolder
@@ -59,13 +62,15 @@ def resume(
     """Load the newest checkpoint, which the main process reads for all; its step, or None where there is none.
 
     Raises:
-        CheckpointError: It belongs to a run with other options or data, or does not fit.
+        CheckpointError: It belongs to a run with other options or data, or does not fit; or the folder holds a run that
+            has done steps, but none of its checkpoints.
     """
 
     def read() -> tuple[list[Any], dict[str, Tensor]] | None:
         store.clean()
         steps = store.steps()
         if not steps:
+            _require_no_steps(folder)
             return None
         metadata = store.metadata(steps[-1])
         changed = differences(
@@ -88,3 +93,18 @@ def resume(
     step, metadata = told
     state.load(process_group.broadcast_tensors(None if found is None else found[1]), metadata)
     return step
+
+
+def _require_no_steps(folder: RunFolder) -> None:
+    """Refuse to begin anew where a run has trained whose checkpoints are gone: its model would be written over."""
+    done = max((record.step for record in read_metrics(folder.metrics)), default=0)
+    with suppress(BundleError):
+        steps = read_manifest(folder.model)[0].training.get("steps")
+        done = max(done, steps if isinstance(steps, int) else 0)
+    if done:
+        raise CheckpointError(
+            f"{folder.root} holds a run of {done} steps whose checkpoints are gone (there is none in "
+            f"{folder.checkpoints}), so it cannot go on, and a new one would write over its model. Put them back; or "
+            f"give another --out; or remove {folder.root} to begin anew.",
+            file=folder.checkpoints,
+        )

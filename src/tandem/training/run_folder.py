@@ -47,6 +47,11 @@ class RunFolder:
         return self.root / "config.yaml"
 
     @property
+    def sources(self) -> Path:
+        """Where the data is, as JSON."""
+        return self.root / "sources.json"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object a line."""
         return self.root / "metrics.jsonl"

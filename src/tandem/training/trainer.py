@@ -31,6 +31,7 @@ from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
 from tandem.training.setup import MakeObjective, make_state
 from tandem.training.signals import GracefulStop
+from tandem.training.sources import remember_data
 from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.validation import MakeValidator, Validation
 
@@ -107,9 +108,12 @@ def train(
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
         inputs = keep_decoded(config, inputs, process_group.device)
-        return Trainer(
+        trainer = Trainer(
             config, inputs, run, process_group, make_validator=make_validator, make_objective=make_objective
-        ).run()
+        )
+        if process_group.is_main:
+            remember_data(run, data, data_b)
+        return trainer.run()
 
 
 class Trainer:
@@ -199,7 +203,8 @@ class Trainer:
                     raise self._explained(error) from error
             name = None if stop.signal is None else stop.signal.name
             if name is not None:  # said only now: a progress bar would wipe it away
-                log.info("%s: saved step %d; the same command continues", name, state.step)
+                resume_by = f"tandem train --resume {self.folder.root}"
+                log.info("%s: saved step %d; the same command continues, and so does %s", name, state.step, resume_by)
             elif not already_done and self.validation is not None:
                 self.validation.conclude()
             self.observer.page(progress, "stopped" if name else "finished", f"Stopped by {name}." if name else "")
