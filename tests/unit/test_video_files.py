@@ -45,6 +45,28 @@ def test_every_frame_and_time_stamp(tmp_path: Path) -> None:
     assert all(np.array_equal(frame.pixels, original) for frame, original in zip(read, frames, strict=True))
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("b_frames", ["0", "3"])
+def test_a_frame_lasts_until_the_next_one(tmp_path: Path, suffix: str, b_frames: str) -> None:
+    """Whatever the file says of its duration: MP4 says it in the order of decoding, Matroska the nominal one."""
+    times = [0, 40, 80, 500, 540, 1500, 1540, 3000, 3040]
+    path = write_video(
+        tmp_path / f"a.{suffix}",
+        moving_frames(len(times)),
+        times=times,
+        time_base=MS,
+        rate=25,
+        codec_options={"bf": b_frames},
+    )
+    frames = frames_of(path)
+    with ContainerVideo(path) as video:
+        tick = video.info.time_base / MS
+    assert [frame.time * tick for frame in frames] == times
+    ends = [(frame.time + frame.duration) * tick for frame in frames]
+    assert ends[:-1] == times[1:]
+    assert ends[-1] == 3080
+
+
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("mov", "libx264"), ("webm", "libvpx-vp9")])
 def test_what_is_said_of_a_video(tmp_path: Path, suffix: str, codec: str) -> None:
     path = write_video(tmp_path / f"a.{suffix}", moving_frames(9), rate=Fraction(30000, 1001), codec=codec)
