@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from support import assert_same_run, flags, tandem, tiny, tiny_config, train
+from support import assert_same_run, flags, tandem, tiny, tiny_config, train, write_pairs
 
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
@@ -202,3 +202,58 @@ def test_the_help_names_defaults_and_meaning() -> None:
     with_preset = tandem("train", "--preset", "demo", "--help").out
     assert "default: 286" not in with_preset
     assert "default: 68" in with_preset
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--preset", "facades"], ("256", "286")),
+        (["--preset", "facades", "--size", "64"], ("64", "72")),
+        (["--preset", "facades", "--size", "128"], ("128", "143")),
+        (["--preset", "maps", "--size", "64"], ("64", "150")),
+        (["--preset", "pytorch128", "--size", "64"], ("64", "64")),
+        (["--preset", "demo", "--size", "128"], ("128", "136")),
+        (["--preset", "facades", "--size", "64x128"], ('"64x128"', '"72x143"')),
+        (["--preset", "facades", "--size", "64", "--load-size", "100"], ("64", "100")),
+        (["--preset", "facades", "--size", "64", "--load-size", "null"], ("64", "null")),
+        (["--preset", "facades", "--load-size", "300"], ("256", "300")),
+        (["--preset", "facades", "--size", "64x128", "--preprocess", "scale_width"], ('"64x128"', "143")),
+        (["--preset", "facades", "--preprocess", "crop"], ("256", "null")),
+        (["--preset", "facades", "--size", "64", "--preprocess", "none", "--batch-size", "2"], ("64", "null")),
+    ],
+)
+def test_a_load_size_goes_with_the_size(words: list[str], expected: tuple[str, str]) -> None:
+    """It is a ratio to the size of the preset, unless it is given itself."""
+    found = printed(*words)
+    assert (found["size"], found["load_size"]) == expected
+
+
+def test_a_load_size_of_a_file_goes_with_the_size_too(tmp_path: Path) -> None:
+    """A printed configuration holds both; what is given after it may change one of them."""
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("size: 128\nload_size: 160\n")
+    second.write_text("size: 64\n")
+    sizes = {
+        ("--config", first): ("128", "160"),
+        ("--config", first, "--size", "64"): ("64", "80"),
+        ("--config", first, "--config", second): ("64", "80"),
+        ("--preset", "facades", "--config", second): ("64", "72"),
+        ("--preset", "facades", "--config", first, "--size", "64"): ("64", "80"),
+    }
+    for words, expected in sizes.items():
+        found = printed(*words)
+        assert (found["size"], found["load_size"]) == expected
+    second.write_text("size: [1, 2]\npreprocess: [crop]\n")
+    refused = tandem("train", "--config", first, "--config", second, "--print-config")
+    assert refused.status == 2
+    assert "--size must be" in refused.err
+
+
+def test_a_preset_trains_at_another_size(tmp_path: Path) -> None:
+    """Nobody who gives --size has to know the load size."""
+    write_pairs(tmp_path / "data" / "train", 2)
+    few = flags(generator_filters=2, encoder_filters=2, discriminator_filters=2, steps=1, device="cpu", num_workers=0)
+    words = ("--preset", "facades", "--size", "32", "--no-dropout", *few)
+    finished = tandem("train", tmp_path / "data", "--out", tmp_path / "run", *words)
+    assert finished.status == 0, finished.err
+    assert "load_size: 36 " in (tmp_path / "run" / "config.yaml").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.commands.parser import Command
-from tandem.config.data import DataConfig
+from tandem.config.data import DataConfig, with_changes
 from tandem.config.options import Options, names_of, option
 from tandem.config.presets import find_preset
 from tandem.config.run import METHODS, RunConfig, from_flat, resolve_method
@@ -72,12 +72,12 @@ def main(arguments: Sequence[str]) -> int:
     run = _resumed(first)
     in_files: dict[str, Any] = {}
     for file in (*([run.config] if run else []), *first.config):  # the last one wins
-        in_files |= read_file(file)
+        in_files = with_changes(in_files, read_file(file))
     method, defaults = _defaults(first, in_files)
     taken = command(method)
     given = taken.values(arguments, defaults)
     # An option wins over a file wherever the two stand.
-    flat = _one_length(defaults | convert_values(_own(in_files, first), taken.options), given)
+    flat = _one_length(with_changes(defaults, convert_values(_own(in_files, first), taken.options)), given)
     own = TrainOptions(**{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
     config = from_flat(flat | {"method": method})
     if own.print_config:
@@ -132,7 +132,7 @@ def _one_length(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
     """
     lengths = given.keys() & {"steps", "epochs"}
     others = {"steps", "epochs"} - lengths if lengths else set()
-    return {name: value for name, value in before.items() if name not in others} | given
+    return with_changes({name: value for name, value in before.items() if name not in others}, given)
 
 
 def _own(in_files: dict[str, Any], first: TrainOptions) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """What the images are and how they are brought to size."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tandem.config.options import option
 from tandem.errors import ConfigError
@@ -47,8 +47,12 @@ class DataConfig:
         "where they stay: in memory that the loader's processes share, or on the device, which then cuts and flips "
         "them; auto is a CUDA device if they take at most a tenth of its free memory",
     )
-    input_channels: int = option(3, "channels of the input images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
-    output_channels: int = option(3, "channels of the output images: 1 grey, 3 RGB, 4 RGBA", at_least=1, below=5)
+    input_channels: int = option(
+        3, "channels of the input images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA", at_least=1, below=5
+    )
+    output_channels: int = option(
+        3, "channels of the output images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA", at_least=1, below=5
+    )
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -109,6 +113,40 @@ class DataConfig:
                     f"--load-size {self.load_size} is less than the width of --size {self.size}, "
                     + ("which is cropped from it" if self.crops else "which the networks are laid out for")
                 )
+
+
+def with_changes(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with changes that win over them; a load size goes with the size that it was given beside.
+
+    It says how much larger than the crop images are loaded, so that a change of the size alone leaves its ratio to the
+    size as it was. A change to a mode without a load size takes it away.
+
+    Args:
+        options: Names and values, such as those of a preset.
+        changes: Likewise, such as those of the command line.
+
+    Raises:
+        ConfigError: A size is none.
+    """
+    merged = {**options, **changes}
+    load_size = options.get("load_size")
+    if load_size is None or "load_size" in changes:
+        return merged
+    mode = merged.get("preprocess", DataConfig.preprocess)
+    if mode in ("crop", "none"):
+        return merged | {"load_size": None}
+    if "size" not in changes:
+        return merged
+    before = parse_size(options.get("size", DataConfig.size), "--size")
+    after = parse_size(changes["size"], "--size")
+    loaded = parse_size(load_size, "--load-size")
+    scaled = [round(load * new / old) for load, new, old in zip(loaded, after, before, strict=True)]
+    one = (
+        scaled[1]
+        if mode in ("scale_width", "scale_width_and_crop") or scaled[0] == scaled[1]
+        else f"{scaled[0]}x{scaled[1]}"
+    )
+    return merged | {"load_size": one}
 
 
 def parse_size(size: int | str, flag: str) -> tuple[int, int]:
