@@ -4,7 +4,7 @@ from PIL import Image
 
 from tandem.errors import ConfigError, DataError
 from tandem.report.animation import save_gif
-from tandem.report.grid import image_grid, save_image, to_image
+from tandem.report.grid import flatten, image_grid, save_image, to_image
 
 
 def noise(seed: int, height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -40,6 +40,23 @@ def test_grid_blends_transparent_pixels_with_the_background():
     np.testing.assert_array_equal(canvas[1, 0], [40, 40, 40])
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg"])
+def test_grey_with_alpha_is_a_picture(tmp_path, suffix):
+    """Of two channels the second is transparency: kept where the format has it, over white elsewhere."""
+    picture = np.zeros((16, 16, 2), dtype=np.uint8)
+    picture[:8, :, 1] = 255
+    save_image(picture, tmp_path / f"x{suffix}")
+    with Image.open(tmp_path / f"x{suffix}") as saved:
+        alpha = np.asarray(saved.convert("RGBA"))[..., 3]
+        shown = np.asarray(flatten(saved).convert("L"))
+    assert (alpha[8:] == (255 if suffix == ".jpg" else 0)).all()
+    assert (shown[:7] < 40).all()
+    assert (shown[9:] > 215).all()
+    canvas = np.asarray(image_grid([[picture]], padding=0))
+    assert (canvas[:8] == 0).all()
+    assert (canvas[8:] == 255).all()
+
+
 @pytest.mark.parametrize("title", ["input", "a title that is far too long for so small a cell"])
 def test_grid_titles_stay_outside_the_cells(title):
     source = noise(4, 40, 40)
@@ -62,8 +79,8 @@ def test_grid_refuses_what_it_cannot_draw():
         image_grid([[None]])
     with pytest.raises(DataError, match=r"float64 of shape \(4, 4, 3\)"):
         image_grid([[good / 255.0]])
-    with pytest.raises(DataError, match="C in 1, 3 or 4"):
-        to_image(noise(0, 4, 4, 2))
+    with pytest.raises(DataError, match="C from 1 to 4"):
+        to_image(np.zeros((4, 4, 5), np.uint8))
     with pytest.raises(ConfigError, match="1 column titles were given for 2 columns"):
         image_grid([[good, good]], column_titles=["one"])
     with pytest.raises(ConfigError, match="scale must be at least 1"):

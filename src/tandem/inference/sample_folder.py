@@ -88,10 +88,10 @@ def _sample_job(translator: Translator, job: Job, pictures: Path, options: Sampl
     input_image, ground_truth = job.read(translator)
     series = sample_input(translator, input_image, ground_truth, options, direction=job.direction)
     record: dict[str, Any] = {"name": job.name, "input": f"images/{job.name}_input.png"}
-    save_image(_shown(input_image), pictures / f"{job.name}_input.png")
+    save_image(input_image, pictures / f"{job.name}_input.png")
     if ground_truth is not None:
         record["ground_truth"] = f"images/{job.name}_ground_truth.png"
-        save_image(_shown(ground_truth), pictures / f"{job.name}_ground_truth.png")
+        save_image(ground_truth, pictures / f"{job.name}_ground_truth.png")
     if len(options.references) == 1:
         record["reference"] = f"images/{job.name}_reference.png"
         save_image(read_image(options.references[0]), pictures / f"{job.name}_reference.png")
@@ -107,13 +107,11 @@ def _save_series(series: SampleSeries, stem: str, pictures: Path, suffix: str) -
     digits = max(2, len(str(len(series.images))))
     files = [f"{stem}_{index + 1:0{digits}d}.{suffix}" for index in range(len(series.images))]
     for file, output in zip(files, series.images, strict=True):
-        save_image(_shown(output), pictures / file)
+        save_image(output, pictures / file)
     animation = None
     if series.animated:
         animation = f"images/{stem}.gif"
-        save_gif(
-            [_shown(output) for output in series.images], pictures / f"{stem}.gif", duration_ms=FRAME_MS, boomerang=True
-        )
+        save_gif(list(series.images), pictures / f"{stem}.gif", duration_ms=FRAME_MS, boomerang=True)
     return {
         "name": series.name,
         "grid": f"images/{stem}_grid.png",
@@ -129,9 +127,9 @@ def _grid(
     series: SampleSeries, input_image: np.ndarray, ground_truth: np.ndarray | None, options: SamplingOptions
 ) -> Image.Image:
     """The input first, then its ground truth, then the samples; references stand above what was made from them."""
-    first = [_shown(input_image)] if ground_truth is None else [_shown(input_image), _shown(ground_truth)]
+    first = [input_image] if ground_truth is None else [input_image, ground_truth]
     titles = ["input"] if ground_truth is None else ["input", "ground truth"]
-    rows: list[list[np.ndarray | None]] = [[*first, *(_shown(output) for output in series.images)]]
+    rows: list[list[np.ndarray | None]] = [[*first, *series.images]]
     if options.references:
         rows.insert(0, [*[None] * len(first), *(read_image(path) for path in options.references)])
     return image_grid(rows, column_titles=[*titles, *series.captions])
@@ -196,10 +194,3 @@ def _files(record: Mapping[str, Any]) -> list[str]:
         files += [series["grid"], *(sample["file"] for sample in series["samples"])]
         files += [series["animation"]] if series["animation"] else []
     return files
-
-
-def _shown(array: np.ndarray) -> np.ndarray:
-    """A form that every picture format takes: luma with alpha becomes RGBA."""
-    if array.shape[2] == 2:
-        return np.concatenate([np.repeat(array[:, :, :1], 3, axis=2), array[:, :, 1:]], axis=2)
-    return array

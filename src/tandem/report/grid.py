@@ -49,18 +49,20 @@ def to_image(picture: Picture) -> Image.Image:
     """Return a picture as a PIL image.
 
     Args:
-        picture: `(H, W)` or `(H, W, C)` uint8 with C in {1, 3, 4} (gray, RGB, RGBA), or a PIL image, which
-            is returned as it is.
+        picture: `(H, W)` or `(H, W, C)` uint8 with C from 1 to 4 (grey, grey with alpha, RGB, RGBA), or a PIL image,
+            which is returned as it is.
 
     Raises:
         DataError: another type, shape or number of channels.
     """
     if isinstance(picture, Image.Image):
         return picture
-    known = picture.dtype == np.uint8 and (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (1, 3, 4)))
+    known = picture.dtype == np.uint8 and (
+        picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (1, 2, 3, 4))
+    )
     if not known or 0 in picture.shape:
         raise DataError(
-            f"A picture must be uint8 of shape (H, W, C) with C in 1, 3 or 4, not {picture.dtype} of "
+            f"A picture must be uint8 of shape (H, W, C) with C from 1 to 4, not {picture.dtype} of "
             f"shape {tuple(picture.shape)}. Convert it (range 0 to 255, channels last) first."
         )
     single = picture.ndim == 3 and picture.shape[2] == 1
