@@ -169,7 +169,7 @@ def test_the_last_checkpoints_and_the_best_are_kept(data: Path, tmp_path: Path) 
     train(data, out, steps=12, snapshot_every=1, log_every=100, keep_last=2)
     store = CheckpointStore(out / "checkpoints")
     measured = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    scores = {line["step"]: line["val_l1"] for line in measured if line["kind"] == "health"}
+    scores = {line["step"]: line["fixed_l1"] for line in measured if line["kind"] == "health"}
     assert sorted(scores) == list(range(1, 13))
     best = min(scores, key=lambda step: scores[step])
     assert store.steps() == sorted({best, 11, 12})

@@ -41,7 +41,7 @@ def assert_events_are_the_log(run: Path) -> None:
         found = [(event.step, event.value) for event in events.Scalars(f"loss/{name}")]
         assert [step for step, _ in found] == [line["step"] for line in trained]
         assert [value for _, value in found] == pytest.approx([line["losses"][name] for line in trained], rel=1e-6)
-    for name in ("diversity_ratio", "val_l1"):
+    for name in ("diversity_ratio", "fixed_l1"):
         assert [event.step for event in events.Scalars(f"health/{name}")] == [line["step"] for line in measured]
     assert [event.step for event in events.Scalars("learning_rate")] == [line["step"] for line in trained]
     validated = [line for line in lines if line["kind"] == "validation"]

@@ -53,13 +53,13 @@ def test_every_number() -> None:
     # mu(E(G(0, z))) = (z₀, 0)
     assert health.recovered_z_error == pytest.approx((0.5 + 0.25 + 1.0) / 6, rel=1e-5)
     # mu(E(B)) = (±mean(B) / 0.1, 0) paints B back
-    assert health.val_l1 == pytest.approx(0.0, abs=1e-6)
+    assert health.fixed_l1 == pytest.approx(0.0, abs=1e-6)
     expected = kl_divergence(torch.tensor([[2.0, 0.0], [-4.0, 0.0]]), torch.full((2, 2), -1.0)).mean(0)
     assert health.kl_per_dimension == pytest.approx(expected.tolist(), rel=1e-5)
     assert samples.shape == (2, 3, 3, 32, 32)
     torch.testing.assert_close(samples[1, 2], torch.full((3, 32, 32), 0.2))
     torch.testing.assert_close(reconstructions, B)
-    assert health.as_json()["val_l1"] == health.val_l1
+    assert health.as_json()["fixed_l1"] == health.fixed_l1
 
 
 def test_without_an_encoder() -> None:
@@ -67,7 +67,7 @@ def test_without_an_encoder() -> None:
     assert health.kl_per_dimension == ()
     assert health.recovered_z_error is None
     assert torch.equal(reconstructions, samples[:, 0])
-    assert health.val_l1 == pytest.approx((abs(0.1 - 0.2) + abs(0.1 + 0.4)) / 2, rel=1e-5)
+    assert health.fixed_l1 == pytest.approx((abs(0.1 - 0.2) + abs(0.1 + 0.4)) / 2, rel=1e-5)
 
 
 def test_chance_is_the_error_of_a_guess_of_zero() -> None:

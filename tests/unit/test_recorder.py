@@ -16,7 +16,8 @@ from tandem.training.run_folder import RunFolder
 
 def line(step: int, *, final: bool = False) -> dict[str, Any]:
     measured = {"cycle_a": step / 3, "verdict": "It goes.", "level": "info"}
-    return {"kind": "health", "step": step, "images": 4 * step} | measured | ({"final": True} if final else {})
+    place = {"kind": "health", "step": step, "images": 4 * step, "split": "val"}
+    return place | measured | ({"final": True} if final else {})
 
 
 def written(run: RunFolder) -> list[Any]:

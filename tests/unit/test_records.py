@@ -26,29 +26,29 @@ STORED = {
         '"world_size": 1, "waiting": null}}'
     ),
     "latent health": (
-        '{"kind": "health", "step": 2, "images": 4, "diversity": 0.0025101497303694487, "real_spread": '
+        '{"kind": "health", "step": 2, "images": 4, "split": "val", "diversity": 0.0025101497303694487, "real_spread": '
         '0.2577627144607843, "diversity_ratio": 0.00973821887164887, "kl_per_dimension": '
         '[1.1920928955078125e-07, 8.940696716308594e-08], "recovered_z_error": 0.7872310876846313, '
-        '"recovered_z_chance": 0.7978845608028654, "val_l1": 0.8176372051239014, "verdict": "z is being '
+        '"recovered_z_chance": 0.7978845608028654, "fixed_l1": 0.8176372051239014, "verdict": "z is being '
         "ignored: samples of one input differ by only 1.0 % of the distance between real images. Early in "
         'training that is normal; if it stays so, raise --lambda-z or lower --lambda-kl and --lambda-l1.", '
         '"level": "warning", "final": true}'
     ),
     "latent health without an encoder": (
-        '{"kind": "health", "step": 1, "images": 1, "diversity": 0.00797378271818161, "real_spread": '
+        '{"kind": "health", "step": 1, "images": 1, "split": "val", "diversity": 0.00797378271818161, "real_spread": '
         '0.31133754717164647, "diversity_ratio": 0.025611375147712293, "kl_per_dimension": [], '
-        '"recovered_z_error": null, "recovered_z_chance": 0.7978845608028654, "val_l1": 0.8307293653488159, '
+        '"recovered_z_error": null, "recovered_z_chance": 0.7978845608028654, "fixed_l1": 0.8307293653488159, '
         '"verdict": "Dropout is the only noise: samples of one input differ by 2.6 % of the distance between '
         'real images.", "level": "info"}'
     ),
     "both ways": (
-        '{"kind": "health", "step": 4, "images": 4, "cycle_a": 0.8489915132522583, "cycle_b": '
+        '{"kind": "health", "step": 4, "images": 4, "split": "val", "cycle_a": 0.8489915132522583, "cycle_b": '
         '0.8083230257034302, "change_a": 0.8663427829742432, "change_b": 0.7949485778808594, "verdict": '
         '"There and back, A comes out 0.849 from where it started and B 0.808 (L1, at most 2).", "level": '
         '"info"}'
     ),
     "one way": (
-        '{"kind": "health", "step": 10, "images": 10, "change_a": 0.823294997215271, "identity_b": '
+        '{"kind": "health", "step": 10, "images": 10, "split": "val", "change_a": 0.823294997215271, "identity_b": '
         '0.8904219269752502, "verdict": "There are no pairs and no way back, so no number says how good the '
         'translation is: look at it.", "level": "info", "final": true}'
     ),

@@ -23,8 +23,9 @@ def train_record(step: int) -> dict:
 def health_record(step: int, **more) -> dict:
     measured = {"diversity": 0.2, "real_spread": 0.5, "diversity_ratio": 0.4}
     measured |= {"kl_per_dimension": [0.1, 0.2, 0.3], "recovered_z_error": 0.5}
-    told = {"recovered_z_chance": 0.798, "val_l1": 0.2, "verdict": "z is used <well>.", "level": "good"}
-    return {"kind": "health", "step": step, "images": 4 * step} | measured | told | more
+    told = {"recovered_z_chance": 0.798, "fixed_l1": 0.2, "verdict": "z is used <well>.", "level": "good"}
+    place = {"kind": "health", "step": step, "images": 4 * step, "split": "val"}
+    return place | measured | told | more
 
 
 def example_run(folder: Path, num_snapshots: int = 3) -> RunView:
@@ -155,3 +156,17 @@ def test_a_broken_line_is_named(tmp_path, broken):
     path.write_text(broken + "\n")
     with pytest.raises(DataError, match="line 1"):
         read_metrics(path)
+
+
+def test_numbers_on_training_images_are_called_so(tmp_path):
+    """Where there is no held-out split the fixed inputs are training images; nothing of them is validation."""
+    run = example_run(tmp_path)
+    held_out = check_page(training_page(run), tmp_path).text
+    assert "L1 to the ground truth, of the fixed inputs" in held_out
+    assert "training images, because" not in held_out
+    records = [*map(train_record, range(10)), health_record(9, split="train")]
+    document = training_page(replace(run, records=[parse_record(record) for record in records]))
+    shown = check_page(document, tmp_path).text
+    assert "The fixed inputs are training images, because the dataset has neither a split val nor test" in shown
+    assert "L1 to the ground truth, of fixed training images" in shown
+    assert "validation" not in document.lower()

@@ -90,7 +90,7 @@ def test_one_way_by_hand() -> None:
 def test_pairs_without_code_or_noise() -> None:
     found = measure(nn.ModuleDict({"generator": Affine(0.5, 0.1)}), A, B, sampling=NONE, paired=True)
     record = found.health.as_json()
-    assert found.score == record["val_l1"] == pytest.approx((abs(0.2 - 0.6) + abs(-0.1 - 0.0)) / 2, rel=1e-5)
+    assert found.score == record["fixed_l1"] == pytest.approx((abs(0.2 - 0.6) + abs(-0.1 - 0.0)) / 2, rel=1e-5)
     assert (record["diversity"], record["recovered_z_error"], record["kl_per_dimension"]) == (0, None, [])
     assert record["verdict"] == "The model gives one output for an input: it has neither a latent nor dropout."
     assert list(found.columns) == ["input", "ground truth", "output"]

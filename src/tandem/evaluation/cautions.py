@@ -35,6 +35,11 @@ def cautions(subject: Subject) -> list[str]:
         )
     if subject.model is not None:
         found += _fit_cautions(subject, subject.model)
+    if subject.model is not None and subject.data.get("split") == "train":
+        found.append(
+            "these are images of the split train, on which the model may have been trained: the numbers are no "
+            "validation, and better than on new images."
+        )
     train = {case.key(1) for case in subject.train}
     same = sum(case.key(1) in train for case in reals) if train else 0
     if same:

@@ -10,6 +10,10 @@ from tandem.report.rendering import ChartSection, Notice, NoticeKind
 Points = list[tuple[float, float]]
 
 _LATENT = ("Latent health", "Does z decide what the output looks like?")
+_ON_TRAINING_IMAGES = (
+    "The fixed inputs are training images, because the dataset has neither a split val nor test: these numbers do not "
+    "say how well the model does on new images."
+)
 _RATIO = "spread / real spread"
 _OTHER = ("Health", "Measured on the fixed inputs.")
 _TOGETHER = {
@@ -34,11 +38,16 @@ def health_section(health: Sequence[HealthRecord]) -> ChartSection:
     title, lead = _LATENT if isinstance(latest, LatentHealth) else _OTHER
     levels: dict[str, NoticeKind] = {"good": "good", "warning": "warning"}
     notices = [Notice(latest.verdict, levels.get(latest.level, "info"))]
-    return ChartSection(title, [*_latent_charts(latent), *_translation_charts(translations)], lead, notices)
+    of_what = "the fixed inputs"
+    if health[-1].split == "train":
+        of_what = "fixed training images"
+        notices.append(Notice(_ON_TRAINING_IMAGES))
+    charts = [*_latent_charts(latent, of_what), *_translation_charts(translations)]
+    return ChartSection(title, charts, lead, notices)
 
 
-def _latent_charts(health: Sequence[tuple[float, LatentHealth]]) -> list[Svg]:
-    """Charts over the training images of each measurement."""
+def _latent_charts(health: Sequence[tuple[float, LatentHealth]], of_what: str) -> list[Svg]:
+    """Charts over the training images of each measurement of `of_what`."""
     if not health:
         return []
     latest = health[-1][1]
@@ -51,8 +60,8 @@ def _latent_charts(health: Sequence[tuple[float, LatentHealth]]) -> list[Svg]:
     if latest.kl_per_dimension:
         bars = {str(index): value for index, value in enumerate(latest.kl_per_dimension, 1)}
         charts.append(bar_chart(bars, title="KL of each dimension of z, latest", y_label="nats", width=560))
-    l1 = [(images, measured.val_l1) for images, measured in health]
-    return [*charts, _chart({"val l1": l1}, "L1 to the ground truth, validation", {})]
+    l1 = [(images, measured.fixed_l1) for images, measured in health]
+    return [*charts, _chart({"L1": l1}, f"L1 to the ground truth, of {of_what}", {})]
 
 
 def _translation_charts(health: Sequence[tuple[float, TranslationHealth]]) -> list[Svg]:

@@ -76,7 +76,7 @@ class LatentHealth:
         kl_per_dimension: KL(E(B) ‖ N(0, 1)) of each latent dimension, mean over the images; empty without an encoder.
         recovered_z_error: Mean |mu(E(G(A, z))) − z|; None without an encoder.
         recovered_z_chance: The same error for a guess of 0.
-        val_l1: Mean |G(A, mu(E(B))) − B|, images in [-1, 1]; without an encoder |G(A, z) − B|.
+        fixed_l1: Mean |G(A, mu(E(B))) − B|, images in [-1, 1]; without an encoder |G(A, z) − B|.
         verdict: One plain sentence.
         level: How worrying the verdict is.
     """
@@ -87,7 +87,7 @@ class LatentHealth:
     kl_per_dimension: tuple[float, ...]
     recovered_z_error: float | None
     recovered_z_chance: float
-    val_l1: float
+    fixed_l1: float
     verdict: str
     level: Level
 
@@ -130,6 +130,7 @@ class HealthRecord:
     Attributes:
         step: Optimiser steps done.
         images: Training images done.
+        split: The split of the fixed inputs; ``train`` where there is no held-out one.
         measured: The numbers, which stand in the line itself.
         final: Whether the line belongs to the end of a run, and goes when the run goes on.
     """
@@ -137,12 +138,13 @@ class HealthRecord:
     kind: Literal["health"] = "health"
     step: int
     images: int
+    split: str
     measured: LatentHealth | TranslationHealth
     final: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The object of the line."""
-        place = {"kind": self.kind, "step": self.step, "images": self.images}
+        place = {"kind": self.kind, "step": self.step, "images": self.images, "split": self.split}
         return place | self.measured.as_json() | _mark(final=self.final)
 
 
@@ -223,7 +225,7 @@ def parse_record(content: Mapping[str, Any]) -> Record:
 
 
 def _parse_health(content: Mapping[str, Any]) -> HealthRecord:
-    own = {"kind", "step", "images", "final"}
+    own = {"kind", "step", "images", "split", "final"}
     values: dict[str, Any] = {name: value for name, value in content.items() if name in own}
     values["measured"] = {name: value for name, value in content.items() if name not in own}
     return parse_dataclass(HealthRecord, values, "record", finite=False)

@@ -92,7 +92,7 @@ def measure_health(
         kl_per_dimension=tuple(torch.cat(posteriors).mean(0).tolist()) if posteriors else (),
         recovered_z_error=error,
         recovered_z_chance=RECOVERED_Z_CHANCE,
-        val_l1=(reconstructed - b).abs().mean().item(),
+        fixed_l1=(reconstructed - b).abs().mean().item(),
         verdict=verdict,
         level=level,
     )

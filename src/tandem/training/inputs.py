@@ -28,7 +28,6 @@ from tandem.data.splits import (
     Split,
     SplitName,
     UnpairedSplit,
-    first_split,
 )
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
@@ -49,6 +48,7 @@ class Inputs:
         splits: The splits that were found.
         report: What the check before training measured.
         train: Training samples by their position in the run; if they stay decoded, the check has begun with it.
+        previews_split: The split of the fixed inputs: val, else test, else train.
         previews: Name of each fixed pair, and the pairs ``a``, ``b`` ``(N, C, H, W)`` in [-1, 1]. Of unpaired data
             `a` and `b` have nothing to do with each other.
         z: Fixed codes ``(M, latent_dim)``.
@@ -58,6 +58,7 @@ class Inputs:
     splits: Mapping[str, Split]
     report: CheckReport
     train: PairedDataset | UnpairedDataset | ResidentDataset
+    previews_split: SplitName
     previews: tuple[list[str], Tensor, Tensor]
     z: Tensor
     fingerprint: str
@@ -96,8 +97,7 @@ def open_inputs(
         train.decoded = DecodedImages(train.num_slots, decoded_bytes)
     report = check_splits(config, splits, transform, cache=cache, on_check=on_check, on_images=train.keep)
     require_one_size(config, transform, report)
-    shown = first_split(splits, PREVIEW_ORDER)
-    assert shown is not None
+    name, shown = next((name, splits[name]) for name in PREVIEW_ORDER if name in splits)
     fixed = make_dataset(config, shown)
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))
     samples = [fixed.preview_at(index, number, rule=FitRule.of(config.data)) for index in range(number)]
@@ -105,6 +105,7 @@ def open_inputs(
         splits=splits,
         report=report,
         train=train,
+        previews_split=name,
         previews=(
             [sample["name"] for sample in samples],
             torch.stack([sample["a"] for sample in samples]),

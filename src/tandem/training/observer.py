@@ -149,6 +149,7 @@ class Observer:
             HealthRecord(
                 step=state.step,
                 images=self._images,
+                split=self._inputs.previews_split,
                 measured=measured.health,
                 final=self._is_off_turn(self._config.training.snapshot_every),
             )

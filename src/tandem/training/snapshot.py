@@ -73,7 +73,7 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
     columns = {"input": a, "ground truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
     many = samples.shape[1] > 1
     columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
-    return SnapshotMeasurement(health, columns, health.val_l1)
+    return SnapshotMeasurement(health, columns, health.fixed_l1)
 
 
 def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> str:

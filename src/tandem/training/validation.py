@@ -166,7 +166,7 @@ class Validation:
             manifest = manifest_of(state=state, config=config, inputs=inputs)
             self._networks = nn.ModuleDict(networks)
             self._validator = make_validator(config, inputs, LiveModel(manifest, networks, device))
-        self.rule = _snapshot_rule(config, state) if self._validator is None else self._validator.rule
+        self.rule = _snapshot_rule(config, inputs, state) if self._validator is None else self._validator.rule
         self._begun, self._seconds, self._times = time.monotonic(), 0.0, 0
         self.tell()
 
@@ -252,12 +252,14 @@ class Validation:
         )
 
 
-def _snapshot_rule(config: RunConfig, state: TrainingState) -> BestRule:
+def _snapshot_rule(config: RunConfig, inputs: Inputs, state: TrainingState) -> BestRule:
     """What `tandem.training.snapshot` scores a snapshot by."""
+    held_out = inputs.previews_split != "train"
+    of_what = "the fixed inputs" if held_out else "fixed training images, as the dataset has no held-out split"
     if "gen_ab" in state.objective.networks:
-        return BestRule("cycle", reason="L1 there and back, of the fixed inputs")
+        return BestRule("cycle", reason=f"L1 there and back, of {of_what}")
     if config.objective.paired:
-        return BestRule("val_l1", reason="L1 to the ground truth, of the fixed inputs")
+        return BestRule("fixed_l1", reason=f"L1 to the ground truth, of {of_what}")
     return BestRule(
         "",
         reason="without pairs and a way back no number of the fixed inputs says what is good; --validate-every "
