@@ -89,7 +89,7 @@ def test_the_split_test_stands_in_and_train_never_does(data: Path, tmp_path: Pat
     assert "neither a split val nor test: put some images of the same kind into DATA/val" in refused.err
     with_test = write_dataset(tmp_path / "test", size=32, num_train=4, num_val=0, num_test=2)
     finished = train(with_test, tmp_path / "tested", steps=2, validate_every=2)
-    assert "on 2 of 2 pairs of test, 3 samples each; without a split val" in finished.err
+    assert "on 2 of 2 pairs of test, 10 samples each; without a split val" in finished.err
     del data
 
 
