@@ -51,7 +51,7 @@ def seam(made: np.ndarray, *, tile: int) -> float:
 
 def translate_with(translator: Translator, tile: int) -> Translate:
     """One sample with the code of seed 0."""
-    return lambda values: translator(np.moveaxis(values, 0, -1), 1, tile=tile, output="tensor")[0].numpy()
+    return lambda values: translator(np.moveaxis(values, 0, -1), 1, fit="pad", tile=tile, output="tensor")[0].numpy()
 
 
 def main() -> None:
