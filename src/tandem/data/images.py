@@ -9,6 +9,8 @@ A *tensor* is ``(C, H, W)``, float32, [-1, 1]. How a file becomes an array:
   Pillow's rules.
 - 1-bit becomes 0 and 255. 16-bit grayscale becomes 8-bit as round(value / 257), so that 65535 is 255;
   16-bit colour is cut to its high byte by Pillow. Floating-point images are refused: their range is unknown.
+- A PNG's transparent grey or colour (tRNS) is compared on the scale of the file's bit depth, of 16-bit colour with both
+  bytes.
 - Alpha is composited over white where 1 or 3 channels are asked for; 2 and 4 channels keep it.
 - Luma is ITU-R 601 of the (composited) colour; luma becomes RGB by repetition.
 """
@@ -42,6 +44,8 @@ IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".
 """Lower-case suffixes of the files that count as images."""
 
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
+_GREYS_OF = {"L;2": 4, "L;4": 16, "L": 256}
+"""How many greys there are in Pillow's raw modes of greyscale PNGs."""
 _MAY_BE_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 # Pillow's other decoders are left out on purpose: some run external programs (EPS) and few are hardened.
@@ -246,9 +250,12 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 def _upright_array(image: Image.Image, name: str) -> np.ndarray:
     _check_size(image, name)
+    low_bytes = _transparent_by_depth(image) if isinstance(image, PngImageFile) else None
     image.load()
     mode = image.mode
-    if mode == "I" or mode.startswith("I;16"):
+    if low_bytes is not None:
+        array = _with_transparent_colour(np.array(image), low_bytes, image.info["transparency"])
+    elif mode == "I" or mode.startswith("I;16"):
         array = _from_sixteen_bits(image, name)
     elif mode in ("1", "L", "LA", "La"):
         array = np.array(image.convert("LA" if image.has_transparency_data else "L"))
@@ -274,6 +281,48 @@ def _from_sixteen_bits(image: Image.Image, name: str) -> np.ndarray:
     if not isinstance(transparent, int):
         return luma
     return np.stack([luma, np.where(values == transparent, 0, 255).astype(np.uint8)], axis=2)
+
+
+def _transparent_by_depth(image: PngImageFile) -> np.ndarray | None:
+    """Bring the transparent grey or colour of a PNG that is not loaded yet to the scale of its pixels in Pillow.
+
+    The file says it on the scale of its bit depth, and Pillow keeps it so: of 2 and 4 bits, whose greys Pillow spreads
+    to 0 to 255, no pixel would ever be transparent.
+
+    Returns:
+        Of 16 bits a colour, of which Pillow gives the high bytes, the low bytes ``(H, W, 3)``: only together they tell
+        which pixels are transparent. None of other files.
+    """
+    transparent = image.info.get("transparency")
+    raw_mode = image.tile[0].args if image.tile else None
+    if isinstance(transparent, int) and raw_mode in _GREYS_OF:
+        greys = _GREYS_OF[raw_mode]
+        image.info["transparency"] = (transparent % greys) * (255 // (greys - 1))
+    elif isinstance(transparent, tuple) and raw_mode == "RGB":
+        image.info["transparency"] = tuple(value % 256 for value in transparent)
+    elif isinstance(transparent, tuple) and raw_mode == "RGB;16B":
+        return _low_bytes(image)
+    return None
+
+
+def _low_bytes(image: PngImageFile) -> np.ndarray:
+    """Those of a PNG of 16 bits a colour that is not loaded yet, ``(H, W, 3)``, uint8."""
+    file = image.fp
+    assert file is not None
+    begin = file.tell()
+    file.seek(0)
+    with Image.open(file, formats=["PNG"]) as again:
+        # Read as if the low byte came first, what Pillow takes for the high one is the low one.
+        again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
+        low = np.array(again)
+    file.seek(begin)
+    return low
+
+
+def _with_transparent_colour(high: np.ndarray, low: np.ndarray, transparent: tuple[int, ...]) -> np.ndarray:
+    """RGBA of the high and low bytes of colours of 16 bits, of which one is transparent."""
+    same = (high.astype(np.uint16) * 256 + low == np.array(transparent)).all(axis=2)
+    return np.concatenate([high, np.where(same, 0, 255).astype(np.uint8)[:, :, None]], axis=2)
 
 
 def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
