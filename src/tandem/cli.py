@@ -3,11 +3,14 @@
 import errno
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
 from tandem.errors import ConfigError, TandemError
 from tandem.launch import find_launch
+from tandem.names import shown
+from tandem.terminal import MessageFormatter, prepare_streams
 from tandem.version import __version__
 
 COMMANDS = {
@@ -28,10 +31,13 @@ COMMANDS = {
 """Module (with a function ``main(arguments) -> exit status``) and one line of help of each sub-command."""
 
 INTERRUPTED = 130
-DISK_ERRORS = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+WITHOUT_A_NAME = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR),
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE),
+    }
 )
-"""What the file system refuses and the user can change; any other `OSError` is our bug and keeps its traceback."""
+"""What is about the user's disk even where the system does not name the file, as while it is written."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Errors that the user can repair are printed as a message, without a traceback, with status 1 (2 for the wrong use of
     an option).
     """
+    prepare_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         sys.stdout.write(_usage())
@@ -53,34 +60,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         launch = find_launch()
     except ConfigError as error:
-        sys.stderr.write(f"tandem {name}: {error}\n")
+        _complain(f"tandem {name}: {error}")
         return 2
-    level = logging.INFO if launch.is_main else logging.WARNING
-    logging.basicConfig(level=level, format=f"{launch.prefix}%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(MessageFormatter(f"{launch.prefix}%(message)s"))
+    logging.basicConfig(level=logging.INFO if launch.is_main else logging.WARNING, handlers=[handler])
     return _run(name, rest, launch.prefix)
 
 
 def _run(name: str, rest: list[str], prefix: str) -> int:
+    lead = f"{prefix}tandem {name}: "
     try:
         return importlib.import_module(COMMANDS[name][0]).main(rest)
     except ConfigError as error:
-        sys.stderr.write(f"{prefix}tandem {name}: {error}\n")
+        _complain(f"{lead}{error}")
         return 2
     except TandemError as error:
-        sys.stderr.write(f"{prefix}tandem {name}: {error}\n")
+        _complain(f"{lead}{error}")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"{prefix}tandem {name}: interrupted\n")
+        _complain(f"{lead}interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 1
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        # What the system says of a file is about the user's disk; anything else is our bug and keeps its traceback.
+        if error.errno is None or (error.filename is None and error.errno not in WITHOUT_A_NAME):
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"{prefix}tandem {name}: {where}{error.strerror}\n")
+        logging.getLogger(__name__).debug("the operating system refused something", exc_info=True)
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        _complain(f"{lead}{where}{error.strerror}")
         return 1
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(shown(text) + "\n")
 
 
 def _usage() -> str:
@@ -100,7 +115,7 @@ def _unknown(name: str) -> int:
 
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    sys.stderr.write(f"tandem: there is no command '{name}'.{hint} The commands are {', '.join(COMMANDS)}.\n")
+    _complain(f"tandem: there is no command '{name}'.{hint} The commands are {', '.join(COMMANDS)}.")
     return 2
 
 

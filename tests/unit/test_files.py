@@ -1,5 +1,7 @@
 """Files are whole or not there, whatever interrupts the writer."""
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +85,34 @@ def test_leftovers_of_one_file(tmp_path: Path) -> None:
     remove_leftovers_of(tmp_path / "[x].mp4")
     assert names(tmp_path) == sorted([*theirs[:-1], "x.mp4"])
     remove_leftovers_of(tmp_path / "none" / "x.mp4")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_follow_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    """Whatever their writer does, and whatever an older file had."""
+    before = os.umask(umask)
+    try:
+        atomic_write_bytes(tmp_path / "x", b"1")
+        atomic_replace(tmp_path / "y", lambda path: os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)))
+        (tmp_path / "z").touch(0o600)
+        atomic_write_bytes(tmp_path / "z", b"1")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in "xyz"] == [mode] * 3
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\u732b" * 85, "[" * 250])
+def test_names_as_long_as_they_may_be(tmp_path: Path, name: str) -> None:
+    """The temporary file of such a name has another one, and is found again."""
+    path = tmp_path / name
+    atomic_write_bytes(path, b"1")
+
+    def die(temporary: Path) -> None:
+        temporary.write_bytes(b"half")
+        temporary.rename(tmp_path / f"{temporary.name[:-8]}0.tmp")  # as a killed process would leave it
+
+    with pytest.raises(FileNotFoundError):
+        atomic_replace(path, die)
+    assert len(names(tmp_path)) == 2
+    remove_leftovers_of(path)
+    assert names(tmp_path) == [name]

@@ -50,7 +50,7 @@ def test_either_mark_makes_a_folder_ours(tmp_path: Path, name: str) -> None:
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="is a file; give a folder"), RunFolder(tmp_path / "file"):
+    with pytest.raises(ConfigError, match="is a file: give a folder"), RunFolder(tmp_path / "file"):
         pass
 
 
@@ -131,3 +131,45 @@ def test_patience_ends(tmp_path: Path) -> None:
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def refuse_in(root: Path, *files: str) -> None:
+    """Enter a run, write some files and raise, as training does that is refused."""
+    with RunFolder(root) as run:
+        for file in files:
+            (run.root / file).parent.mkdir(parents=True, exist_ok=True)
+            (run.root / file).write_text("")
+        raise ZeroDivisionError
+
+
+def test_a_refused_run_leaves_nothing(tmp_path: Path) -> None:
+    """What entering made goes, up to the folders above it; a run that has begun stays."""
+    with pytest.raises(ZeroDivisionError):
+        refuse_in(tmp_path / "a" / "b", "cache/data-check-0123456789abcdef.json", "metrics.jsonl")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ZeroDivisionError):
+        refuse_in(tmp_path / "a" / "b", "config.yaml")
+    assert (tmp_path / "a" / "b" / "config.yaml").is_file()
+
+
+def test_a_refused_run_leaves_what_is_not_its_own(tmp_path: Path) -> None:
+    """A folder that was there before, shards that were fetched, a run of another call."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ZeroDivisionError):
+        refuse_in(tmp_path / "empty")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
+    with pytest.raises(ZeroDivisionError):
+        refuse_in(tmp_path / "new", "cache/shards/train-00000.tar")
+    assert sorted(path.name for path in (tmp_path / "new").rglob("*")) == ["cache", "shards", "train-00000.tar"]
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / LOCK_NAME).touch()
+    with pytest.raises(ZeroDivisionError):
+        refuse_in(tmp_path / "old")
+    assert (tmp_path / "old" / LOCK_NAME).is_file()
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "volume")
+    with pytest.raises(ConfigError, match="which is not there"), RunFolder(tmp_path / "out"):
+        pass
+    assert not (tmp_path / "volume").exists()

@@ -22,6 +22,7 @@ from tandem.data.shards.pack import pack
 from tandem.data.splits import PairedSplit
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
+from tandem.names import file_stem, is_control
 
 LAYOUTS = ["side_by_side", "folders", "unpaired"]
 
@@ -217,3 +218,44 @@ def test_what_counts_as_shards(tmp_path: Path) -> None:
     assert is_url("s3://bucket/data")
     assert not is_url(tmp_path)
     assert not is_url("C:/data")
+
+
+ODD_NAMES = [
+    "Screenshot 2024-05-01 at 3.14.15\u202fPM",
+    "obr\u00e1zek v\u00a013",
+    "\u56f3\u30001",
+    "\u0645\u06cc\u200c\u0634",
+    "a\\b",
+    "100%.5C%2F",
+    "two\nlines\x1b[2J\x7f",
+    "c1\x9b and \u2028",
+    "\U0001f408\u200d\u2b1b",
+    "\u732b" * 80,
+]
+
+
+def test_any_name_comes_back(tmp_path: Path) -> None:
+    """Of every name that a folder can have, whatever Python calls printable."""
+    for seed, name in enumerate(ODD_NAMES):
+        image(tmp_path / "data" / "train" / f"{name}.png", 16, seed)
+    folders = find_splits(tmp_path / "data")
+    shards = opened(packed(folders, tmp_path / "out"))
+    assert {pair.name for pair in shards["train"].pairs} == set(ODD_NAMES)
+    assert files_of(shards["train"]) == files_of(folders["train"])
+    assert shards["train"].fingerprint() == folders["train"].fingerprint()
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=40))
+def test_names_of_members_are_reversible(key: str) -> None:
+    name = member_name(key, "ab", ".png")
+    assert split_name(name) == (key, "ab")
+    assert "\\" not in name
+    assert not [sign for sign in name if is_control(sign)]
+
+
+@pytest.mark.parametrize("name", ["..%2Fx.a.png", "%2Fetc%2Fx.a.png", "a%00b.a.png", "%C3%A9.a.png"])
+def test_an_escape_of_a_stranger_is_no_way_out(name: str) -> None:
+    """A slash is never made of an escape; a control character in a name becomes no name of a file."""
+    split = split_name(name)
+    assert split is None or "/" not in file_stem(split[0])
+    assert split is None or "\0" not in file_stem(split[0])

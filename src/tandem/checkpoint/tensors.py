@@ -1,7 +1,8 @@
 """Tensor files: safetensors with one JSON text beside the tensors, written atomically, read with care."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         OSError: It cannot be opened.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with _readable(path) as readable, safe_open(readable, "pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
@@ -53,7 +54,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         OSError: It cannot be opened.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with _readable(path) as readable, safe_open(readable, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[str]:
+    """A path of the same file that safetensors takes, which wants UTF-8, and not all names on a disk are that."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # on Linux alone, where an open file has a second name
+        with path.open("rb") as file:
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        yield str(path)

@@ -2,14 +2,16 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option
 from tandem.data.synthetic import DatasetOptions, write_dataset
+from tandem.errors import Problem
 from tandem.report.progress import TaskProgress
+from tandem.targets import folder_problems
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +21,10 @@ class OutOptions(Options):
     """Where the demo dataset goes."""
 
     out: Path = option(REQUIRED, "folder of the dataset", positional=True)
+
+    def problems(self) -> Iterator[Problem]:
+        """Say why there can be no such folder."""
+        yield from folder_problems(self.out, "the dataset", option="OUT")
 
 
 COMMAND = Command(

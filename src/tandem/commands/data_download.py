@@ -15,9 +15,11 @@ from tandem.data.download.catalogue import CATALOGUE, RemoteDataset, find
 from tandem.data.download.install import DATASET_POLICY, DatasetSource, Stage, install
 from tandem.data.download.present import Installed, installed
 from tandem.data.download.unpack import describe_counts
+from tandem.errors import Problem
 from tandem.fetch.part import amount
 from tandem.fetch.policy import FetchPolicy
 from tandem.report.progress import TaskProgress
+from tandem.targets import folder_problems
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +37,12 @@ class DownloadOptions(Options):
     )
     tries: int = option(DATASET_POLICY.max_tries, "tries in a row that bring nothing", at_least=1, at_most=100)
 
-    def problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[Problem | str]:
         """Say what does not fit together."""
         if self.name is None and not self.list:
             yield "which dataset? tandem data download NAME; --list shows the names"
+        if self.out is not None:
+            yield from folder_problems(self.out, "the dataset")
 
 
 COMMAND = Command(

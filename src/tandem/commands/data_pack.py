@@ -1,7 +1,7 @@
 """``tandem data pack DATA OUT``: write a dataset as shards."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from tandem.config.options import REQUIRED, Options, option, same
 from tandem.data.shards.open import is_shards
 from tandem.data.shards.pack import pack
 from tandem.data.splits import Split, SplitFacts
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError, DataError, Problem
 from tandem.report.progress import TaskProgress
+from tandem.targets import folder_problems
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,11 @@ class PackOptions(Options):
     shard_size: int = option(256, "size of a shard in MB (10**6 bytes)", at_least=1)
     split: tuple[str, ...] | None = option(None, "only these splits, e.g. train test; by default all that are there")
     unpaired: bool = same(CheckOptions, "unpaired")
+
+    def problems(self) -> Iterator[Problem]:
+        """Say why there can be no such folder."""
+        instead = f"give a folder, e.g. {self.out.with_suffix('')}; the shards (.tar) are written into it"
+        yield from folder_problems(self.out, "the packed dataset", option="OUT", instead=instead)
 
 
 COMMAND = Command(

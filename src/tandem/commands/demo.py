@@ -6,7 +6,7 @@ part continues where it was interrupted.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tandem.config.run import RunConfig, from_flat
 from tandem.config.training import TrainingConfig
 from tandem.config.variants import VARIANTS
 from tandem.errors import Problem, nearest
+from tandem.targets import folder_problems
 
 OURS = "bicyclegan"
 BASELINE = "pix2pix-noise"
@@ -56,6 +57,10 @@ class DemoOptions(Options):
     seed: int = same(TrainingConfig, "seed")
     device: str = same(TrainingConfig, "device")
     threads: int | None = same(TrainingConfig, "threads")
+
+    def problems(self) -> Iterator[Problem]:
+        """Say why there can be no such folder."""
+        yield from folder_problems(self.out, "the demo")
 
 
 COMMAND = Command("demo", "Draw a dataset, train on it, sample and measure; writes OUT/index.html.", {"": DemoOptions})

@@ -13,12 +13,13 @@ from tandem.commands.parser import Command
 from tandem.config.data import Direction
 from tandem.config.options import Options, option, same
 from tandem.config.training import TrainingConfig
-from tandem.errors import ConfigError, PeerError
+from tandem.errors import ConfigError, PeerError, Problem
 from tandem.evaluation.options import EvaluationOptions
 from tandem.report.evaluation_page import direction_warnings, side_by_side, uncertainty
 from tandem.report.progress import TaskProgress
 from tandem.report.scores import EvaluationReport
 from tandem.report.text import number
+from tandem.targets import folder_problems
 from tandem.threads import choose_threads
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class EvaluateOptions(Options):
     device: str = same(TrainingConfig, "device")
     threads: int | None = same(TrainingConfig, "threads")
 
-    def problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[Problem | str]:
         """Say what does not fit together."""
         if self.images is not None:
             given = {"MODEL": self.model, "DATA": self.data, "--split": self.split, "--direction": self.direction}
@@ -53,8 +54,9 @@ class EvaluateOptions(Options):
                 yield f"--images compares two folders; {', '.join(extra)} has no effect with it"
         elif self.model is None or self.data is None:
             yield "give MODEL and DATA, or --images with two folders ('tandem evaluate --help' says more)"
-        if self.folder.exists() and not self.folder.is_dir():
-            yield f"--out {self.folder} is a file: give a folder"
+        yield from folder_problems(self.folder, "the report", instead="report.html and report.json are written into it")
+        if self.cache is not None:
+            yield from folder_problems(self.cache, "what was measured before", option="--cache")
 
     @property
     def folder(self) -> Path:

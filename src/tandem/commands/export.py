@@ -1,7 +1,7 @@
 """``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from tandem.checkpoint.manifest import MANIFEST_NAME
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option
-from tandem.errors import CheckpointError, ConfigError
+from tandem.errors import CheckpointError, ConfigError, Problem
+from tandem.targets import folder_problems
 
 if TYPE_CHECKING:
     from tandem.checkpoint.store import CheckpointStore
@@ -25,6 +26,20 @@ class ExportOptions(Options):
     run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes", positional=True)
     checkpoint: str = option("best", "best, last, or the number of a step")
     out: Path | None = option(None, "folder for the model; by default model-CHECKPOINT in the run")
+
+    def problems(self) -> Iterator[Problem]:
+        """Say why the model cannot be written there."""
+        if self.out is not None:
+            yield from folder_problems(self.out, "a model", instead=_instead(self.out))
+
+
+def _instead(out: Path) -> str:
+    parts = (
+        f"give a folder, e.g. {out.with_suffix('')}; {MANIFEST_NAME} and the weights (.safetensors) are written into it"
+    )
+    if out.suffix.lower() != ".onnx":
+        return parts
+    return f"{parts}. No command writes ONNX files yet; 'tandem sample --engine onnx' runs a model with ONNX Runtime"
 
 
 COMMAND = Command(
@@ -74,8 +89,6 @@ def _step(store: "CheckpointStore", wanted: str) -> int:
 
 
 def _require_free(out: Path, run: "RunFolder") -> None:
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file: give a folder.")
     if out.resolve() in {run.model.resolve(), run.root.resolve()}:
         raise ConfigError(f"--out {out} belongs to training: give another folder, e.g. {run.root / 'model-best'}.")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():

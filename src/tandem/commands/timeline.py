@@ -13,6 +13,7 @@ from tandem.report.progress import TaskProgress
 from tandem.report.records import read_metrics
 from tandem.report.snapshot_pictures import picture_steps
 from tandem.report.timeline import choose, read_snapshots, save_timeline_gif, spread, timeline_strip
+from tandem.targets import file_problems
 from tandem.training.run_folder import LOCK_NAME, RunFolder
 
 GIF_FRAMES, STRIP_FRAMES = 60, 8
@@ -61,8 +62,12 @@ class TimelineOptions(Options):
         """Whether that is a GIF, not a strip."""
         return self.target.suffix.lower() == ".gif"
 
-    def problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[Problem | str]:
         """Say what does not fit together."""
+        found = [] if self.out is None else list(file_problems(self.out, "a timeline", example="timeline.gif"))
+        yield from found
+        if found:
+            return
         if self.target.suffix.lower() not in {".gif", *STRIP_SUFFIXES}:
             strips = ", ".join(STRIP_SUFFIXES)
             yield f"--out {self.target}: the name must end in .gif (moving) or {strips} (a strip)"

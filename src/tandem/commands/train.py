@@ -9,7 +9,7 @@ from typing import Any
 
 from tandem.commands.parser import Command
 from tandem.config.data import DataConfig, with_changes
-from tandem.config.options import Options, names_of, option
+from tandem.config.options import Options, names_of, option, refuse
 from tandem.config.presets import find_preset
 from tandem.config.run import METHODS, RunConfig, from_flat, resolve_method
 from tandem.config.training import TrainingConfig
@@ -18,6 +18,7 @@ from tandem.config.variants import VARIANTS
 from tandem.config.yaml import convert_values, read_file, to_yaml
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError
+from tandem.targets import folder_problems
 from tandem.training.run_folder import RunFolder
 from tandem.training.sources import recall_data
 
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str]) -> int:
             f"{' and '.join(missing)} missing. Usage: tandem train DATA --out runs/NAME [--preset NAME] [options], or "
             "tandem train --resume runs/NAME to go on with a run."
         )
+    refuse(folder_problems(own.out, "the run"))
     return _train(config, as_location(own.data), own.out, own.data_b)
 
 

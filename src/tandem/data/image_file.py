@@ -1,6 +1,7 @@
 """The files that images are read from, alike whether they lie on the disk by themselves or in a shard."""
 
 import hashlib
+import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -112,7 +113,9 @@ class DiskFile(ImageFile):
         return str(self.path.resolve())
 
     def open(self) -> BinaryIO:
-        """See `ImageFile`."""
+        """See `ImageFile`; a pipe or a device, which would be waited for, is refused."""
+        if not stat.S_ISREG(self.path.stat().st_mode):
+            raise DataError(f"{self}: is no plain file", file=str(self))
         return self.path.open("rb")
 
     def stamp(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from tandem.launch import find_launch
+from tandem.names import shown
 from tandem.report.text import count, duration, memory, number
 
 _WINDOW_SECONDS = 60.0
@@ -164,10 +165,10 @@ class TaskProgress:
             parts.append(f"{number(self.rate)}/s")
         if self.seconds_left is not None:
             parts.append(f"{duration(self.seconds_left)} left")
-        return " · ".join(parts) + self._extra
+        return shown(" · ".join(parts) + self._extra)
 
     def _line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
 
 class TrainingProgress(TaskProgress):

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from tandem.errors import CheckpointError, ConfigError
-from tandem.files import atomic_write_text, remove_leftovers
+from tandem.files import atomic_write_text, missing_folders, remove_empty, remove_leftovers
+from tandem.targets import require_folder_target
 
 if sys.platform != "win32":
     import fcntl
@@ -21,13 +22,15 @@ LOCK_NAME = ".tandem.lock"
 class RunFolder:
     """Paths of a run, and a lock on them while entered; the system drops the lock of a killed process.
 
+    A run begins when its options are written. One that is refused before that takes with it what entering has made.
+
     Args:
         root: The folder.
         patience_seconds: How long to wait for the lock: a process that is started again may come before its predecessor
             has gone.
 
     Raises:
-        ConfigError: On entering: the folder is a file, or holds something that is not a run.
+        ConfigError: On entering: there can be no folder, or it holds something that is not a run.
         CheckpointError: On entering: another process is training there.
     """
 
@@ -35,6 +38,8 @@ class RunFolder:
         self.root = root
         self._patience_seconds = patience_seconds
         self._lock_handle: int | None = None
+        self._made: list[Path] = []
+        self._is_new = False
 
     @property
     def name(self) -> str:
@@ -92,14 +97,15 @@ class RunFolder:
         return self.root / "cache"
 
     def __enter__(self) -> Self:
-        if self.root.exists() and not self.root.is_dir():
-            raise ConfigError(f"--out {self.root} is a file; give a folder for the run, e.g. runs/NAME.")
+        require_folder_target(self.root, "the run")
         ours = any((self.root / name).exists() for name in (LOCK_NAME, self.config.name))
         if self.root.exists() and not ours and any(self.root.iterdir()):
             raise ConfigError(
                 f"--out {self.root} holds other files and no run (no {self.config.name}): give a new folder, e.g. "
                 f"{self.root / 'NAME'}."
             )
+        self._is_new = not ours
+        self._made = missing_folders(self.root)
         self.root.mkdir(parents=True, exist_ok=True)
         self._lock()
         for folder in (self.root, self.gallery, self.cache, self.model):
@@ -110,27 +116,44 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lock_handle is not None:
+            if kind is not None and self._is_new and not self.config.exists():
+                self._remove_traces()
             os.close(self._lock_handle)
             self._lock_handle = None
+
+    def _remove_traces(self) -> None:
+        """Remove what there is of a run that has not begun, and nothing that was there before or cost a download."""
+        events = self.tensorboard.glob("events.out.*")
+        for file in (*self.cache.glob("data-check-*.json"), *events, self.metrics, self.root / LOCK_NAME):
+            file.unlink(missing_ok=True)
+        remove_empty((self.cache, self.tensorboard, *self._made))
 
     def write_config(self, text: str) -> None:
         """Write the options."""
         atomic_write_text(self.config, text)
 
     def _lock(self) -> None:
-        handle = os.open(self.root / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        deadline = time.monotonic() + self._patience_seconds
+        while not self._try_lock():
+            if time.monotonic() >= deadline:
+                raise CheckpointError(
+                    f"another process is training in {self.root}: wait for it, stop it, or give another --out."
+                )
+            time.sleep(0.2)
+
+    def _try_lock(self) -> bool:
+        path = self.root / LOCK_NAME
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if sys.platform != "win32":
-            deadline = time.monotonic() + self._patience_seconds
-            while True:
-                try:
-                    # Unlike flock, a POSIX lock is not inherited: loader workers outlive a killed process by seconds.
-                    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError as error:
-                    if time.monotonic() >= deadline:
-                        os.close(handle)
-                        raise CheckpointError(
-                            f"another process is training in {self.root}: wait for it, stop it, or give another --out."
-                        ) from error
-                time.sleep(0.2)
+            try:
+                # Unlike flock, a POSIX lock is not inherited: loader workers outlive a killed process by seconds.
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Who had it before may have removed it: then nobody else would see this one.
+                is_seen = path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
+            except OSError:
+                is_seen = False
+            if not is_seen:
+                os.close(handle)
+                return False
         self._lock_handle = handle
+        return True

@@ -29,6 +29,8 @@ from tandem.fetch.part import require_space
 from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_file
 from tandem.fetch.web import clean_url
+from tandem.files import missing_folders, remove_empty
+from tandem.names import file_stem
 
 if sys.platform != "win32":
     import fcntl
@@ -38,6 +40,7 @@ _log = logging.getLogger(__name__)
 DATASET_POLICY = FetchPolicy(max_bytes=32 << 30, refuse_pages=True)
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz", ".zip")
 _CHUNK = 1 << 20
+_WORK_BYTES = len("..download")
 
 Stage = Literal["downloading", "checking", "unpacking"]
 Progress = Callable[[Stage, int, int | None], None]
@@ -242,7 +245,8 @@ def _work_folder(out: Path) -> Iterator[Path]:
         DownloadError: Another process has it.
     """
     target = out.resolve()
-    work = target.parent / f".{target.name}.download"
+    work = target.parent / f".{file_stem(target.name, room=_WORK_BYTES)}.download"
+    made = missing_folders(work.parent)
     work.mkdir(parents=True, exist_ok=True)
     handle = os.open(work, os.O_RDONLY)
     try:
@@ -251,8 +255,7 @@ def _work_folder(out: Path) -> Iterator[Path]:
         try:
             yield work
         finally:
-            if work.is_dir() and not any(work.iterdir()):
-                work.rmdir()
+            remove_empty([work, *made])
     finally:
         os.close(handle)
 

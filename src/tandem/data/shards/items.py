@@ -1,5 +1,6 @@
 """The samples of shards as sequences of pairs or single images, found by reading a shard's headers when needed."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, TypeVar, overload
@@ -13,10 +14,12 @@ from tandem.data.shards.store import ShardStore
 from tandem.data.shards.tar import scan
 from tandem.data.splits import Domain, Pair, Side, SingleImage
 from tandem.errors import DataError, listed
+from tandem.names import is_control
 
 Kind = TypeVar("Kind", Pair, SingleImage)
 
-_ESCAPES = {"%2E": ".", "%25": "%"}
+_ESCAPED = re.compile("%(2E|25|5C|7F|[01][0-9A-F]|C2%[89][0-9A-F]|E2%80%A[89])")
+"""What stands for a dot, a percent sign, a backslash or a control character; never for a slash."""
 
 
 class ShardItems(Sequence[Kind], Generic[Kind]):
@@ -146,11 +149,16 @@ def split_name(name: str) -> tuple[str, Domain] | None:
     part, _, suffix = rest.lower().partition(".")
     if not key or f".{suffix}" not in IMAGE_SUFFIXES:
         return None
-    for escaped, plain in _ESCAPES.items():
-        key = key.replace(escaped, plain)
+    key = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].replace("%", "")).decode(), key)
     return (key, part) if part in {"a", "b", "ab"} else None  # type: ignore[return-value]
 
 
 def member_name(key: str, part: Domain, suffix: str) -> str:
     """The inverse of `split_name`; in the convention a key ends at the first dot, so that its own dots are escaped."""
-    return f"{key.replace('%', '%25').replace('.', '%2E')}.{part}{suffix}"
+    return f"{''.join(map(_escaped, key))}.{part}{suffix}"
+
+
+def _escaped(sign: str) -> str:
+    if sign in "%.\\" or is_control(sign):
+        return "".join(f"%{value:02X}" for value in sign.encode())
+    return sign
