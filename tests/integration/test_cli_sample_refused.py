@@ -98,3 +98,15 @@ def test_a_damaged_record_is_refused_or_begun_anew(data: Path, model: Path, tmp_
     refused = tandem("sample", model, data, "--num-samples", "1", "--out", out)
     assert refused.status == 1
     assert "is damaged" in refused.err
+
+
+@pytest.mark.parametrize(
+    "text", ["[[1" + "0" * 400 + ", 0, 0]]", '[["1", "2", "3"]]', "[[true, false, true]]", "[[1e39, 0, 0]]"]
+)
+def test_numbers_that_are_none(data: Path, model: Path, tmp_path: Path, text: str) -> None:
+    """Integers that no float holds, texts and truth values are no latents."""
+    (tmp_path / "z.json").write_text(text)
+    refused = tandem("sample", model, data, "--out", tmp_path / "out", "--z", tmp_path / "z.json")
+    assert refused.status == 2
+    assert "latents" in refused.err or "not finite" in refused.err
+    assert not (tmp_path / "out").exists()

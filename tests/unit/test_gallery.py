@@ -179,7 +179,7 @@ def test_a_folder_with_nothing_but_a_leftover_is_fine(translator: Translator, jo
 
 
 def test_a_file_is_refused(translator: Translator, jobs: list[Job], tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is a file; give a folder"):
+    with pytest.raises(ConfigError, match="is a file: give a folder"):
         sample_to_folder(translator, jobs, tmp_path / "a.png", TWO)
 
 

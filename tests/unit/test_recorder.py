@@ -90,4 +90,4 @@ def test_pictures_are_rows_of_inputs(run: RunFolder) -> None:
     assert [(s.step, s.images_seen) for s in snapshots] == [(4, 8), (30, 60)]
     assert [s.picture for s in snapshots] == ["gallery/step-00000004.jpg", "gallery/step-00000030.jpg"]
     with Image.open(run.root / snapshots[0].picture) as picture:
-        assert picture.width > picture.height >= 2 * 96  # small images are enlarged
+        assert picture.width == 2 + 3 * (2 * 8 + 2)  # small images are enlarged, but never past twice

@@ -28,7 +28,7 @@ def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path
         return
     translator = load(out, device=config.training.device)
     jobs = split_jobs(split, translator.directions)
-    number = NUM_SAMPLES if translator.is_stochastic else None
+    number = NUM_SAMPLES if translator.latent_dim else None  # dropout alone makes samples that look alike
     cycle = len(translator.directions) == 2
     options = SamplingOptions(num_samples=number, seed=config.training.seed, cycle=cycle)
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))

@@ -1,8 +1,10 @@
 """``tandem sample MODEL INPUTS… --out DIR``: translate images into many outputs, or a video into one file."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -17,16 +19,18 @@ from tandem.commands.sample_video import (
     show_tiles,
 )
 from tandem.config.data import Direction
-from tandem.config.options import REQUIRED, Options, option, same
+from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
 from tandem.data.images import read_size
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError, Problem
 from tandem.inference.jobs import Job, find_jobs, has_two_domains
 from tandem.inference.runtime import Runtime
 from tandem.inference.sample_folder import sample_to_folder
+from tandem.inference.sample_picture import sample_to_picture
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import Translator, load_with
 from tandem.report.progress import TaskProgress
+from tandem.targets import PICTURE_ENDINGS, file_problems, folder_problems
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +43,9 @@ class SampleOptions(Options):
     inputs: tuple[Path, ...] = option(
         REQUIRED, "image files, folders of images, dataset folders, or one video", positional=True
     )
-    out: Path = option(REQUIRED, "folder for everything that is written; of a video, the file")
+    out: Path = option(
+        REQUIRED, "folder for everything that is written; or one picture (.png, .jpg, .webp); of a video, the file"
+    )
     direction: Literal[Direction, "both"] | None = option(
         None,
         "the direction, for models that translate in both; 'both' takes a dataset, or a folder of A and a folder of B",
@@ -47,6 +53,19 @@ class SampleOptions(Options):
     pairs: bool = option(False, "input files are side-by-side pairs A | B")
     split: str | None = option(None, "split of a dataset folder; by default test, else val, else train")
     device: str = same(TrainingConfig, "device")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether `out` is one picture; a folder may be called like one, if it is there already."""
+        return self.out.suffix.lower() in PICTURE_ENDINGS and not os.path.isdir(self.out)  # noqa: PTH112
+
+    def target_problems(self) -> Iterator[Problem]:
+        """Say why the samples of images cannot go to `out`."""
+        if self.is_picture:
+            yield from file_problems(self.out, "one picture", example="x.png")
+        else:
+            instead = f"give a folder, or one picture, whose name ends in {', '.join(PICTURE_ENDINGS)}"
+            yield from folder_problems(self.out, "what the samples go to", instead=instead)
 
 
 COMMAND = Command(
@@ -71,6 +90,7 @@ def main(arguments: Sequence[str]) -> int:
         return sample_video(video, own.out, own.direction, video_options, lambda: load_model(own, runtime))
     own, options, runtime, video_options = build(values, *COMMAND.groups.values())
     refuse_video_options(video_options)
+    refuse(_problems(own, values))
     translator = load_model(own, runtime)
     directions = _directions(own.direction, translator, own.inputs)
     jobs = find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions)
@@ -78,9 +98,20 @@ def main(arguments: Sequence[str]) -> int:
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
         show_tiles(translator, progress)
-        page = sample_to_folder(translator, jobs, own.out, options, on_progress=progress.callback)
-    log.info("page: %s", page)
+        if own.is_picture:
+            files = sample_to_picture(translator, jobs, own.out, replace(options, only="outputs"))
+            progress.callback(1, 1)
+        else:
+            files = [sample_to_folder(translator, jobs, own.out, options, on_progress=progress.callback)]
+    what = "page" if not own.is_picture and options.only is None else "outputs"
+    log.info("%s: %s", what, ", ".join(map(str, files)))
     return 0
+
+
+def _problems(own: SampleOptions, values: Mapping[str, object]) -> Iterator[Problem]:
+    yield from own.target_problems()
+    if own.is_picture and "image_format" in values:
+        yield Problem(f"--format has no effect: the ending of --out {own.out} says the format", "--format")
 
 
 def load_model(own: SampleOptions, runtime: Runtime) -> Translator:
@@ -106,7 +137,8 @@ def _warn_of_pairs(jobs: Sequence[Job]) -> None:
     for job in jobs[:20]:
         if job.is_plain:
             (file,) = job.item.files
-            width, height = read_size(file)
-            wide += [file.name] if width == 2 * height else []
+            with suppress(DataError):  # an unreadable one is named when its turn comes
+                width, height = read_size(file)
+                wide += [file.name] if width == 2 * height else []
     if len(wide) == min(len(jobs), 20):
         log.warning("%s: twice as wide as high. If these are side-by-side pairs, add --pairs.", ", ".join(wide[:3]))

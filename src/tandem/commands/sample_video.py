@@ -11,7 +11,7 @@ import numpy as np
 
 from tandem.commands.parser import Command
 from tandem.config.data import Direction
-from tandem.config.options import Options, changed, option, same
+from tandem.config.options import Options, changed, option, refuse, same
 from tandem.data.fit import Fit
 from tandem.errors import ConfigError
 from tandem.files import atomic_replace, remove_leftovers_of
@@ -23,10 +23,11 @@ from tandem.inference.video.latent_walk import VideoLatents
 from tandem.inference.video.translate import VideoTranslator, is_video, open_video, open_writer
 from tandem.inference.video.writing import check_suffix
 from tandem.report.progress import TaskProgress
+from tandem.targets import file_problems
 
 BATCH_SIZE = 1
 WALK_LATENTS = 4
-IMAGE_OPTIONS = ("num_samples", "pairs", "split", "image_format", "cycle", "max_batch")
+IMAGE_OPTIONS = ("num_samples", "pairs", "split", "image_format", "cycle", "max_batch", "only")
 """Options that videos do not have."""
 
 log = logging.getLogger(__name__)
@@ -169,9 +170,8 @@ def sample_video(
 
 
 def _check_out(video_path: Path, out: Path) -> None:
+    refuse(file_problems(out, "the translation of a video", example="video.mp4"))
     check_suffix(out)
-    if out.is_dir():
-        raise ConfigError(f"--out {out} is a folder; the translation of a video is one file: give its name.")
     if out.exists() and out.samefile(video_path):
         raise ConfigError(f"--out {out} is the input itself: give another name.")
 

@@ -261,7 +261,9 @@ class SampledModel:
     @property
     def fingerprint(self) -> str:
         """Changes with the weights and everything else that the samples depend on beside the input."""
-        return hash_of(_stable_text(self.translator.manifest), self.direction, self.rule.key(self.fit))
+        translator = self.translator
+        run = f"{translator.runtime} on {translator.device}"
+        return hash_of(_stable_text(translator.manifest), self.direction, self.rule.key(self.fit), run)
 
     def seed_of(self, position: int) -> int:
         """The seed of the samples of an input."""
@@ -296,8 +298,7 @@ class ModelCase:
     def key(self, num_samples: int) -> str:
         """See `Case`."""
         files = [self.hashes(file) for file in self.files()]
-        half = self.job.item.half if isinstance(self.job.item, SingleImage) else None
-        return hash_of("model", self.fingerprint, str(self.seed), str(num_samples), str(half), *files)
+        return hash_of("model", self.fingerprint, str(self.seed), str(num_samples), self.job.kind, *files)
 
     def load(self) -> Loaded:
         """See `Case`."""

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.evaluation.folder import REPORT_NAME
 from tandem.report.comparison_page import ComparedScore
-from tandem.report.scores import EvaluationReport, MetricResult
+from tandem.report.scores import REPORT_NAME, EvaluationReport, MetricResult
 
 
 def compare_reports(evaluations: Mapping[str, Sequence[EvaluationReport]]) -> list[ComparedScore]:

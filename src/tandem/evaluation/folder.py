@@ -18,9 +18,8 @@ from tandem.evaluation.subject import Subject
 from tandem.files import atomic_write_text, remove_leftovers
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
-from tandem.report.scores import DIRECTIONS, EvaluationReport
+from tandem.report.scores import DIRECTIONS, REPORT_NAME, EvaluationReport
 
-REPORT_NAME = "report.json"
 PAGE_NAME = "report.html"
 FORMAT = 1
 MAX_REPORT_BYTES = 256 * 2**20

@@ -15,6 +15,11 @@ class Engine(Protocol):
     """Runs the networks of a model on batches of float32 arrays."""
 
     @property
+    def device(self) -> str:
+        """The kind of device that computes: ``cpu``, ``cuda`` or ``mps``."""
+        ...
+
+    @property
     def batch_limit(self) -> int:
         """How many samples at once still make each of them faster."""
         ...

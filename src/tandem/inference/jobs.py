@@ -1,6 +1,7 @@
 """What to translate: from files, folders and datasets on the command line to named inputs."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,24 @@ class Job:
         return self.item.read(direction, channels_a=spec.in_channels, channels_b=spec.out_channels)
 
     def describe(self) -> str:
-        """The files and a hash of each one's content, as text: identifies the job between runs.
+        """What is read, its files and a hash of each one's content, as text: identifies the job between runs.
 
         Raises:
             DataError: A file cannot be read.
         """
-        return " | ".join(file.describe() for file in self.item.files)
+        return f"{' | '.join(file.describe() for file in self.item.files)} ({self.kind})"
+
+    @property
+    def kind(self) -> str:
+        """What is read of the files: all of an image or one half, or both images of a pair."""
+        if isinstance(self.item, SingleImage):
+            return "image" if self.item.half is None else f"{self.item.half} half"
+        return "pair"
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it has a ground truth."""
+        return self.kind == "pair"
 
 
 def find_jobs(
@@ -91,7 +104,7 @@ def find_jobs(
 
 def _with_directions(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple[Path, Direction | None]]:
     """Each path with the direction that it is translated in."""
-    datasets = [path.is_dir() and not _images_in(path) for path in inputs]
+    datasets = [os.path.isdir(path) and not _images_in(path) for path in inputs]  # noqa: PTH112
     if len(directions) < 2 or all(datasets):
         all_directions: Sequence[Direction | None] = directions or (None,)
         return [(path, direction) for path in inputs for direction in all_directions]
@@ -131,10 +144,12 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | None) -> list[Job]:
-    if path.is_file():
+    # These ask without raising, also where a name is too long to be one.
+    if os.path.isfile(path):  # noqa: PTH113
         return [_plain_job(path, direction, pairs=pairs)]
-    if not path.is_dir():
-        raise DataError(f"{path}: there is no such file or folder")
+    if not os.path.isdir(path):  # noqa: PTH112
+        link = " (a link to something that is not there)" if os.path.islink(path) else ""  # noqa: PTH114
+        raise DataError(f"{path}: there is no such file or folder{link}")
     if files := _images_in(path):
         return [_plain_job(file, direction, pairs=pairs) for file in files]
     return split_jobs(choose_split(path, split), [direction])
@@ -167,9 +182,11 @@ def _splits(path: Path) -> Mapping[str, Split]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    """The files of a folder that are called like images, links that lead nowhere too; folders are passed over."""
+    if not os.path.isdir(folder):  # noqa: PTH112
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    named = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in named if not (path.name.startswith(".") or path.is_dir()))
 
 
 def _plain_job(path: Path, direction: Direction | None, *, pairs: bool) -> Job:

@@ -52,7 +52,10 @@ def given_latents(
     Raises:
         ConfigError: Shape or number do not fit, or they are not finite.
     """
-    array = np.asarray(z, dtype=np.float32)
+    try:
+        array = np.asarray(z, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"z must be numbers that a float32 holds, in rows of one length: {error}.") from error
     array = array[None] if array.ndim == 1 else array
     if array.ndim == 2:
         array = np.broadcast_to(array, (num_images, *array.shape))

@@ -53,6 +53,11 @@ class OnnxEngine:
         self._kind, self._provider = _provider(device, onnxruntime.get_available_providers())
 
     @property
+    def device(self) -> str:
+        """See `Engine`."""
+        return self._kind
+
+    @property
     def batch_limit(self) -> int:
         """See `Engine`."""
         return BATCH_LIMITS[self._kind]

@@ -1,7 +1,7 @@
 """The folder that sampling writes: single pictures, grids, animations, a page, and a record of every sample.
 
-``samples.jsonl`` begins with a line of settings; then one line per finished input with the latent of every picture. The
-same settings on the same folder continue after the last finished input.
+The same settings on the same folder continue after the last finished input (`tandem.inference.sample_record`). With
+``only="outputs"`` there are the output pictures alone, under the names of their inputs, and the record is hidden.
 """
 
 import json
@@ -12,19 +12,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tandem.data.image_file import DiskFile
 from tandem.data.images import read_image
-from tandem.errors import ConfigError, DataError
-from tandem.files import atomic_write_text, remove_leftovers
+from tandem.errors import ConfigError, DataError, listed
+from tandem.files import atomic_write_text, missing_folders, remove_empty, remove_leftovers
 from tandem.inference.jobs import Job
+from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
 from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
+from tandem.names import file_stem
 from tandem.report.animation import save_gif
 from tandem.report.grid import image_grid, save_image
 from tandem.report.sample_page import SampleGroup, sample_page
-from tandem.version import __version__
+from tandem.targets import require_folder_target
 
 RECORD_NAME = "samples.jsonl"
+HIDDEN_RECORD_NAME = ".samples.jsonl"
+RECORD_NAMES = (RECORD_NAME, HIDDEN_RECORD_NAME)
+PAGE_NAME = "index.html"
 FRAME_MS = 120
 
 
@@ -38,89 +42,208 @@ def sample_to_folder(
 ) -> Path:
     """Sample all jobs into `out`.
 
+    Pictures of an earlier sampling there that do not belong to this one are removed.
+
     Returns:
-        The path of the page.
+        The path of the page, or of the folder where only outputs are written.
 
     Raises:
-        ConfigError: `out` is a file, or holds something that is not a sampling.
-        DataError: An input cannot be read; finished ones stay.
+        ConfigError: `out` cannot be a folder, or holds something that is not a sampling.
+        DataError: Inputs cannot be read; all of them are named, and all others are finished.
     """
     options = options.for_model(translator)
+    require_folder_target(out, "the samples")
     _require_ours(out)
-    settings = _settings(translator, options)
-    done = _finished(out, settings)
-    lines = [json.dumps(settings), *(json.dumps(record) for record in done.values())]
-    atomic_write_text(out / RECORD_NAME, "".join(line + "\n" for line in lines))
-    pictures = out / "images"
-    pictures.mkdir(exist_ok=True)
-    for folder in (out, pictures):
+    _require_inputs(jobs, options)
+    settings = settings_of(translator, options)
+    is_new = not any((out / name).exists() for name in RECORD_NAMES)
+    made = missing_folders(out / PICTURES if options.only is None else out)
+    record = _open_record(out, settings, options)
+    try:
+        problems = _sample_all(translator, jobs, record, options, on_progress)
+    finally:
+        if is_new and not record.done:  # nothing came of it, for whatever reason
+            record.path.unlink(missing_ok=True)
+            remove_empty(made)
+    if options.only is None and record.path.exists():
+        _write_page(out, translator, jobs, record, options)
+    if problems:
+        raise DataError(_failed(problems, len(jobs)))
+    return out / PAGE_NAME if options.only is None else out
+
+
+def _open_record(out: Path, settings: Mapping[str, Any], options: SamplingOptions) -> SampleRecord:
+    """The record of this sampling, with what an earlier call has finished; what it has left is removed."""
+    own, other = RECORD_NAMES if options.only is None else reversed(RECORD_NAMES)
+    record = SampleRecord(out / own, settings)
+    record.read()
+    if (out / other).exists():
+        record.take_over(out / other)
+    record.write()
+    record.remove_obsolete()
+    (out / other).unlink(missing_ok=True)
+    if options.only is None:
+        (out / PICTURES).mkdir(exist_ok=True)
+    elif other == RECORD_NAME:
+        (out / PAGE_NAME).unlink(missing_ok=True)
+        remove_empty([out / PICTURES])
+    for folder in (out, out / PICTURES):
         remove_leftovers(folder)
-    with (out / RECORD_NAME).open("a", encoding="utf-8") as log:
+    return record
+
+
+def _sample_all(
+    translator: Translator,
+    jobs: Sequence[Job],
+    record: SampleRecord,
+    options: SamplingOptions,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[str]:
+    """Sample what is not finished yet; say of the inputs that cannot be read why not."""
+    problems = []
+    with record.path.open("a", encoding="utf-8") as log:
         for index, job in enumerate(jobs):
-            identity = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
-            if any(done.get(job.name, {}).get(key) != value for key, value in identity.items()):
-                done[job.name] = identity | _sample_job(translator, job, pictures, options)
-                log.write(json.dumps(done[job.name]) + "\n")
-                log.flush()
+            try:
+                line = _line(translator, job, record, options)
+            except DataError as error:
+                record.drop(job.name)
+                problems.append(str(error))
+            else:
+                if line is not None:
+                    record.drop(job.name)
+                    record.done[job.name] = line
+                    log.write(json.dumps(line) + "\n")
+                    log.flush()
+            record.remove_obsolete()
             if on_progress is not None:
                 on_progress(index + 1, len(jobs))
-    groups = [_group(done[job.name]) for job in jobs]
-    page = out / "index.html"
-    kind = "Translations" if not translator.is_stochastic else "Random samples"
-    titles = {"random": kind, "interpolate": "Interpolations", "encode": "Encoded and decoded"}
-    provenance = {str(name): json.dumps(value) for name, value in settings.items()}
-    title = titles.get(options.mode, "In the style of a reference")
-    atomic_write_text(page, sample_page(title, groups, provenance=provenance))
-    return page
+    if problems:
+        record.write()
+    return problems
+
+
+def _line(translator: Translator, job: Job, record: SampleRecord, options: SamplingOptions) -> dict[str, Any] | None:
+    """Sample an input and return its line of the record; None where that is there already."""
+    identity = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
+    before = record.done.get(job.name, {})
+    if all(before.get(key) == value for key, value in identity.items()):
+        return None
+    pictures = _Pictures(record.folder)
+    try:
+        line = identity | _sample_job(translator, job, pictures, options)
+        return line | {"files": hashes_of(record.folder, pictures.written)}
+    except BaseException:
+        pictures.remove()
+        raise
+
+
+def _failed(problems: Sequence[str], total: int) -> str:
+    rest = "all others are finished" if len(problems) < total else "nothing was written"
+    return (
+        f"{len(problems)} of {total} inputs cannot be used, and {rest}:\n{listed(problems, limit=len(problems))}\n"
+        "The same command tries these again."
+    )
 
 
 def _require_ours(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; give a folder for the samples.")
-    ours = not out.exists() or (out / RECORD_NAME).exists()
+    ours = not out.exists() or any((out / name).exists() for name in RECORD_NAMES)
     if not ours and not all(path.match(".*.tmp") for path in out.iterdir()):
         raise ConfigError(
             f"--out {out} holds other files and no samples (no {RECORD_NAME}): give a new folder, e.g. {out / 'NAME'}."
         )
 
 
-def _sample_job(translator: Translator, job: Job, pictures: Path, options: SamplingOptions) -> dict[str, Any]:
+def _require_inputs(jobs: Sequence[Job], options: SamplingOptions) -> None:
+    """Refuse at once what would fail for every input."""
+    for path in options.references:
+        read_image(path)
+    if options.mode == "encode" and (alone := [job for job in jobs if not job.is_pair]):
+        raise DataError(
+            f"--mode encode needs pairs: it encodes each input's own ground truth, and {alone[0].name} has none. Give "
+            "a dataset folder of pairs, or --pairs with side-by-side files (or --mode reference --reference IMAGE)."
+        )
+
+
+class _Pictures:
+    """Writes the pictures of one input and knows which they are, relative to the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.written: list[str] = []
+
+    def save(self, image: np.ndarray | Image.Image, file: str) -> str:
+        """Write a picture; returns its name."""
+        save_image(image, self._folder / file)
+        self.written.append(file)
+        return file
+
+    def save_animation(self, images: Sequence[np.ndarray], file: str) -> str:
+        """Write a GIF that goes through pictures and back; returns its name."""
+        save_gif(list(images), self._folder / file, duration_ms=FRAME_MS, boomerang=True)
+        self.written.append(file)
+        return file
+
+    def remove(self) -> None:
+        """Remove all of them: the input is not finished, so that nobody would know whose they are."""
+        for file in self.written:
+            (self._folder / file).unlink(missing_ok=True)
+
+
+def _sample_job(translator: Translator, job: Job, pictures: _Pictures, options: SamplingOptions) -> dict[str, Any]:
     input_image, ground_truth = job.read(translator)
     series = sample_input(translator, input_image, ground_truth, options, direction=job.direction)
-    record: dict[str, Any] = {"name": job.name, "input": f"images/{job.name}_input.png"}
-    save_image(input_image, pictures / f"{job.name}_input.png")
+    line: dict[str, Any] = {"name": job.name}
+    if options.only == "outputs":
+        return line | {"series": [_save_outputs(one, job, pictures, options, series) for one in series]}
+    stem = f"{PICTURES}/{file_stem(job.name)}"
+    line["input"] = pictures.save(input_image, f"{stem}_input.png")
     if ground_truth is not None:
-        record["ground_truth"] = f"images/{job.name}_ground_truth.png"
-        save_image(ground_truth, pictures / f"{job.name}_ground_truth.png")
+        line["ground_truth"] = pictures.save(ground_truth, f"{stem}_ground_truth.png")
     if len(options.references) == 1:
-        record["reference"] = f"images/{job.name}_reference.png"
-        save_image(read_image(options.references[0]), pictures / f"{job.name}_reference.png")
-    record["series"] = []
+        line["reference"] = pictures.save(read_image(options.references[0]), f"{stem}_reference.png")
+    line["series"] = []
     for one in series:
-        stem = f"{job.name}_{one.name}"
-        save_image(_grid(one, input_image, ground_truth, options), pictures / f"{stem}_grid.png")
-        record["series"].append(_save_series(one, stem, pictures, options.image_format))
-    return record
+        grid = None
+        if len(one.images) > 1:  # a single output is seen beside its input on the page
+            shown = _grid(one, input_image, ground_truth, options)
+            grid = pictures.save(shown, f"{stem}_{one.name}_grid.png")
+        line["series"].append({**_save_series(one, f"{stem}_{one.name}", pictures, options), "grid": grid})
+    return line
 
 
-def _save_series(series: SampleSeries, stem: str, pictures: Path, suffix: str) -> dict[str, Any]:
-    digits = max(2, len(str(len(series.images))))
-    files = [f"{stem}_{index + 1:0{digits}d}.{suffix}" for index in range(len(series.images))]
-    for file, output in zip(files, series.images, strict=True):
-        save_image(output, pictures / file)
+def _save_series(series: SampleSeries, stem: str, pictures: _Pictures, options: SamplingOptions) -> dict[str, Any]:
+    files = numbered(stem, len(series.images), options.image_format)
+    saved = [pictures.save(output, file) for file, output in zip(files, series.images, strict=True)]
     animation = None
     if series.animated:
-        animation = f"images/{stem}.gif"
-        save_gif(list(series.images), pictures / f"{stem}.gif", duration_ms=FRAME_MS, boomerang=True)
-    return {
-        "name": series.name,
-        "grid": f"images/{stem}_grid.png",
-        "animation": animation,
-        "samples": [
-            {"file": f"images/{file}", "caption": caption, "z": [float(value) for value in z]}
-            for file, caption, z in zip(files, series.captions, series.z, strict=True)
-        ],
-    }
+        animation = pictures.save_animation(list(series.images), f"{stem}.gif")
+    return {"name": series.name, "animation": animation, "samples": _samples(series, saved)}
+
+
+def _save_outputs(
+    series: SampleSeries, job: Job, pictures: _Pictures, options: SamplingOptions, all_series: Sequence[SampleSeries]
+) -> dict[str, Any]:
+    """Outputs under the name of their input, ``NAME.png``; ``NAME_01.png`` and so on where there are several."""
+    part = f"_{series.name}" if len(all_series) > 1 else ""
+    number, suffix = len(series.images), options.image_format
+    longest = numbered(part, number, suffix)[-1] if number > 1 else f"{part}.{suffix}"
+    stem = f"{file_stem(job.name, room=len(longest))}{part}"
+    files = numbered(stem, number, suffix) if number > 1 else [f"{stem}.{suffix}"]
+    saved = [pictures.save(output, file) for file, output in zip(files, series.images, strict=True)]
+    return {"name": series.name, "animation": None, "samples": _samples(series, saved)}
+
+
+def numbered(stem: str, number: int, suffix: str) -> list[str]:
+    """The names of several pictures: ``STEM_01.png``, with as many digits as it takes."""
+    digits = max(2, len(str(number)))
+    return [f"{stem}_{index + 1:0{digits}d}.{suffix}" for index in range(number)]
+
+
+def _samples(series: SampleSeries, files: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"file": file, "caption": caption, "z": [float(value) for value in z]}
+        for file, caption, z in zip(files, series.captions, series.z, strict=True)
+    ]
 
 
 def _grid(
@@ -133,6 +256,22 @@ def _grid(
     if options.references:
         rows.insert(0, [*[None] * len(first), *(read_image(path) for path in options.references)])
     return image_grid(rows, column_titles=[*titles, *series.captions])
+
+
+def _write_page(
+    out: Path,
+    translator: Translator,
+    jobs: Sequence[Job],
+    record: SampleRecord,
+    options: SamplingOptions,
+) -> None:
+    single = not translator.latent_dim and options.num_samples == 1
+    kind = "Translations" if single or options.cycle else "Random samples"
+    titles = {"random": kind, "interpolate": "Interpolations", "encode": "Encoded and decoded"}
+    title = titles.get(options.mode, "In the style of a reference")
+    provenance = {str(name): json.dumps(value) for name, value in record.settings.items()}
+    groups = [_group(record.done[job.name]) for job in jobs if job.name in record.done]
+    atomic_write_text(out / PAGE_NAME, sample_page(title, groups, provenance=provenance))
 
 
 def _group(record: Mapping[str, Any]) -> SampleGroup:
@@ -148,49 +287,3 @@ def _group(record: Mapping[str, Any]) -> SampleGroup:
         strips=[(series["grid"], series["name"]) for series in animated],
         animation=animated[-1]["animation"] if animated else None,
     )
-
-
-def _settings(translator: Translator, options: SamplingOptions) -> dict[str, Any]:
-    manifest = translator.manifest
-    return {
-        "tandem": __version__,
-        "model": None if manifest.weights is None else manifest.weights.sha256,
-        "steps": manifest.training.get("steps"),
-        "mode": options.mode,
-        "num_samples": len(options.z) if options.z is not None else options.num_samples,
-        "seed": None if options.z is not None else options.seed,
-        "z": None if options.z is None else options.z.tolist(),
-        "fit": options.fit,
-        "references": [DiskFile(path).describe() for path in options.references],
-        "format": options.image_format,
-        "cycle": options.cycle,
-        "precision": translator.runtime.precision,
-    }
-
-
-def _finished(out: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Records of an earlier call with the same settings whose pictures are all still there."""
-    path = out / RECORD_NAME
-    if not path.exists():
-        return {}
-    records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break  # cut off by a kill; what follows is made again
-    if not records or records[0] != dict(settings):
-        return {}
-    try:
-        complete = [record for record in records[1:] if all((out / file).is_file() for file in _files(record))]
-        return {record["name"]: record for record in complete}
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error!r}): remove it, or give another --out.") from error
-
-
-def _files(record: Mapping[str, Any]) -> list[str]:
-    files = [record[key] for key in ("input", "ground_truth", "reference") if key in record]
-    for series in record["series"]:
-        files += [series["grid"], *(sample["file"] for sample in series["samples"])]
-        files += [series["animation"]] if series["animation"] else []
-    return files

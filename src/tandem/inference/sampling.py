@@ -11,19 +11,22 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from tandem.config.data import Direction
 from tandem.config.options import Options, option, refuse
+from tandem.config.values import MisfitError, checked
 from tandem.data.fit import Fit
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
+from tandem.inference.latents import given_latents
 from tandem.inference.translator import Translator
 from tandem.rng import numpy_generator
 
 SamplingMode = Literal["random", "interpolate", "encode", "reference"]
+Only = Literal["outputs"]
 DEFAULT_SAMPLES = 10
 MAX_Z_BYTES = 16 * 2**20
 
@@ -41,9 +44,12 @@ def read_latents(text: str) -> np.ndarray:
     if path.is_file() and path.stat().st_size > MAX_Z_BYTES:
         raise ConfigError(f"--z {text} is larger than {MAX_Z_BYTES} bytes.", option="--z")
     try:
-        latents = np.asarray(json.loads(path.read_text(encoding="utf-8")), dtype=np.float32)
+        numbers = _numbers(json.loads(path.read_text(encoding="utf-8")))
+        with np.errstate(over="ignore"):  # what no float32 holds becomes infinite and is refused as that
+            latents = np.asarray(numbers, dtype=np.float32)
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(f"--z {text} is no JSON list of latents: {error}.", option="--z") from error
+        reason = "they are numbers, all of one length" if isinstance(error, MisfitError) else error
+        raise ConfigError(f"--z {text} is no JSON list of latents: {reason}.", option="--z") from error
     if latents.ndim not in {1, 2} or not latents.size:
         raise ConfigError(
             f"--z {text} must hold one latent or a list of latents, not an array of shape {latents.shape}.",
@@ -52,13 +58,23 @@ def read_latents(text: str) -> np.ndarray:
     return np.atleast_2d(latents)
 
 
+def _numbers(value: Any) -> Any:
+    """The same lists of numbers; text and truth values, which NumPy would take for numbers, are none."""
+    if isinstance(value, list):
+        return [_numbers(one) for one in value]
+    return checked(float, value, finite=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions(Options):
     """How inputs are sampled; the modes are explained in this file's head."""
 
     mode: SamplingMode = option("random", "where the latents come from")
     num_samples: int | None = option(
-        None, "samples of each input, frames of an interpolation; by default 10, or 1 without noise", at_least=1
+        None,
+        "samples of each input, frames of an interpolation; by default 10, or 1 without a latent or where only outputs "
+        "are written",
+        at_least=1,
     )
     seed: int = option(0, "decides the latents (or the dropout): the same seed gives the same pixels")
     fit: Fit = option(
@@ -75,6 +91,9 @@ class SamplingOptions(Options):
     )
     image_format: Literal["png", "jpg", "webp"] = option("png", "format of single pictures", name="format")
     cycle: bool = option(False, "add the way back: input, translation, cycle")
+    only: Only | None = option(
+        None, "outputs: the output pictures alone, NAME.png for each input, with no page, grids or copies of inputs"
+    )
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
@@ -110,7 +129,10 @@ class SamplingOptions(Options):
                 f"--cycle needs a model that translates in both directions; this one ({method}) goes one way only"
             )
         refuse(problems)
-        default = DEFAULT_SAMPLES if translator.is_stochastic else 1
+        if self.z is not None:
+            given_latents(self.z, latent_dim=translator.latent_dim, num_images=1, num_samples=None)
+        single = not translator.latent_dim or (self.only is not None and self.mode != "interpolate")
+        default = 1 if single else DEFAULT_SAMPLES
         return dataclasses.replace(self, num_samples=self.num_samples or default)
 
 

@@ -50,6 +50,11 @@ class TorchEngine:
         }
 
     @property
+    def device(self) -> str:
+        """See `Engine`."""
+        return self._device.type
+
+    @property
     def batch_limit(self) -> int:
         """See `Engine`."""
         return BATCH_LIMITS.get(self._device.type, 4)

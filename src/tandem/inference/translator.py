@@ -112,6 +112,11 @@ class Translator:
         return tuple(self.abilities.generators)
 
     @property
+    def device(self) -> str:
+        """The kind of device that computes: ``cpu``, ``cuda`` or ``mps``."""
+        return self._engine.device
+
+    @property
     def is_stochastic(self) -> bool:
         """Whether one input has several outputs: by a latent, or by dropout."""
         return self.abilities.is_stochastic

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 Better = Literal["lower", "higher", "neither"]
 
+REPORT_NAME = "report.json"
+"""The file of a report, in the folder that an evaluation writes."""
 DIRECTIONS: Mapping[str, str] = MappingProxyType({"AtoB": "A → B", "BtoA": "B → A"})
 """Directions as people read them."""
 

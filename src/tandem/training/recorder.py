@@ -20,6 +20,9 @@ from tandem.report.snapshot_pictures import note_of, picture_path, picture_steps
 from tandem.report.training_page import RunView, Snapshot, write_training_page
 from tandem.training.run_folder import RunFolder
 
+MAX_SCALE = 2
+"""Larger pixels would show squares, not the picture."""
+
 
 class Recorder:
     """Writes the records of one run.
@@ -56,7 +59,7 @@ class Recorder:
 
     def picture(self, step: int, rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> None:
         """Save the samples for the fixed inputs, one row an input, arrays ``(H, W, C)`` uint8."""
-        scale = max(1, 96 // rows[0][0].shape[0])
+        scale = min(MAX_SCALE, max(1, 96 // rows[0][0].shape[0]))
         grid = image_grid(rows, column_titles=titles, scale=scale)
         note = note_of(rows, titles, grid_layout(rows, column_titles=titles, scale=scale))
         save_image(grid, picture_path(self.run.gallery, step), comment=note.as_text())
