@@ -24,8 +24,8 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8; see `atomic_write_bytes`."""
-    atomic_write_bytes(path, text.encode("utf-8"))
+    """Write `text` as UTF-8, bytes of file names that are no text as escapes; see `atomic_write_bytes`."""
+    atomic_write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:

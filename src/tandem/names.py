@@ -41,6 +41,15 @@ def is_control(sign: str) -> bool:
     return unicodedata.category(sign) in {"Cc", "Zl", "Zp"}
 
 
+def is_text(name: str) -> bool:
+    """Whether a name is UTF-8; on Linux it may be any bytes, which Python keeps as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def file_stem(name: str, *, room: int = OWN_ENDING_BYTES) -> str:
     """What files that are made of something called `name` are called, without the ending.
 

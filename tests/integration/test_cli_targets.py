@@ -1,5 +1,6 @@
 """Every command that writes: a wrong kind of ``--out`` is refused before any work, and nothing is left behind."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,22 @@ def test_comparing_runs_without_a_report(place: Path, finished_run: Path) -> Non
     assert refused.status == 2
     assert "needs at least two evaluations" in refused.err
     assert f"tandem evaluate {finished_run} DATA" in refused.err
+
+
+def test_a_run_in_a_folder_whose_name_is_no_text(place: Path, data: Path) -> None:
+    """It trains, goes on, is sampled, exported and compared; safetensors itself does not read such paths."""
+    odd = place / os.fsdecode(b"\xc4\xe3")
+    for steps in (1, 2):
+        finished = tandem("train", data, "--out", odd / "run", *tiny(steps=steps))
+        assert finished.status == 0, finished.err
+    model = place / os.fsdecode(b"m\xff")
+    for words in (
+        ["export", odd / "run", "--checkpoint", "last", "--out", model],
+        ["evaluate", model, data, "--metrics", "l1"],
+        ["evaluate", odd / "run", data, "--metrics", "l1"],
+        ["compare", model, odd / "run", "--out", odd / "compared"],
+        ["timeline", odd / "run"],
+    ):
+        finished = tandem(*words)
+        assert finished.status == 0, finished.err
+    assert "| m\\udcff |" in (odd / "compared" / "comparison.md").read_text("utf-8")

@@ -21,6 +21,8 @@ def test_writes_bytes_and_text_into_new_folders(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "c.bin").read_bytes() == b"\x00\xff"
     assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "größer →\r\n".encode()
     assert names(tmp_path / "a" / "b") == ["c.bin", "c.txt"]
+    atomic_write_text(tmp_path / "odd.md", os.fsdecode(b"run-\xc4"))  # a name that is no text
+    assert (tmp_path / "odd.md").read_text("utf-8") == "run-\\udcc4"
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])

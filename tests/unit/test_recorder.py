@@ -1,6 +1,7 @@
 """What a run writes for people: the log through interruptions, pictures, the list of snapshots."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
 from tandem.report.records import parse_record
 from tandem.training.recorder import Recorder
 from tandem.training.run_folder import RunFolder
@@ -91,3 +92,10 @@ def test_pictures_are_rows_of_inputs(run: RunFolder) -> None:
     assert [s.picture for s in snapshots] == ["gallery/step-00000004.jpg", "gallery/step-00000030.jpg"]
     with Image.open(run.root / snapshots[0].picture) as picture:
         assert picture.width == 2 + 3 * (2 * 8 + 2)  # small images are enlarged, but never past twice
+
+
+def test_tensorboard_takes_no_path_that_is_no_text(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    run = RunFolder(tmp_path / os.fsdecode(b"\xc4"))
+    with pytest.raises(ConfigError, match="TensorBoard takes no path but UTF-8"):
+        Recorder(run, resume_step=0, goes_on=True, tensorboard=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tandem.errors import CheckpointError
 from tandem.files import atomic_replace
+from tandem.names import is_text
 
 METADATA_KEY = "tandem"
 
@@ -63,10 +64,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 @contextmanager
 def _readable(path: Path) -> Iterator[str]:
     """A path of the same file that safetensors takes, which wants UTF-8, and not all names on a disk are that."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:  # on Linux alone, where an open file has a second name
-        with path.open("rb") as file:
-            yield f"/proc/self/fd/{file.fileno()}"
-    else:
+    if is_text(str(path)):
         yield str(path)
+        return
+    with path.open("rb") as file:  # on Linux alone, where an open file has a second name
+        yield f"/proc/self/fd/{file.fileno()}"

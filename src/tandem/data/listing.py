@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tandem.data.images import IMAGE_SUFFIXES
 from tandem.errors import DataError
+from tandem.names import is_text
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def list_images(folder: Path, problems: list[str]) -> Listing:
             num_ignored += 1
         elif not path.is_file():
             problems.append(f"{path} is no file, or a link to a file that is not there")
-        elif not _is_unicode(path.name):
+        elif not is_text(path.name):
             problems.append(f"{os.fsencode(path)!r} is not valid Unicode; rename it")
         elif path.stem in images:
             problems.append(f"{path} and {images[path.stem].name} have the same stem; rename or remove one")
@@ -95,11 +96,3 @@ def in_natural_order(stems: Iterable[str]) -> list[str]:
 def count(number: int, noun: str) -> str:
     """A number with its noun: "1 file", "2 files"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tandem.errors import MissingExtraError
+from tandem.errors import ConfigError, MissingExtraError
 from tandem.files import atomic_write_text
+from tandem.names import is_text
 from tandem.report.grid import grid_layout, image_grid, save_image
 from tandem.report.records import HealthRecord, Record, TrainRecord, ValidationRecord, read_metrics
 from tandem.report.snapshot_pictures import note_of, picture_path, picture_steps
@@ -35,6 +36,7 @@ class Recorder:
 
     Raises:
         MissingExtraError: TensorBoard is wanted but not installed.
+        ConfigError: TensorBoard is wanted and does not take the path of the run.
     """
 
     def __init__(self, run: RunFolder, *, resume_step: int, goes_on: bool, tensorboard: bool) -> None:
@@ -108,4 +110,9 @@ def _summary_writer(run: RunFolder, resume_step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (optional)
     except ImportError as error:
         raise MissingExtraError("tensorboard", "tensorboard", "--tensorboard") from error
+    if not is_text(str(run.tensorboard)):
+        raise ConfigError(
+            f"--tensorboard: TensorBoard takes no path but UTF-8, and --out {run.root} is none: give another one.",
+            option="--tensorboard",
+        )
     return SummaryWriter(str(run.tensorboard), purge_step=resume_step + 1)

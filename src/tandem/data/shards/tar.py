@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tandem.errors import DataError
-from tandem.names import is_control
+from tandem.names import is_control, is_text
 
 MAX_MEMBER_BYTES = 1 << 30
 _MAX_EXTENSION_BYTES = 1 << 16
@@ -99,17 +99,9 @@ def _pax(body: bytes, name: str | None) -> tuple[str | None, int | None]:
 def _checked(name: str) -> str:
     name = name.removeprefix("./")
     plain = len(name) <= _MAX_NAME and "/" not in name and "\\" not in name and not any(map(is_control, name))
-    if not plain or not _is_text(name) or name in {"", ".", ".."}:
+    if not plain or not is_text(name) or name in {"", ".", ".."}:
         raise ValueError(f"a member is called {name!r:.80}; expected are names such as KEY.a.png, without folders")
     return name
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _bounded(size: int) -> int:
