@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from official_options import translated
 from tandem.checkpoint.official import official_key_map
 from tandem.config.cut import CUTConfig
 from tandem.config.data import DataConfig
@@ -70,7 +71,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "normD": ("instance", "batch", "none"),
     "gan_mode": ("lsgan", "vanilla", "nonsaturating", "hinge", "wgangp"),
 }
-GAN_LOSSES = {"lsgan": "lsgan", "vanilla": "bce", "nonsaturating": "bce", "hinge": "hinge", "wgangp": "wgangp"}
+TRANSLATED = (
+    *("direction", "input_nc", "output_nc", "netG", "netD", "n_layers_D", "netF_nc", "ngf", "ndf", "normG"),
+    *("no_antialias", "lambda_GAN", "lambda_NCE", "nce_idt", "nce_T", "num_patches", "flip_equivariance"),
+)
+"""The options that the table of official names translates; `PublishedCUT` reads the others."""
 
 TANDEM_LAYERS = (0, 4, 8, 12, 16)
 """The layers whose features Tandem compares, in the numbering of the antialiased generator."""
@@ -86,33 +91,18 @@ def build_cut(given: Mapping[str, Any], size: int, batch_size: int) -> tuple["Pu
     """
     del batch_size
     options = _checked(given)
-    blocks = re.fullmatch(r"resnet_(\d+)blocks", options["netG"])
-    if blocks is None:
+    if re.fullmatch(r"resnet_(\d+)blocks", options["netG"]) is None:
         raise ConfigError(f"netG is '{options['netG']}', but CUT's step needs a residual generator: resnet_9blocks.")
-    data = DataConfig(
-        direction=options["direction"],
-        size=size,
-        input_channels=options["input_nc"],
-        output_channels=options["output_nc"],
-    )
-    config = CUTConfig(
-        generator_filters=options["ngf"],
-        generator_blocks=int(blocks[1]),
-        norm=options["normG"],
-        antialias=not options["no_antialias"],
-        discriminator_filters=options["ndf"],
-        # The official "basic" has three layers, whatever n_layers_D says.
-        discriminator_layers=options["n_layers_D"] if options["netD"] == "n_layers" else 3,
-        gan_loss=GAN_LOSSES[options["gan_mode"]],  # type: ignore[arg-type]
-        # The published step trains a discriminator even if its weight is 0; `generator_terms` leaves the term out.
-        lambda_gan=options["lambda_GAN"] or 1.0,
-        lambda_nce=float(options["lambda_NCE"]),
-        nce_identity=options["nce_idt"],
-        nce_patches=options["num_patches"],
-        nce_filters=options["netF_nc"],
-        nce_temperature=options["nce_T"],
-        flip_equivariance=options["flip_equivariance"],
-    )
+    named = {name: options[name] for name in TRANSLATED}
+    # The published step trains a discriminator even if its weight is 0; `generator_terms` leaves the term out.
+    named["lambda_GAN"] = options["lambda_GAN"] or 1.0
+    if options["netD"] == "pixel":
+        named["netD"] = "basic"  # `PublishedCUT` has the discriminator of single pixels
+    if options["gan_mode"] != "wgangp":  # whose step has no counterpart in CUT here
+        named["gan_mode"] = options["gan_mode"]
+    config, data = translated("cut", named, size=size)
+    if options["gan_mode"] == "wgangp":
+        config = dataclasses.replace(config, gan_loss="wgangp")
     return PublishedCUT(config, data, options), data
 
 

@@ -30,6 +30,20 @@ COMMANDS = {
 }
 """Module (with a function ``main(arguments) -> exit status``) and one line of help of each sub-command."""
 
+CALLED_ELSEWHERE = {
+    "sample": "test predict infer inference generate translate apply run",
+    "evaluate": "eval validate val metrics fid lpips score measure",
+    "train": "fit resume continue finetune",
+    "export": "onnx convert save",
+    "timeline": "gif history",
+    "presets": "list recipes configs",
+    "bench": "benchmark profile speed",
+    "data check": "check verify inspect",
+    "data download": "download fetch get",
+    "data pack": "pack shard shards",
+}
+"""What people type for a command, by the command."""
+
 INTERRUPTED = 130
 WITHOUT_A_NAME = frozenset(
     {
@@ -113,7 +127,8 @@ def _usage() -> str:
 def _unknown(name: str) -> int:
     import difflib  # noqa: PLC0415  (start-up time)
 
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    near = [command for command, words in CALLED_ELSEWHERE.items() if name.lower() in words.split()]
+    near = near or difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     _complain(f"tandem: there is no command '{name}'.{hint} The commands are {', '.join(COMMANDS)}.")
     return 2

@@ -26,6 +26,10 @@ if TYPE_CHECKING:  # start-up time
     from pathlib import Path
 
 
+LIKENESS = 0.6
+"""From here on a name of a method, preset, dataset, metric or choice is alike (`difflib.SequenceMatcher.ratio`)."""
+
+
 class TandemError(Exception):
     """Base of every error that a user can put right."""
 
@@ -38,11 +42,21 @@ class Problem:
         text: What was given, what is allowed, what to change.
         option: The option, as on the command line; None where several don't fit together.
         given: Its value.
+        instead: The words to write in place of an option that there is not.
+        note: What else there is to say of them.
+        methods: The methods that have it, where that of the run has not.
+        commands: The commands that have it, where this one has not.
+        is_unknown: Whether the option does not exist for the command.
     """
 
     text: str
     option: str | None = None
     given: object = None
+    instead: tuple[str, ...] = ()
+    note: str = ""
+    methods: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    is_unknown: bool = False
 
 
 class ConfigError(TandemError, ValueError):
@@ -163,8 +177,8 @@ def _together(texts: Sequence[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the most similar of the `known` names, or an empty text."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """A hint at the most similar of the `known` names, or an empty text where none is at least `LIKENESS` alike."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=LIKENESS)
     return f" Did you mean {near[0]}?" if near else ""
 
 

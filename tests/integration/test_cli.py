@@ -12,6 +12,7 @@ from tandem.cli import COMMANDS
 from tandem.config.presets import PRESETS
 from tandem.version import __version__
 
+PYTORCH = {"pytorch128", "pytorch128-conditional"}
 HELP_SECONDS = 0.5
 """The bound that users notice; on a busy machine the tests allow twice as much."""
 
@@ -114,3 +115,47 @@ def test_an_unknown_preset() -> None:
     assert refused.status == 2
     assert "unknown preset 'facade'" in refused.err
     assert "facades" in refused.err
+
+
+def test_a_preset_is_shown_in_full() -> None:
+    shown = tandem("presets", "fastcut-horse2zebra").out
+    assert "fastcut, a variant of cut" in shown
+    assert "2007.15651" in shown
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.startswith("  --")}
+    preset = PRESETS["fastcut-horse2zebra"]
+    assert rows.keys() == {f"--{name.replace('_', '-')}" for name in preset.options}
+    assert rows["--lr-constant-epochs"] == ["150", "0"]
+    assert rows["--size"] == ["256", "256", "(the", "same)"]
+    (command,) = (line.split()[1:] for line in shown.splitlines() if line.startswith("  tandem train"))
+    assert tandem(*command, "--print-config") == tandem("train", "--preset", preset.name, "--print-config")
+    assert "  tandem data download horse2zebra" in shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--method", "pix2pix"], {name for name, preset in PRESETS.items() if preset.method == "pix2pix"}),
+        (["--method", "fastcut"], {"fastcut-horse2zebra", "fastcut-grumpifycat"}),
+        (["--method", "bicyclegan", "--search", "Shoes"], {name for name in PRESETS if "shoes" in name} | PYTORCH),
+    ],
+)
+def test_presets_are_filtered(words: list[str], expected: set[str]) -> None:
+    names = {line.split(":")[0] for line in tandem("presets", *words).out.splitlines() if ": " in line[:30]}
+    assert names == expected - ({"pix2pix-edges2shoes"} if "bicyclegan" in words else set())
+
+
+def test_help_says_what_people_look_for() -> None:
+    opening = tandem("train", "--method", "cut", "--help").out.split("\n\n")[1]
+    assert opening.startswith("These are the options of cut. 'tandem train --method NAME --help' shows")
+    assert "--print-config  " in tandem("train", "--help").out
+    assert "--no-print-config" not in tandem("train", "--help").out
+    sample = tandem("sample", "--help").out
+    assert "--max-batch {auto,N}" in sample
+    assert "--device {auto,cpu,cuda,cuda:N,mps}" in sample
+    data = tandem("data", "--help").out
+    assert "tandem data check DATA [DATA_B] [options]\n      read every image" in data
+
+
+def test_names_of_commands_elsewhere() -> None:
+    assert "Did you mean 'sample'?" in tandem("test").err
+    assert "Did you mean 'data check'?" in tandem("check").err

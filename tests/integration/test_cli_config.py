@@ -119,7 +119,7 @@ def test_the_last_file_wins(tmp_path: Path) -> None:
         (["--method", "cylegan"], "unknown method 'cylegan': the methods are bicyclegan, pix2pix, cyclegan, cut, cvae"),
         (["--preset", "horse2zebra", "--method", "cut"], "--preset horse2zebra is a recipe for cyclegan, not for cut"),
         (["--preset", "fastcut-horse2zebra", "--method", "cut"], "is a recipe for fastcut, not for cut"),
-        (["--method", "cyclegan", "--latent-dim", "4"], "there is no option --latent-dim."),
+        (["--method", "cyclegan", "--latent-dim", "4"], "--latent-dim is an option of bicyclegan, not of cyclegan."),
         (["--method", "cyclegan", "--direction", "BtoA"], "--direction BtoA has no effect: CycleGAN learns both"),
         (["--method", "pix2pix", "--generator-blocks", "6"], "has no effect with --generator unet"),
         (["--method", "cut", "--input-channels", "1"], "--input-channels and --output-channels must be the same"),
@@ -138,7 +138,7 @@ def test_what_does_not_work_is_refused(tmp_path: Path, words: list[str], says: s
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"lamda_kl: 1\n", "the configuration file has an unknown key 'lamda_kl'. Did you mean --lambda-kl?"),
+        (b"lamda_kl: 1\n", "the configuration file has an unknown key 'lamda_kl'. Did you mean 'lambda_kl'?"),
         (b"batch_size: many\n", "--batch-size must be a whole number of at least 1, not 'many'."),
         (b"steps: 1.5\n", "--steps must be a whole number of at least 1, not 1.5."),
         (b"gan_loss: least\n", "--gan-loss must be one of lsgan, bce, hinge, wgangp, not 'least'."),

@@ -118,7 +118,7 @@ def test_the_help_shows_the_defaults_of_the_classes(command: Command) -> None:
         assert entry is not None, one.flag
         if one.default is REQUIRED:
             assert entry == " (required)"
-        elif one.default in (None, ()):
+        elif one.default in (None, ()) or one.declared.one_way:
             assert entry == ""
         else:
             shown = re.fullmatch(r" \(default: (.*)\)", entry)
@@ -224,7 +224,8 @@ def test_missing_values_are_named_with_what_is_allowed(command: Command) -> None
     for one in options:
         if one.hint is bool:
             problem = problems_of(command, f"{one.flag}=true")[one.flag]
-            assert problem.text.startswith(f"{one.flag} and --no-")
+            names = f"{one.flag} and --no-{one.flag.removeprefix('--')}" if one.is_two_way else one.flag
+            assert problem.text.startswith(f"{names} take")
         else:
             problem = problems_of(command, one.flag)[one.flag]
             assert problem.text == f"{one.flag} needs a value: {one.allowed}"

@@ -2,12 +2,14 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from tandem.commands.parser import Command
+from tandem.commands.unknown import unknown_key
 from tandem.config.options import REQUIRED, Options, option, options_of
 from tandem.config.yaml import convert_values, read_file
 from tandem.errors import ConfigError, nearest
@@ -85,7 +87,7 @@ def test_what_is_wrong_is_said(words: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("num_thing: 3", "the configuration file has an unknown key 'num_thing'. Did you mean --num-things?"),
+        ("num_thing: 3", "the configuration file has an unknown key 'num_thing'. Did you mean 'num_things'?"),
         ("shiny: very", "--shiny must be true or false, not 'very'."),
         ("kind: sqare", "--kind must be one of round, square, not 'sqare'. Did you mean square?"),
         ("limit: [1]", "--limit must be a whole number, not [1]."),
@@ -96,7 +98,7 @@ def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, message: str
     file = tmp_path / "c.yaml"
     file.write_text(text + "\n")
     with pytest.raises(ConfigError) as raised:
-        convert_values(read_file(file), options_of(DemoConfig))
+        convert_values(read_file(file), options_of(DemoConfig), unknown=partial(unknown_key, MAKE))
     assert str(raised.value) == message.replace("FILE", str(file))
 
 

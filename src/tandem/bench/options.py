@@ -22,7 +22,7 @@ class BenchOptions(Options):
 
     device: str = same(TrainingConfig, "device")
     threads: int | None = same(TrainingConfig, "threads")
-    json: bool = option(False, "print JSON to standard output")
+    json: bool = option(False, "print JSON to standard output", one_way=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ class CheckOptions(Options):
         REQUIRED, "dataset folder, or the folder of domain A; or shards, a folder or URL", positional=True
     )
     data_b: Path | None = option(None, "folder of domain B, for unpaired data in any two folders", positional=True)
-    unpaired: bool = option(False, "take A and B as two domains even where names match")
+    unpaired: bool = option(False, "take A and B as two domains even where names match", one_way=True)
     input_channels: int = same(DataConfig, "input_channels")
     output_channels: int = same(DataConfig, "output_channels")
 

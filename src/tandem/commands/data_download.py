@@ -29,9 +29,11 @@ class DownloadOptions(Options):
     """Which dataset is downloaded, from where and where to."""
 
     name: str | None = option(None, "as --list shows it: horse2zebra, or cyclegan/maps", positional=True)
-    list: bool = option(False, "list the datasets")
+    list: bool = option(False, "list the datasets", one_way=True)
     out: Path | None = option(None, "folder of the dataset; by default datasets/NAME")
-    unpaired: bool = option(False, "the unpaired one where a name is offered with pairs too (maps, facades)")
+    unpaired: bool = option(
+        False, "the unpaired one where a name is offered with pairs too (maps, facades)", one_way=True
+    )
     timeout: float = option(
         DATASET_POLICY.stall_seconds, "longest silence of the server in seconds", above=0, at_most=3600
     )

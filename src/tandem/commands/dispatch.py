@@ -33,8 +33,8 @@ def dispatch(name: str, description: str, parts: Mapping[str, tuple[str, str]], 
 
 
 def _usage(name: str, description: str, parts: Mapping[str, tuple[str, str]]) -> str:
-    width = max(map(len, parts))
-    one = " | ".join(parts)
-    lines = [description, "", f"usage: tandem {name} {one} … (tandem {name} {next(iter(parts))} --help says more)", ""]
-    lines += [f"  {part:<{width}}  {help_text}" for part, (_, help_text) in parts.items()]
+    lines = [f"usage: tandem {name} {' | '.join(parts)} …", "", description]
+    for module, help_text in parts.values():
+        lines += ["", f"  {importlib.import_module(module).COMMAND.usage}", f"      {help_text}"]
+    lines += ["", f"'tandem {name} {next(iter(parts))} --help' says more, and so does --help of the others."]
     return "\n".join(lines) + "\n"

@@ -39,7 +39,9 @@ class EvaluateOptions(Options):
     )
     out: Path | None = option(None, "folder for the report; by default MODEL/evaluation, or evaluation")
     cache: Path | None = option(None, "folder of what was measured before; by default cache in --out")
-    split: str | None = option(None, "split of the dataset; by default test, else val, else train")
+    split: str | None = option(
+        None, "split of the dataset; by default test, else val, else train", metavar="{train,val,test}"
+    )
     direction: Literal[Direction, "both"] | None = option(
         None, "the direction, of models that translate in both; by default both, side by side"
     )

@@ -24,7 +24,7 @@ class ExportOptions(Options):
     """Which checkpoint is exported, and where to."""
 
     run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes", positional=True)
-    checkpoint: str = option("best", "best, last, or the number of a step")
+    checkpoint: str = option("best", "which checkpoint; N is the number of a step", metavar="{best,last,N}")
     out: Path | None = option(None, "folder for the model; by default model-CHECKPOINT in the run")
 
     def problems(self) -> Iterator[Problem]:

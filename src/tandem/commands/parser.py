@@ -8,11 +8,11 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from tandem.config.options import REQUIRED, Option, names_of, options_of, refuse
-from tandem.config.values import MisfitError, choices, convert, how_many, is_many, parts, to_text
-from tandem.errors import ConfigError, Problem, nearest
+from tandem.config.values import MisfitError, convert, how_many, is_many, parts, to_text
+from tandem.errors import ConfigError, Problem
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Command:
         """All options, in the order of the help."""
         return [one for group in self.groups.values() for one in options_of(group)]
 
+    @property
+    def usage(self) -> str:
+        """The command with what it cannot do without, on one line."""
+        return _usage(self).replace("%%", "%")
+
     def help(self, defaults: Mapping[str, Any] | None = None) -> str:
         """The help; `defaults` win over those of the fields."""
         return _parser(self, defaults or {}, for_help=True).format_help()
@@ -54,7 +59,7 @@ class Command:
         found, rest = _split(self, arguments)
         if found.pop("help", False):
             _print_help(self.help(defaults))
-        words, problems = _sorted_out(self, rest)
+        words, problems = _sorted_out(self, arguments, rest)
         given = found | words
         values: dict[str, Any] = {}
         for one in self.options:
@@ -64,7 +69,7 @@ class Command:
                 except ConfigError as error:
                     problems += error.problems
         missing = [one.flag for one in self.options if one.default is REQUIRED and one.field not in given]
-        if missing:
+        if missing and not any(problem.is_unknown for problem in problems):  # they may be meant for these
             text = f"missing: {', '.join(missing)} ('tandem {self.name} --help' says more)"
             problems.append(Problem(text, missing[0]))
         refuse(problems)
@@ -147,21 +152,26 @@ def _split(command: Command, arguments: Sequence[str]) -> tuple[dict[str, Any], 
         one = next((one for one in command.options if one.flag in names), None)
         if one is None:
             raise ConfigError("--help takes no value.", option="--help") from error
-        if parts(one.hint)[0] is bool:
+        if one.is_two_way:
             text = f"{' and '.join(names)} take no value: the one says yes, the other one no"
+        elif one.hint is bool:
+            text = f"{one.flag} takes no value: leave it out to say no"
         else:
             text = f"{one.flag} needs a value: {one.allowed}"
         raise ConfigError(problems=[Problem(text, one.flag)]) from error
     return vars(found), rest
 
 
-def _sorted_out(command: Command, rest: Sequence[str]) -> tuple[dict[str, Any], list[Problem]]:
+def _sorted_out(
+    command: Command, arguments: Sequence[str], rest: Sequence[str]
+) -> tuple[dict[str, Any], list[Problem]]:
     """Deal the words without a name out to the positional options, and say which are too many or misspelt."""
     cut = rest.index("--") if "--" in rest else len(rest)
-    unknown = [word.partition("=")[0] for word in rest[:cut] if word.startswith("-") and not _is_number(word)]
+    unknown = [word for word in rest[:cut] if word.startswith("-") and not _is_number(word)]
     if unknown:
-        flags = _all_flags(command)
-        return {}, [Problem(f"there is no option {word}.{nearest(word, flags)}", word) for word in unknown]
+        from tandem.commands.unknown import unknown_options  # noqa: PLC0415  (start-up time)
+
+        return {}, unknown_options(command, arguments, unknown)
     words = [*rest[:cut], *rest[cut + 1 :]]
     dealt: dict[str, Any] = {}
     for one in command.options:
@@ -183,12 +193,6 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _all_flags(command: Command) -> list[str]:
-    named = [one for one in command.options if not one.declared.positional]
-    negated = [f"--no-{one.flag.removeprefix('--')}" for one in named if parts(one.hint)[0] is bool]
-    return [*(one.flag for one in named), *negated, "--help"]
 
 
 def _parser(command: Command, defaults: Mapping[str, Any], *, for_help: bool) -> argparse.ArgumentParser:
@@ -215,7 +219,8 @@ def _parser(command: Command, defaults: Mapping[str, Any], *, for_help: bool) ->
 def _shape(one: Option) -> dict[str, Any]:
     """How many words an option takes and what stands for them in the help."""
     if one.hint is bool:
-        return {"action": argparse.BooleanOptionalAction, "default": argparse.SUPPRESS}
+        action = argparse.BooleanOptionalAction if one.is_two_way else "store_true"
+        return {"action": action, "default": argparse.SUPPRESS}
     several = next((part for part in parts(one.hint) if is_many(part)), None)
     shape: dict[str, Any] = {"default": argparse.SUPPRESS, "metavar": _metavar(one)}
     if one.declared.repeated:
@@ -228,9 +233,19 @@ def _shape(one: Option) -> dict[str, Any]:
 def _metavar(one: Option) -> str:
     if one.declared.metavar is not None:
         return one.declared.metavar
-    if found := choices(one.hint):
-        return f"{{{','.join(map(str, found))}}}"
-    return one.flag.removeprefix("--").replace("-", "_").upper()
+    words = [word for part in parts(one.hint) for word in _metavar_words(part)]
+    if not words:
+        return one.flag.removeprefix("--").replace("-", "_").upper()
+    return words[0] if len(words) == 1 else f"{{{','.join(words)}}}"
+
+
+def _metavar_words(hint: Any) -> list[str]:
+    """The choices of a type, or the letter that stands for a number; nothing for text and files."""
+    if is_many(hint):
+        return _metavar_words(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return [str(choice) for choice in get_args(hint)]
+    return {int: ["N"], float: ["X"]}.get(hint, [])
 
 
 def _usage(command: Command) -> str:
@@ -248,7 +263,7 @@ def _usage(command: Command) -> str:
 def _help(one: Option, default: Any) -> str:
     if default is REQUIRED:
         note = " (required)"
-    elif default is None or default == ():
+    elif default is None or default == () or one.declared.one_way:
         note = ""
     else:
         note = f" (default: {to_text(default)})"

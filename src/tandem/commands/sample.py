@@ -50,8 +50,10 @@ class SampleOptions(Options):
         None,
         "the direction, for models that translate in both; 'both' takes a dataset, or a folder of A and a folder of B",
     )
-    pairs: bool = option(False, "input files are side-by-side pairs A | B")
-    split: str | None = option(None, "split of a dataset folder; by default test, else val, else train")
+    pairs: bool = option(False, "input files are side-by-side pairs A | B", one_way=True)
+    split: str | None = option(
+        None, "split of a dataset folder; by default test, else val, else train", metavar="{train,val,test}"
+    )
     device: str = same(TrainingConfig, "device")
 
     @property

@@ -4,10 +4,12 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tandem.commands.parser import Command
+from tandem.commands.unknown import unknown_key
 from tandem.config.data import DataConfig, with_changes
 from tandem.config.options import Options, names_of, option, refuse
 from tandem.config.presets import find_preset
@@ -22,11 +24,11 @@ from tandem.targets import folder_problems
 from tandem.training.run_folder import RunFolder
 from tandem.training.sources import recall_data
 
+DEFAULT_METHOD = "bicyclegan"
 DESCRIPTION = (
     "Train a model on image pairs or on two domains, or continue the run in --out where it stopped. Options win over "
     "--config, --config over --preset, --preset over the defaults of the published method."
 )
-DEFAULT_METHOD = "bicyclegan"
 SIGNAL_STATUS = 128
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,11 @@ class TrainOptions(Options):
     )
     preset: str | None = option(None, "defaults of a recipe; 'tandem presets' lists them", metavar="NAME")
     method: str | None = option(
-        None, f"the method: {', '.join(METHODS)}; or a variant: {', '.join(VARIANTS)}", metavar="NAME"
+        None,
+        f"the method, or a variant of one; by default {DEFAULT_METHOD}, or that of --preset",
+        metavar=f"{{{','.join([*METHODS, *VARIANTS])}}}",
     )
-    print_config: bool = option(False, "print all options as YAML and end")
+    print_config: bool = option(False, "print all options as YAML and end", one_way=True)
 
 
 def command(method: str = DEFAULT_METHOD) -> Command:
@@ -64,7 +68,12 @@ def command(method: str = DEFAULT_METHOD) -> Command:
         "training": TrainingConfig,
         "validation": ValidationConfig,
     }
-    return Command("train", DESCRIPTION, groups)
+    others = [name for name in [*METHODS, *VARIANTS] if name != method]
+    shown = (
+        f"These are the options of {method}. 'tandem train --method NAME --help' shows those of another method or "
+        f"variant: {', '.join(others)}."
+    )
+    return Command("train", f"{shown}\n\n{DESCRIPTION}", groups)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,7 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     taken = command(method)
     given = taken.values(arguments, defaults)
     # An option wins over a file wherever the two stand.
-    flat = _one_length(with_changes(defaults, convert_values(_own(in_files, first), taken.options)), given)
+    in_files = convert_values(_own(in_files, first), taken.options, unknown=partial(unknown_key, taken))
+    flat = _one_length(with_changes(defaults, in_files), given)
     own = TrainOptions(**{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
     config = from_flat(flat | {"method": method})
     if own.print_config:

@@ -20,13 +20,15 @@ class DataConfig:
     """Options of the data: direction, size, augmentation, channels."""
 
     direction: Direction = option("AtoB", "which image of a pair is the input")
-    size: int | str = option(256, "side of the training images, or HEIGHTxWIDTH")
+    size: int | str = option(256, "side of the training images, or height x width", metavar="{N,HxW}")
     preprocess: Preprocess = option(
         "resize_and_crop",
         "how images come to size: resized or scaled to --load-size, cropped to --size; none keeps them",
     )
     load_size: int | str | None = option(
-        None, "size to which images are resized, or width to which they are scaled; by default 286/256 of --size"
+        None,
+        "size to which images are resized, or width to which they are scaled; by default 286/256 of --size",
+        metavar="{N,HxW}",
     )
     flip: bool = option(True, "flip half of the pairs, both images alike")
     shuffle: Literal["all", "shards"] = option(

@@ -37,6 +37,7 @@ class Declaration:
         repeated: Whether the name may be given several times, with one of several values each.
         read: Makes the value of the text of the command line, where the type alone doesn't say how. Raises
             `ConfigError` for text that it can't read.
+        one_way: Whether there is no ``--no-`` form: nothing else could have switched it on.
     """
 
     help: str
@@ -49,6 +50,7 @@ class Declaration:
     positional: bool = False
     repeated: bool = False
     read: Callable[[str], Any] | None = None
+    one_way: bool = False
 
 
 def option(
@@ -64,6 +66,7 @@ def option(
     positional: bool = False,
     repeated: bool = False,
     read: Callable[[str], Any] | None = None,
+    one_way: bool = False,
 ) -> Any:
     """A field with its default (or `REQUIRED`), one line of help, and what else `Declaration` holds."""
     declaration = Declaration(
@@ -77,6 +80,7 @@ def option(
         positional=positional,
         repeated=repeated,
         read=read,
+        one_way=one_way,
     )
     return dataclasses.field(default=default, metadata={_KEY: declaration})
 
@@ -110,6 +114,11 @@ class Option:
         return name.upper() if self.declared.positional else flag(name)
 
     @property
+    def is_two_way(self) -> bool:
+        """Whether it is switched on by its name and off by ``--no-NAME``."""
+        return self.hint is bool and not self.declared.one_way
+
+    @property
     def allowed(self) -> str:
         """What values it takes, in words."""
         return " ".join(filter(None, (in_words(self.hint), self._bounds)))
@@ -130,8 +139,15 @@ class Option:
         allowed = self.allowed
         if isinstance(given, int) and not isinstance(given, bool) and abs(given) > MAX_INTEGER:
             allowed = f"at most {MAX_INTEGER} in magnitude"
-        hint = nearest(given, one_of) if isinstance(given, str) and one_of else ""
+        hint = self._meant(given, one_of) if isinstance(given, str) and one_of else ""
         return Problem(f"{self.flag} must be {allowed}, not {shown}{'.' + hint if hint else ''}", self.flag, given)
+
+    def _meant(self, given: str, choices: list[str]) -> str:
+        """A hint at the choice that is meant: the one that other projects call so, or one that looks alike."""
+        from tandem.config.names.table import value_here  # noqa: PLC0415  (start-up time)
+
+        called = value_here(self.flag, given)
+        return f" Did you mean {called}?" if called in choices else nearest(given, choices)
 
     def out_of_bounds(self, value: Any) -> list[Problem]:
         """Say that a number, or one of several, is out of bounds; what is no number has none."""

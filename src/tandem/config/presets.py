@@ -20,7 +20,9 @@ def find_preset(name: str) -> Preset:
         ConfigError: There is no such preset.
     """
     if name not in PRESETS:
-        raise ConfigError(f"unknown preset '{name}': the presets are {', '.join(PRESETS)}.{nearest(name, PRESETS)}")
+        parts = [known for known in PRESETS if name.casefold() in known.casefold()][:6]
+        hint = f" Did you mean {' or '.join(parts)}?" if parts else nearest(name, PRESETS)
+        raise ConfigError(f"unknown preset '{name}': the presets are {', '.join(PRESETS)}.{hint}", option="--preset")
     return PRESETS[name]
 
 

@@ -48,7 +48,9 @@ class TrainingConfig:
         "with several processes, send gradients while the backward that computes them still runs: auto does so in "
         "steps that are not captured, on captures none; the numbers are the same",
     )
-    device: str = option("auto", "auto, cpu, cuda, cuda:N or mps")
+    device: str = option(
+        "auto", "where it runs; auto is a GPU where there is one", metavar="{auto,cpu,cuda,cuda:N,mps}"
+    )
     threads: int | None = option(
         None, "threads of the CPU that compute; by default one for each core that the process may use", at_least=1
     )

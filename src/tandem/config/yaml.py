@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tandem.config.options import Option, flag, options_of, refuse
+from tandem.config.options import Option, options_of, refuse
 from tandem.config.run import RunConfig
 from tandem.config.values import MisfitError, convert
-from tandem.errors import ConfigError, Problem, nearest
+from tandem.errors import ConfigError, Problem
 
 MAX_BYTES = 2**20
 _KEYS_OF_PEOPLE = str.maketrans("-", "_")
@@ -59,8 +59,15 @@ def _no_config(text: str, file: Path) -> ConfigError:
     return ConfigError(problems=[Problem(text, "--config", file)])
 
 
-def convert_values(values: dict[str, Any], options: Iterable[Option]) -> dict[str, Any]:
+def convert_values(
+    values: dict[str, Any], options: Iterable[Option], *, unknown: Callable[[dict[str, Any], str], Problem]
+) -> dict[str, Any]:
     """The values of a file in the types of their options; text may stand for a number there too.
+
+    Args:
+        values: What the file says, by the names of the fields.
+        options: The options that there are.
+        unknown: Says of one of the names that it does not exist.
 
     Raises:
         ConfigError: A name does not exist, or a value is not of its option's type; all of them are named.
@@ -70,8 +77,7 @@ def convert_values(values: dict[str, Any], options: Iterable[Option]) -> dict[st
     problems: list[Problem] = []
     for name, value in values.items():
         if name not in known:
-            hint = nearest(flag(name), [one.flag for one in known.values()])
-            problems.append(Problem(f"the configuration file has an unknown key '{name}'.{hint}", flag(name), value))
+            problems.append(unknown(values, name))
             continue
         try:
             found[name] = convert(known[name].hint, value, from_text=True)

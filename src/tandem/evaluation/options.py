@@ -89,7 +89,7 @@ class EvaluationOptions(Options):
     segmenter_range: ValueRange = same(ValidationConfig, "validate_features_range")
     palette: Palette | None = option(None, "JSON file with the colour [r, g, b] of each class", read=read_palette)
     palette_distance: float = option(0.0, "how far a label's colour may be off; JPEG needs some 60")
-    trust_torchscript: bool = option(False, "run TorchScript files, which are programs, as your own")
+    trust_torchscript: bool = option(False, "run TorchScript files, which are programs, as your own", one_way=True)
     may_download: bool = True
     in_training: bool = False
 

@@ -27,7 +27,9 @@ class Runtime(Options):
         "fp32", "of convolutions; norms and outputs are float32. bf16: faster on most machines, less exact"
     )
     compile: bool = option(
-        False, "compile the generators first: pays for many images of one size; where it fails they run as they are"
+        False,
+        "compile the generators first: pays for many images of one size; where it fails they run as they are",
+        one_way=True,
     )
     max_batch: Auto | int = option(
         "auto",

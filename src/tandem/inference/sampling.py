@@ -90,7 +90,7 @@ class SamplingOptions(Options):
         read=read_latents,
     )
     image_format: Literal["png", "jpg", "webp"] = option("png", "format of single pictures", name="format")
-    cycle: bool = option(False, "add the way back: input, translation, cycle")
+    cycle: bool = option(False, "add the way back: input, translation, cycle", one_way=True)
     only: Only | None = option(
         None, "outputs: the output pictures alone, NAME.png for each input, with no page, grids or copies of inputs"
     )

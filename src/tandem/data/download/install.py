@@ -54,9 +54,11 @@ class DatasetSource(Options):
         None, "URL of the folder that holds the archive under its usual name, or of the archive itself", metavar="URL"
     )
     archive: Path | None = option(None, "an archive on the disk, instead of a download", metavar="FILE")
-    keep_archive: bool = option(False, "leave the archive beside the dataset")
+    keep_archive: bool = option(False, "leave the archive beside the dataset", one_way=True)
     unchecked: bool = option(
-        False, "install it even if size, SHA-256 or numbers of images are not those that are known"
+        False,
+        "install it even if size, SHA-256 or numbers of images are not those that are known",
+        one_way=True,
     )
 
     def problems(self) -> Iterator[str]:
