@@ -8,6 +8,7 @@ from PIL import Image
 from tandem.data.discover import find_splits
 from tandem.data.image_file import DiskFile
 from tandem.data.splits import Pair
+from tandem.data.unpaired import find_unpaired
 from tandem.errors import DataError
 
 
@@ -153,3 +154,130 @@ def test_names_that_are_not_unicode(tmp_path: Path) -> None:
     message = refused(tmp_path)
     assert r"\xe9.png' is not valid Unicode" in message
     message.encode()
+
+
+def picture(path: Path, width: int, height: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("train/input", "train/target"),
+        ("train/Input", "train/Target"),
+        ("train_input", "train_target"),
+        ("input_train", "target_train"),
+        ("training/edges", "training/photos"),
+        ("images/train", "labels/train"),
+        ("train/a", "train/b"),
+        ("source", "target"),
+        ("edges", "photos"),
+        ("train/real_A", "train/real_B"),
+        ("training-A", "training-B"),
+    ],
+)
+def test_folders_by_the_names_that_people_give_them(tmp_path: Path, a: str, b: str) -> None:
+    fill(tmp_path / a, "1.png", "2.png")
+    fill(tmp_path / b, "1.jpg", "2.png")
+    (train,) = find_splits(tmp_path).values()
+    assert train.name == "train"
+    assert train.pairs[0] == pair("1", tmp_path / a / "1.png", tmp_path / b / "1.jpg")
+    assert f"2 pairs, A in {tmp_path / a} | B in {tmp_path / b}" in train.describe()
+    assert ("no split folders" in train.describe()) == ("/" not in a and "train" not in a)
+
+
+@pytest.mark.parametrize(
+    ("end_a", "end_b"),
+    [("_A", "_B"), ("_edge", "_photo"), ("-a", "-b"), ("_input", "_target"), ("_real_A", "_real_B"), (".src", ".tgt")],
+)
+@pytest.mark.parametrize("folder", ["train", "."])
+def test_files_by_the_ends_of_their_names(tmp_path: Path, end_a: str, end_b: str, folder: str) -> None:
+    at = fill(tmp_path / folder, *(f"{name}{end}.png" for name in ("x 2", "x 10") for end in (end_a, end_b)))
+    (train,) = find_splits(tmp_path).values()
+    assert train.layout == "names"
+    first = pair("x 2", at / f"x 2{end_a}.png", at / f"x 2{end_b}.png")
+    assert train.pairs == (first, pair("x 10", at / f"x 10{end_a}.png", at / f"x 10{end_b}.png"))
+    assert f"train: 2 pairs, A *{end_a}, B *{end_b} in {at}" in train.describe()
+    (domains,) = find_unpaired(tmp_path).values()
+    assert [image.name for image in domains.b] == ["x 2", "x 10"]
+    assert f"2 images of A and 2 of B (A *{end_a}, B *{end_b})" in domains.describe()
+
+
+def test_ends_that_do_not_fit_together_are_listed(tmp_path: Path) -> None:
+    fill(tmp_path / "train", "1_A.png", "1_B.png", "2_A.png", "3_B.png", "x.png")
+    message = refused(tmp_path)
+    assert "A *_A, B *_B, and 1 file with another end:\n    - x.png" in message
+    assert "without a file of the same name that ends in _B:\n    - 2_A.png" in message
+    assert "without a file of the same name that ends in _A:\n    - 3_B.png" in message
+
+
+@pytest.mark.parametrize(
+    ("folders", "ways"),
+    [
+        (
+            ["train/input", "train/target", "train/output"],
+            ["train/input and train/target", "train/input and train/output"],
+        ),
+        (["trainA", "trainB", "train/A", "train/B"], ["trainA and trainB", "train/A and train/B"]),
+        (["input/train", "target/train", "trainA", "trainB"], ["trainA and trainB", "input/train and target/train"]),
+        (["A", "B", "images", "labels"], ["A and B", "images and labels"]),
+    ],
+)
+def test_several_ways_are_all_named(tmp_path: Path, folders: list[str], ways: list[str]) -> None:
+    for folder in folders:
+        fill(tmp_path / folder, "1.png")
+    message = refused(tmp_path)
+    assert all(way in message for way in ways)
+    assert "keep one of them" in message
+
+
+def test_several_ends_are_all_named(tmp_path: Path) -> None:
+    fill(tmp_path / "train", "1_input.png", "1_target.png", "2_input.png", "2_output.png")
+    message = refused(tmp_path)
+    assert "(A *_input, B *_target; A *_input, B *_output)" in message
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "seen"),
+    [
+        (64, 32, ""),
+        (48, 32, "48 x 32 pixels: halves of 24 x 32"),
+        (32, 32, None),
+        (24, 32, None),
+        (33, 32, "halves of 16"),
+    ],
+)
+def test_single_images_are_not_taken_for_pairs(tmp_path: Path, width: int, height: int, seen: str | None) -> None:
+    for number in range(3):
+        picture(tmp_path / "train" / f"{number}.png", width, height)
+    if seen is None:
+        message = refused(tmp_path)
+        assert (
+            f"{tmp_path / 'train'} holds single images, not pairs side by side: 0.png is {width} x {height}" in message
+        )
+        assert "--layout side_by_side" in message
+        with pytest.raises(DataError, match="holds single images"):
+            find_unpaired(tmp_path)
+    else:
+        (train,) = find_splits(tmp_path).values()
+        assert seen in train.describe()
+        assert ("halves" in train.describe()) == bool(seen)
+    for found in (find_splits(tmp_path, layout="side_by_side"), find_unpaired(tmp_path, layout="side_by_side")):
+        assert found["train"].layout == "side_by_side"
+        assert "halves of" not in found["train"].describe()
+
+
+def test_most_of_the_files_decide(tmp_path: Path) -> None:
+    for number in range(40):
+        picture(tmp_path / "train" / f"{number}.png", 64 if number % 4 else 32, 32)
+    assert len(find_splits(tmp_path)["train"]) == 40
+    for number in range(30):
+        picture(tmp_path / "train" / f"{number}.png", 32, 32)
+    assert "holds single images" in refused(tmp_path)
+
+
+def test_two_folders_of_other_names_are_named(tmp_path: Path) -> None:
+    for name in ("horses", "zebras"):
+        fill(tmp_path / name, "1.png")
+    assert "If horses/ and zebras/ hold A and B, call them A and B" in refused(tmp_path)

@@ -1,5 +1,6 @@
 """From what the command line names to inputs with unique names."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_datasets(tmp_path: Path) -> None:
-    paths = {split: picture(tmp_path / split / f"{split}.png") for split in ("train", "val", "test")}
+    paths = {split: picture(tmp_path / split / f"{split}.png", width=16) for split in ("train", "val", "test")}
     assert named(tmp_path) == [("test", Pair("test", DiskFile(paths["test"]), None))]
     assert named(tmp_path, split="train") == [("train", Pair("train", DiskFile(paths["train"]), None))]
     paths["test"].unlink()
@@ -75,7 +76,7 @@ def test_files_as_pairs(tmp_path: Path, translator: Translator) -> None:
 
 def test_shards_are_datasets_too(tmp_path: Path, translator: Translator) -> None:
     for name, value in (("x", 10), ("y", 20)):
-        picture(tmp_path / "pairs" / "test" / f"{name}.png", value=value)
+        picture(tmp_path / "pairs" / "test" / f"{name}.png", width=16, value=value)
     assert main(["data", "pack", str(tmp_path / "pairs"), str(tmp_path / "packed")]) == 0
     jobs = find_jobs([tmp_path / "packed"])
     assert [job.name for job in jobs] == ["x", "y"]
@@ -132,3 +133,26 @@ def test_a_description_changes_with_place_and_content(tmp_path: Path) -> None:
     first.unlink()
     with pytest.raises(DataError, match=r"x\.png"):
         Job("x", single(first)).describe()
+
+
+def test_pairs_by_name_are_inputs_with_their_ground_truth(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("1_edge", "1_photo", "2_edge", "2_photo"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    with caplog.at_level(logging.INFO):
+        jobs = find_jobs([tmp_path])
+    assert [(job.name, job.is_plain, len(job.item.files)) for job in jobs] == [("1", False, 2), ("2", False, 2)]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"train: 2 pairs, A *_edge, B *_photo in {tmp_path} (no split folders: all of it is 'train')"
+    ]
+    assert [job.item.files[0].name for job in find_jobs([tmp_path], pairs=True)] == [
+        f"{name}.png" for name in ("1_edge", "1_photo", "2_edge", "2_photo")
+    ]
+
+
+def test_single_images_in_a_split_are_translated_by_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "data" / "test").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "data" / "test" / "1.png")
+    with pytest.raises(DataError, match=r"are translated if their folder itself is named: .*test"):
+        find_jobs([tmp_path / "data"])
+    assert find_jobs([tmp_path / "data" / "test"])[0].is_plain
+    assert len(find_jobs([tmp_path / "data"], pairs=True)[0].item.files) == 1

@@ -259,3 +259,18 @@ def test_an_escape_of_a_stranger_is_no_way_out(name: str) -> None:
     split = split_name(name)
     assert split is None or "/" not in file_stem(split[0])
     assert split is None or "\0" not in file_stem(split[0])
+
+
+def test_pairs_by_name_are_packed_as_two_files(tmp_path: Path) -> None:
+    for end, colour in (("_edge", (9, 9, 9)), ("_photo", (200, 30, 60))):
+        (tmp_path / "data" / "train").mkdir(parents=True, exist_ok=True)
+        for name in "12":
+            Image.new("RGB", (8, 8), colour).save(tmp_path / "data" / "train" / f"{name}{end}.png")
+    out = tmp_path / "packed"
+    packed(find_splits(tmp_path / "data"), out)
+    (train,) = opened(out, paired=True).values()
+    assert train.layout == "folders"
+    assert [pair.name for pair in train.inputs("AtoB")] == ["1", "2"]
+    a, b = train.inputs("AtoB")[1].read("AtoB", channels_a=3, channels_b=3)
+    assert b is not None
+    assert (a[0, 0].tolist(), b[0, 0].tolist()) == ([9, 9, 9], [200, 30, 60])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.commands.parser import Command
-from tandem.config.data import DataConfig
+from tandem.config.data import DataConfig, LayoutChoice
 from tandem.config.options import REQUIRED, Options, option, same
 from tandem.data.check import check_data
 from tandem.data.check_report import CheckReport
@@ -30,6 +30,7 @@ class CheckOptions(Options):
     )
     data_b: Path | None = option(None, "folder of domain B, for unpaired data in any two folders", positional=True)
     unpaired: bool = option(False, "take A and B as two domains even where names match", one_way=True)
+    layout: LayoutChoice = same(DataConfig, "layout")
     input_channels: int = same(DataConfig, "input_channels")
     output_channels: int = same(DataConfig, "output_channels")
 
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         if is_shards(data) and data_b is None:
             splits = _find_shards(data, Path(cache), unpaired=options.unpaired)
         else:
-            splits = find(Path(data), data_b, unpaired=options.unpaired)
+            splits = find(Path(data), data_b, unpaired=options.unpaired, layout=options.layout)
         for split in splits.values():
             log.info("%s", split.describe())
         report = look(list(splits.values()), channels=channels)
@@ -70,14 +71,14 @@ def look(splits: Sequence[Split], *, channels: tuple[int, int]) -> CheckReport:
         return check_data(splits, channels_a=channels[0], channels_b=channels[1], on_progress=progress.callback)
 
 
-def find(data: Path, data_b: Path | None, *, unpaired: bool) -> Mapping[str, Split]:
+def find(data: Path, data_b: Path | None, *, unpaired: bool, layout: LayoutChoice) -> Mapping[str, Split]:
     """Find the splits of folders of images, and say where they look unpaired."""
     if unpaired or data_b is not None:
-        return find_unpaired(data, data_b)
+        return find_unpaired(data, data_b, layout=layout)
     if looks_unpaired(data):
         log.info("unpaired data: the names in the folders of A and B differ")
-        return find_unpaired(data)
-    return find_splits(data)
+        return find_unpaired(data, layout=layout)
+    return find_splits(data, layout=layout)
 
 
 def _find_shards(data: Path | str, cache: Path, *, unpaired: bool) -> Mapping[str, Split]:

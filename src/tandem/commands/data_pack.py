@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tandem.commands.data_check import CheckOptions, find, look
 from tandem.commands.parser import Command
+from tandem.config.data import LayoutChoice
 from tandem.config.options import REQUIRED, Options, option, same
 from tandem.data.shards.open import is_shards
 from tandem.data.shards.pack import pack
@@ -27,6 +28,7 @@ class PackOptions(Options):
     shard_size: int = option(256, "size of a shard in MB (10**6 bytes)", at_least=1)
     split: tuple[str, ...] | None = option(None, "only these splits, e.g. train test; by default all that are there")
     unpaired: bool = same(CheckOptions, "unpaired")
+    layout: LayoutChoice = same(CheckOptions, "layout")
 
     def problems(self) -> Iterator[Problem]:
         """Say why there can be no such folder."""
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         raise DataError(f"{data} holds shards already.", file=data)
     if out.resolve().is_relative_to(data.resolve()):
         raise ConfigError(f"{out} lies in the dataset {data}: choose a folder outside.", option="OUT")
-    splits = _chosen(find(data, None, unpaired=options.unpaired), options.split)
+    splits = _chosen(find(data, None, unpaired=options.unpaired, layout=options.layout), options.split)
     facts = {name: _facts(split) for name, split in splits.items()}
     with TaskProgress("packing", None, "samples") as progress:
         index = pack(splits, facts, out, shard_bytes=options.shard_size * 10**6, on_progress=progress.callback)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from tandem.commands.parser import Command
-from tandem.config.data import Direction
+from tandem.config.data import DataConfig, Direction, LayoutChoice
 from tandem.config.options import Options, option, same
 from tandem.config.training import TrainingConfig
 from tandem.errors import ConfigError, PeerError, Problem
@@ -42,6 +42,7 @@ class EvaluateOptions(Options):
     split: str | None = option(
         None, "split of the dataset; by default test, else val, else train", metavar="{train,val,test}"
     )
+    layout: LayoutChoice = same(DataConfig, "layout")
     direction: Literal[Direction, "both"] | None = option(
         None, "the direction, of models that translate in both; by default both, side by side"
     )
@@ -167,7 +168,7 @@ def _subjects(own: EvaluateOptions, options: EvaluationOptions, device: str) -> 
     if own.direction in {"AtoB", "BtoA"}:
         directions = [cast(Direction, own.direction)]
     return [
-        model_subject(translator, own.model, own.data, options, split=own.split, direction=direction)
+        model_subject(translator, own.model, own.data, options, split=own.split, direction=direction, layout=own.layout)
         for direction in directions
     ]
 

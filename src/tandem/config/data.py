@@ -10,6 +10,7 @@ from tandem.errors import ConfigError
 
 Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
+LayoutChoice = Literal["auto", "side_by_side"]
 PUBLISHED_LOAD_RATIO = 286 / 256
 MAX_SIDE = 4096
 DEFAULT_CACHE_GB = 10.0
@@ -19,6 +20,10 @@ DEFAULT_CACHE_GB = 10.0
 class DataConfig:
     """Options of the data: direction, size, augmentation, channels."""
 
+    layout: LayoutChoice = option(
+        "auto",
+        "how A and B lie: auto goes by folders, names and sizes; side_by_side takes files of any size as A | B",
+    )
     direction: Direction = option("AtoB", "which image of a pair is the input")
     size: int | str = option(256, "side of the training images, or height x width", metavar="{N,HxW}")
     preprocess: Preprocess = option(

@@ -5,6 +5,7 @@ Nothing here says how a dataset is found; that do `tandem.data.discover`, `tande
 """
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ HELD_OUT_WHILE_TRAINING: tuple[SplitName, ...] = ("val", "test")
 HELD_OUT_AFTER_TRAINING: tuple[SplitName, ...] = ("test", "val")
 """Which split a finished model is shown and measured on, the first one that is there."""
 
-Layout = Literal["side_by_side", "folders"]
+Layout = Literal["side_by_side", "folders", "names"]
 Side = Literal["a", "b"]
 Domain = Literal["ab", "a", "b"]
 """What a sequence of items holds: pairs, or the images of one side."""
@@ -209,6 +210,8 @@ class Split(ABC):
         num_ignored: Files that are neither hidden nor images.
         shards: Where the items lie, if in shards.
         facts: What is known without reading, where not all of it can be read before training.
+        called: Which files are A and B, where they lie in one folder and their names say it.
+        note: What else is said where it is described.
         paired: Whether its items are pairs; single images of two domains otherwise.
     """
 
@@ -218,6 +221,8 @@ class Split(ABC):
     num_ignored: int = field(default=0, kw_only=True)
     shards: str | None = field(default=None, kw_only=True)
     facts: SplitFacts | None = field(default=None, kw_only=True)
+    called: str | None = field(default=None, kw_only=True)
+    note: str = field(default="", kw_only=True)
 
     paired: ClassVar[bool]
 
@@ -271,9 +276,13 @@ class Split(ABC):
 
     def _remarks(self, folder_a: Path) -> str:
         """The end of the line that describes it: whether split folders are missing, and what was ignored."""
-        flat = folder_a in (Path(self.root), Path(self.root) / "A")
+        root = Path(self.root)
+        inside = folder_a.parent == root and re.search("train|val|test", folder_a.name, re.IGNORECASE) is None
+        flat = folder_a == root or inside
         note = f" (no split folders: all of it is '{self.name}')" if flat else ""
-        return note + (f"; ignored: {count(self.num_ignored, 'non-image file')}" if self.num_ignored else "")
+        return (
+            note + self.note + (f"; ignored: {count(self.num_ignored, 'non-image file')}" if self.num_ignored else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -309,7 +318,9 @@ class PairedSplit(Split):
             return f"{self.name}: {pairs} in {self.shards}"
         folders = [_folder_of(file) for file in self.pairs[0].files]
         where = f"side by side (A left | B right) in {folders[0]}"
-        if len(folders) == 2:
+        if self.called is not None:
+            where = f"{self.called} in {folders[0]}"
+        elif len(folders) == 2:
             where = f"A in {folders[0]} | B in {folders[1]}"
         return f"{self.name}: {pairs}, {where}{self._remarks(folders[0])}"
 
@@ -346,6 +357,8 @@ class UnpairedSplit(Split):
             return f"{images} and {len(self.b)} of B in {self.shards}"
         folder_a, folder_b = _folder_of(self.a[0].file), _folder_of(self.b[0].file)
         remarks = self._remarks(folder_a)
+        if self.called is not None:
+            return f"{images} and {len(self.b)} of B ({self.called}) in {folder_a}{remarks}"
         if self.layout == "side_by_side":
             return f"{images} (left halves) and {len(self.b)} of B (right halves) in {folder_a}{remarks}"
         return f"{images} in {folder_a} and {len(self.b)} of B in {folder_b}{remarks}"

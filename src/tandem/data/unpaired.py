@@ -2,17 +2,20 @@
 
 Accepted are any two folders, or for each of the splits train, val and test:
 
-- ``DATA/trainA/*`` and ``DATA/trainB/*``, or ``DATA/train/A/*`` and ``DATA/train/B/*``;
+- ``DATA/trainA/*`` and ``DATA/trainB/*``, ``DATA/train/A/*`` and ``DATA/train/B/*``, and the other folders and names of
+  files of `tandem.data.discover`;
 - ``DATA/train/*``, side by side: the left halves are A and the right halves are B.
 
 The domains may differ in their numbers of images and in sizes.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from tandem.config.data import LayoutChoice
 from tandem.data.discover import Place, locate_splits, refuse_dataset
 from tandem.data.image_file import DiskFile
-from tandem.data.listing import Listing, in_natural_order, require_folder
+from tandem.data.listing import in_natural_order, require_folder
 from tandem.data.splits import Half, SingleImage, UnpairedSplit
 from tandem.errors import DataError, listed
 
@@ -22,12 +25,13 @@ _LAYOUTS = """Accepted are two folders of images, or one with, for the splits tr
   DATA/train/*            side by side: the left halves are A, the right halves B"""
 
 
-def find_unpaired(root: Path, root_b: Path | None = None) -> dict[str, UnpairedSplit]:
+def find_unpaired(root: Path, root_b: Path | None = None, *, layout: LayoutChoice = "auto") -> dict[str, UnpairedSplit]:
     """Find the domains of unpaired data; see the module for the layouts.
 
     Args:
         root: The dataset, or the folder of domain A.
         root_b: The folder of domain B; the two are the split 'train' then.
+        layout: ``side_by_side`` takes the halves of files whatever their names and sizes are.
 
     Returns:
         The splits that are there, of train, val and test, in this order; each domain has at least one image.
@@ -45,7 +49,7 @@ def find_unpaired(root: Path, root_b: Path | None = None) -> dict[str, UnpairedS
         raise DataError(f"Both domains are the same folder, {root}: give a folder of A and another one of B.")
     else:
         places = [Place("train", root, root_b)]
-    found = {place.split: _domains(root, place, problems) for place in places}
+    found = {place.split: _domains(root, place, problems, layout) for place in places}
     splits = {name: split for name, split in found.items() if split is not None}
     if root_b is not None and problems:
         raise DataError(f"The two folders {root} and {root_b} cannot be used:\n{listed(problems)}")
@@ -67,21 +71,34 @@ def looks_unpaired(root: Path) -> bool:
     return False
 
 
-def _domains(root: Path, place: Place, problems: list[str]) -> UnpairedSplit | None:
+def _domains(root: Path, place: Place, problems: list[str], layout: LayoutChoice) -> UnpairedSplit | None:
     if place.b is None:
-        listing = place.list_one(problems)
-        if listing is None:
-            return None
-        a, b = _images(listing, "left"), _images(listing, "right")
-        return UnpairedSplit(root, place.split, "side_by_side", a, b, num_ignored=listing.num_ignored)
+        return _one_folder(root, place, problems, layout)
     both = place.list_both(problems)
     if both is None:
         return None
-    a, b = (_images(listing) for listing in both)
+    a, b = (_images(listing.images) for listing in both)
     num_ignored = sum(listing.num_ignored for listing in both)
     return UnpairedSplit(root, place.split, "folders", a, b, num_ignored=num_ignored)
 
 
-def _images(listing: Listing, half: Half | None = None) -> tuple[SingleImage, ...]:
-    files = listing.images
+def _one_folder(root: Path, place: Place, problems: list[str], layout: LayoutChoice) -> UnpairedSplit | None:
+    """Two domains in one folder: by the names of the files, or the halves of each."""
+    listing = place.list_one(problems)
+    if listing is None:
+        return None
+    before = len(problems)
+    named = place.listed_by_name(listing, problems, layout)
+    note = "" if named or len(problems) > before else place.refuse_single(listing, problems, layout)
+    if len(problems) > before:
+        return None
+    number = listing.num_ignored
+    if named is not None:
+        a, b = _images(named.a), _images(named.b)
+        return UnpairedSplit(root, place.split, "names", a, b, num_ignored=number, called=named.described)
+    a, b = _images(listing.images, "left"), _images(listing.images, "right")
+    return UnpairedSplit(root, place.split, "side_by_side", a, b, num_ignored=number, note=note)
+
+
+def _images(files: Mapping[str, Path], half: Half | None = None) -> tuple[SingleImage, ...]:
     return tuple(SingleImage(stem, DiskFile(files[stem]), half) for stem in in_natural_order(files))

@@ -1,13 +1,14 @@
 """What there is to measure: a model on a split of a dataset, or two folders of images."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tandem.config.data import Direction
+from tandem.config.data import Direction, LayoutChoice
 from tandem.data.image_file import DiskFile
 from tandem.data.listing import in_natural_order, list_images
 from tandem.data.splits import SingleImage, Split
@@ -18,6 +19,8 @@ from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.rows.cache import hash_of
 from tandem.inference.jobs import choose_split, split_jobs
 from tandem.inference.translator import Translator
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,7 @@ def model_subject(
     *,
     split: str | None = None,
     direction: Direction | None = None,
+    layout: LayoutChoice = "auto",
 ) -> Subject:
     """A model on a split of a dataset.
 
@@ -102,6 +106,7 @@ def model_subject(
         options: How it is sampled.
         split: By default test, else val, else train.
         direction: For models that translate in both directions; by default the first.
+        layout: How A and B lie in folders; see `tandem.data.discover`.
 
     Raises:
         DataError: There is no such dataset or split.
@@ -109,13 +114,14 @@ def model_subject(
     """
     direction = direction or translator.directions[0]
     channels = translator.abilities.generator(direction).spec.out_channels
-    folder = choose_split(data, split)
+    folder = choose_split(data, split, layout=layout)
+    log.info("%s", folder.describe())
     subject = split_subject(translator, folder, options, direction=direction)
     manifest = translator.manifest
     assert manifest.weights is not None
     return dataclasses.replace(
         subject,
-        train=_train_images(data, folder, direction, channels, subject.hashes),
+        train=_train_images(data, folder, direction, channels, subject.hashes, layout=layout),
         demo_folder=data if (data / INFO_NAME).is_file() else None,
         description={
             "kind": "model",
@@ -244,11 +250,13 @@ def file_cases(
     return [FileCase(one.name, one, hashes, channels, two) for one, two in zip(images, ground_truths, strict=True)]
 
 
-def _train_images(data: Path, folder: Split, direction: Direction, channels: int, hashes: FileHashes) -> list[FileCase]:
+def _train_images(
+    data: Path, folder: Split, direction: Direction, channels: int, hashes: FileHashes, *, layout: LayoutChoice
+) -> list[FileCase]:
     if folder.name == "train":
         return []
     try:
-        train = choose_split(data, "train")
+        train = choose_split(data, "train", layout=layout)
     except DataError:
         return []
     return [TrainingImageCase(one.name, one, hashes, channels) for one in train.outputs(direction)]

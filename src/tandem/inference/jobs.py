@@ -1,6 +1,7 @@
 """What to translate: from files, folders and datasets on the command line to named inputs."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.config.data import Direction
+from tandem.config.data import Direction, LayoutChoice
 from tandem.data.discover import find_splits
 from tandem.data.image_file import DiskFile
 from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.layouts import named_pairs
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, SingleImage, Split, SplitName, first_split
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
+
+log = logging.getLogger(__name__)
 
 SAMPLED_ORDER: tuple[SplitName, ...] = (*HELD_OUT_AFTER_TRAINING, "train")
 """Which split of a dataset is translated unless one is named, the first one that is there."""
@@ -81,7 +85,7 @@ def find_jobs(
 
     Args:
         inputs: Image files, folders of images, or datasets (with split folders, or of shards).
-        pairs: Image files are side-by-side pairs A | B.
+        pairs: Image files are side-by-side pairs A | B, whatever their names and sizes are.
         split: Which split of dataset folders; by default test, else val, else train.
         directions: In which to translate. None: the model's own. Both: of a dataset both domains are translated,
             or there are exactly two inputs, of which the first is A and the second is B.
@@ -92,9 +96,10 @@ def find_jobs(
     """
     found: list[Job] = []
     problems: list[str] = []
+    said: set[str] = set()
     for path, direction in _with_directions(inputs, directions):
         try:
-            found += _jobs(path, pairs=pairs, split=split, direction=direction)
+            found += _jobs(path, pairs=pairs, split=split, direction=direction, said=said)
         except DataError as error:
             problems += [str(error)] if str(error) not in problems else []
     if problems:
@@ -143,25 +148,47 @@ def _unique(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | None) -> list[Job]:
+def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | None, said: set[str]) -> list[Job]:
+    """The jobs of one path; how a dataset was read is said once and added to `said`."""
     # These ask without raising, also where a name is too long to be one.
     if os.path.isfile(path):  # noqa: PTH113
         return [_plain_job(path, direction, pairs=pairs)]
     if not os.path.isdir(path):  # noqa: PTH112
         link = " (a link to something that is not there)" if os.path.islink(path) else ""  # noqa: PTH114
         raise DataError(f"{path}: there is no such file or folder{link}")
-    if files := _images_in(path):
+    files = _images_in(path)
+    if files and (pairs or not named_pairs({file.stem: file for file in files})):
         return [_plain_job(file, direction, pairs=pairs) for file in files]
-    return split_jobs(choose_split(path, split), [direction])
+    found = _chosen(path, split, pairs=pairs)
+    if found.describe() not in said:
+        said.add(found.describe())
+        log.info("%s", found.describe())
+    return split_jobs(found, [direction])
 
 
-def choose_split(path: Path, split: str | None = None) -> Split:
+def _chosen(path: Path, split: str | None, *, pairs: bool) -> Split:
+    """A split of a dataset; of single images in split folders is said how they are translated."""
+    try:
+        return choose_split(path, split, layout="side_by_side" if pairs else "auto")
+    except DataError as error:
+        plain = next((path / name for name in SAMPLED_ORDER if _images_in(path / name)), None)
+        if pairs or plain is None:
+            raise
+        raise DataError(f"{error}\nSingle images are translated if their folder itself is named: {plain}.") from error
+
+
+def choose_split(path: Path, split: str | None = None, *, layout: LayoutChoice = "auto") -> Split:
     """One split of a dataset, of folders or of shards; by default test, else val, else train.
+
+    Args:
+        path: The dataset.
+        split: Which split.
+        layout: How A and B lie in folders; see `tandem.data.discover`.
 
     Raises:
         DataError: There is no dataset or no such split.
     """
-    splits = _splits(path)
+    splits = _splits(path, layout)
     chosen = splits.get(split) if split else first_split(splits, SAMPLED_ORDER)
     if chosen is None:
         raise DataError(f"{path} has no split '{split}', only {', '.join(splits)}")
@@ -175,10 +202,10 @@ def has_two_domains(path: Path) -> bool:
     return all(shard.domain != "ab" for shard in read_shards(path).shards)
 
 
-def _splits(path: Path) -> Mapping[str, Split]:
+def _splits(path: Path, layout: LayoutChoice) -> Mapping[str, Split]:
     if is_shards(path):
         return open_shards(read_shards(path), paired=not has_two_domains(path))
-    return find_unpaired(path) if looks_unpaired(path) else find_splits(path)
+    return find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)
 
 
 def _images_in(folder: Path) -> list[Path]:

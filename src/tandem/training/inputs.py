@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tandem import rng
-from tandem.config.data import DEFAULT_CACHE_GB
+from tandem.config.data import DEFAULT_CACHE_GB, LayoutChoice
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.check_report import CheckReport
 from tandem.data.datasets import PairedDataset, UnpairedDataset
@@ -87,7 +87,14 @@ def open_inputs(
         DataError: Anything is wrong with the data; all problems are named.
         ConfigError: The options do not go with the data.
     """
-    splits = find_data(data, data_b, paired=config.objective.paired, cache=cache, cache_bytes=config.data.cache_bytes)
+    splits = find_data(
+        data,
+        data_b,
+        paired=config.objective.paired,
+        cache=cache,
+        cache_bytes=config.data.cache_bytes,
+        layout=config.data.layout,
+    )
     if "train" not in splits:
         raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
     require_sense(config, data, splits["train"])
@@ -128,6 +135,7 @@ def find_data(
     paired: bool,
     cache: Path | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
+    layout: LayoutChoice = "auto",
 ) -> Mapping[str, Split]:
     """Find the splits of pairs or of two domains, in folders or in shards.
 
@@ -137,6 +145,7 @@ def find_data(
         paired: Whether pairs are wanted.
         cache: A folder for shards from a URL.
         cache_bytes: Most that is kept there.
+        layout: How A and B lie in folders; see `tandem.data.discover`.
 
     Raises:
         DataError: Anything is wrong with the folders or shards; all problems are named.
@@ -151,9 +160,9 @@ def find_data(
         options = None if cache is None else CacheOptions(cache / "shards", cache_bytes)
         return open_shards(read_shards(data, options), paired=paired)
     if not paired:
-        return find_unpaired(Path(data), data_b)
+        return find_unpaired(Path(data), data_b, layout=layout)
     try:
-        return find_splits(Path(data))
+        return find_splits(Path(data), layout=layout)
     except DataError as error:
         if not looks_unpaired(Path(data)):
             raise

@@ -184,7 +184,7 @@ def _length() -> Iterator[OtherName]:
     yield _TRAINERS.option("random_seed rng_seed seed_everything manual_seed rnd_seed torch_seed", "--seed {}")
     yield _TRAINERS.nothing(
         "patience early_stopping early_stop early_stopping_patience",
-        "a run has a fixed length; --validate-every measures on held-out images and keeps the best checkpoint",
+        "a run has a fixed length; --validate-every measures it on held-out images and keeps the best checkpoint",
     )
     yield _TRAINERS.option(
         "decay_epoch decay_start epoch_decay decay_start_epoch decay_after constant_epochs epochs_constant",
@@ -331,7 +331,7 @@ def _hardware() -> Iterator[OtherName]:
         "pin_memory pin_mem prefetch_factor prefetch persistent_workers channels_last nhwc allow_tf32 tf32 drop_last"
         " non_blocking dataloader_pin_memory xformers enable_xformers_memory_efficient_attention matmul_precision"
         " set_grads_to_none no_prefetcher loader",
-        "loading and the layout of are chosen by Tandem; --num-workers, --acceleration and --precision are yours",
+        "loading and memory formats are chosen by Tandem; --num-workers, --acceleration and --precision are yours",
     )
 
 

@@ -117,7 +117,7 @@ def pack(
 
 
 def _layout(splits: Collection[Split]) -> ShardLayout:
-    layouts: set[ShardLayout] = {split.layout if split.paired else "unpaired" for split in splits}
+    layouts: set[ShardLayout] = {_layout_of(split) if split.paired else "unpaired" for split in splits}
     if len(layouts) != 1:
         raise ConfigError(
             f"the splits have different layouts ({', '.join(sorted(layouts))}): pack them into folders of their own "
@@ -127,6 +127,11 @@ def _layout(splits: Collection[Split]) -> ShardLayout:
     if any(split.layout == "side_by_side" for split in splits) and layout == "unpaired":
         raise ConfigError("side-by-side files are packed as pairs (methods for unpaired data take their halves).")
     return layout
+
+
+def _layout_of(split: Split) -> ShardLayout:
+    """That of its pairs: files of A and B are two files in a shard, whichever folders they come from."""
+    return "side_by_side" if split.layout == "side_by_side" else "folders"
 
 
 def _plan(split: Split, shard_bytes: int) -> Iterator[_Plan]:
