@@ -32,7 +32,7 @@ def test_the_exported_checkpoint_is_what_training_wrote(held_out: dict[str, Path
     ("words", "message"),
     [
         (["--checkpoint", "7"], "there is no checkpoint of step 7"),
-        (["--checkpoint", "worst"], "--checkpoint must be best, last or a step, not 'worst'"),
+        (["--checkpoint", "worst"], "--checkpoint must be auto, best, last or a step, not 'worst'"),
         (["--out", "RUN/model"], "belongs to training: give another folder"),
         (["--out", "RUN/checkpoints"], "holds other files and no model"),
         (["--out", "RUN/config.yaml"], "is a file: give a folder"),

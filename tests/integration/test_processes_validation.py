@@ -4,11 +4,11 @@ from pathlib import Path
 
 from process_groups import forked, run_forked
 from support import assert_same_run, tiny, wait_for
-from validated import validations_of
+from validated import COMPETING, validations_of
 
 from tandem.checkpoint.store import CheckpointStore
 
-OPTIONS = {"batch_size": 4, "validate_every": 3, "validate_images": 2}
+OPTIONS = {"batch_size": 4, "validate_every": 3, "validate_images": 2, **COMPETING}
 
 
 def test_resuming_gives_the_same_validations(data: Path, tmp_path: Path) -> None:

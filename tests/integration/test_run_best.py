@@ -11,7 +11,7 @@ from support import (
     tiny_config,
     train,
 )
-from validated import METHODS, validations_of
+from validated import COMPETING, METHODS, validations_of
 
 from tandem.checkpoint.store import CheckpointStore
 from tandem.data.synthetic import write_dataset
@@ -26,6 +26,7 @@ def test_the_best_is_kept_by_the_rule(
     """Also where no snapshot falls on its step; the page, the log and the exported model name it."""
     run = tmp_path / "run"
     options = {"validate_every": 1, "validate_images": 2, "validate_features": features, "keep_best": keep}
+    options |= COMPETING
     finished = train(held_out["pairs"], run, steps=8, learning_rate=0.01, snapshot_every=100, keep_last=1, **options)
     number = "frechet" if keep == "auto" else keep
     values = {line["step"]: line["numbers"][number] for line in validations_of(run)}
@@ -46,10 +47,10 @@ def test_the_best_is_kept_by_the_rule(
 
 def test_another_rule_begins_anew(held_out: dict[str, Path], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(held_out["pairs"], run, steps=4, validate_every=2, validate_images=2)
+    train(held_out["pairs"], run, steps=4, validate_every=2, validate_images=2, **COMPETING)
     before = CheckpointStore(run / "checkpoints").best()
     assert before is not None
-    again = train(held_out["pairs"], run, steps=6, validate_every=2, validate_images=3, keep_best="l1")
+    again = train(held_out["pairs"], run, steps=6, validate_every=2, validate_images=3, keep_best="l1", **COMPETING)
     assert "it is chosen anew" in again.err
     best = CheckpointStore(run / "checkpoints").best()
     assert best is not None
@@ -59,10 +60,10 @@ def test_another_rule_begins_anew(held_out: dict[str, Path], tmp_path: Path) -> 
 
 def test_a_finished_run_can_be_validated_afterwards(held_out: dict[str, Path], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(held_out["pairs"], run, steps=4)
+    train(held_out["pairs"], run, steps=4, **COMPETING)
     assert not validations_of(run)
     for _ in range(2):
-        train(held_out["pairs"], run, steps=4, validate_every=2, validate_images=2)
+        train(held_out["pairs"], run, steps=4, validate_every=2, validate_images=2, **COMPETING)
         assert [line["step"] for line in validations_of(run)] == [4]
     best = CheckpointStore(run / "checkpoints").best()
     assert best is not None
@@ -74,7 +75,7 @@ def test_without_a_number_that_tells_there_is_no_best(held_out: dict[str, Path],
     plain = train(held_out[kind], tmp_path / "plain", steps=2, **options)
     assert "no checkpoint is kept as the best: without pairs and a way back" in plain.err
     assert "No best checkpoint: without pairs" in (tmp_path / "plain" / "index.html").read_text()
-    refused = tandem("export", tmp_path / "plain")
+    refused = tandem("export", tmp_path / "plain", "--checkpoint", "best")
     assert refused.status == 1
     assert "the steps 0, 2 are kept. Choose one with --checkpoint STEP" in refused.err
     only = {"validate_every": 1, "validate_images": 2, "validate_metrics": "psnr"}
@@ -131,3 +132,48 @@ def test_a_damaged_feature_network_is_not_left_out(data: Path, tmp_path: Path) -
 def test_python_callers_say_who_measures(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"give train\(\) make_validator"):
         train_run(tiny_config(steps=2, validate_every=1), data, tmp_path / "run")
+
+
+def test_the_grey_of_the_first_steps_is_never_the_best(held_out: dict[str, Path], tmp_path: Path) -> None:
+    """A real run whose flat outputs at step 8 have the highest SSIM of all; the page, the log and the export say so."""
+    run = tmp_path / "run"
+    options = {"learning_rate": 0.02, "ema_halflife_images": 0, "latent_dim": 3, "snapshot_every": 100}
+    finished = train(held_out["pairs"], run, steps=12, validate_every=4, **options)
+    numbers = {line["step"]: line["numbers"] for line in validations_of(run)}
+    assert max(numbers, key=lambda step: numbers[step]["ssim-best"]) == 8
+    assert [numbers[step]["contrast"] < 0.5 for step in (4, 8, 12)] == [True, True, False]
+    assert CheckpointStore(run / "checkpoints").best_step() == 12
+    left_out = "2 of 3 did not compete: the last of them has contrast"
+    assert left_out in finished.err
+    assert left_out in (run / "index.html").read_text()
+    assert "It is the first that competed" not in finished.err  # there is nothing to compare it with
+    exported = tandem("export", run)
+    assert f"step 12 (the best, the last, ssim-best {numbers[12]['ssim-best']:.3g}" in exported.err
+    assert json.loads((run / "model-best" / "model.json").read_text())["training"]["steps"] == 12
+
+
+def test_where_all_is_grey_the_last_is_exported(held_out: dict[str, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    finished = train(held_out["pairs"], run, steps=2, validate_every=1, validate_images=2)
+    assert "No best checkpoint yet. 2 of 2 did not compete: the last of them has contrast" in finished.err
+    exported = tandem("export", run)
+    assert "no checkpoint in" in exported.err
+    assert "did not compete: contrast" in exported.err
+    assert json.loads((run / "model-last" / "model.json").read_text())["training"]["steps"] == 2
+    refused = tandem("export", run, "--checkpoint", "best")
+    assert refused.status == 1
+
+
+def test_a_best_one_that_is_the_first_is_doubted(held_out: dict[str, Path], tmp_path: Path) -> None:
+    """Where the weights stay as they are all numbers are equal, and the first stays the best."""
+    run = tmp_path / "run"
+    options = {"validate_every": 1, "validate_images": 2, "learning_rate": 1e-12, "ema_halflife_images": 0}
+    finished = train(held_out["pairs"], run, steps=2, **options, **COMPETING)
+    assert "Best: step 1, ssim-best" in finished.err
+    doubt = "It is the first that competed, and by ssim-best none since has been better"
+    assert doubt in finished.err
+    assert doubt in (run / "index.html").read_text()
+    exported = tandem("export", run)
+    assert doubt in exported.err
+    assert "taken is step 1 (the best, ssim-best" in exported.err
+    assert "left: step 0 (not measured); step 2 (the last, ssim-best" in exported.err

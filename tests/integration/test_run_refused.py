@@ -166,7 +166,7 @@ def test_a_damaged_checkpoint(data: Path, finished_run: Path, run: Path, damage:
 
 def test_the_last_checkpoints_and_the_best_are_kept(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train(data, out, steps=12, snapshot_every=1, log_every=100, keep_last=2)
+    train(data, out, steps=12, snapshot_every=1, log_every=100, keep_last=2, init_gain=1.0)
     store = CheckpointStore(out / "checkpoints")
     measured = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     scores = {line["step"]: line["fixed_l1"] for line in measured if line["kind"] == "health"}

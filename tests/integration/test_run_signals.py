@@ -102,7 +102,8 @@ def test_stopped_at_special_steps(data: Path, whole: Path, tmp_path: Path, step:
 def test_stopping_keeps_the_score_of_a_snapshot(data: Path, tmp_path: Path) -> None:
     """The best checkpoint is found by its score; stopping right after a snapshot must not take it away."""
     out = tmp_path / "run"
-    pid = fork("train", data, "--out", out, *tiny(**OPTIONS), before=raised_after(7, signal.SIGINT))
+    options = OPTIONS | {"init_gain": 1.0}  # outputs with contrast, so that the checkpoint competes
+    pid = fork("train", data, "--out", out, *tiny(**options), before=raised_after(7, signal.SIGINT))
     assert wait_for(pid) == 130
     assert CheckpointStore(out / "checkpoints").best_step() == 7
 

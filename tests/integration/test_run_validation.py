@@ -21,16 +21,18 @@ from support import (
     wait_for,
     write_pairs,
 )
-from validated import METHODS, NONE, validations_of
+from validated import COMPETING, METHODS, NONE, validations_of
 
 from tandem.checkpoint.store import CheckpointStore
 
 VALIDATED: dict[str, Any] = {"validate_every": 4, "validate_images": 0, "validate_samples": 2, "keep_last": 9}
 MEASURED = {
-    "bicyclegan": {"l1", "l1-best", "ssim", "ssim-best", "l1-diversity", "frechet"},
-    "pix2pix": {"l1", "l1-best", "ssim", "ssim-best", "l1-diversity", "frechet"},
-    "cyclegan": {f"{name}{way}" for name in ("frechet", "cycle") for way in ("", "-AtoB", "-BtoA")},
-    "cut": {"frechet", "identity"},
+    "bicyclegan": {"l1", "l1-best", "ssim", "ssim-best", "l1-diversity", "frechet", "contrast", "detail"},
+    "pix2pix": {"l1", "l1-best", "ssim", "ssim-best", "l1-diversity", "frechet", "contrast", "detail"},
+    "cyclegan": {
+        f"{name}{way}" for name in ("frechet", "cycle", "contrast", "detail") for way in ("", "-AtoB", "-BtoA")
+    },
+    "cut": {"frechet", "identity", "contrast", "detail"},
 }
 
 
@@ -84,6 +86,7 @@ def test_half_and_half_is_whole(held_out: dict[str, Path], features: Path, tmp_p
     """Validated off the cadence of the snapshots, stopped between validations, with other loader workers."""
     kind, options = METHODS[name]
     options = options | {"validate_every": 3, "validate_images": 3, "validate_features": features, "keep_last": 1}
+    options |= COMPETING
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train(held_out[kind], whole, steps=10, **options)
     train(held_out[kind], halves, steps=5, num_workers=1, **options)
@@ -92,7 +95,8 @@ def test_half_and_half_is_whole(held_out: dict[str, Path], features: Path, tmp_p
     assert [line["step"] for line in validations_of(whole)] == [3, 6, 9, 10]
     kept = [CheckpointStore(run / "checkpoints") for run in (whole, halves)]
     assert kept[0].steps() == kept[1].steps()
-    assert kept[0].best() == kept[1].best()
+    assert kept[0].best() == kept[1].best() is not None
+    assert [kept[0].measured(step) for step in kept[0].steps()] == [kept[1].measured(s) for s in kept[1].steps()]
 
 
 def test_a_killed_run_goes_on_to_the_same_records(held_out: dict[str, Path], tmp_path: Path) -> None:
@@ -127,7 +131,7 @@ def test_pairs_among_two_domains_have_a_truth(held_out: dict[str, Path], tmp_pat
     """CycleGAN on side-by-side files: L1 and SSIM are measured, and the cycle decides."""
     options = METHODS["cyclegan"][1] | {"validate_every": 2, "validate_images": 2}
     finished = train(held_out["pairs"], tmp_path / "run", steps=2, **options)
-    assert "l1, ssim, cycle on 2 of 5 pairs of val" in finished.err
+    assert "l1, ssim, cycle, contrast, detail on 2 of 5 pairs of val" in finished.err
     assert "with the lowest cycle" in finished.err
     numbers = validations_of(tmp_path / "run")[0]["numbers"]
     assert numbers["ssim"] == pytest.approx((numbers["ssim-AtoB"] + numbers["ssim-BtoA"]) / 2)
@@ -163,7 +167,7 @@ def test_a_small_image_behind_a_large_one_leaves_a_metric_out(tmp_path: Path) ->
     write_pairs(tmp_path / "small", 1, size=(9, 32))
     (tmp_path / "small" / "0.png").rename(data / "val" / "1.png")
     finished = train(data, tmp_path / "run", steps=2, validate_every=2)
-    assert "validating every 2 steps: l1, l1-diversity on 2 of 2 pairs of val" in finished.err
+    assert "validating every 2 steps: l1, l1-diversity, contrast, detail on 2 of 2 pairs of val" in finished.err
     assert "ssim" not in validations_of(tmp_path / "run")[0]["numbers"]
     words = tiny(steps=2, validate_every=2, validate_metrics="l1,ssim")
     refused = tandem("train", data, "--out", tmp_path / "refused", *words)

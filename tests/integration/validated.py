@@ -13,6 +13,8 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclegan": ("domains", NONE | {"method": "cyclegan", "generator_blocks": 1, "generator_filters": 2}),
     "cut": ("domains", CUT | {"method": "cut", "direction": "BtoA"}),
 }
+COMPETING: dict[str, Any] = {"init_gain": 1.0}
+"""Networks whose outputs have contrast before they have learnt anything, so that every checkpoint competes."""
 
 
 def validations_of(run: Path) -> list[dict[str, Any]]:

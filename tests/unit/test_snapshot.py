@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
 from tandem.training.health import Sampling
-from tandem.training.snapshot import caption_of, measure, sampling_state
+from tandem.training.snapshot import caption_of, measure, numbers_of, sampling_state
 
 
 class Affine(nn.Module):
@@ -53,7 +53,9 @@ def test_both_ways_by_hand() -> None:
     assert record["cycle_b"] == pytest.approx(cycle_b, rel=1e-5)
     assert record["change_a"] == pytest.approx(0.25, rel=1e-5)
     assert record["change_b"] == pytest.approx(0.15, rel=1e-5)
-    assert found.score == pytest.approx((cycle_a + cycle_b) / 2, rel=1e-5)
+    numbers = numbers_of(found.health)
+    assert numbers["cycle"] == pytest.approx((cycle_a + cycle_b) / 2, rel=1e-5)
+    assert (numbers["contrast"], numbers["detail"]) == (None, None)  # the real images are flat, so there is no scale
     assert record["level"] == "info"
     assert f"A comes out {cycle_a:.3f} from where it started and B {cycle_b:.3f}" in str(record["verdict"])
     assert list(found.columns) == ["A", "A to B", "back to A", "B", "B to A", "back to B"]
@@ -82,7 +84,7 @@ def test_one_way_by_hand() -> None:
     record = found.health.as_json()
     assert record["change_a"] == pytest.approx((abs(0.2 - 0.2) + abs(-0.1 + 0.4)) / 2, rel=1e-5)
     assert record["identity_b"] == pytest.approx((abs(0.4 - 0.6) + abs(0.1)) / 2, rel=1e-5)
-    assert found.score is None
+    assert numbers_of(found.health).keys() == {"contrast", "detail"}
     assert list(found.columns) == ["A", "A to B", "B", "B to B"]
     assert "no pairs and no way back" in str(record["verdict"])
 
@@ -90,7 +92,11 @@ def test_one_way_by_hand() -> None:
 def test_pairs_without_code_or_noise() -> None:
     found = measure(nn.ModuleDict({"generator": Affine(0.5, 0.1)}), A, B, sampling=NONE, paired=True)
     record = found.health.as_json()
-    assert found.score == record["fixed_l1"] == pytest.approx((abs(0.2 - 0.6) + abs(-0.1 - 0.0)) / 2, rel=1e-5)
+    assert (
+        numbers_of(found.health)["fixed_l1"]
+        == record["fixed_l1"]
+        == pytest.approx((abs(0.2 - 0.6) + abs(-0.1 - 0.0)) / 2, rel=1e-5)
+    )
     assert (record["diversity"], record["recovered_z_error"], record["kl_per_dimension"]) == (0, None, [])
     assert record["verdict"] == "The model gives one output for an input: it has neither a latent nor dropout."
     assert list(found.columns) == ["input", "ground truth", "output"]
@@ -154,3 +160,23 @@ def test_measuring_changes_nothing_of_the_state(name: str) -> None:
     assert torch.equal(torch.get_rng_state(), random)
     assert [(m.training, getattr(m, "track_running_stats", None)) for m in networks.modules()] == layers
     assert [key for key, value in networks.state_dict().items() if not torch.equal(value, state[key])] == []
+
+
+def stripes(height: float, *, columns: int = 2) -> torch.Tensor:
+    """An image of 16 px, ``columns`` px wide stripes of ± `height`."""
+    signs = torch.where(torch.arange(16) // columns % 2 == 0, 1.0, -1.0)
+    return (height * signs).expand(1, 3, 16, 16)
+
+
+def test_outputs_beside_real_images() -> None:
+    """Half the height is half the contrast and detail; twice as wide stripes have its contrast and fewer edges."""
+    generator = nn.ModuleDict({"generator": Affine(0.5, 0)})
+    paired = measure(generator, stripes(0.8), stripes(0.8), sampling=NONE, paired=True).health
+    assert (paired.contrast, paired.detail) == (pytest.approx(0.5), pytest.approx(0.5))
+    wide = measure(generator, stripes(0.8, columns=4), stripes(0.8), sampling=NONE, paired=False).health
+    assert wide.contrast == pytest.approx(0.5)
+    edges_wide, edges = 3, 7
+    assert wide.detail == pytest.approx(0.5 * edges_wide / edges)
+    both = nn.ModuleDict({"gen_ab": Affine(0.5, 0), "gen_ba": Affine(0.25, 0)})
+    health = measure(both, stripes(0.8), stripes(0.8), sampling=NONE, paired=False).health
+    assert (health.contrast, health.detail) == (pytest.approx(0.25), pytest.approx(0.25))  # that of the worse direction

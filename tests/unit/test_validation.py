@@ -49,7 +49,7 @@ def test_the_numbers_that_decide_come_in_the_order_of_what_they_say() -> None:
         False: ["frechet", "cycle", "identity"],
     }
     cheap = {metric.name for metric in STANDARD_METRICS if metric.is_cheap}
-    assert cheap == {"l1", "ssim", "l1-diversity", "frechet", "cycle", "identity"}
+    assert cheap == {"l1", "ssim", "l1-diversity", "frechet", "cycle", "identity", "contrast", "detail"}
     of_finished_models = {metric.name for metric in STANDARD_METRICS if not metric.numbers}
     assert of_finished_models == {"mode-coverage", "segmentation"}
 
@@ -133,3 +133,15 @@ def test_much_time_is_a_warning(tmp_path: Path) -> None:
     records = [parse_record(validation_record(1, speed={"seconds": 2.0, "share": 0.2}))]
     text = check_page(training_page(replace(run, records=records)), tmp_path).text
     assert "A larger --validate-every, or fewer --validate-images" in text
+
+
+def test_a_checkpoint_without_contrast_does_not_compete() -> None:
+    rule = BestRule("ssim", "higher", "some", least={"contrast": 0.5, "detail": 0.25})
+    assert rule.score({"ssim": 0.4, "contrast": 0.5, "detail": 0.25}) == -0.4
+    assert rule.score({"ssim": 0.9, "contrast": 0.49, "detail": 0.25}) is None
+    assert rule.shortfall({"ssim": 0.9, "contrast": 0.1, "detail": 0.2}) == (
+        "contrast 0.1, less than 0.5 and detail 0.2, less than 0.25"
+    )
+    assert rule.score({"ssim": 0.4, "contrast": None}) == -0.4  # real images of one colour give no scale
+    assert rule.key != BestRule("ssim", "higher", "some").key
+    assert "among those with contrast of at least 0.5 and detail of at least 0.25" in rule.announce()

@@ -8,13 +8,14 @@ import logging
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from tandem.checkpoint.tensors import read_metadata, read_tensors, write_tensors
+from tandem.config.parse import parse_dataclass
 from tandem.errors import CheckpointError
 from tandem.files import remove_leftovers
 
@@ -31,6 +32,25 @@ class Best:
     step: int
     score: float
     rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured of a checkpoint, for people.
+
+    Attributes:
+        number: The name of the number that decides.
+        better: Which way is better.
+        value: It; None where it is not finite.
+        turn: Of the checkpoints that compete, the first is 1; 0 does not compete.
+        shortfall: Why it does not, in a few words.
+    """
+
+    number: str
+    better: Literal["lower", "higher"]
+    value: float | None
+    turn: int
+    shortfall: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,7 @@ class CheckpointStore:
         score: float | None = None,
         rule: str = "",
         final: bool = False,
+        measured: Measured | None = None,
     ) -> Path:
         """Write the state of `step`, then remove what retention no longer covers.
 
@@ -68,6 +89,7 @@ class CheckpointStore:
             rule: What the score is.
             final: Whether the score counts only as long as no later step is saved: a run that goes on is the same as
                 one that was never meant to end here.
+            measured: What the score was made of.
         """
         path = self._path(step)
         envelope = {
@@ -76,6 +98,7 @@ class CheckpointStore:
             "score": score,
             "rule": rule,
             "final": final,
+            "measured": None if measured is None else asdict(measured),
             "state": dict(metadata),
         }
         write_tensors(path, tensors, envelope)
@@ -95,6 +118,18 @@ class CheckpointStore:
             CheckpointError: The file is damaged or of another format.
         """
         return self._envelope(step)["state"]
+
+    def measured(self, step: int) -> Measured | None:
+        """What was measured of the checkpoint of `step`; None where nothing was.
+
+        Raises:
+            CheckpointError: The file is damaged or of another format.
+        """
+        told = self._envelope(step).get("measured")
+        try:
+            return None if told is None else parse_dataclass(Measured, told, "measured")
+        except ValueError as error:
+            raise CheckpointError(self._damaged(step, error)) from error
 
     def tensors(self, step: int) -> dict[str, Tensor]:
         """The tensors that were saved with `step`.

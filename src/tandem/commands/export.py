@@ -1,4 +1,4 @@
-"""``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one."""
+"""``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one, else the last."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from tandem.checkpoint.manifest import MANIFEST_NAME
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import CheckpointError, ConfigError, Problem
+from tandem.report.text import count, number
 from tandem.targets import folder_problems
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ class ExportOptions(Options):
     """Which checkpoint is exported, and where to."""
 
     run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes", positional=True)
-    checkpoint: str = option("best", "which checkpoint; N is the number of a step", metavar="{best,last,N}")
-    out: Path | None = option(None, "folder for the model; by default model-CHECKPOINT in the run")
+    checkpoint: str = option(
+        "auto",
+        "which checkpoint: auto is the best, or the last where none is the best; N is the number of a step",
+        metavar="{auto,best,last,N}",
+    )
+    out: Path | None = option(None, "folder for the model; by default model-best, -last or -N in the run")
 
     def problems(self) -> Iterator[Problem]:
         """Say why the model cannot be written there."""
@@ -60,12 +65,50 @@ def main(arguments: Sequence[str]) -> int:
         raise CheckpointError(
             f"{run.root} holds no checkpoints: give the folder of a run (runs/NAME), in which checkpoints/ is."
         )
-    step = _step(store, options.checkpoint)
-    out = options.out or run.root / f"model-{options.checkpoint}"
+    wanted = _wanted(store) if options.checkpoint == "auto" else options.checkpoint
+    step = _step(store, wanted)
+    out = options.out or run.root / f"model-{wanted}"
     _require_free(out, run)
     export_checkpoint(run, step, out)
-    log.info("step %d of %s: the model is in %s", step, run.root, out)
+    log.info("%s: taken is step %s. The model is in %s", run.root, _told(store, step), out)
+    if left := [other for other in store.steps() if other != step]:
+        log.info("left: %s", "; ".join(f"step {_told(store, other)}" for other in left))
+    _doubt(store, step)
     return 0
+
+
+def _wanted(store: "CheckpointStore") -> str:
+    """The best checkpoint, or the last one where no number says which is best, or none is good enough."""
+    if store.best_step() is not None:
+        return "best"
+    last = store.steps()[-1]
+    log.warning("no checkpoint in %s is the best one, so the last is taken: step %s", store.folder, _told(store, last))
+    return "last"
+
+
+def _told(store: "CheckpointStore", step: int) -> str:
+    """A step with what is known of it: ``3,000 (the best, ssim-best 0.42)``."""
+    measured = store.measured(step)
+    words = [
+        *(["the best"] if step == store.best_step() else []),
+        *(["the last"] if step == store.steps()[-1] else []),
+    ]
+    if measured is None:
+        words.append("not measured")
+    else:
+        words.append(f"{measured.number} {'not finite' if measured.value is None else number(measured.value)}")
+        words += [f"did not compete: {measured.shortfall}"] if measured.shortfall else []
+    return f"{count(step)} ({', '.join(words)})"
+
+
+def _doubt(store: "CheckpointStore", step: int) -> None:
+    """Warn where the best that is taken is the first one which competed, and others came after it."""
+    from tandem.training.validation import doubt_of_first  # noqa: PLC0415  (imports torch)
+
+    measured = store.measured(step)
+    later = [told for other in store.steps() if other > step and (told := store.measured(other))]
+    if step == store.best_step() and measured is not None and measured.turn == 1 and any(one.turn for one in later):
+        log.warning("step %s: %s", count(step), doubt_of_first(measured.number))
 
 
 def _step(store: "CheckpointStore", wanted: str) -> int:
@@ -77,12 +120,13 @@ def _step(store: "CheckpointStore", wanted: str) -> int:
         best = store.best_step()
         if best is None:
             raise CheckpointError(
-                f"no checkpoint in {store.folder} was measured by a number that says which is best: {kept}. Choose one "
-                "with --checkpoint STEP; a run with --validate-every has a best one."
+                f"no checkpoint in {store.folder} was measured by a number that says which is best, or had outputs "
+                f"with enough contrast: {kept}. Choose one with --checkpoint STEP; a run with --validate-every "
+                "measures more."
             )
         return best
     if not wanted.isdigit():
-        raise ConfigError(f"--checkpoint must be best, last or a step, not '{wanted}'; {kept}.")
+        raise ConfigError(f"--checkpoint must be auto, best, last or a step, not '{wanted}'; {kept}.")
     if int(wanted) not in steps:
         raise CheckpointError(f"there is no checkpoint of step {wanted} in {store.folder}: {kept}.")
     return int(wanted)

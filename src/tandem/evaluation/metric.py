@@ -54,6 +54,8 @@ class Number:
         decides_paired: How much it says about a method that trains on pairs. The best checkpoint is chosen by the
             number that says most of those that are measured; one with 0 is taken only if it is asked for.
         decides_unpaired: Likewise for a method that trains on two domains.
+        least: A checkpoint whose number is below it never becomes the best, whatever the number that decides; None for
+            no such bound. A validation always measures a metric that has one.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Number:
     of_several: bool = False
     decides_paired: int = 0
     decides_unpaired: int = 0
+    least: float | None = None
 
     def score(self, estimate: Estimate, note: str = "") -> Score:
         """The number with its uncertainty."""

@@ -8,6 +8,7 @@ place of a bundle's.
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ class MetricValidator:
             self._better |= {
                 f"{name}-{one.direction}": better for name, better in dict(self._better).items() for one in directions
             }
+        bounds = {number.name: number.least for number in self._numbers.values() if number.least is not None}
+        # The mean over both directions would hide one that is grey.
+        ends = [f"-{one.direction}" for one in directions] if len(directions) > 1 else [""]
+        self._least = {f"{name}{end}": bound for name, bound in bounds.items() for end in ends}
         self.conditions: dict[str, Any] = {
             "split": images.folder.name,
             "inputs": images.num_inputs,
@@ -137,7 +142,8 @@ class MetricValidator:
                 f"--keep-best {wanted}: no number is called so; measured are {', '.join(self._better) or 'none'}."
             )
         better = self._better[name]
-        return BestRule(name, "higher" if better == "higher" else "lower", conditions)
+        least = {name: bound for name, bound in self._least.items() if name in self._better}
+        return BestRule(name, "higher" if better == "higher" else "lower", conditions, least=least)
 
 
 def deciding_numbers(known: MetricSet, *, paired: bool) -> list[Number]:
@@ -231,7 +237,12 @@ def _planned(setup: Setup, options: ValidationConfig, known: MetricSet) -> list[
             f"--validate-metrics: {', '.join(extra)} cannot be had while training, only with 'tandem evaluate'; the "
             f"others are {others}."
         )
-    return [planned_by_name(name, setup, known) for name in names]
+    planned = [planned_by_name(name, setup, known) for name in names]
+    bounds = [one for one in known if one.name not in names and any(n.least is not None for n in one.numbers)]
+    for metric in bounds:
+        with suppress(MetricError):  # unasked, so that what it needs is no reason to refuse the run
+            planned.append(planned_by_name(metric.name, setup, known))
+    return planned
 
 
 def _cheap(setup: Setup, known: MetricSet) -> list[Metric]:

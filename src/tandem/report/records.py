@@ -79,6 +79,8 @@ class LatentHealth:
         fixed_l1: Mean |G(A, mu(E(B))) − B|, images in [-1, 1]; without an encoder |G(A, z) − B|.
         verdict: One plain sentence.
         level: How worrying the verdict is.
+        contrast: Contrast of the samples divided by that of the real images; None where these have none.
+        detail: The same of their detail; see `tandem.data.contrast`.
     """
 
     diversity: float
@@ -90,10 +92,14 @@ class LatentHealth:
     fixed_l1: float
     verdict: str
     level: Level
+    contrast: float | None = None
+    detail: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Its part of the line; what is None is null."""
-        return asdict(self) | {"kl_per_dimension": list(self.kl_per_dimension)}
+        """Its part of the line; what is None is null, but for the two numbers that are left out then."""
+        unknown = {name for name in ("contrast", "detail") if getattr(self, name) is None}
+        values = asdict(self) | {"kl_per_dimension": list(self.kl_per_dimension)}
+        return {name: value for name, value in values.items() if name not in unknown}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +114,9 @@ class TranslationHealth:
         identity_b: Between B and what the generator to B makes of it; None where it is not measured.
         verdict: One plain sentence.
         level: How worrying the verdict is.
+        contrast: Contrast of the translations divided by that of real images, of two directions the smaller one; None
+            where the real images have none.
+        detail: The same of their detail; see `tandem.data.contrast`.
     """
 
     cycle_a: float | None = None
@@ -117,6 +126,8 @@ class TranslationHealth:
     identity_b: float | None = None
     verdict: str
     level: Level
+    contrast: float | None = None
+    detail: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Its part of the line; what is None is left out."""

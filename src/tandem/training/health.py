@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.data.check_images import SPREAD_SIZE
+from tandem.data.contrast import contrast, detail
 from tandem.objectives.losses import kl_divergence
 from tandem.report.records import LatentHealth, Level
 
@@ -95,8 +96,23 @@ def measure_health(
         fixed_l1=(reconstructed - b).abs().mean().item(),
         verdict=verdict,
         level=level,
+        **beside_real(sampled.flatten(0, 1), b),
     )
     return health, sampled, reconstructed
+
+
+def beside_real(outputs: Tensor, reals: Tensor) -> dict[str, float | None]:
+    """``contrast`` and ``detail`` of outputs divided by those of real images; None where these have none.
+
+    Args:
+        outputs: ``(N, C, H, W)``, [-1, 1].
+        reals: ``(M, C, H, W)``, likewise.
+    """
+    found: dict[str, float | None] = {}
+    for name, measure in (("contrast", contrast), ("detail", detail)):
+        real = measure(reals.float()).mean().item()
+        found[name] = measure(outputs.float()).mean().item() / real if real > 0 else None
+    return found
 
 
 def pairwise_distance(samples: Tensor) -> float:

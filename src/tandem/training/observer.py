@@ -21,7 +21,7 @@ from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
 from tandem.training.recorder import Recorder
 from tandem.training.run_folder import RunFolder
-from tandem.training.snapshot import caption_of, measure, sampling_state
+from tandem.training.snapshot import caption_of, measure, numbers_of, sampling_state
 from tandem.training.state import TrainingState
 
 PAGE_SECONDS = 5.0
@@ -130,11 +130,11 @@ class Observer:
         """Whether a line about the current step belongs to the end of a run, and goes with that."""
         return self._state.step % every != 0
 
-    def measure(self) -> float | None:
+    def measure(self) -> Mapping[str, float | None] | None:
         """Measure on the fixed inputs, write the numbers down and save a picture.
 
         Returns:
-            The score that the best checkpoint is chosen by, lower is better; None if the method has none.
+            The numbers that the best checkpoint may be chosen by; see `tandem.training.snapshot.numbers_of`.
 
         Raises:
             NonFiniteError: The networks give values that are not finite; nothing has been written.
@@ -155,7 +155,7 @@ class Observer:
             )
         )
         self._picture(measured.columns)
-        return measured.score
+        return numbers_of(measured.health)
 
     def _picture(self, columns: Mapping[str, Tensor]) -> None:
         count = self._config.training.num_previews
@@ -220,9 +220,8 @@ class Bystander:
         del progress, waiting
         self._state.meter.reset()
 
-    def measure(self) -> float | None:
+    def measure(self) -> None:
         """Measure nothing."""
-        return None
 
     def show(self, progress: TrainingProgress) -> None:
         """Show nothing."""

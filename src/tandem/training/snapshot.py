@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tandem.networks.layers import resume_training, sample_as_in_training
 from tandem.report.records import LatentHealth, Level, TranslationHealth
-from tandem.training.health import Sampling, measure_health
+from tandem.training.health import Sampling, beside_real, measure_health
 
 SAMES_BELOW = 0.01
 """A mean change, images in [-1, 1], under which a translation leaves its input as it is."""
@@ -27,12 +27,23 @@ class SnapshotMeasurement:
     Attributes:
         health: The numbers and a verdict in words, for the log.
         columns: Of the picture: titles and images ``(N, C, H, W)`` in [-1, 1], one row an input.
-        score: Lower is better: what the best checkpoint is chosen by; None where no number says it.
     """
 
     health: LatentHealth | TranslationHealth
     columns: Mapping[str, Tensor]
-    score: float | None
+
+
+def numbers_of(health: LatentHealth | TranslationHealth) -> dict[str, float | None]:
+    """The numbers that the best checkpoint may be chosen by; None where one is not known.
+
+    ``fixed_l1`` of pairs, or ``cycle`` with a way back, the mean of both domains; ``contrast`` and ``detail``.
+    """
+    looks = {"contrast": health.contrast, "detail": health.detail}
+    if isinstance(health, LatentHealth):
+        return {"fixed_l1": health.fixed_l1} | looks
+    if health.cycle_a is None or health.cycle_b is None:
+        return looks
+    return {"cycle": 0.5 * (health.cycle_a + health.cycle_b)} | looks
 
 
 @contextmanager
@@ -73,7 +84,7 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
     columns = {"input": a, "ground truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
     many = samples.shape[1] > 1
     columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
-    return SnapshotMeasurement(health, columns, health.fixed_l1)
+    return SnapshotMeasurement(health, columns)
 
 
 def caption_of(networks: nn.ModuleDict, *, sampling: Sampling, paired: bool) -> str:
@@ -103,8 +114,9 @@ def _both_ways(networks: nn.ModuleDict, a: Tensor, b: Tensor) -> SnapshotMeasure
         change_b=changes[1],
         verdict=verdict + _warning(changes),
         level=_level(changes),
+        **_smaller(beside_real(fake_b, b), beside_real(fake_a, a)),
     )
-    return SnapshotMeasurement(health, columns, 0.5 * (cycle_a + cycle_b))
+    return SnapshotMeasurement(health, columns)
 
 
 def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> SnapshotMeasurement:
@@ -118,9 +130,18 @@ def _one_way(generator: nn.Module, a: Tensor, b: Tensor) -> SnapshotMeasurement:
         identity = _distance(kept, b)
         columns |= {"B": b, "B to B": kept}
     health = TranslationHealth(
-        change_a=change, identity_b=identity, verdict=verdict + _warning([change]), level=_level([change])
+        change_a=change,
+        identity_b=identity,
+        verdict=verdict + _warning([change]),
+        level=_level([change]),
+        **beside_real(fake_b, b),
     )
-    return SnapshotMeasurement(health, columns, None)
+    return SnapshotMeasurement(health, columns)
+
+
+def _smaller(first: Mapping[str, float | None], second: Mapping[str, float | None]) -> dict[str, float | None]:
+    both = {name: [one for one in (first[name], second[name]) if one is not None] for name in first}
+    return {name: min(known, default=None) for name, known in both.items()}
 
 
 def _level(changes: Sequence[float | None]) -> Level:

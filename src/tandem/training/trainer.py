@@ -33,12 +33,13 @@ from tandem.training.setup import MakeObjective, make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.sources import remember_data
 from tandem.training.stepper import BadStepError, Stepper
-from tandem.training.validation import MakeValidator, Validation
+from tandem.training.validation import MakeValidator, Standing, Validation
 
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_SECONDS = 30.0
 DEAF_SECONDS = 10.0
+NOT_MEASURED = Standing()
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Trainer:
         try:
             with stop, progress:
                 if self.resumed_step is None:
-                    self.process_group.on_main(lambda: self._save(score=None))
+                    self.process_group.on_main(self._save)
                 try:
                     if not already_done:
                         self._loop(stop, agreement, progress)
@@ -250,7 +251,7 @@ class Trainer:
         self.stepper.settle()
         self.process_group.require_same_weights(self.state.objective.networks)
         if self.process_group.is_main and self.state.step not in self.store.steps():
-            self._save(score=None)
+            self._save()
 
     def _explained(self, error: NonFiniteError) -> NonFiniteError:
         """Say of which step and which files an error is, and what to do."""
@@ -289,13 +290,14 @@ class Trainer:
     def _take_stock(self, *, measures: bool, validates: bool, at_the_end: bool) -> None:
         """Measure, draw and validate; save the state and renew the model where it is worth it."""
         assert self.validation is not None
-        score = self.observer.measure() if measures else None
+        numbers = self.observer.measure() if measures else None
         if self.validation.decides:
-            score = self.validation.run() if validates else None
-        if measures or at_the_end or self.validation.beats_the_best(score):
-            self._save(score=score)
+            numbers = self.validation.run() if validates else None
+        standing = self.validation.standing(numbers)
+        if measures or at_the_end or self.validation.beats_the_best(standing.score):
+            self._save(standing)
 
-    def _save(self, *, score: float | None) -> None:
+    def _save(self, standing: Standing = NOT_MEASURED) -> None:
         metadata = self.state.metadata() | {
             "config": to_flat(self.config),
             "data_fingerprint": self.inputs.fingerprint,
@@ -304,6 +306,13 @@ class Trainer:
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
         export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
         assert self.validation is not None
-        rule, final = self.validation.rule.key, self.validation.is_off_turn()
-        self.store.save(self.state.step, self.state.tensors(), metadata, score=score, rule=rule, final=final)
+        self.store.save(
+            self.state.step,
+            self.state.tensors(),
+            metadata,
+            score=standing.score,
+            rule=self.validation.rule.key,
+            final=self.validation.is_off_turn(),
+            measured=standing.measured,
+        )
         self.validation.tell()

@@ -9,28 +9,33 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
 
 from tandem.checkpoint.manifest import Manifest
-from tandem.checkpoint.store import CheckpointStore
+from tandem.checkpoint.store import CheckpointStore, Measured
 from tandem.config.run import RunConfig
+from tandem.data.contrast import LEAST_CONTRAST, LEAST_DETAIL
 from tandem.errors import ConfigError
 from tandem.report.records import HealthRecord, ValidationRecord, ValidationSpeed
 from tandem.report.text import count, number
 from tandem.training.export import manifest_of
 from tandem.training.inputs import Inputs
 from tandem.training.observer import Observer
-from tandem.training.snapshot import sampling_state
+from tandem.training.snapshot import numbers_of, sampling_state
 from tandem.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
 Numbers = Mapping[str, float | None]
 """By name; None where a number is not finite."""
+
+LEAST: Mapping[str, float] = MappingProxyType({"contrast": LEAST_CONTRAST, "detail": LEAST_DETAIL})
+"""What a checkpoint must have to compete by the numbers of the fixed inputs."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,43 @@ class BestRule:
         better: Which way is better.
         conditions: What the number depends on beside the model; scores under others do not compete.
         reason: Why there is no such number, or in a few words what it is.
+        least: What other numbers must be at least, for a checkpoint to compete: SSIM and L1 may prefer the flat colour
+            of the first steps to all that comes later. It does not depend on the length of the run, so that a run that
+            is made longer has the same best checkpoint as one that was never meant to be shorter. A number that is not
+            known is no reason to leave a checkpoint out.
     """
 
     number: str
     better: Literal["lower", "higher"] = "lower"
     conditions: str = ""
     reason: str = ""
+    least: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """Identifies the rule in a checkpoint; that of the snapshots, which never changes in a run, is empty."""
-        return f"{self.number} {self.better} {self.conditions}" if self.conditions else ""
+        return f"{self.number} {self.better} {self.conditions} {dict(self.least)}" if self.conditions else ""
 
     def score(self, numbers: Numbers) -> float | None:
         """What a checkpoint competes with, lower is better; None does not compete."""
-        value = numbers.get(self.number)
-        if value is None or not math.isfinite(value):
+        value = self.value(numbers)
+        if value is None or self.shortfall(numbers):
             return None
         return value if self.better == "lower" else -value
+
+    def value(self, numbers: Numbers) -> float | None:
+        """The number that decides; None if it is not finite or was not measured."""
+        value = numbers.get(self.number)
+        return value if value is not None and math.isfinite(value) else None
+
+    def shortfall(self, numbers: Numbers) -> str:
+        """Which numbers are less than they must be, in a few words; empty if none is."""
+        short = [
+            f"{name} {number(value)}, less than {bound:g}"
+            for name, bound in self.least.items()
+            if (value := numbers.get(name)) is not None and value < bound
+        ]
+        return " and ".join(short)
 
     def announce(self) -> str:
         """One sentence for the beginning of a run."""
@@ -67,12 +91,27 @@ class BestRule:
             return f"no checkpoint is kept as the best: {self.reason}"
         extreme = {"lower": "lowest", "higher": "highest"}[self.better]
         remark = f" ({self.reason})" if self.reason else ""
-        return f"the best checkpoint is that with the {extreme} {self.number}{remark}; of equals the earliest"
+        bounds = " and ".join(f"{name} of at least {bound:g}" for name, bound in self.least.items())
+        among = f", among those with {bounds} (1 is that of real images)" if bounds else ""
+        return f"the best checkpoint is that with the {extreme} {self.number}{remark}{among}; of equals the earliest"
 
     def outcome(self, step: int, score: float, competitors: int, what: str) -> str:
         """One sentence about the best checkpoint so far."""
         value, extreme = (score, "lowest") if self.better == "lower" else (-score, "highest")
         return f"step {count(step)}, {self.number} {number(value)}, the {extreme} of {competitors} {what}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a checkpoint stands beside the others.
+
+    Attributes:
+        score: What it competes with for being the best, lower is better; None does not compete.
+        measured: What was measured of it, for people; None where nothing was, or no number decides.
+    """
+
+    score: float | None = None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -188,11 +227,11 @@ class Validation:
         """Whether the run's last step has yet to be validated."""
         return self._validator is not None and not self._observer.has(ValidationRecord)
 
-    def run(self) -> float | None:
+    def run(self) -> dict[str, float | None]:
         """Measure and write the numbers down.
 
         Returns:
-            The score that the best checkpoint is chosen by, lower is better; None if it does not compete.
+            The numbers.
 
         Raises:
             NonFiniteError: The model gives values that are not finite; nothing has been written.
@@ -207,7 +246,22 @@ class Validation:
         speed = ValidationSpeed(seconds=now - begun, share=self._seconds / (now - self._begun))
         conditions = json.loads(json.dumps(validator.conditions))
         self._observer.write_validation(numbers, conditions=conditions, speed=speed, every=self._every)
-        return self.rule.score(numbers)
+        return numbers
+
+    def standing(self, numbers: Numbers | None) -> Standing:
+        """How the current step stands with these numbers, which have been written down; None was not measured."""
+        if numbers is None or not self.rule.number:
+            return Standing()
+        rule, score = self.rule, self.rule.score(numbers)
+        turn = 0 if score is None else self._counts()[1]
+        measured = Measured(
+            number=rule.number,
+            better=rule.better,
+            value=rule.value(numbers),
+            turn=turn,
+            shortfall=rule.shortfall(numbers),
+        )
+        return Standing(score, measured)
 
     def is_off_turn(self) -> bool:
         """Whether a score of this step is one of the end of a run alone: it does not count once that goes on."""
@@ -223,33 +277,59 @@ class Validation:
         self._observer.best = self.outcome()
 
     def outcome(self) -> str:
-        """One sentence about the best checkpoint so far."""
+        """What is to be said about the best checkpoint so far."""
         if not self.rule.number:
             return f"No best checkpoint: {self.rule.reason}."
+        measured, competing = self._counts()
+        what = ("validation" if self.decides else "snapshot") + ("" if competing == 1 else "s")
+        left_out = f" {measured - competing} of {measured} did not compete: {self._shortfall()}."
         best = self._store.best()
         if best is None or best.rule != self.rule.key:
-            return "No best checkpoint yet."
-        what = ("validation" if self.decides else "snapshot") + ("" if self._competitors() == 1 else "s")
-        return f"Best: {self.rule.outcome(best.step, best.score, self._competitors(), what)}."
+            return "No best checkpoint yet." + (left_out if measured > competing else "")
+        told = f"Best: {self.rule.outcome(best.step, best.score, competing, what)}."
+        doubt = f" {doubt_of_first(self.rule.number)}" if self._first_is_best() else ""
+        return told + (left_out if measured > competing else "") + doubt
+
+    def _first_is_best(self) -> bool:
+        """Whether the best is the first one that competed, and others came after it."""
+        best = self._store.best()
+        told = None if best is None else self._store.measured(best.step)
+        return told is not None and told.turn == 1 and self._counts()[1] > 1
+
+    def _shortfall(self) -> str:
+        """Why the last one that did not compete did not, in a few words."""
+        short = [self.rule.shortfall(numbers) for numbers in self._numbers()]
+        return f"the last of them has {[one for one in short if one][-1]}" if any(short) else "not finite"
 
     def conclude(self) -> None:
         """Say at the end of a run how it went, and what it cost."""
-        log.info("%s", self.outcome())
+        log.log(logging.WARNING if self._first_is_best() else logging.INFO, "%s", self.outcome())
         if self._times:
             share = self._seconds / (time.monotonic() - self._begun)
             each = self._seconds / self._times
             log.info("validation took %.2g s each time, %.1f %% of the time", each, 100 * share)
 
-    def _competitors(self) -> int:
+    def _counts(self) -> tuple[int, int]:
+        """How often the number that decides was measured, and how many of these compete."""
+        all_numbers = self._numbers()
+        return len(all_numbers), sum(self.rule.score(numbers) is not None for numbers in all_numbers)
+
+    def _numbers(self) -> list[Numbers]:
+        """The numbers of all measurements so far that the rule can compare."""
+        records = self._observer.records
         if self._validator is None:
-            return sum(isinstance(record, HealthRecord) for record in self._observer.records)
+            return [numbers_of(record.measured) for record in records if isinstance(record, HealthRecord)]
         conditions = json.loads(json.dumps(self._validator.conditions))
-        return sum(
-            isinstance(record, ValidationRecord)
-            and record.conditions == conditions
-            and self.rule.score(record.numbers) is not None
-            for record in self._observer.records
-        )
+        mine = [record for record in records if isinstance(record, ValidationRecord)]
+        return [record.numbers for record in mine if record.conditions == conditions]
+
+
+def doubt_of_first(number: str) -> str:
+    """What to think of a best checkpoint that is the first one which competed."""
+    return (
+        f"It is the first that competed, and by {number} none since has been better: look at the samples before you "
+        "use it, since such numbers may prefer the blurred outputs of early steps."
+    )
 
 
 def _snapshot_rule(config: RunConfig, inputs: Inputs, state: TrainingState) -> BestRule:
@@ -257,9 +337,9 @@ def _snapshot_rule(config: RunConfig, inputs: Inputs, state: TrainingState) -> B
     held_out = inputs.previews_split != "train"
     of_what = "the fixed inputs" if held_out else "fixed training images, as the dataset has no held-out split"
     if "gen_ab" in state.objective.networks:
-        return BestRule("cycle", reason=f"L1 there and back, of {of_what}")
+        return BestRule("cycle", reason=f"L1 there and back, of {of_what}", least=LEAST)
     if config.objective.paired:
-        return BestRule("fixed_l1", reason=f"L1 to the ground truth, of {of_what}")
+        return BestRule("fixed_l1", reason=f"L1 to the ground truth, of {of_what}", least=LEAST)
     return BestRule(
         "",
         reason="without pairs and a way back no number of the fixed inputs says what is good; --validate-every "

@@ -6,7 +6,9 @@ A new metric is a file and a place in `STANDARD_METRICS`; see ``docs/architectur
 from tandem.evaluation.metric import MetricSet
 from tandem.evaluation.metrics.best_of_n import BestOfN, best_of_n
 from tandem.evaluation.metrics.bijection import Bijection, image_round_trip, latent_round_trip
+from tandem.evaluation.metrics.contrast import Contrast
 from tandem.evaluation.metrics.cycle import Cycle
+from tandem.evaluation.metrics.detail import Detail
 from tandem.evaluation.metrics.fid import FID
 from tandem.evaluation.metrics.frechet import Frechet, frechet_distance
 from tandem.evaluation.metrics.identity import Identity
@@ -27,6 +29,7 @@ STANDARD_METRICS = MetricSet(
         *(FID, KID, PRDC, Frechet),
         *(L1, PSNR, SSIM, MSSSIM, LpipsMean, BestOfN),
         *(LpipsDiversity, L1Diversity, Bijection, Cycle, Identity),
+        *(Contrast, Detail),
         *(ModeCoverage, Segmentation),
     )
 )
