@@ -91,7 +91,7 @@ class CheckpointStore:
                 one that was never meant to end here.
             measured: What the score was made of.
         """
-        path = self._path(step)
+        path = self.path(step)
         envelope = {
             "format": FORMAT_VERSION,
             "step": step,
@@ -104,6 +104,12 @@ class CheckpointStore:
         write_tensors(path, tensors, envelope)
         self._prune()
         return path
+
+    @staticmethod
+    def step_of(file: Path) -> int | None:
+        """The step that a file of a store is named by; None for other names."""
+        found = _NAME.fullmatch(file.name)
+        return None if found is None else int(found[1])
 
     def steps(self) -> list[int]:
         """The steps of which there is a checkpoint, ascending."""
@@ -131,14 +137,14 @@ class CheckpointStore:
         except ValueError as error:
             raise CheckpointError(self._damaged(step, error)) from error
 
-    def tensors(self, step: int) -> dict[str, Tensor]:
-        """The tensors that were saved with `step`.
+    def tensors(self, step: int, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+        """The tensors that were saved with `step`, those whose names begin with one of `prefixes`.
 
         Raises:
             CheckpointError: The file is damaged.
         """
         try:
-            return read_tensors(self._path(step))
+            return read_tensors(self.path(step), prefixes)
         except (ValueError, OSError) as error:
             raise CheckpointError(self._damaged(step, error)) from error
 
@@ -161,7 +167,7 @@ class CheckpointStore:
     def _prune(self) -> None:
         steps = self.steps()
         for step in set(steps[: -self.keep_last]) - {self.best_step()}:
-            self._path(step).unlink(missing_ok=True)
+            self.path(step).unlink(missing_ok=True)
 
     def _score(self, step: int, *, newest: bool) -> Best | None:
         try:
@@ -177,12 +183,12 @@ class CheckpointStore:
 
     def _envelope(self, step: int) -> dict[str, Any]:
         try:
-            envelope = read_metadata(self._path(step))
+            envelope = read_metadata(self.path(step))
         except (ValueError, OSError) as error:
             raise CheckpointError(self._damaged(step, error)) from error
         if envelope.get("format") != FORMAT_VERSION or not isinstance(envelope.get("state"), dict):
             raise CheckpointError(
-                f"{self._path(step)} has the checkpoint format {envelope.get('format')}, this version of Tandem reads "
+                f"{self.path(step)} has the checkpoint format {envelope.get('format')}, this version of Tandem reads "
                 f"format {FORMAT_VERSION}. Continue with the version that wrote it, or start a new run."
             )
         return envelope
@@ -190,7 +196,8 @@ class CheckpointStore:
     def _damaged(self, step: int, error: Exception) -> str:
         older = [other for other in self.steps() if other < step]
         advice = f"Remove it to continue from step {older[-1]}." if older else "It is the only one: begin a new run."
-        return f"the checkpoint {self._path(step)} cannot be read: {error}. {advice}"
+        return f"the checkpoint {self.path(step)} cannot be read: {error}. {advice}"
 
-    def _path(self, step: int) -> Path:
+    def path(self, step: int) -> Path:
+        """The file of `step`, whether it is there or not."""
         return self.folder / f"step-{step:08d}.safetensors"

@@ -47,8 +47,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read all tensors of `path`, on the CPU.
+def read_tensors(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+    """Read the tensors of `path` whose names begin with one of `prefixes`, all unless given, on the CPU.
 
     Raises:
         ValueError: Not a tensor file, or damaged.
@@ -56,7 +56,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         with _readable(path) as readable, safe_open(readable, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+            names = [name for name in file.keys() if name.startswith(prefixes)]  # noqa: SIM118  (not a mapping)
+            return {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
 

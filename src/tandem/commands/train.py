@@ -1,6 +1,7 @@
 """``tandem train DATA [DATA_B] --out runs/NAME``: train, or continue, then sample the test split."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ def main(arguments: Sequence[str]) -> int:
     in_files = convert_values(_own(in_files, first), taken.options, unknown=partial(unknown_key, taken))
     flat = _one_length(with_changes(defaults, in_files), given)
     own = TrainOptions(**{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
+    if flat.get("init_from") is not None:  # the same weights, wherever the command is given again
+        flat["init_from"] = os.path.abspath(flat["init_from"])  # noqa: PTH100  (no symlinks)
     config = from_flat(flat | {"method": method})
     if own.print_config:
         sys.stdout.write(to_yaml(config))

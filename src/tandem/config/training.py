@@ -24,6 +24,16 @@ class TrainingConfig:
     recompute_activations: bool = option(
         False, "keep no activations of a network but compute them again in the backward pass: less memory, more time"
     )
+    init_from: str | None = option(
+        None,
+        "start from the weights of a run (its newest checkpoint), a checkpoint or a model, as far as they fit",
+        metavar="RUN|MODEL",
+    )
+    freeze: str = option(
+        "",
+        "networks, or parts of them, that are not trained, separated by commas, e.g. encoder,generator.down.0-3",
+        metavar="NAMES",
+    )
     seed: int = option(0, "everything random follows from it", at_least=0)
     learning_rate: float = option(2e-4, "Adam's base rate", above=0)
     beta1: float = option(0.5, "Adam's first momentum", at_least=0, below=1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.errors import PeerError
@@ -85,14 +86,20 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
     Attributes:
         rank: The number of this process.
         size: How many train together; `synchronise_batch_norms` says so.
+        follows: Whether training moves the running statistics; not where the layer is frozen.
     """
 
     rank = 0
     size = 1
+    follows = True
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to the same shape and type, float."""
-        if self.size == 1 or not (self.training and self.track_running_stats):
+        in_training = self.training and self.track_running_stats
+        if self.size == 1 and in_training and not self.follows:
+            output = F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            return _readable(output)
+        if self.size == 1 or not in_training:
             return _readable(super().forward(input))
         x = input.float() if input.dtype in {torch.bfloat16, torch.float16} else input
         variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
@@ -101,7 +108,8 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         # The variance of all is the mean of the variances and the variance of the means: nothing cancels out.
         group_variance, group_mean = torch.var_mean(means, dim=0, correction=0)
         group_variance = group_variance + variances.mean(0)
-        self._follow(group_mean.detach(), group_variance.detach(), self.size * x.numel() // x.shape[1])
+        if self.follows:
+            self._follow(group_mean.detach(), group_variance.detach(), self.size * x.numel() // x.shape[1])
         scale = (group_variance + self.eps).rsqrt()
         if self.affine:
             scale = scale * self.weight

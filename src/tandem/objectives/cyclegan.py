@@ -69,7 +69,7 @@ class CycleGAN:
         self.pools: Mapping[str, ImagePool] = {name: ImagePool(config.pool_size) for name in ("a", "b")}
         self.phases: tuple[Phase, ...] = (
             Phase("generator", ("gen_ab", "gen_ba"), self.generator_terms, through_fakes=True),
-            Phase("discriminator", ("disc_a", "disc_b"), self.discriminator_terms),
+            Phase("discriminator", ("disc_a", "disc_b"), self.discriminator_terms, uses_pools=True),
         )
         self._identity = config.lambda_identity > 0
         # Batch norm's statistics belong to one forward, and dropout's mask too.

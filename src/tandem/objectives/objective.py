@@ -32,12 +32,14 @@ class Phase:
         networks: Names of the networks that this phase trains; no other one gets a gradient from its loss.
         loss: From the batch and the fakes of the step to named terms.
         through_fakes: Whether the gradient passes through the fakes; otherwise the loss uses them detached.
+        uses_pools: Whether the loss exchanges fakes with the pools.
     """
 
     name: str
     networks: tuple[str, ...]
     loss: Callable[[StepTensors, Any], Terms]
     through_fakes: bool = False
+    uses_pools: bool = False
 
 
 class Objective(Protocol):

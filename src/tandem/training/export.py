@@ -46,7 +46,8 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
             "num_pairs": len(inputs.train),
             "data_fingerprint": inputs.fingerprint,
             "options": to_flat(config),
-        },
+        }
+        | ({} if state.start is None else {"start": dict(state.start)}),
         samples_with_noise=state.objective.samples_with_noise,
         statistics=dataclasses.asdict(inputs.report),
     )

@@ -22,6 +22,7 @@ from tandem.training.inputs import Inputs
 from tandem.training.recorder import Recorder
 from tandem.training.run_folder import RunFolder
 from tandem.training.snapshot import caption_of, measure, numbers_of, sampling_state
+from tandem.training.start import lines_of
 from tandem.training.state import TrainingState
 
 PAGE_SECONDS = 5.0
@@ -190,7 +191,8 @@ class Observer:
                 seconds_left=progress.seconds_left,
                 memory_mb=peak_memory_mb(self._device),
                 device=describe_device(self._device, processes=self._processes),
-                config={name: str(value) for name, value in to_flat(self._config).items()},
+                config=lines_of(self._state.start)
+                | {name: str(value) for name, value in to_flat(self._config).items()},
                 records=self._recorder.records,
                 snapshots=self._recorder.snapshots(self._state.step, self._config.training.batch_size),
                 snapshot_caption=self._caption,

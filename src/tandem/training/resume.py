@@ -105,6 +105,7 @@ def _require_no_steps(folder: RunFolder) -> None:
         raise CheckpointError(
             f"{folder.root} holds a run of {done} steps whose checkpoints are gone (there is none in "
             f"{folder.checkpoints}), so it cannot go on, and a new one would write over its model. Put them back; or "
-            f"give another --out; or remove {folder.root} to begin anew.",
+            f"give another --out, with --init-from {folder.root} if the new run is to start from this model; or remove "
+            f"{folder.root} to begin anew.",
             file=folder.checkpoints,
         )

@@ -9,6 +9,7 @@ from tandem.objectives.build import build_objective
 from tandem.objectives.objective import Objective
 from tandem.training.device import image_layout, make_scaler
 from tandem.training.ema import EMA
+from tandem.training.freeze import freeze
 from tandem.training.optimizers import make_adam
 from tandem.training.recompute import recompute_activations
 from tandem.training.state import TrainingState
@@ -32,15 +33,21 @@ def make_state(
         device: Where it computes.
         micro_batches: Equal micro-batches that every batch is split into.
         make_objective: Builds the method, with its initial weights.
+
+    Raises:
+        ConfigError: ``--freeze`` names what there is not, or leaves nothing to train.
     """
     training = config.training
     objective = make_objective(config)
     owned_once(objective)
     objective.micro_batches = micro_batches
+    if training.freeze:
+        freeze(objective, training.freeze)
     objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
     optimizers = {
         name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
         for name, network in objective.networks.items()
+        if any(parameter.requires_grad for parameter in network.parameters())
     }
     ema_networks = {name: objective.networks[name] for name in objective.inference_networks}
     halflife = training.ema_halflife_images

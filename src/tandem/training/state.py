@@ -57,6 +57,9 @@ class LossMeter:
 class TrainingState:
     """Networks, optimisers, moving average, image pools, fp16's scale, step and the running means of the log."""
 
+    start: Mapping[str, Any] | None = None
+    """Where the weights that the run began with come from, as JSON (see `tandem.training.start`); None: drawn."""
+
     def __init__(
         self,
         objective: Objective,
@@ -88,7 +91,13 @@ class TrainingState:
     def metadata(self) -> dict[str, Any]:
         """What the state holds besides tensors, as JSON."""
         scale = {} if self.scaler is None else {"loss_scale": self.scaler.state_dict()}
-        return {"step": self.step, "meter_count": self.meter.count} | scale
+        start = {} if self.start is None else {"start": dict(self.start)}
+        return {"step": self.step, "meter_count": self.meter.count} | scale | start
+
+    @property
+    def images_before(self) -> int:
+        """Training images that the EMA had seen before the first step of this run."""
+        return 0 if self.start is None else int(self.start["ema_images"])
 
     def load(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Take over a saved state.
@@ -125,7 +134,7 @@ class TrainingState:
         self.meter.load(groups["meter"], int(metadata["meter_count"]), device=device)
         if self.scaler is not None:
             self.scaler.load_state_dict(metadata["loss_scale"])
-        self.step = int(metadata["step"])
+        self.step, self.start = int(metadata["step"]), metadata.get("start")
 
 
 def _misfits(group: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

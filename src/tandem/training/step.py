@@ -142,7 +142,8 @@ def _backward(
     objective: Objective, phase: Phase, fakes: "_Fakes", options: StepOptions
 ) -> tuple[tuple[str, ...], Tensor]:
     """Leave the phase's gradients in its networks; return names and values of its terms: means over micro-batches."""
-    trained = [parameter for name in phase.networks for parameter in objective.networks[name].parameters()]
+    networks = [objective.networks[name] for name in phase.networks]
+    trained = [parameter for network in networks for parameter in network.parameters() if parameter.requires_grad]
     count = len(fakes.batches)
     names: tuple[str, ...] = ()
     sums: list[Tensor] = []

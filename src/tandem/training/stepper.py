@@ -97,7 +97,8 @@ class Stepper:
         state.step += 1
         state.meter.add(terms)
         if state.ema is not None:
-            state.ema.update(images_seen=state.step * training.batch_size, batch_size=training.batch_size)
+            seen = state.images_before + state.step * training.batch_size
+            state.ema.update(images_seen=seen, batch_size=training.batch_size)
 
     def settle(self) -> None:
         """Wait for the device and make sure that all steps so far were good ones: to be asked before anything is saved.

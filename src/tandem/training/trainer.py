@@ -32,6 +32,7 @@ from tandem.training.run_folder import RunFolder
 from tandem.training.setup import MakeObjective, make_state
 from tandem.training.signals import GracefulStop
 from tandem.training.sources import remember_data
+from tandem.training.start import specifications, start_from
 from tandem.training.stepper import BadStepError, Stepper
 from tandem.training.validation import MakeValidator, Standing, Validation
 
@@ -158,6 +159,8 @@ class Trainer:
             folder=run,
             process_group=process_group,
         )
+        if self.resumed_step is None and training.init_from is not None:
+            start_from(self.state, Path(training.init_from), process_group)
         total = self.total_steps * training.batch_size
         self.observer = (
             Observer(
@@ -301,6 +304,7 @@ class Trainer:
         metadata = self.state.metadata() | {
             "config": to_flat(self.config),
             "data_fingerprint": self.inputs.fingerprint,
+            "networks": specifications(self.state.objective.networks),
         }
         self.observer.sync()
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
