@@ -77,7 +77,7 @@ def test_without_a_number_that_tells_there_is_no_best(held_out: dict[str, Path],
     assert "No best checkpoint: without pairs" in (tmp_path / "plain" / "index.html").read_text()
     refused = tandem("export", tmp_path / "plain", "--checkpoint", "best")
     assert refused.status == 1
-    assert "the steps 0, 2 are kept. Choose one with --checkpoint STEP" in refused.err
+    assert "kept are the steps 2. Choose one with --checkpoint STEP" in refused.err
     only = {"validate_every": 1, "validate_images": 2, "validate_metrics": "psnr"}
     finished = train(held_out["pairs"], tmp_path / "psnr", steps=2, **only)
     assert "none of frechet, ssim-best, ssim, l1-best, l1 is measured; --keep-best NAME takes another" in finished.err
@@ -176,4 +176,4 @@ def test_a_best_one_that_is_the_first_is_doubted(held_out: dict[str, Path], tmp_
     exported = tandem("export", run)
     assert doubt in exported.err
     assert "taken is step 1 (the best, ssim-best" in exported.err
-    assert "left: step 0 (not measured); step 2 (the last, ssim-best" in exported.err
+    assert "left: step 2 (the last, ssim-best" in exported.err

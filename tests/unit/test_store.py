@@ -167,6 +167,15 @@ def test_retention(tmp_path_factory: pytest.TempPathFactory, gaps: list[int], va
         assert store.tensors(kept_step)["x"].item() == kept_step
 
 
+def test_the_state_before_the_first_step_goes_when_there_is_another(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, keep_last=2)
+    save(store, 0)
+    assert store.steps() == [0]
+    for step, kept in ((1, [1]), (2, [1, 2]), (3, [2, 3])):
+        save(store, step)
+        assert store.steps() == kept
+
+
 def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, keep_last=1)
     for step, score in ((1, float("nan")), (2, 0.5), (3, float("nan")), (4, None)):

@@ -62,11 +62,12 @@ class CheckpointStore:
 
     Attributes:
         folder: Where they are; made when the first one is saved.
-        keep_last: How many of the newest stay; the one with the lowest score stays as well.
+        keep_last: How many of the newest stay; the one with the lowest score stays as well. That of step 0, which any
+            run can compute again, stays only until there is another.
     """
 
     folder: Path
-    keep_last: int = 3
+    keep_last: int = 2
 
     def save(
         self,
@@ -166,7 +167,8 @@ class CheckpointStore:
 
     def _prune(self) -> None:
         steps = self.steps()
-        for step in set(steps[: -self.keep_last]) - {self.best_step()}:
+        trained = [step for step in steps if step > 0] or steps
+        for step in set(steps) - set(trained[-self.keep_last :]) - {self.best_step()}:
             self.path(step).unlink(missing_ok=True)
 
     def _score(self, step: int, *, newest: bool) -> Best | None:

@@ -113,7 +113,7 @@ def _doubt(store: "CheckpointStore", step: int) -> None:
 
 def _step(store: "CheckpointStore", wanted: str) -> int:
     steps = store.steps()
-    kept = f"the steps {', '.join(map(str, steps))} are kept"
+    kept = f"kept are the steps {', '.join(map(str, steps))}"
     if wanted == "last":
         return steps[-1]
     if wanted == "best":

@@ -74,7 +74,9 @@ class TrainingConfig:
     snapshot_every: int = option(
         1000, "steps between checkpoints, samples, latent health and a fresh model", at_least=1
     )
-    keep_last: int = option(3, "checkpoints kept beside the best one", at_least=1)
+    keep_last: int = option(
+        2, "checkpoints kept beside the best one; that of step 0 stays until there is another", at_least=1
+    )
     num_previews: int = option(6, "fixed inputs that are sampled at every snapshot", at_least=1)
     num_preview_samples: int = option(5, "samples of each of them", at_least=2)
     tensorboard: bool = option(False, "write TensorBoard scalars and images too (needs tandem-gan[tensorboard])")

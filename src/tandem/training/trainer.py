@@ -21,6 +21,7 @@ from tandem.training.device import (
     describe_arithmetic,
     describe_device,
 )
+from tandem.training.disk import need_of, require_room
 from tandem.training.distributed import join
 from tandem.training.export import export_model
 from tandem.training.feed import Feed, budget_of, keep_decoded, to_device, workers_of
@@ -184,6 +185,7 @@ class Trainer:
         if self.process_group.is_main:
             self.folder.write_config(to_yaml(self.config))
         if not already_done:
+            self.process_group.on_main(self._require_disk)
             if self.resumed_step is not None:
                 log.info("continuing at step %d of %d", state.step, self.total_steps)
             arithmetic = describe_arithmetic(self.device, self.config.training.precision)
@@ -222,6 +224,12 @@ class Trainer:
         finally:
             self.observer.close()
         return TrainResult(state.step, self.total_steps, stop.signal, already_done, self.process_group.is_main)
+
+    def _require_disk(self) -> None:
+        assert self.validation is not None
+        has_best = bool(self.validation.rule.number)
+        need = need_of(self.config, self.state, total_steps=self.total_steps, has_best=has_best)
+        require_room(need, self.folder, keep_last=self.config.training.keep_last)
 
     def _loop(self, stop: GracefulStop, agreement: Agreement, progress: TrainingProgress) -> None:
         training, state = self.config.training, self.state
