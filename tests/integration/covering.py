@@ -99,7 +99,8 @@ class Run:
     def words(self) -> list[str]:
         """The options of the sampling, as on the command line."""
         names = {one.field: one.flag.removeprefix("--") for cls in SAMPLING for one in options_of(cls)}
-        return flags(**{names[name]: value for name, value in self.sampling.items()})
+        given = {names[name]: value for name, value in self.sampling.items() if value is not None}
+        return flags(**given)
 
 
 def values_of(one: Option) -> tuple[Any, ...]:

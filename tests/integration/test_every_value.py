@@ -64,7 +64,10 @@ def test_from_training_to_use(images: Path, tmp_path: Path, run: Run) -> None:
     reference = ["--reference", images / "val" / "0.png"] if run.sampling.get("mode") == "reference" else []
     inputs = ["--pairs", images / "val" / "1.png"]
     assert_ends("sample", tmp_path / "model", *inputs, *reference, *several, *run.words, *OUT, tmp_path / "out")
-    assert_page_is_whole(tmp_path / "out" / "index.html", least=2)
+    if run.sampling.get("only") == "outputs":
+        assert {path.stem[:1] for path in (tmp_path / "out").iterdir()} == {".", "1"}
+    else:
+        assert_page_is_whole(tmp_path / "out" / "index.html", least=2)
     assert_ends("sample", tmp_path / "model", images / "moving.gif", *OUT, tmp_path / "moving.gif")
     assert_ends("evaluate", tmp_path / "model", images, "--num-samples", "2", "--device", "cpu")
     assert_page_is_whole(tmp_path / "model" / "evaluation" / "report.html", least=1)

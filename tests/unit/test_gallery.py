@@ -188,11 +188,11 @@ def test_a_file_is_refused(translator: Translator, jobs: list[Job], tmp_path: Pa
 def test_any_number_of_channels(
     make_bundle: MakeBundle, jobs: list[Job], tmp_path: Path, channels: int, suffix: Any
 ) -> None:
-    """Luma with alpha has no picture format of its own: it becomes RGBA."""
+    """Grey with alpha stays so where the format has it."""
     translator = load(make_bundle(channels=(3, channels)), device="cpu")
     options = SamplingOptions(num_samples=1, image_format=suffix)
     sample_to_folder(translator, jobs[:1], tmp_path / "out", options)
     with Image.open(tmp_path / "out" / "images" / f"a_random_01.{suffix}") as image:
         assert image.size == (20, 9)
         if suffix == "png":
-            assert image.mode == {1: "L", 2: "RGBA", 3: "RGB", 4: "RGBA"}[channels]
+            assert image.mode == {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
