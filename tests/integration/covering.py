@@ -22,12 +22,10 @@ Value = tuple[str, Any]
 
 CHANNELS = {"input_channels": (1, 2, 3, 4), "output_channels": (4, 3, 2, 1)}
 ELSEWHERE = {
-    "acceleration": {"graphs", "compile"},  # a GPU, or minutes of compiling
-    "overlap": {"on", "off"},  # several processes
+    "acceleration": {"compile"},  # minutes of compiling
     "shuffle": {"shards"},  # shards
     "decoded_place": {"device"},  # a GPU
-    "validate_features_range": {"unit", "bytes", "imagenet"},  # a feature network
-    "validate_trust_torchscript": {True},
+    "validate_trust_torchscript": {True},  # a TorchScript file
     "engine": {"onnx"},  # an extra, with tests of its own
     "compile": {True},
     "tensorboard": {True},  # an extra, with a test of its own
@@ -61,7 +59,7 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "num_workers": (1,),
     "size": ("32x64", "64x32"),
     "load_size": ("64x80",),
-    "validate_images": (1, 0),
+    "validate_images": (2, 0),
     "validate_samples": (1,),
 }
 """Numbers at the edge of what is allowed, or that switch something on or off."""

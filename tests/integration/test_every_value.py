@@ -19,6 +19,7 @@ SMALL: dict[str, Any] = {
     "log_every": 2,
     "validate_every": 2,
     "validate_samples": 2,
+    "validate_features": "features.onnx",
     "num_previews": 2,
     "num_preview_samples": 2,
     "num_workers": 0,
@@ -50,9 +51,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("run", RUNS, ids=[f"{run.method}-{index}" for index, run in enumerate(RUNS)])
-def test_from_training_to_use(images: Path, tmp_path: Path, run: Run) -> None:
+def test_from_training_to_use(images: Path, features: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "run"
-    given = {name: value for name, value in run.training.items() if value is not None}
+    given = {name: value for name, value in run.training.items() if value is not None} | {"validate_features": features}
     assert_ends("train", images, "--out", out, *flags(**given))
     assert {"train", "health", "validation"} == {line["kind"] for line in log_of(out)}
     assert_page_is_whole(out / "index.html", least=1)
@@ -69,7 +70,8 @@ def test_from_training_to_use(images: Path, tmp_path: Path, run: Run) -> None:
     else:
         assert_page_is_whole(tmp_path / "out" / "index.html", least=2)
     assert_ends("sample", tmp_path / "model", images / "moving.gif", *OUT, tmp_path / "moving.gif")
-    assert_ends("evaluate", tmp_path / "model", images, "--num-samples", "2", "--device", "cpu")
+    words = ("--features", features, "--num-samples", "2", "--device", "cpu")
+    assert_ends("evaluate", tmp_path / "model", images, *words)
     assert_page_is_whole(tmp_path / "model" / "evaluation" / "report.html", least=1)
 
 

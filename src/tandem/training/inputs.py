@@ -104,7 +104,7 @@ def open_inputs(
         train.decoded = DecodedImages(train.num_slots, decoded_bytes)
     report = check_splits(config, splits, transform, cache=cache, on_check=on_check, on_images=train.keep)
     require_one_size(config, transform, report)
-    shown = next(name for name in PREVIEW_ORDER if splits.get(name) is not None)
+    shown: SplitName = next(name for name in PREVIEW_ORDER if splits.get(name) is not None)
     fixed = make_dataset(config, splits[shown])
     number = min(len(fixed), max(config.training.num_previews, MAX_HEALTH_INPUTS))
     samples = [fixed.preview_at(index, number, rule=FitRule.of(config.data)) for index in range(number)]
