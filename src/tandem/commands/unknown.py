@@ -20,7 +20,7 @@ from tandem.config.names.entry import PLACEHOLDER, Here, OtherName
 from tandem.config.names.table import family_of, find_name, key_of
 from tandem.config.options import Option
 from tandem.config.run import METHODS, resolve_method
-from tandem.config.values import choices, parts, to_text
+from tandem.config.values import choices, to_text
 from tandem.errors import ConfigError, Problem
 
 LIKENESS = 0.8
@@ -61,8 +61,8 @@ class Place:
 
     def _has_choice(self, flag: str, value: str) -> bool:
         option = self.flags.get(flag)
-        has_choices = option is not None and choices(option.hint) and not value.startswith(("-", "{"))
-        return not has_choices or value in map(str, choices(option.hint))
+        known = () if option is None or value.startswith(("-", "{")) else choices(option.hint)
+        return not known or value in map(str, known)
 
     @cached_property
     def _by_key(self) -> Mapping[str, str]:
@@ -383,8 +383,8 @@ def _rewritten(
             continue
         option = place.flags.get(instead[name][0])
         words += instead[name]
-        is_spelling = len(instead[name]) == 1 and option is not None and instead[name][0].startswith("--")
-        if is_spelling and parts(option.hint)[0] is not bool:  # another spelling, whose value follows
+        is_spelling = len(instead[name]) == 1 and instead[name][0].startswith("--")
+        if is_spelling and option is not None and option.hint is not bool:  # its value follows
             if equals:
                 words.append(word.partition("=")[2])
         elif name in with_value and not equals:
@@ -403,9 +403,10 @@ def _without_repeats(place: Place, words: Sequence[str]) -> list[str]:
         if option is None:
             arguments.append(word)
             continue
-        values = [] if parts(option.hint)[0] is bool or not rest else [rest.pop(0)]
-        groups.pop(option.field, None)
-        groups[option.field] = [word, *values]
+        values = [] if option.hint is bool or not rest else [rest.pop(0)]
+        name = f"{option.field} {len(groups)}" if option.declared.repeated else option.field
+        groups.pop(name, None)
+        groups[name] = [word, *values]
     return [*arguments, *(word for group in groups.values() for word in group)]
 
 

@@ -191,4 +191,5 @@ def look_at_sizes(files: Sequence[Path]) -> Sizes | None:
     if not seen:
         return None
     are_single = len(single) > len(wide)
-    return Sizes(*(single if are_single else wide)[0], are_single)
+    first, width, height = (single if are_single else wide)[0]
+    return Sizes(first, width, height, are_single)
