@@ -106,15 +106,17 @@ def test_large_images_run_in_tiles(make_bundle: MakeBundle) -> None:
     expected = load(folder, device="cpu", tile=0, max_batch=1)(image, 2, output="tensor")
     seen: list[tuple[int, int]] = []
     little = load(folder, device="cpu", memory_gb=0.0025)
-    little.report_tiles(lambda done, total: seen.append((done, total)))
-    torch.testing.assert_close(little(image, 2, output="tensor"), expected, rtol=0, atol=1e-4)
+    made = little(image, 2, output="tensor", on_tile=lambda done, total: seen.append((done, total)))
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-4)
     assert seen[-1][0] == seen[-1][1] == len(seen) / 2
     seen.clear()
-    assert np.abs(little(image, 2, tile=0, output="tensor") - expected).max() < 1e-4
+    whole = little(image, 2, tile=0, output="tensor", on_tile=lambda done, total: seen.append((done, total)))
+    assert np.abs(whole - expected).max() < 1e-4
     assert not seen
     for tile in (16, 100):
         torch.testing.assert_close(little(image, 2, tile=tile, output="tensor"), expected, rtol=0, atol=1e-4)
-    frames = little.translate_frames(image[None], little.sample_z(1))
+    frames = little.translate_frames(image[None], little.sample_z(1), on_tile=lambda *tiles: seen.append(tiles))
+    assert seen[-1][0] == seen[-1][1] > 1
     assert np.abs(frames[0].astype(int) - little(image, 1, tile=0, output="array")[0]).max() <= 1
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tandem.errors import BundleError, ConfigError, DataError
-from tandem.inference.sampling import SamplingOptions, interpolate_linear, interpolate_spherical, sample_input
+from tandem.inference.latents import interpolate_linear, interpolate_spherical
+from tandem.inference.sampling import SamplingOptions, sample_input
 from tandem.inference.translator import Translator, load
 
 MakeBundle = Callable[..., Path]

@@ -254,12 +254,9 @@ def test_wrong_arguments(translator: Translator, arguments: dict[str, Any], mess
         (np.zeros((3, 8, 8), np.uint8), "arrays are .H, W, C., tensors .C, H, W."),
         (np.zeros(8, np.uint8), "an array must be"),
         (np.zeros((0, 8, 3), np.uint8), "an array must be"),
-        (np.zeros((8, 8, 3), np.int64), "uint8 or uint16"),
-        (np.full((8, 8, 3), 200.0), r"floats must be in \[-1, 1\], but the largest magnitude is 200"),
-        (np.full((8, 8, 3), np.nan), "floats must be in"),
         (torch.zeros(8, 8), "a tensor must be"),
         ("nothing.png", "nothing.png"),
-        (b"bytes", "not a bytes"),
+        (b"bytes", "image data: not an image"),
         (None, "not a NoneType"),
     ],
 )

@@ -13,7 +13,7 @@ from tandem.data.synthetic import MODES, DemoInfo, load_dataset_info, mode_weigh
 from tandem.evaluation.metrics.mode_coverage import MeasuredCoverage, measure_coverage
 from tandem.files import atomic_write_text
 from tandem.inference.jobs import Job, split_jobs
-from tandem.inference.sampling import interpolate_spherical
+from tandem.inference.latents import interpolate_spherical
 from tandem.inference.translator import Translator, load
 from tandem.report.animation import save_gif
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page

@@ -16,7 +16,7 @@ from tandem.commands.sample_video import (
     refuse_image_options,
     refuse_video_options,
     sample_video,
-    show_tiles,
+    tile_note,
 )
 from tandem.config.data import Direction
 from tandem.config.options import REQUIRED, Options, option, refuse, same
@@ -99,12 +99,13 @@ def main(arguments: Sequence[str]) -> int:
     _warn_of_pairs(jobs)
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
-        show_tiles(translator, progress)
+        on_tile = tile_note(progress)
         if own.is_picture:
-            files = sample_to_picture(translator, jobs, own.out, replace(options, only="outputs"))
+            files = sample_to_picture(translator, jobs, own.out, replace(options, only="outputs"), on_tile=on_tile)
             progress.callback(1, 1)
         else:
-            files = [sample_to_folder(translator, jobs, own.out, options, on_progress=progress.callback)]
+            page = sample_to_folder(translator, jobs, own.out, options, on_progress=progress.callback, on_tile=on_tile)
+            files = [page]
     what = "page" if not own.is_picture and options.only is None else "outputs"
     log.info("%s: %s", what, ", ".join(map(str, files)))
     return 0

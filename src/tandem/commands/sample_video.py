@@ -15,6 +15,7 @@ from tandem.config.options import Options, changed, option, refuse, same
 from tandem.data.fit import Fit
 from tandem.errors import ConfigError
 from tandem.files import atomic_replace, remove_leftovers_of
+from tandem.inference.runtime import OnTile
 from tandem.inference.sampling import SamplingMode, SamplingOptions
 from tandem.inference.translator import Translator
 from tandem.inference.video.flicker import FlickerReport
@@ -111,9 +112,9 @@ def refuse_image_options(command: Command, values: Mapping[str, Any], video: Pat
         raise ConfigError(f"{video} is a video, for which {'; '.join(problems)}.")
 
 
-def show_tiles(translator: Translator, progress: TaskProgress) -> None:
-    """Say behind the numbers of `progress` which tile of a large image is at work."""
-    translator.report_tiles(lambda done, total: progress.note(f"tile {done} of {total}" if done < total else ""))
+def tile_note(progress: TaskProgress) -> OnTile:
+    """What says behind the numbers of `progress` which tile of a large image is at work."""
+    return lambda done, total: progress.note(f"tile {done} of {total}" if done < total else "")
 
 
 def sample_video(
@@ -160,8 +161,7 @@ def sample_video(
             with open_writer(temporary, suffix, video) as writer:
                 _say_what_is_left_out(writer.left_out)
                 with TaskProgress("translating", video.info.num_frames, "frames") as progress:
-                    show_tiles(translator, progress)
-                    report = work.run(video, writer, on_progress=progress.callback)
+                    report = work.run(video, writer, on_progress=progress.callback, on_tile=tile_note(progress))
                 summary.update(report=report, format=writer.description, left_out=writer.left_out)
 
         atomic_replace(out, write)

@@ -46,6 +46,10 @@ class SampleDataset(ABC):
         self.channels_b = channels_b
         self.decoded: DecodedImages | None = None
 
+    def __repr__(self) -> str:
+        kept = "decoded once" if self.decoded is not None else "read each time"
+        return f"<{type(self).__name__}: {len(self)} samples an epoch, {kept}; {self.transform}>"
+
     @abstractmethod
     def __len__(self) -> int:
         """The number of positions in an epoch."""

@@ -226,6 +226,9 @@ class Split(ABC):
 
     paired: ClassVar[bool]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.describe()}>"
+
     def __len__(self) -> int:
         """The samples of an epoch: the pairs, or the images of the larger domain."""
         return max(len(items) for items in self.sequences().values())
@@ -285,7 +288,7 @@ class Split(ABC):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairedSplit(Split):
     """The pairs of one split."""
 
@@ -325,7 +328,7 @@ class PairedSplit(Split):
         return f"{self.name}: {pairs}, {where}{self._remarks(folders[0])}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UnpairedSplit(Split):
     """The images of the two domains of one split, which may differ in number."""
 

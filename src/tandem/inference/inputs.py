@@ -1,5 +1,6 @@
-"""From whatever a user has (path, PIL image, array, tensor) to the network's input, and back to its size."""
+"""From whatever a user has (path, bytes, PIL image, array, tensor) to the network's input, and back to its size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,27 +13,38 @@ from tandem.data.images import (
     array_from_pil,
     convert_channels,
     from_floats,
-    half_range,
     read_image,
     resize,
     to_floats,
 )
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
+from tandem.inference.levels import to_signed
 
 
-def to_input(image: Any, *, channels: int) -> np.ndarray:
+def to_input(image: Any, *, channels: int, value_range: Sequence[float] | None = None) -> np.ndarray:
     """Bring one image to ``(C, H, W)``, float32, [-1, 1].
 
     Args:
-        image: A path, a PIL image, an array ``(H, W)`` or ``(H, W, C)``, a tensor ``(C, H, W)``. Integers fill the
-            range of their type; floats are in [-1, 1].
+        image: A path, the bytes of an image file or an open one, a PIL image, an array ``(H, W)`` or ``(H, W, C)``, a
+            tensor ``(C, H, W)``.
         channels: What the network takes; see `tandem.data.images` for the conversions.
+        value_range: The values of black and white in an array or tensor; see `tandem.inference.levels` for what is read
+            without it.
 
     Raises:
-        DataError: It cannot be read, has an impossible shape, or floats outside [-1, 1].
+        DataError: It cannot be read, has an impossible shape, or numbers that don't say what they mean.
+        ConfigError: A value range for what is no array, or one that is none.
     """
+    holds_numbers = _is_tensor(image) or isinstance(image, np.ndarray)
+    if value_range is not None and not holds_numbers:
+        raise ConfigError(
+            f"value_range has no effect on a {type(image).__name__}, which says itself what is black and white: leave "
+            "it out."
+        )
     if isinstance(image, str | Path):
         return to_floats(read_image(Path(image), channels=channels))
+    if isinstance(image, bytes | bytearray | memoryview):
+        return to_floats(read_image(bytes(image), channels=channels))
     if isinstance(image, Image.Image):
         return to_floats(array_from_pil(image, channels=channels))
     if _is_tensor(image):
@@ -40,15 +52,15 @@ def to_input(image: Any, *, channels: int) -> np.ndarray:
         array = (array.float() if array.is_floating_point() else array).numpy()
         if array.ndim != 3:
             raise DataError(f"a tensor must be (C, H, W) or a batch (N, C, H, W), not of shape {array.shape}.")
-        array = np.moveaxis(array, 0, -1)
-    elif isinstance(image, np.ndarray):
-        array = image[:, :, None] if image.ndim == 2 else image
-    else:
-        raise DataError(
-            f"an image must be a path, a PIL image, an array (H, W, C) or a tensor (C, H, W), "
-            f"not a {type(image).__name__}."
-        )
-    return _from_array(array, channels)
+        return _from_array(np.moveaxis(array, 0, -1), channels, value_range)
+    if isinstance(image, np.ndarray):
+        return _from_array(image[:, :, None] if image.ndim == 2 else image, channels, value_range)
+    if hasattr(image, "read") and hasattr(image, "seek"):
+        return to_floats(read_image(image, channels=channels))
+    raise DataError(
+        f"an image must be a path, the bytes of a file, a PIL image, an array (H, W, C) or a tensor (C, H, W), not a "
+        f"{type(image).__name__}."
+    )
 
 
 def is_batch(images: Any) -> bool:
@@ -87,28 +99,17 @@ def fit_image(values: np.ndarray, plan: FitPlan) -> Fitted:
     return Fitted(pad_mirrored(values, (1, 2), missing), plan)
 
 
-def _from_array(array: np.ndarray, channels: int) -> np.ndarray:
+def _from_array(array: np.ndarray, channels: int, value_range: Sequence[float] | None) -> np.ndarray:
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(f"an array must be (H, W) or (H, W, C), not of shape {array.shape}.")
     if array.shape[2] not in {1, 2, 3, 4}:
         raise DataError(
             f"an image of shape {array.shape} has {array.shape[2]} channels: arrays are (H, W, C), tensors (C, H, W)."
         )
-    if np.issubdtype(array.dtype, np.floating):
-        largest = float(np.abs(array).max())
-        if not largest <= 1.001:
-            raise DataError(
-                f"floats must be in [-1, 1], but the largest magnitude is {largest:g}: scale the image, or give it as "
-                "uint8."
-            )
-        if array.shape[2] != channels:
-            array = convert_channels(from_floats(np.moveaxis(array, -1, 0)), channels)
-            return to_floats(array)
-        return np.ascontiguousarray(np.moveaxis(array, -1, 0), dtype=np.float32).clip(-1, 1)
-    half_range(array.dtype)
+    values = np.ascontiguousarray(np.moveaxis(to_signed(array, value_range), -1, 0))
     if array.shape[2] != channels:
-        array = convert_channels(from_floats(to_floats(array)), channels)
-    return to_floats(array)
+        return to_floats(convert_channels(from_floats(values), channels))
+    return values
 
 
 def _is_tensor(image: Any) -> bool:

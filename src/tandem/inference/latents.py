@@ -1,13 +1,14 @@
 """The latents of a call: drawn from a seed, or checked where they were given."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tandem.errors import ConfigError
 from tandem.rng import numpy_generator
 
+LatentWay = Literal["spherical", "linear"]
 DEFAULT_SAMPLES = 5
 
 
@@ -69,3 +70,38 @@ def given_latents(
     if not np.isfinite(array).all():
         raise ConfigError("z holds values that are not finite.")
     return list(array)
+
+
+def between(start: np.ndarray, end: np.ndarray, number: int, *, way: LatentWay) -> np.ndarray:
+    """Latents at equal steps from `start` to `end`, both among them: ``(number, D)``, float32.
+
+    Raises:
+        ConfigError: There are fewer than 2, or there is no such way.
+    """
+    if number < 2:
+        raise ConfigError(f"an interpolation has at least 2 frames, its two ends, not {number}.")
+    if way not in get_args(LatentWay):
+        raise ConfigError(f"way must be {' or '.join(get_args(LatentWay))}, not {way!r}.")
+    shares = np.linspace(0, 1, number)
+    return (interpolate_spherical if way == "spherical" else interpolate_linear)(start, end, shares)
+
+
+def interpolate_linear(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Latents on the straight line: (1 − t)·start + t·end, ``(len(shares), D)``, float32."""
+    t = shares[:, None]
+    return ((1 - t) * start + t * end).astype(np.float32)
+
+
+def interpolate_spherical(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Latents on the great circle (slerp), ``(len(shares), D)``, float32.
+
+    With ω the angle between start and end: (sin((1 − t)ω)·start + sin(tω)·end) / sin ω. The length of the latent stays
+    that of typical draws, where the straight line passes nearer to the origin. (Nearly) parallel latents fall back to
+    the straight line, which is the limit.
+    """
+    cosine = np.dot(start, end) / max(float(np.linalg.norm(start) * np.linalg.norm(end)), 1e-12)
+    omega = np.arccos(np.clip(cosine, -1, 1))
+    if np.sin(omega) < 1e-4:
+        return interpolate_linear(start, end, shares)
+    t = shares[:, None]
+    return ((np.sin((1 - t) * omega) * start + np.sin(t * omega) * end) / np.sin(omega)).astype(np.float32)

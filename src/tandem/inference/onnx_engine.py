@@ -52,6 +52,9 @@ class OnnxEngine:
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         self._kind, self._provider = _provider(device, onnxruntime.get_available_providers())
 
+    def __repr__(self) -> str:
+        return f"ONNX Runtime on {self._kind}"
+
     @property
     def device(self) -> str:
         """See `Engine`."""

@@ -21,13 +21,9 @@ class Runner:
         one_by_one: Whether samples of one forward would influence each other: batch norm with the batch's own
             statistics, or one dropout mask for all.
         has_dropout_noise: Whether dropout makes samples differ.
-
-    Attributes:
-        on_tile: Called with the tiles done and those in all while an image is translated in tiles.
     """
 
     def __init__(self, engine: Engine, runtime: Runtime, *, one_by_one: bool, has_dropout_noise: bool) -> None:
-        self.on_tile: OnTile | None = None
         self._engine, self._runtime = engine, runtime
         self._one_by_one, self._has_dropout_noise = one_by_one, has_dropout_noise
 
@@ -39,6 +35,7 @@ class Runner:
         *,
         seed: int,
         tile: int | Auto | None = None,
+        on_tile: OnTile | None = None,
     ) -> Iterator[np.ndarray]:
         """Translate one input with several latents.
 
@@ -48,6 +45,7 @@ class Runner:
             latents: ``(M, latent_dim)``.
             seed: Decides the dropout, differently for every sample.
             tile: See `Runtime`; None: as the runtime says.
+            on_tile: Called with the tiles done and those in all while an image is translated in tiles.
 
         Yields:
             Some outputs at a time, ``(m, C, H, W)``.
@@ -61,22 +59,38 @@ class Runner:
             part = latents[start : start + together]
             noise = derive_seed(seed, "dropout", position=start) if self._has_dropout_noise else None
             if tiled:
-                yield self._in_tiles(generator, values, part[0], noise, tile)
+                yield self._in_tiles(generator, values, part[0], noise=noise, tile=tile, on_tile=on_tile)
             else:
                 repeated = np.broadcast_to(values, (len(part), *values.shape))
                 yield self._engine.generate(generator.name, repeated, part, noise)
 
     def frames(
-        self, generator: Generator, values: Sequence[np.ndarray], latents: np.ndarray, *, seed: int
+        self,
+        generator: Generator,
+        values: Sequence[np.ndarray],
+        latents: np.ndarray,
+        *,
+        seed: int,
+        on_tile: OnTile | None = None,
     ) -> np.ndarray:
         """Translate inputs of one size at once, each with its latent, all with the dropout that the seed decides.
+
+        Args:
+            generator: Which one.
+            values: The inputs, each ``(C, H, W)``.
+            latents: ``(N, latent_dim)``.
+            seed: Decides the dropout.
+            on_tile: As for `samples`.
 
         Returns:
             ``(N, C, H, W)``.
         """
         noise = derive_seed(seed, "dropout") if self._has_dropout_noise else None
         if self._tiled(generator, values[0], None):
-            made = [self._in_tiles(generator, *pair, noise, None) for pair in zip(values, latents, strict=True)]
+            made = [
+                self._in_tiles(generator, *pair, noise=noise, tile=None, on_tile=on_tile)
+                for pair in zip(values, latents, strict=True)
+            ]
             return np.concatenate(made)
         together = 1 if self._one_by_one else len(values)
         parts = [slice(start, start + together) for start in range(0, len(values), together)]
@@ -103,7 +117,14 @@ class Runner:
         return batch_within(generator.spec, height, width, budget_bytes=budget, limit=limit)
 
     def _in_tiles(
-        self, generator: Generator, values: np.ndarray, latent: np.ndarray, noise: int | None, tile: int | Auto | None
+        self,
+        generator: Generator,
+        values: np.ndarray,
+        latent: np.ndarray,
+        *,
+        noise: int | None,
+        tile: int | Auto | None,
+        on_tile: OnTile | None,
     ) -> np.ndarray:
         tile = self._runtime.tile if tile is None else tile
         if not isinstance(self._engine, TilingEngine):
@@ -115,5 +136,5 @@ class Runner:
             noise,
             tile=None if tile == "auto" else tile,
             budget_bytes=self._runtime.budget_bytes,
-            on_tile=self.on_tile,
+            on_tile=on_tile,
         )[None]

@@ -16,6 +16,7 @@ from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import atomic_write_text, missing_folders, remove_empty, remove_leftovers
 from tandem.inference.jobs import Job
+from tandem.inference.runtime import OnTile
 from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
 from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
@@ -39,10 +40,19 @@ def sample_to_folder(
     options: SamplingOptions,
     *,
     on_progress: Callable[[int, int], None] | None = None,
+    on_tile: OnTile | None = None,
 ) -> Path:
     """Sample all jobs into `out`.
 
     Pictures of an earlier sampling there that do not belong to this one are removed.
+
+    Args:
+        translator: The model.
+        jobs: What is translated.
+        out: The folder.
+        options: How.
+        on_progress: Called with the jobs done and those in all.
+        on_tile: Called with the tiles done and those in all while an image is translated in tiles.
 
     Returns:
         The path of the page, or of the folder where only outputs are written.
@@ -60,7 +70,7 @@ def sample_to_folder(
     made = missing_folders(out / PICTURES if options.only is None else out)
     record = _open_record(out, settings, options)
     try:
-        problems = _sample_all(translator, jobs, record, options, on_progress)
+        problems = _sample_all(translator, jobs, record, options, on_progress=on_progress, on_tile=on_tile)
     finally:
         if is_new and not record.done:  # nothing came of it, for whatever reason
             record.path.unlink(missing_ok=True)
@@ -97,14 +107,16 @@ def _sample_all(
     jobs: Sequence[Job],
     record: SampleRecord,
     options: SamplingOptions,
+    *,
     on_progress: Callable[[int, int], None] | None,
+    on_tile: OnTile | None,
 ) -> list[str]:
     """Sample what is not finished yet; say of the inputs that cannot be read why not."""
     problems = []
     with record.path.open("a", encoding="utf-8") as log:
         for index, job in enumerate(jobs):
             try:
-                line = _line(translator, job, record, options)
+                line = _line(translator, job, record, options, on_tile)
             except DataError as error:
                 record.drop(job.name)
                 problems.append(str(error))
@@ -122,7 +134,9 @@ def _sample_all(
     return problems
 
 
-def _line(translator: Translator, job: Job, record: SampleRecord, options: SamplingOptions) -> dict[str, Any] | None:
+def _line(
+    translator: Translator, job: Job, record: SampleRecord, options: SamplingOptions, on_tile: OnTile | None
+) -> dict[str, Any] | None:
     """Sample an input and return its line of the record; None where that is there already."""
     identity = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
     before = record.done.get(job.name, {})
@@ -130,7 +144,7 @@ def _line(translator: Translator, job: Job, record: SampleRecord, options: Sampl
         return None
     pictures = _Pictures(record.folder)
     try:
-        line = identity | _sample_job(translator, job, pictures, options)
+        line = identity | _sample_job(translator, job, pictures, options, on_tile)
         return line | {"files": hashes_of(record.folder, pictures.written)}
     except BaseException:
         pictures.remove()
@@ -189,9 +203,11 @@ class _Pictures:
             (self._folder / file).unlink(missing_ok=True)
 
 
-def _sample_job(translator: Translator, job: Job, pictures: _Pictures, options: SamplingOptions) -> dict[str, Any]:
+def _sample_job(
+    translator: Translator, job: Job, pictures: _Pictures, options: SamplingOptions, on_tile: OnTile | None
+) -> dict[str, Any]:
     input_image, ground_truth = job.read(translator)
-    series = sample_input(translator, input_image, ground_truth, options, direction=job.direction)
+    series = sample_input(translator, input_image, ground_truth, options, direction=job.direction, on_tile=on_tile)
     line: dict[str, Any] = {"name": job.name}
     if options.only == "outputs":
         return line | {"series": [_save_outputs(one, job, pictures, options, series) for one in series]}

@@ -7,13 +7,21 @@ from tandem.errors import ConfigError
 from tandem.files import remove_leftovers_of
 from tandem.inference.jobs import Job
 from tandem.inference.sample_folder import numbered
+from tandem.inference.runtime import OnTile
 from tandem.inference.sampling import SamplingOptions, sample_input
 from tandem.inference.translator import Translator
 from tandem.names import file_stem
 from tandem.report.grid import save_image
 
 
-def sample_to_picture(translator: Translator, jobs: Sequence[Job], out: Path, options: SamplingOptions) -> list[Path]:
+def sample_to_picture(
+    translator: Translator,
+    jobs: Sequence[Job],
+    out: Path,
+    options: SamplingOptions,
+    *,
+    on_tile: OnTile | None = None,
+) -> list[Path]:
     """Sample one input into the file `out`, or into files beside it: ``x.png`` becomes ``x_01.png``, ``x_02.png`` ….
 
     Files of these names are replaced.
@@ -23,6 +31,7 @@ def sample_to_picture(translator: Translator, jobs: Sequence[Job], out: Path, op
         jobs: The input; there must be exactly one.
         out: A picture, whose ending says the format.
         options: How; one sample unless they say otherwise.
+        on_tile: Called with the tiles done and those in all while the image is translated in tiles.
 
     Returns:
         The files.
@@ -41,7 +50,7 @@ def sample_to_picture(translator: Translator, jobs: Sequence[Job], out: Path, op
     (job,) = jobs
     options = options.for_model(translator)
     image, ground_truth = job.read(translator)
-    series = sample_input(translator, image, ground_truth, options, direction=job.direction)
+    series = sample_input(translator, image, ground_truth, options, direction=job.direction, on_tile=on_tile)
     outputs = [(f"_{one.name}" if len(series) > 1 else "", one.images) for one in series]
     targets: list[Path] = []
     pictures = []

@@ -21,7 +21,8 @@ from tandem.config.values import MisfitError, checked
 from tandem.data.fit import Fit
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
-from tandem.inference.latents import given_latents
+from tandem.inference.latents import LatentWay, between, given_latents
+from tandem.inference.runtime import OnTile
 from tandem.inference.translator import Translator
 from tandem.rng import numpy_generator
 
@@ -162,6 +163,7 @@ def sample_input(
     options: SamplingOptions,
     *,
     direction: Direction | None = None,
+    on_tile: OnTile | None = None,
 ) -> list[SampleSeries]:
     """Sample one input.
 
@@ -171,6 +173,7 @@ def sample_input(
         ground_truth: Its true output likewise, for mode ``encode``.
         options: How.
         direction: Of the translation; by default the model's own.
+        on_tile: Called with the tiles done and those in all while an image is translated in tiles.
 
     Raises:
         DataError: Mode ``encode`` without a ground truth.
@@ -178,16 +181,20 @@ def sample_input(
     """
     options = options.for_model(translator)
     if not translator.latent_dim:
-        return [_without_code(translator, image, options, direction)]
+        return [_without_code(translator, image, options, direction, on_tile)]
     series = []
     for name, captions, z in _latents(translator, ground_truth, options):
-        images = translator(image, z=z, fit=options.fit, direction=direction, output="array")
+        images = translator(image, z=z, fit=options.fit, direction=direction, output="array", on_tile=on_tile)
         series.append(SampleSeries(name, captions, z, images, animated=options.mode == "interpolate"))
     return series
 
 
 def _without_code(
-    translator: Translator, image: np.ndarray, options: SamplingOptions, direction: Direction | None
+    translator: Translator,
+    image: np.ndarray,
+    options: SamplingOptions,
+    direction: Direction | None,
+    on_tile: OnTile | None,
 ) -> SampleSeries:
     if options.cycle:
         there, back = translator.cycle(image, fit=options.fit, direction=direction, output="array")
@@ -195,7 +202,9 @@ def _without_code(
         images = np.stack([convert_channels(one, channels) for one in (there, back)])
         return SampleSeries("cycle", ["translated", "and back"], np.empty((2, 0), np.float32), images)
     number = options.num_samples or 1
-    images = translator(image, number, seed=options.seed, fit=options.fit, direction=direction, output="array")
+    images = translator(
+        image, number, seed=options.seed, fit=options.fit, direction=direction, output="array", on_tile=on_tile
+    )
     name = "random" if translator.is_stochastic else "output"
     captions = [f"sample {index + 1}" for index in range(number)] if translator.is_stochastic else ["output"]
     return SampleSeries(name, captions, np.empty((number, 0), np.float32), images)
@@ -211,12 +220,9 @@ def _latents(
             return [("random", [f"sample {index + 1}" for index in range(len(z))], z)]
         case "interpolate":
             start, end = translator.sample_z(2, seed=options.seed)
-            shares = np.linspace(0, 1, number)
-            captions = [f"{100 * share:.0f} %" for share in shares]
-            return [
-                ("linear", captions, interpolate_linear(start, end, shares)),
-                ("spherical", captions, interpolate_spherical(start, end, shares)),
-            ]
+            captions = [f"{100 * share:.0f} %" for share in np.linspace(0, 1, number)]
+            ways: Sequence[LatentWay] = ("linear", "spherical")
+            return [(way, captions, between(start, end, number, way=way)) for way in ways]
         case "encode":
             if ground_truth is None:
                 raise DataError(
@@ -234,24 +240,3 @@ def _latents(
         case "reference":
             mu, _ = translator.encode([str(path) for path in options.references], fit=options.fit)
             return [("reference", [f"style of {path.name}" for path in options.references], mu)]
-
-
-def interpolate_linear(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Latents on the straight line: (1 − t)·start + t·end, ``(len(shares), D)``, float32."""
-    t = shares[:, None]
-    return ((1 - t) * start + t * end).astype(np.float32)
-
-
-def interpolate_spherical(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Latents on the great circle (slerp), ``(len(shares), D)``, float32.
-
-    With ω the angle between start and end: (sin((1 − t)ω)·start + sin(tω)·end) / sin ω. The length of the latent stays
-    that of typical draws, where the straight line passes nearer to the origin. (Nearly) parallel latents fall back to
-    the straight line, which is the limit.
-    """
-    cosine = np.dot(start, end) / max(float(np.linalg.norm(start) * np.linalg.norm(end)), 1e-12)
-    omega = np.arccos(np.clip(cosine, -1, 1))
-    if np.sin(omega) < 1e-4:
-        return interpolate_linear(start, end, shares)
-    t = shares[:, None]
-    return ((np.sin((1 - t) * omega) * start + np.sin(t * omega) * end) / np.sin(omega)).astype(np.float32)

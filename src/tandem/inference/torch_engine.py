@@ -1,5 +1,6 @@
 """PyTorch as an engine: eager or compiled, float32 or bfloat16, whole or in tiles."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -15,6 +16,9 @@ from tandem.networks.layers import sample_as_in_training
 
 BATCH_LIMITS = {"cuda": 64, "cpu": 4}
 """By kind of device; on a CPU four samples already keep it busy, and more of them only leave its caches."""
+
+_DRAWING = threading.RLock()
+"""Held while dropout draws from the one generator of the process, which other threads would move on."""
 
 
 class TorchEngine:
@@ -48,6 +52,9 @@ class TorchEngine:
             name: Compiled(network, device) if compiled and name != "encoder" else network
             for name, network in networks.items()
         }
+
+    def __repr__(self) -> str:
+        return f"PyTorch on {self._device}" + (" in bf16" if self._precision == "bf16" else "")
 
     @property
     def device(self) -> str:
@@ -105,6 +112,7 @@ class TorchEngine:
     def _context(self, seed: int | None) -> Iterator[None]:
         devices = [self._device] if self._device.type == "cuda" else []
         with (
+            nullcontext() if seed is None else _DRAWING,
             torch.inference_mode(),
             self._autocast(),
             torch.random.fork_rng(devices, enabled=seed is not None),

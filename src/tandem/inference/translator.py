@@ -1,9 +1,9 @@
 """One image in, many out: the Python interface to a trained model."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,16 +12,22 @@ from tandem.config.data import Direction
 from tandem.config.specifications import EncoderSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
-from tandem.data.images import from_floats, pil_from_array
-from tandem.errors import BundleError, ConfigError
+from tandem.data.images import convert_channels, from_floats, pil_from_array
+from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_engine
 from tandem.inference.inputs import Fitted, fit_image, is_batch, to_input
-from tandem.inference.latents import choose_number, draw_latents, given_latents
+from tandem.inference.latents import LatentWay, between, choose_number, draw_latents, given_latents
 from tandem.inference.runner import Runner
 from tandem.inference.runtime import Auto, EngineName, InferencePrecision, OnTile, Runtime
+from tandem.report.text import count
+
+if TYPE_CHECKING:  # start-up time
+    from PIL.Image import Image
 
 Output = Literal["pil", "array", "tensor"]
+OnProgress = Callable[[int, int], None]
+"""Called with (samples done, all samples of the call)."""
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +86,9 @@ def load_with(path: str | Path, runtime: Runtime, *, device: str = "auto") -> "T
 class Translator:
     """A trained model: ``translator(image, num_samples=5, seed=0)``.
 
+    Several threads may use one translator at once: calls keep nothing of each other, and models that draw dropout, for
+    which there is one random generator in a process, take turns.
+
     Attributes:
         manifest: What the model says of itself: architecture, preprocessing, training.
         abilities: What it can do.
@@ -121,15 +130,25 @@ class Translator:
         """Whether one input has several outputs: by a latent, or by dropout."""
         return self.abilities.is_stochastic
 
+    def __repr__(self) -> str:
+        images, steps = self.manifest.preprocessing, self.manifest.training.get("steps")
+        height, width = images.size
+        latent = f"latent of {self.latent_dim}" if self.latent_dim else ""
+        parts = [
+            f"{self.manifest.method} {' and '.join(self.directions)}",
+            f"trained at {width}×{height} px" + (f" for {count(steps)} steps" if isinstance(steps, int) else ""),
+            f"{images.input_channels} to {images.output_channels} channels",
+            latent or ("samples by dropout" if self.is_stochastic else "one output per input"),
+            "encoder" if self.abilities.has_encoder else "",
+            f"run by {self._engine!r}",
+        ]
+        return f"<Translator: {', '.join(filter(None, parts))}>"
+
     def input_sizes(self, direction: Direction | None) -> SizeRange:
         """The sizes of the files that the inputs of training came from, in a direction."""
         preprocessing = self.manifest.preprocessing
         turned = len(self.directions) == 2 and direction == "BtoA"
         return preprocessing.output_sizes if turned else preprocessing.input_sizes
-
-    def report_tiles(self, on_tile: OnTile | None) -> None:
-        """Have `on_tile` called with the tiles done and those in all while an image is translated in tiles."""
-        self._runner.on_tile = on_tile
 
     def __call__(
         self,
@@ -142,13 +161,15 @@ class Translator:
         direction: Direction | None = None,
         tile: int | Auto | None = None,
         output: Output = "pil",
+        value_range: Sequence[float] | None = None,
+        on_progress: OnProgress | None = None,
+        on_tile: OnTile | None = None,
     ) -> Any:
         """Translate one image, or several, each into several outputs.
 
         Args:
-            image: A path, a PIL image, an array ``(H, W)`` or ``(H, W, C)``, a tensor ``(C, H, W)``; or several: a
-                list, an array ``(N, H, W, C)``, a tensor ``(N, C, H, W)``. Integers fill the range of their type,
-                floats are in [-1, 1].
+            image: A path, the bytes of an image file or an open one, a PIL image, an array ``(H, W)`` or ``(H, W, C)``,
+                a tensor ``(C, H, W)``; or several: a list, an array ``(N, H, W, C)``, a tensor ``(N, C, H, W)``.
             num_samples: Outputs per image; 5, or as many as there are latents in `z`; 1 for models without noise.
             seed: Decides the latents, or the dropout of pix2pix. The first m of n samples are the samples of
                 ``num_samples=m``, and every image gets the same codes, so that a column of a grid is one style.
@@ -161,30 +182,166 @@ class Translator:
             direction: For CycleGAN ``AtoB`` (the default) or ``BtoA``; other models have one direction only.
             tile: Side of the tiles of a large image, 0 or ``auto``; None: as the model was loaded. See `load`.
             output: ``pil`` images, uint8 ``array`` ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1].
+            value_range: The values of black and white in an array or tensor, e.g. ``(0, 1)``. Without it uint8 and
+                uint16 fill the range of their type, wider integers are read from 0 to 255 and floats in [-1, 1] where
+                no other meaning is possible, and anything else is refused.
+            on_progress: Called with the samples done and those of the whole call.
+            on_tile: Called with the tiles done and those of an image while one is translated in tiles.
 
         Returns:
             The outputs at the image's own size: for one image a list (`pil`), an array or a tensor; for a batch a
             list of these.
 
         Raises:
-            DataError: An image cannot be read or used.
-            ConfigError: `num_samples`, `z`, `direction` or `tile` do not fit.
+            DataError: An image cannot be read or used, or its numbers don't say what they mean.
+            ConfigError: `num_samples`, `z`, `direction`, `tile` or `value_range` do not fit.
         """
         generator = self.abilities.generator(direction)
         images = list(image) if is_batch(image) else [image]
         latents = self._latents(num_samples, seed=seed, z=z, count=len(images))
         results = []
+        done, total = 0, sum(map(len, latents))
         for one, one_latents in zip(images, latents, strict=True):
-            fitted = self._fit(to_input(one, channels=generator.spec.in_channels), fit, self.input_sizes(direction))
-            parts = [
-                _as_output(fitted.restore(outputs), output)
-                for outputs in self._runner.samples(generator, fitted.values, one_latents, seed=seed, tile=tile)
-            ]
+            values = to_input(one, channels=generator.spec.in_channels, value_range=value_range)
+            fitted = self._fit(values, fit, self.input_sizes(direction))
+            parts = []
+            for outputs in self._runner.samples(
+                generator, fitted.values, one_latents, seed=seed, tile=tile, on_tile=on_tile
+            ):
+                parts.append(_as_output(fitted.restore(outputs), output))
+                done += len(outputs)
+                if on_progress is not None:
+                    on_progress(done, total)
             results.append(_joined(parts, output))
         return results if is_batch(image) else results[0]
 
+    def interpolate(
+        self,
+        image: Any,
+        num_frames: int = 10,
+        *,
+        seed: int = 0,
+        start: np.ndarray | Sequence[float] | None = None,
+        end: np.ndarray | Sequence[float] | None = None,
+        way: LatentWay = "spherical",
+        fit: Fit = "auto",
+        direction: Direction | None = None,
+        tile: int | Auto | None = None,
+        output: Output = "pil",
+        value_range: Sequence[float] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Any:
+        """Translate one image with latents on the way from one to another.
+
+        Args:
+            image: One image, as for a call.
+            num_frames: Outputs, both ends among them; at least 2.
+            seed: Decides the ends that are not given: they are the first two samples of a call.
+            start: The latent of the first output, ``(latent_dim,)``; that of a style is `encode`'s mu.
+            end: That of the last one.
+            way: ``spherical`` along the great circle, or ``linear``.
+            fit: As for a call.
+            direction: As for a call.
+            tile: As for a call.
+            output: As for a call.
+            value_range: As for a call.
+            on_progress: As for a call.
+
+        Returns:
+            The outputs in their order, as those of a call.
+
+        Raises:
+            DataError: The image cannot be read or used.
+            ConfigError: The model has no latent, or an argument does not fit.
+        """
+        if not self.latent_dim:
+            raise ConfigError(f"interpolation needs a latent, and this model ({self.manifest.method}) has none.")
+        if is_batch(image):
+            raise ConfigError("interpolate takes one image: call it for each of several.")
+        drawn = self.sample_z(2, seed=seed)
+        ends = [drawn[index] if one is None else one for index, one in enumerate((start, end))]
+        first, last = (
+            given_latents(one, latent_dim=self.latent_dim, num_images=1, num_samples=1)[0][0] for one in ends
+        )
+        return self(
+            image,
+            z=between(first, last, num_frames, way=way),
+            fit=fit,
+            direction=direction,
+            tile=tile,
+            output=output,
+            value_range=value_range,
+            on_progress=on_progress,
+        )
+
+    def grid(
+        self,
+        images: Any,
+        num_samples: int | None = None,
+        *,
+        seed: int = 0,
+        z: np.ndarray | Sequence[Any] | None = None,
+        fit: Fit = "auto",
+        direction: Direction | None = None,
+        tile: int | Auto | None = None,
+        titles: bool = True,
+        value_range: Sequence[float] | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> "Image":
+        """One picture of inputs and their samples: a row for each input, a column for each latent.
+
+        Args:
+            images: One image or several, as for a call.
+            num_samples: As for a call.
+            seed: As for a call.
+            z: As for a call.
+            fit: As for a call.
+            direction: As for a call.
+            tile: As for a call.
+            titles: Whether the columns are named.
+            value_range: As for a call.
+            on_progress: As for a call.
+
+        Returns:
+            An RGB picture; cells have the size of the largest input, transparent parts are white.
+
+        Raises:
+            DataError: An image cannot be read or used, or there is none.
+            ConfigError: An argument does not fit.
+        """
+        from tandem.report.grid import image_grid  # noqa: PLC0415  (start-up time)
+
+        channels = self.abilities.generator(direction).spec.in_channels
+        several = list(images) if is_batch(images) else [images]
+        if not several:
+            raise DataError("a grid needs at least one image.")
+        inputs = [to_input(image, channels=channels, value_range=value_range) for image in several]
+        samples = self(
+            [np.moveaxis(one, 0, -1) for one in inputs],
+            num_samples,
+            seed=seed,
+            z=z,
+            fit=fit,
+            direction=direction,
+            tile=tile,
+            output="array",
+            value_range=(-1, 1),
+            on_progress=on_progress,
+        )
+        rows = [[from_floats(one), *outputs] for one, outputs in zip(inputs, samples, strict=True)]
+        shown = [[convert_channels(cell, 4 if cell.shape[2] == 2 else cell.shape[2]) for cell in row] for row in rows]
+        names = ["input", *(f"sample {index + 1}" for index in range(len(rows[0]) - 1))]
+        names = names if self.is_stochastic else ["input", "output"]
+        return image_grid(shown, column_titles=names if titles else None)
+
     def cycle(
-        self, image: Any, *, fit: Fit = "auto", direction: Direction | None = None, output: Output = "pil"
+        self,
+        image: Any,
+        *,
+        fit: Fit = "auto",
+        direction: Direction | None = None,
+        output: Output = "pil",
+        value_range: Sequence[float] | None = None,
     ) -> tuple[Any, Any]:
         """Translate an image there and back again (CycleGAN).
 
@@ -193,6 +350,7 @@ class Translator:
             fit: As for a call.
             direction: Of the way there.
             output: As for a call.
+            value_range: As for a call.
 
         Returns:
             The translation and what the other generator makes of it, each as one output of a call.
@@ -203,7 +361,8 @@ class Translator:
         """
         back = self.abilities.way_back(direction)
         there = self.abilities.generator(direction)
-        fitted = self._fit(to_input(image, channels=there.spec.in_channels), fit, self.input_sizes(direction))
+        values = to_input(image, channels=there.spec.in_channels, value_range=value_range)
+        fitted = self._fit(values, fit, self.input_sizes(direction))
         none = np.empty((1, 0), np.float32)
         (fake,) = self._runner.samples(there, fitted.values, none, seed=0)
         (returned,) = self._runner.samples(back, fake[0], none, seed=0)
@@ -218,6 +377,7 @@ class Translator:
         seed: int = 0,
         fit: Fit = "auto",
         direction: Direction | None = None,
+        on_tile: OnTile | None = None,
     ) -> np.ndarray:
         """Translate several frames of one size, each into one output with a latent of its own.
 
@@ -230,6 +390,7 @@ class Translator:
             seed: Decides the dropout.
             fit: As for a call.
             direction: As for a call.
+            on_tile: As for a call.
 
         Returns:
             ``(N, H, W, output channels)``, uint8.
@@ -237,16 +398,19 @@ class Translator:
         generator = self.abilities.generator(direction)
         trained = self.input_sizes(direction)
         fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit, trained) for frame in frames]
-        outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed)
+        outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed, on_tile=on_tile)
         restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
         return from_floats(np.concatenate(restored))
 
-    def encode(self, image: Any, *, fit: Fit = "auto") -> tuple[np.ndarray, np.ndarray]:
+    def encode(
+        self, image: Any, *, fit: Fit = "auto", value_range: Sequence[float] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Encode an image of the output domain: the latent of its style.
 
         Args:
             image: One image or several, as for a call.
             fit: As for a call.
+            value_range: As for a call.
 
         Returns:
             mu and logvar of the posterior, float32, ``(latent_dim,)`` or ``(N, latent_dim)``. ``z=mu`` translates
@@ -261,7 +425,7 @@ class Translator:
         preprocessing = self.manifest.preprocessing
         encoded = []
         for one in images:
-            values = to_input(one, channels=preprocessing.output_channels)
+            values = to_input(one, channels=preprocessing.output_channels, value_range=value_range)
             fitted = self._fit(values, fit, preprocessing.output_sizes, multiple=1, smallest=self._smallest_encoded)
             encoded.append(self._engine.encode(fitted.values[None]))
         none = np.empty((0, self.latent_dim), np.float32)

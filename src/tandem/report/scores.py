@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from tandem.report.text import number
+
 Better = Literal["lower", "higher", "neither"]
 
 REPORT_NAME = "report.json"
@@ -104,6 +106,12 @@ class EvaluationReport:
     warnings: tuple[str, ...] = ()
     per_input: Mapping[str, Any] = field(default_factory=dict)
     format: int = 1
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{score.name} {number(score.value)}" for score in self.scores) or "no numbers"
+        where = f" {self.direction}" if self.direction else ""
+        left_out = f"; left out: {', '.join(one.metric for one in self.left_out)}" if self.left_out else ""
+        return f"<EvaluationReport{where}: {numbers}{left_out}>"
 
     @property
     def direction(self) -> str:

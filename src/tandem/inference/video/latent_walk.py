@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from tandem.errors import ConfigError
-from tandem.inference.sampling import interpolate_spherical
+from tandem.inference.latents import interpolate_spherical
 
 
 @dataclass(frozen=True)

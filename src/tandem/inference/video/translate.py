@@ -10,6 +10,7 @@ from tandem.config.data import Direction
 from tandem.data.fit import Fit
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
+from tandem.inference.runtime import OnTile
 from tandem.inference.translator import Translator
 from tandem.inference.video.flicker import FlickerMeter, FlickerReport
 from tandem.inference.video.frames import VIDEO_SUFFIXES, Frame, Video, VideoWriter
@@ -105,7 +106,12 @@ class VideoTranslator:
         self._output = np.empty(0, np.uint8)
 
     def run(
-        self, video: Video, writer: VideoWriter, *, on_progress: Callable[[int, int | None], None] | None = None
+        self,
+        video: Video,
+        writer: VideoWriter,
+        *,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        on_tile: OnTile | None = None,
     ) -> FlickerReport:
         """Read a video to its end and write its translation.
 
@@ -113,6 +119,7 @@ class VideoTranslator:
             video: The source.
             writer: The target.
             on_progress: Called with the frames done and, if known, those in all.
+            on_tile: Called with the tiles done and those in all while a frame is translated in tiles.
 
         Returns:
             How much it flickers.
@@ -126,7 +133,7 @@ class VideoTranslator:
 
         def finish() -> None:
             nonlocal done
-            for frame, output in zip(waiting, self._translated(waiting, video.info.time_base), strict=True):
+            for frame, output in zip(waiting, self._translated(waiting, video.info.time_base, on_tile), strict=True):
                 meter.add(frame.pixels, output)
                 writer.add(Frame(_with_transparency(output, frame.pixels), frame.time, frame.duration))
             done += len(waiting)
@@ -148,7 +155,7 @@ class VideoTranslator:
             raise DataError(f"{video.info.path}: holds no frames")
         return meter.report()
 
-    def _translated(self, frames: list[Frame], time_base: Fraction) -> list[np.ndarray]:
+    def _translated(self, frames: list[Frame], time_base: Fraction, on_tile: OnTile | None) -> list[np.ndarray]:
         if self._start is None:
             self._start = frames[0].time
         z = np.stack([self._latents.at((frame.time - self._start) * time_base) for frame in frames])
@@ -159,7 +166,7 @@ class VideoTranslator:
             chosen = sorted(fresh)
             pixels = np.stack([frames[index].pixels for index in chosen])
             translated = self._translator.translate_frames(
-                pixels, z[chosen], seed=self._seed, fit=self._fit, direction=self._direction
+                pixels, z[chosen], seed=self._seed, fit=self._fit, direction=self._direction, on_tile=on_tile
             )
             made = iter(translated)
         outputs = []
