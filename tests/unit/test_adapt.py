@@ -14,8 +14,8 @@ from tandem.training.adapt import adapt
 KERNEL = torch.randn(4, 3, 7, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def spec_of(**options: Any) -> dict[str, Any]:
-    return dataclasses.asdict(ResNetSpec(**{"in_channels": 3, "out_channels": 3, "filters": 4, "blocks": 1} | options))
+def spec_of(*, in_channels: int = 3, out_channels: int = 3) -> dict[str, Any]:
+    return dataclasses.asdict(ResNetSpec(in_channels=in_channels, out_channels=out_channels, filters=4, blocks=1))
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (3, 6), (2, 4), (4, 2)])
