@@ -358,7 +358,7 @@ def _cut() -> Iterator[OtherName]:
     )
     yield _CUT.nothing("stylegan2_G_num_downsampling", "there are no StyleGAN2 networks: the residual generator alone")
     yield _CUT.option("evaluation_freq", "--validate-every {}", note="in steps; its numbers are --validate-metrics")
-    yield _CUT.nothing(
-        "pretrained_name", "a run begins with new weights; the same command with the same --out goes on with a run"
+    yield _CUT.option(
+        "pretrained_name", at("train", "--init-from {}"), note="the folder of a run or of a model, e.g. runs/NAME"
     )
     yield _CUT.nothing("lambda_R1", "there is no R1 penalty: --gan-loss lsgan, bce and hinge do without one")

@@ -73,11 +73,17 @@ def _places() -> Iterator[OtherName]:
         at("export, timeline", "<RUN> {}"),
         note="a run, or the folder of a model bundle",
     )
-    yield _TRAINERS.nothing(
+    yield _TRAINERS.option(
         "pretrained pretrain pretrained_model load load_model load_weights load_from load_checkpoint finetune"
-        " finetune_from init_from init_checkpoint initial_checkpoint warm_start transfer load_pretrain"
+        " finetune_from init_checkpoint initial_checkpoint warm_start transfer load_pretrain"
         " transfer_learning G_weights D_weights pretrained_path pretrained_model_name_or_path checkpoint_model",
-        "a run begins with new weights; the same command with the same --out goes on with a run",
+        at("train", "--init-from {}"),
+        note="a run, one of its checkpoints or a model, as far as its weights fit; --resume RUN goes on with a run",
+    )
+    yield _TRAINERS.option(
+        "freeze_layers frozen_layers freeze_modules freeze_weights",
+        at("train", "--freeze {}"),
+        note="networks and parts of them, e.g. encoder,generator.down.0-3",
     )
     yield _TRAINERS.option(
         "resume_from resume_from_checkpoint resume_path resume_iters resume_training auto_resume restart"
