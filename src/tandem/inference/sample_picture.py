@@ -6,8 +6,8 @@ from pathlib import Path
 from tandem.errors import ConfigError
 from tandem.files import remove_leftovers_of
 from tandem.inference.jobs import Job
-from tandem.inference.sample_folder import numbered
 from tandem.inference.runtime import OnTile
+from tandem.inference.sample_folder import numbered
 from tandem.inference.sampling import SamplingOptions, sample_input
 from tandem.inference.translator import Translator
 from tandem.names import file_stem
