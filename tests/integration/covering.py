@@ -95,10 +95,10 @@ class Run:
 
     @property
     def words(self) -> list[str]:
-        """The options of the sampling, as on the command line."""
-        names = {one.field: one.flag.removeprefix("--") for cls in SAMPLING for one in options_of(cls)}
-        given = {names[name]: value for name, value in self.sampling.items() if value is not None}
-        return flags(**given)
+        """The options of the sampling that are not as by default, as on the command line."""
+        known = {one.field: one for cls in SAMPLING for one in options_of(cls)}
+        given = {known[name]: value for name, value in self.sampling.items() if value != known[name].default}
+        return flags(**{one.flag.removeprefix("--"): value for one, value in given.items()})
 
 
 def values_of(one: Option) -> tuple[Any, ...]:

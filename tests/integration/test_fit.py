@@ -20,7 +20,7 @@ WAYS: dict[str, tuple[tuple[int, int], dict[str, Any], str]] = {
     "load size": ((64, 96), {"load_size": 64}, "resized to 64x64 px, the load size of training"),
     "crop": ((64, 72), {"preprocess": "crop"}, "keep their resolution"),
     "scale_width": ((64, 128), {"size": "32x64", "preprocess": "scale_width"}, "scaled to a width of 64 px"),
-    "scale_width_and_crop": ((96, 48), {"preprocess": "scale_width_and_crop"}, "scaled to a width of 32 px"),
+    "scale_width_and_crop": ((64, 48), {"preprocess": "scale_width_and_crop"}, "scaled to a width of 32 px"),
 }
 
 
