@@ -118,7 +118,7 @@ def test_the_help_shows_the_defaults_of_the_classes(command: Command) -> None:
         assert entry is not None, one.flag
         if one.default is REQUIRED:
             assert entry == " (required)"
-        elif one.default in (None, ()) or one.declared.one_way:
+        elif one.default in (None, (), "") or one.declared.one_way:
             assert entry == ""
         else:
             shown = re.fullmatch(r" \(default: (.*)\)", entry)

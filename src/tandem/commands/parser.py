@@ -263,7 +263,7 @@ def _usage(command: Command) -> str:
 def _help(one: Option, default: Any) -> str:
     if default is REQUIRED:
         note = " (required)"
-    elif default is None or default == () or one.declared.one_way:
+    elif default in {None, (), ""} or one.declared.one_way:
         note = ""
     else:
         note = f" (default: {to_text(default)})"

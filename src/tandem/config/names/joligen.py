@@ -240,6 +240,11 @@ def _training() -> Iterator[OtherName]:
         takes_value=False,
     )
     yield _JOLIGEN.option("train_save_latest_freq train_save_epoch_freq", "--snapshot-every {}", note="in steps")
+    yield _JOLIGEN.nothing(
+        "train_finetune",
+        "--init-from RUN starts a run from the weights of another one, --freeze leaves networks as they are",
+        takes_value=False,
+    )
     yield _JOLIGEN.nothing("train_save_by_iter", "checkpoints are named by their step", takes_value=False)
     yield _JOLIGEN.nothing(
         "train_epoch train_epoch_count train_load_iter",

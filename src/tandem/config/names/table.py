@@ -35,8 +35,8 @@ def _by_key() -> Mapping[str, OtherName]:
 
 
 def find_name(name: str) -> OtherName | None:
-    """The entry of an option name of another project."""
-    return _by_key().get(key_of(name))
+    """The entry of an option name of another project; of ``trainer.max_epochs`` the last word counts."""
+    return _by_key().get(key_of(name)) or _by_key().get(key_of(name.rpartition(".")[2]))
 
 
 def family_of(name: str) -> str | None:

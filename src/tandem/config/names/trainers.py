@@ -71,24 +71,27 @@ def _places() -> Iterator[OtherName]:
         " weights_path network_pkl network_path pkl pretrained_model_path model_name_or_path model_folder",
         at("sample, evaluate", "<MODEL> {}"),
         at("export, timeline", "<RUN> {}"),
+        at("train", "--init-from {}"),
         note="a run, or the folder of a model bundle",
     )
     yield _TRAINERS.option(
-        "pretrained pretrain pretrained_model load load_model load_weights load_from load_checkpoint finetune"
-        " finetune_from init_checkpoint initial_checkpoint warm_start transfer load_pretrain"
-        " transfer_learning G_weights D_weights pretrained_path pretrained_model_name_or_path checkpoint_model",
+        "pretrained load_model_path last_ckpt pretrain pretrained_model load load_model load_weights load_from"
+        " load_checkpoint finetune finetune_from init_checkpoint initial_checkpoint warm_start transfer"
+        " load_pretrain transfer_learning G_weights D_weights pretrained_path pretrained_model_name_or_path"
+        " checkpoint_model",
         at("train", "--init-from {}"),
         note="a run, one of its checkpoints or a model, as far as its weights fit; --resume RUN goes on with a run",
     )
     yield _TRAINERS.option(
-        "freeze_layers frozen_layers freeze_modules freeze_weights",
+        "freeze_layers frozen_layers freeze_modules freeze_weights freezed freeze_d freeze_g freeze_generator frozen"
+        " freeze_discriminator freeze_encoder freeze_net freeze_backbone trainable freeze_network",
         at("train", "--freeze {}"),
         note="networks and parts of them, e.g. encoder,generator.down.0-3",
     )
     yield _TRAINERS.option(
-        "resume_from resume_from_checkpoint resume_path resume_iters resume_training auto_resume restart"
-        " start_epoch initial_epoch start_step start_iter continue cont continue_training continue_from"
-        " overwrite_output_dir resume_run last_epoch",
+        "resume_from resume_from_checkpoint resume_path resume_iters resume_training auto_resume restart start_epoch"
+        " initial_epoch start_step start_iter continue cont continue_training continue_from overwrite_output_dir"
+        " resume_run last_epoch",
         at("train", "--resume {}"),
         note=f"the folder of the run; {_CONTINUES}, too",
     )
@@ -96,9 +99,9 @@ def _places() -> Iterator[OtherName]:
 
 def _data() -> Iterator[OtherName]:
     yield _TRAINERS.option(
-        "image_size img_size imsize imsz input_size input_shape resolution res crop resize patch_size train_size"
-        " side width height image_height image_width crop_width crop_height random_crop"
-        " crop_image_height crop_image_width new_size train_crop_size img_dim",
+        "image_size in_size img_size imsize imsz input_size input_shape resolution res crop resize patch_size"
+        " train_size side width height image_height image_width crop_width crop_height random_crop crop_image_height"
+        " crop_image_width new_size train_crop_size img_dim",
         "--size {}",
         note="a side in pixels, or HEIGHTxWIDTH",
     )
@@ -119,9 +122,9 @@ def _data() -> Iterator[OtherName]:
     yield _TRAINERS.switch("hflip horizontal_flip random_flip random_horizontal_flip mirror x_flip flip_lr", "--flip")
     yield _TRAINERS.switch("no_hflip no_mirror", "--no-flip")
     yield _TRAINERS.nothing(
-        "aug augment augmentation augmentations augpipe aug_prob color_jitter jitter rotate rotation vflip"
-        " vertical_flip crop_pct interpolation center_crop_size mixup cutmix cutout random_erasing random_rotate"
-        " brightness contrast data_augmentation use_augmentation aug_p diffaug diffaugment ada",
+        "aug aa crop_type augment augmentation augmentations augpipe aug_prob color_jitter jitter rotate rotation"
+        " vflip vertical_flip crop_pct interpolation center_crop_size mixup cutmix cutout random_erasing"
+        " random_rotate brightness contrast data_augmentation use_augmentation aug_p diffaug diffaugment ada",
         AUGMENTATION,
     )
     yield _TRAINERS.switch("btoa b2a reverse reversed ", "--direction BtoA")
@@ -181,9 +184,9 @@ def _length() -> Iterator[OtherName]:
         note="the batch of all GPUs together",
     )
     yield _TRAINERS.option(
-        "gradient_accumulation_steps accumulate_grad_batches grad_accum grad_accumulation gradient_accumulation"
-        " grad_acc accum_iter accum accumulation_steps gradient_accumulate_every accum_steps acc_steps num_accumulate"
-        " update_freq",
+        "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches grad_accum grad_accumulation"
+        " gradient_accumulation grad_acc accum_iter accum accumulation_steps gradient_accumulate_every accum_steps"
+        " acc_steps num_accumulate update_freq",
         "--accumulate {}",
         note="it splits --batch-size, which it does not enlarge",
     )
@@ -285,14 +288,14 @@ def _hardware() -> Iterator[OtherName]:
         only_known=True,
     )
     yield _TRAINERS.nothing(
-        "ngpu ngpus num_gpus nproc nproc_per_node num_processes num_nodes nnodes strategy ddp distributed multi_gpu"
-        " local_rank rank world_size master_port master_addr dist_url dist_backend node_rank num_devices"
+        "ngpu dist_bn ngpus num_gpus nproc nproc_per_node num_processes num_nodes nnodes strategy ddp distributed"
+        " multi_gpu local_rank rank world_size master_port master_addr dist_url dist_backend node_rank num_devices"
         " gpus_per_node multiprocessing_distributed use_ddp data_parallel parallel n_devices launcher sync_bn"
         " sync_bn_norm sync_batchnorm fsdp deepspeed num_machines machine_rank tpu_cores dist backend ddp_backend",
         SEVERAL_GPUS,
     )
     yield _TRAINERS.option(
-        "workers num_worker nworkers n_cpu dataloader_num_workers loader_workers nw jobs n_jobs num_cpu"
+        "workers cpu_count num_worker nworkers n_cpu dataloader_num_workers loader_workers nw jobs n_jobs num_cpu"
         " num_proc preprocessing_num_workers data_workers workers_per_gpu worker dataloader_workers num_data_workers"
         " dataset_workers nthread",
         "--num-workers {}",
@@ -353,21 +356,21 @@ def _writing() -> Iterator[OtherName]:
     )
     yield _TRAINERS.switch("wandb_log log_wandb with_wandb wandb_enable enable_wandb", "--tensorboard", note=_NO_SERVER)
     yield _TRAINERS.option(
-        "wandb_name wandb_entity wandb_id wandb_run wandb_mode wandb_group wandb_tags wandb_dir wandb_key"
-        " wandb_project_id entity neptune comet mlflow clearml aim visdom use_visdom visdom_port visdom_server"
-        " use_mlflow",
+        "tracker_project_name wandb_name wandb_entity wandb_id wandb_run wandb_mode wandb_group wandb_tags wandb_dir"
+        " wandb_key wandb_project_id entity neptune comet mlflow clearml aim visdom use_visdom visdom_port"
+        " visdom_server use_mlflow",
         "--tensorboard",
         note=f"for TensorBoard; {PAGE}",
     )
     yield _TRAINERS.option(
-        "save_every save_freq save_interval save_steps save_step checkpoint_interval checkpoint_every"
-        " checkpoint_freq checkpointing_steps checkpoint_steps checkpoint_step ckpt_every ckpt_interval ckpt_freq"
-        " snapshot snapshot_freq snapshot_interval snap sample_interval sample_every sample_freq sample_step"
-        " sample_steps model_save_step save_epoch model_save_freq image_snapshot_ticks network_snapshot_ticks"
-        " save_iter save_iters image_save_iter snapshot_save_iter snapshot_iter display_step display_iter"
-        " display_every image_display_iter vis_freq vis_interval save_period save_checkpoint_every save_model_every"
-        " snapshot_every_steps validation_steps_images sample_period save_every_n_steps save_epochs save_model_freq"
-        " checkpoint_iter plot_every every_n_train_steps save_strategy show_every save_model_interval"
+        "save_every recovery_interval vis_iter save_freq save_interval save_steps save_step checkpoint_interval"
+        " checkpoint_every checkpoint_freq checkpointing_steps checkpoint_steps checkpoint_step ckpt_every"
+        " ckpt_interval ckpt_freq snapshot snapshot_freq snapshot_interval snap sample_interval sample_every"
+        " sample_freq sample_step sample_steps model_save_step save_epoch model_save_freq image_snapshot_ticks"
+        " network_snapshot_ticks save_iter save_iters image_save_iter snapshot_save_iter snapshot_iter display_step"
+        " display_iter display_every image_display_iter vis_freq vis_interval save_period save_checkpoint_every"
+        " save_model_every snapshot_every_steps validation_steps_images sample_period save_every_n_steps save_epochs"
+        " save_model_freq checkpoint_iter plot_every every_n_train_steps save_strategy show_every save_model_interval"
         " save_image_interval",
         "--snapshot-every {}",
         note="in steps",
@@ -407,8 +410,8 @@ def _writing() -> Iterator[OtherName]:
         note="or the name of a number of a validation",
     )
     yield _TRAINERS.option(
-        "num_sample_images num_validation_images validation_images num_vis n_vis display_size num_display"
-        " num_test_images",
+        "num_sample_images n_row nrow save_images num_validation_images validation_images num_vis n_vis display_size"
+        " num_display num_test_images",
         "--num-previews {}",
     )
     yield _TRAINERS.nothing(
@@ -421,6 +424,18 @@ def _writing() -> Iterator[OtherName]:
         " test_only train_only demo_mode",
         "there is a command for each: 'tandem train', 'tandem sample', 'tandem evaluate'",
         takes_value=False,
+    )
+    yield _TRAINERS.nothing(
+        "save_model enable_checkpointing save_last save_weights_only save_checkpoint save_checkpoints no_save",
+        "every snapshot (--snapshot-every) writes a checkpoint and a fresh model, of which --keep-last stay",
+    )
+    yield _TRAINERS.nothing(
+        "num_sanity_val_steps auto_lr_find auto_lr tune",
+        "nothing is tried before training: the learning rate is --learning-rate, and all images are read once",
+    )
+    yield _TRAINERS.nothing(
+        "map_depth mbstd_group num_heads n_heads heads transformer_layers patch_dim",
+        "generators are U-Nets and residual networks: 'tandem train --method NAME --help' has their options",
     )
     yield _TRAINERS.nothing(
         "push_to_hub hub_model_id hub_token use_auth_token token api_key upload hf_token hub_private_repo",
@@ -440,9 +455,10 @@ def _networks_and_losses() -> Iterator[OtherName]:
         "--latent-dim {}",
     )
     yield _TRAINERS.option(
-        "filters gf g_dim gf_dim conv_dim g_conv_dim base_channels base_filters num_filters n_filters ngf_dim dim"
-        " model_channels width_mult gen_dim gen_filters base_dim channel_base nf fmap_base hidden_dim first_filters"
-        " init_features g_filters features num_features start_filters generator_channels channels_g g_channels",
+        "filters cbase cmax gf g_dim gf_dim conv_dim g_conv_dim base_channels base_filters num_filters n_filters"
+        " ngf_dim dim model_channels width_mult gen_dim gen_filters base_dim channel_base nf fmap_base hidden_dim"
+        " first_filters init_features g_filters features num_features start_filters generator_channels channels_g"
+        " g_channels",
         "--generator-filters {}",
         "--filters {}",
         note="--discriminator-filters and, of BicycleGAN, --encoder-filters are those of the other networks",
@@ -567,6 +583,9 @@ def _sampling() -> Iterator[OtherName]:
         "ext extension file_format image_format output_format img_format suffix_out", at("sample", "--format {}")
     )
     yield _TRAINERS.option("tile_size tiled tiles tile_width", at("sample", "--tile {}"))
+    yield _TRAINERS.switch(
+        "no_grid no_html_page only_outputs outputs_only save_only_output no_page", at("sample", "--only outputs")
+    )
     yield _TRAINERS.switch("onnx use_onnx onnxruntime", at("sample", "--engine onnx"))
     yield _TRAINERS.option("keep_size keep_resolution pad padding", at("sample, evaluate", "--fit pad"))
     yield _TRAINERS.option("resize_mode resize_input", at("sample, evaluate", "--fit resize"))
