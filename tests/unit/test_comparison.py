@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from test_report_html import Parsed
 
-from tandem.report.comparison_page import ComparedScore, comparison_markdown, comparison_page
+from tandem.report.comparison_page import ComparedScore, comparison_markdown, comparison_page, comparison_warnings
 from tandem.report.scores import Better, Score
 
 
@@ -42,6 +43,20 @@ def test_marks_and_legend() -> None:
     lines = comparison_markdown(["a", "b", "c"], [one]).splitlines()
     assert lines[2] == "| s ↓ | **1** (0.5 to 1.5) | ≈ 2 (1.4 to 2.5) | 4 (3 to 5) |"
     assert lines[4].startswith("In brackets are intervals. Bold type marks the best value of a row, ≈ the values")
-    page = comparison_page(["a", "b", "c"], [one])
+    page = Parsed(comparison_page(["a", "b", "c"], [one])).text
     assert "★ 1 (0.5 to 1.5)" in page
     assert "★ marks the best" in page
+
+
+def test_numbers_that_must_not_be_compared_are_named_together() -> None:
+    reasons = [("resizer",), ("inputs", "fit", "real images"), ("resizer",), ("resizer",), ()]
+    scores = {"a": score(1), "b": score(2)}
+    several = [ComparedScore(f"n{i}", "lower", scores, reason) for i, reason in enumerate(reasons)]
+    assert comparison_warnings(several) == [
+        "n0, n2 and n3 must not be compared: the evaluations differ in resizer.",
+        "n1 must not be compared: the evaluations differ in inputs, fit and real images.",
+    ]
+    page = Parsed(comparison_page(["a", "b"], several))
+    assert sum(attributes.get("role") == "note" for _, attributes in page.elements) == 2
+    assert page.text.count("≠ 1") == 4  # each of the numbers that must not be compared is marked
+    assert "| n4 ↓ | **1** | 2 |" in comparison_markdown(["a", "b"], several)

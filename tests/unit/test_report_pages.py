@@ -54,12 +54,15 @@ def test_demo_page_shows_every_picture(tmp_path):
         figures=[("Modes", "8 of 8", "measured")],
         frequencies={"true": {"red": 0.5, "tan": 0.5}, "BicycleGAN": {"red": 0.6, "tan": 0.4}},
         groups=groups,
-        training_page="train/index.html",
+        training_pages={"the model": "train/index.html"},
         next_steps=[("Train", "tandem train <pairs> --out runs/x")],
     )
     document = demo_page(view)
     parsed = check_page(document, tmp_path)
-    assert len(parsed.all("img")) == 2 * (2 + 1 + 8 + 1 + 2 + 3)
+    # Each drawing with seven outputs first, then everything.
+    shown = [image["src"] for image in parsed.all("img")]
+    assert shown[:8] == ["0/drawing.png", *(f"0/sample%20{i}.png" for i in range(7))]
+    assert len(shown) == 2 * (8 + 2 + 1 + 8 + 1 + 2 + 3)
     assert len({image["alt"] for image in parsed.all("img")}) == len(parsed.all("img"))
     for expected in ("Many & more", "8 of 8 beside 1 of 8", "tandem train <pairs> --out runs/x", "bag <1>"):
         assert expected in parsed.text

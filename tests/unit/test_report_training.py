@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_report_html import HOSTILE, check_page, images_of, picture, svgs
+from test_report_html import HOSTILE, Parsed, check_page, images_of, picture, svgs
 
 from tandem.errors import DataError, TandemError
+from tandem.report.links import Link
+from tandem.report.nature import Nature
 from tandem.report.records import parse_record, read_metrics
 from tandem.report.training_page import RunView, Snapshot, training_page, write_training_page
 
 NAN = math.nan
+BICYCLEGAN = Nature(latent=True, networks=("generator", "encoder", "disc_encoded", "disc_random"))
 
 
 def train_record(step: int) -> dict:
@@ -44,6 +47,7 @@ def example_run(folder: Path, num_snapshots: int = 3) -> RunView:
         config={"lambda_kl": "0.01", "data": HOSTILE},
         records=[parse_record(r) for r in (*map(train_record, range(10)), health_record(0), health_record(9))],
         snapshots=[Snapshot(i, 4 * i, picture(folder, f"samples/{i}.png")) for i in range(num_snapshots)],
+        nature=BICYCLEGAN,
     )
 
 
@@ -69,9 +73,9 @@ def test_training_page_shows_the_run(tmp_path):
 
     charts = {svg.get("aria-label").split(",")[0].split(".")[0]: svg for svg in svgs(document)}
     names = list(charts)
-    assert names[:2] == ["Generators and encoder", "Discriminators"]
-    assert "gan_encoded from 1 to 0.1; l1 from 2 to 2" in charts["Generators and encoder"].get("aria-label")
-    assert "disc_encoded" not in charts["Generators and encoder"].get("aria-label")
+    assert names[:2] == ["Generator and encoder", "Discriminators"]
+    assert "gan_encoded from 1 to 0.1; l1 from 2 to 2" in charts["Generator and encoder"].get("aria-label")
+    assert "disc_encoded" not in charts["Generator and encoder"].get("aria-label")
     assert "disc_encoded from 0.5 to 0.5" in charts["Discriminators"].get("aria-label")
     assert "chance" in "".join(charts["Error of z recovered from the output"].itertext())
     assert "real data" in "".join(charts["Diversity of samples"].itertext())
@@ -170,3 +174,83 @@ def test_numbers_on_training_images_are_called_so(tmp_path):
     assert "The fixed inputs are training images, because the dataset has neither a split val nor test" in shown
     assert "L1 to the ground truth, of fixed training images" in shown
     assert "validation" not in document.lower()
+
+
+@pytest.mark.parametrize(
+    ("nature", "says", "says_not"),
+    [
+        (BICYCLEGAN, ["Generator and encoder", "Discriminators", "same z", "Latest samples"], ["dropout"]),
+        (
+            Nature(noise=True, networks=("generator", "disc")),
+            ["Generator", "Discriminator", "same dropout", "Diversity of samples"],
+            ["encoder", "Discriminators", "same z", "Latent"],
+        ),
+        (
+            Nature(networks=("gen_ab", "gen_ba", "disc_a", "disc_b")),
+            ["Generators", "Discriminators", "Latest outputs", "The same inputs at every snapshot"],
+            ["encoder", "same z", "Latent", "Diversity", "amples"],
+        ),
+        (
+            Nature(networks=("generator", "projector", "disc")),
+            ["Generator and projector", "Discriminator"],
+            ["Discriminators", "same z", "Latent"],
+        ),
+    ],
+    ids=["bicyclegan", "pix2pix", "cyclegan", "cut"],
+)
+def test_words_follow_what_the_model_can_do(tmp_path, nature, says, says_not):
+    measured = {"kl_per_dimension": [], "recovered_z_error": None, "verdict": "So it is."}
+    records = [parse_record(record) for record in (train_record(0), health_record(0, **measured))]
+    run = replace(example_run(tmp_path), nature=nature, records=records, config={})
+    document = training_page(run)
+    text = Parsed(document).text + " ".join(svg.get("aria-label") for svg in svgs(document))
+    for words in says:
+        assert words in text
+    for words in says_not:
+        assert words not in text
+
+
+def loss_records(losses: dict[str, list[float]]) -> list:
+    count = len(next(iter(losses.values())))
+    rows = [{name: values[i] for name, values in losses.items()} for i in range(count)]
+    return [parse_record(train_record(i) | {"losses": row}) for i, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "logarithmic"),
+    [
+        ({"l1": [5.0, 3.0, 2.0], "kl": [0.02, 0.03, 0.02]}, True),  # the small one would lie on the axis
+        ({"l1": [5.0, 3.0, 2.0], "gan": [1.0, 0.8, 0.7]}, False),
+        ({"wgan": [5.0, -3.0, 0.02]}, False),  # no logarithm of these
+        ({"l1": [1.0] * 200 + [900.0]}, True),  # one spike
+        ({"l1": [5.0] * 100 + [0.0], "kl": [0.02] * 101}, True),  # a zero among many is left out
+    ],
+)
+def test_losses_over_decades_have_a_logarithmic_axis_and_a_choice(tmp_path, losses, logarithmic):
+    document = training_page(replace(example_run(tmp_path), state="finished", records=loss_records(losses)))
+    parsed = check_page(document, tmp_path)
+    labels = [svg.get("aria-label") for svg in svgs(document) if "loss" in svg.get("aria-label")]
+    assert ["logarithmic" in label for label in labels] == ([True, False] if logarithmic else [False])
+    radios = [attributes for attributes in parsed.all("input") if attributes["type"] == "radio"]
+    assert ["checked" in radio for radio in radios] == ([True, False] if logarithmic else [])
+    # Each is chosen by a label of its own, without a script.
+    assert [label["for"] for label in parsed.all("label")] == [radio["id"] for radio in radios]
+    assert parsed.all("script") == []
+
+
+def test_where_a_run_comes_from(tmp_path):
+    picture(tmp_path, "model/model.json.png")
+    (tmp_path / "model" / "model.json").write_text("{}")
+    run = replace(
+        example_run(tmp_path),
+        command="tandem train <data> --out runs/x --size 64",
+        changed=[("--size", "64", "256")],
+        facts={"Data": "<data>", "Started": "2026-01-02 03:04 UTC"},
+        links=[Link("Model", "model/model.json")],
+        config={"method": "bicyclegan", "size": "64"},
+    )
+    parsed = check_page(training_page(run), tmp_path)
+    for expected in (run.command, "--size", "Default of bicyclegan", "2026-01-02 03:04 UTC", "All 2 options"):
+        assert expected in parsed.text
+    assert parsed.text.index("Not as by default") < parsed.text.index("All 2 options")
+    assert "model/model.json" in [anchor["href"] for anchor in parsed.all("a")]

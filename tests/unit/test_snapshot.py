@@ -114,11 +114,11 @@ def test_dropout_is_measured_with_seeds_of_its_own() -> None:
     found = measure(networks, flat(0.5, 0.5), B, sampling=sampling, paired=True)
     assert torch.equal(torch.get_rng_state(), before)
     again = measure(networks, flat(0.5, 0.5), B, sampling=sampling, paired=True)
-    assert list(found.columns) == ["input", "ground truth", "z1", "z2", "z3"]
+    assert list(found.columns) == ["input", "ground truth", "sample 1", "sample 2", "sample 3"]
     for name, column in found.columns.items():
         assert torch.equal(column, again.columns[name])
         assert torch.equal(column[0], column[1]) or name == "ground truth"
-    assert not torch.equal(found.columns["z1"], found.columns["z2"])
+    assert not torch.equal(found.columns["sample 1"], found.columns["sample 2"])
     assert found.health.as_json()["diversity"] > 0
     assert "Dropout is the only noise" in found.health.verdict
     assert caption_of(networks, sampling=sampling, paired=True).endswith("samples with dropout.")

@@ -11,7 +11,7 @@ from PIL import Image
 from tandem.errors import ConfigError, DataError
 from tandem.report.grid import grid_layout, image_grid, save_image
 from tandem.report.snapshot_pictures import cut_cells, note_of, picture_path, picture_steps, read_note
-from tandem.report.timeline import choose, read_snapshots, save_timeline_gif, spread, timeline_strip
+from tandem.report.timeline import choose, read_snapshots, sample_title, save_timeline_gif, spread, timeline_strip
 
 TITLES = ("input", "truth", "encoded", "z1", "z2")
 
@@ -103,6 +103,15 @@ def test_what_is_asked_for(gallery: Path) -> None:
         choose(snapshots, inputs=[0, 2])
     with pytest.raises(ConfigError, match="the inputs 0 to 1"):
         choose(snapshots, inputs=[-1])
+
+
+@pytest.mark.parametrize(("words", "shown"), [("z", ("z1", "z2")), ("sample ", ("sample 1", "sample 2"))])
+def test_samples_of_a_latent_and_of_dropout(tmp_path: Path, words: str, shown: tuple[str, ...]) -> None:
+    for step in (8, 16):
+        write(tmp_path, step, titles=("input", "truth", "encoded", f"{words}1", f"{words}2"))
+    snapshots = read_snapshots(tmp_path, [8, 16])
+    assert choose(snapshots)[1].columns == shown
+    assert sample_title(snapshots, 2) == shown[1]
 
 
 def test_one_snapshot_alone(gallery: Path) -> None:

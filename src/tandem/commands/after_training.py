@@ -34,5 +34,5 @@ def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path
     options = SamplingOptions(num_samples=number, seed=config.training.seed, cycle=cycle)
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     with TaskProgress(f"sampling {split.name}", len(jobs), "inputs") as progress:
-        page = sample_to_folder(translator, jobs, out / "samples", options, on_progress=progress.callback)
+        page = sample_to_folder(translator, jobs, out / "samples", options, model=out, on_progress=progress.callback)
     log.info("samples: %s", page)

@@ -12,6 +12,7 @@ from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import DataError, Problem, listed
 from tandem.files import atomic_write_text
 from tandem.report.comparison_page import comparison_markdown, comparison_page
+from tandem.report.links import links_of
 from tandem.report.scores import REPORT_NAME
 from tandem.targets import folder_problems
 
@@ -51,17 +52,20 @@ def main(arguments: Sequence[str]) -> int:
     if missing := _unmeasured(options.reports):
         raise DataError(_how_to_measure(missing), file=missing[0])
     from tandem.evaluation.compare import compare_reports, names_of  # noqa: PLC0415  (imports torch)
-    from tandem.evaluation.folder import read_reports  # noqa: PLC0415
+    from tandem.evaluation.folder import PAGE_NAME, read_reports  # noqa: PLC0415
 
     paths = [_report_of(path) for path in options.reports]
     names = names_of(paths)
     compared = compare_reports({name: read_reports(path) for name, path in zip(names, paths, strict=True)})
     table = comparison_markdown(names, compared)
-    atomic_write_text(out / "comparison.html", comparison_page(names, compared))
+    page = out / "comparison.html"
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    links = links_of(page, {name: folder / PAGE_NAME for name, folder in zip(names, folders, strict=True)})
+    atomic_write_text(page, comparison_page(names, compared, links=links))
     atomic_write_text(out / "comparison.md", table)
     for line in table.splitlines():
         log.info("%s", line)
-    log.info("page: %s", out / "comparison.html")
+    log.info("page: %s", page)
     return 0
 
 

@@ -21,8 +21,7 @@ from tandem.targets import folder_problems
 
 OURS = "bicyclegan"
 BASELINE = "pix2pix-noise"
-STEPS = 2000
-BASELINE_STEPS = 500
+STEPS = 1500
 NUM_PAIRS = 2000
 SIGNAL_STATUS = 128
 
@@ -49,8 +48,7 @@ class DemoOptions(Options):
     """How long the demo trains what, and where it goes."""
 
     out: Path = option(Path("runs/demo"), "folder for everything")
-    steps: int = option(STEPS, "training steps of the BicycleGAN", at_least=1)
-    baseline_steps: int = option(BASELINE_STEPS, "training steps of each other model", at_least=1)
+    steps: int = option(STEPS, "training steps of each model", at_least=1)
     compare: tuple[str, ...] = option(
         (BASELINE,), f"other models, with commas between: {', '.join(_comparable())}", read=_models
     )
@@ -70,13 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and run the demo."""
     (options,) = COMMAND.parse(arguments)
     runs = {
-        name: demo_config(
-            name,
-            options.steps if name == OURS else options.baseline_steps,
-            seed=options.seed,
-            device=options.device,
-            threads=options.threads,
-        )
+        name: demo_config(name, options.steps, seed=options.seed, device=options.device, threads=options.threads)
         for name in (OURS, *options.compare)
     }
     return _run(options.out, runs, seed=options.seed, device=options.device)

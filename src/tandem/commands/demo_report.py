@@ -19,6 +19,7 @@ from tandem.report.animation import save_gif
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
 from tandem.report.grid import image_grid, save_image
 from tandem.report.progress import TaskProgress
+from tandem.report.text import count
 
 SPLIT = "test"
 TITLES = {"bicyclegan": "BicycleGAN", "pix2pix-noise": "pix2pix with noise"}
@@ -135,25 +136,26 @@ def _view(
     coverage = measured[ours].coverage
     steps = {name: model.manifest.training["steps"] for name, model in models.items()}
     num_pairs = models[ours].manifest.training["num_pairs"]
-    told = [
-        f"{TITLES.get(name, name)} ({steps[name]} steps) shows {measured[name].coverage.describe()}" for name in others
-    ]
+    told = [f"{_title(name)} shows {measured[name].coverage.describe()}" for name in others]
     return DemoView(
         headline="One drawing, many plausible objects",
-        subtitle=f"A small BicycleGAN after {steps[ours]} steps on {num_pairs} generated pairs. The colour of "
-        "each training picture was drawn from eight known modes, independently of the drawing, so that diversity can "
-        "be counted.",
-        summary=f"Measured on the test drawings: BicycleGAN shows {coverage.describe()}. {'. '.join(told)}.",
+        subtitle=f"A small BicycleGAN after {count(steps[ours])} steps on {count(num_pairs)} generated pairs: to the "
+        "left a drawing that it has not seen, beside it what it makes of it.",
+        summary="The colour of each training picture was drawn from eight known modes, independently of the drawing, "
+        "so that diversity can be counted. On the test drawings "
+        + ". ".join([f"BicycleGAN shows {coverage.describe()}", *told])
+        + f". {_length(steps)}",
         figures=[
             *(
-                (TITLES.get(name, name), f"{one.coverage.covered:.1f} of {coverage.num_modes}", f"{steps[name]} steps")
+                (_title(name), f"{one.coverage.covered:.1f} of {coverage.num_modes}", f"{count(steps[name])} steps")
                 for name, one in measured.items()
             ),
             ("Ideal sampler", f"{coverage.expected:.1f} of {coverage.num_modes}", "closed form"),
         ],
         frequencies=_frequencies(measured),
         groups=groups,
-        training_page=f"{ours}/index.html",
+        baseline=f"The baseline: {_title(others[0])}, {count(steps[others[0]])} steps" if others else "",
+        training_pages={_title(name): f"{name}/index.html" for name in measured},
         next_steps=[
             ("Train on your own pairs", "tandem train DATA --out runs/mine --size 256"),
             (
@@ -166,12 +168,23 @@ def _view(
     )
 
 
+def _title(name: str) -> str:
+    return TITLES.get(name, name)
+
+
+def _length(steps: Mapping[str, int]) -> str:
+    """How long the models were trained, in a sentence."""
+    if len(set(steps.values())) == 1:
+        return f"Each was trained for {count(next(iter(steps.values())))} steps."
+    return "Trained for " + ", ".join(f"{count(n)} steps ({_title(name)})" for name, n in steps.items()) + "."
+
+
 def _frequencies(measured: Mapping[str, MeasuredCoverage]) -> dict[str, dict[str, float]]:
     """Of the data and of each model the share of every mode, and of samples that show none."""
     names = [mode.name.split()[0] for mode in MODES]  # the colours
     shares: dict[str, Sequence[float]] = {"true": [*mode_weights(), 0.0]}
     for name, one in measured.items():
-        shares[TITLES.get(name, name)] = [*one.coverage.frequencies, one.coverage.unassigned]
+        shares[_title(name)] = [*one.coverage.frequencies, one.coverage.unassigned]
     return {title: dict(zip([*names, "no mode"], map(float, values), strict=True)) for title, values in shares.items()}
 
 

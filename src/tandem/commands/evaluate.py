@@ -134,7 +134,7 @@ def table_lines(reports: Sequence[EvaluationReport]) -> list[str]:
         directions = [direction for other, direction in left_out if other == one]
         where = "" if len(directions) == len(reports) else f"{directions[0]}: "
         lines.append(f"left out: {where}{one.metric} ({one.reason})")
-    return lines + [f"attention: {text}" for report in reports for text in direction_warnings(report)]
+    return lines + [f"attention: {text}" for text in direction_warnings(reports)]
 
 
 def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -104,7 +104,15 @@ def main(arguments: Sequence[str]) -> int:
             files = sample_to_picture(translator, jobs, own.out, replace(options, only="outputs"), on_tile=on_tile)
             progress.callback(1, 1)
         else:
-            page = sample_to_folder(translator, jobs, own.out, options, on_progress=progress.callback, on_tile=on_tile)
+            page = sample_to_folder(
+                translator,
+                jobs,
+                own.out,
+                options,
+                model=own.model,
+                on_progress=progress.callback,
+                on_tile=on_tile,
+            )
             files = [page]
     what = "page" if not own.is_picture and options.only is None else "outputs"
     log.info("%s: %s", what, ", ".join(map(str, files)))

@@ -12,7 +12,7 @@ from tandem.report.grid import save_image
 from tandem.report.progress import TaskProgress
 from tandem.report.records import read_metrics
 from tandem.report.snapshot_pictures import picture_steps
-from tandem.report.timeline import choose, read_snapshots, save_timeline_gif, spread, timeline_strip
+from tandem.report.timeline import choose, read_snapshots, sample_title, save_timeline_gif, spread, timeline_strip
 from tandem.targets import file_problems
 from tandem.training.run_folder import LOCK_NAME, RunFolder
 
@@ -42,7 +42,7 @@ class TimelineOptions(Options):
     inputs: tuple[int, ...] | None = option(
         None, "which of the fixed inputs, from 0 on, e.g. 0,2; all unless given", read=_numbers
     )
-    sample: int | None = option(None, "only this sample: 1 is the column z1")
+    sample: int | None = option(None, "only this sample: 1 is the column z1, or 'sample 1' of dropout")
     column: tuple[str, ...] = option((), "columns by their titles, such as encoded")
     every: int = option(1, "only every so many-th snapshot", at_least=1)
     max_frames: int | None = option(
@@ -86,10 +86,11 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and draw."""
     (options,) = COMMAND.parse(arguments)
     run, out = RunFolder(options.run), options.target
-    columns = options.column or (None if options.sample is None else [f"z{options.sample}"])
     most = options.max_frames or (GIF_FRAMES if options.is_moving else STRIP_FRAMES)
     steps = spread(_steps(run), every=options.every, most=most)
-    chosen, shown = choose(read_snapshots(run.gallery, steps), inputs=options.inputs, columns=columns)
+    snapshots = read_snapshots(run.gallery, steps)
+    columns = options.column or (None if options.sample is None else [sample_title(snapshots, options.sample)])
+    chosen, shown = choose(snapshots, inputs=options.inputs, columns=columns)
     with TaskProgress("drawing", len(chosen), "snapshots") as progress:
         if options.is_moving:
             save_timeline_gif(chosen, shown, out, fps=options.fps or FPS, on_progress=progress.callback)

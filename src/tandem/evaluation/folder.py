@@ -18,6 +18,7 @@ from tandem.evaluation.subject import Subject
 from tandem.files import atomic_write_text, remove_leftovers
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
+from tandem.report.links import Link, links_of, renew_links, run_links, run_of
 from tandem.report.scores import DIRECTIONS, REPORT_NAME, EvaluationReport
 
 PAGE_NAME = "report.html"
@@ -48,9 +49,24 @@ def write_evaluation(found: Sequence[tuple[Evaluation, Subject]], out: Path) -> 
     ]
     _remove_pictures(out, [path for some in groups for group in some for _, path in group.pictures])
     pairs = list(zip(reports, groups, strict=True))
-    atomic_write_text(out / PAGE_NAME, both_directions_page(pairs) if several else evaluation_page(*pairs[0]))
+    page = out / PAGE_NAME
+    links = _links(reports[0], page)
+    html = both_directions_page(pairs, links=links) if several else evaluation_page(*pairs[0], links=links)
+    atomic_write_text(page, html)
     atomic_write_text(out / REPORT_NAME, text)
-    return out / PAGE_NAME
+    if (run := run_of(out)) is not None:
+        renew_links(run)
+    return page
+
+
+def _links(report: EvaluationReport, page: Path) -> list[Link]:
+    """From the page to the model that was measured and the run that it comes from."""
+    if report.subject.get("kind") != "model":
+        return []
+    model = Path(str(report.subject["path"]))
+    run = run_of(model)
+    own = {"Numbers": page.with_name(REPORT_NAME), "Model": model / "model.json"}
+    return [*links_of(page, own), *([] if run is None else run_links(page, run))]
 
 
 def reports_to_json(reports: Sequence[EvaluationReport]) -> str:
@@ -123,7 +139,8 @@ def _row(subject: Subject, index: int) -> Any:
     loaded = case.load()
     samples = loaded.samples(min(subject.num_samples, _NUM_SAMPLES))
     cells: list[np.ndarray] = [*samples]
-    titles = [f"sample {number + 1}" for number in range(len(samples))]
+    one = subject.num_samples == 1
+    titles = ["output"] if one else [f"sample {number + 1}" for number in range(len(samples))]
     if not subject.no_ground_truth and loaded.ground_truth.shape[:2] == samples.shape[1:3]:
         cells, titles = [loaded.ground_truth, *cells], ["ground truth", *titles]
     if isinstance(case, ModelCase):

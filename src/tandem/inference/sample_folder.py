@@ -23,6 +23,8 @@ from tandem.inference.translator import Translator
 from tandem.names import file_stem
 from tandem.report.animation import save_gif
 from tandem.report.grid import image_grid, save_image
+from tandem.report.links import links_of, renew_links, run_links, run_of
+from tandem.report.nature import Nature
 from tandem.report.sample_page import SampleGroup, sample_page
 from tandem.targets import require_folder_target
 
@@ -39,6 +41,7 @@ def sample_to_folder(
     out: Path,
     options: SamplingOptions,
     *,
+    model: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     on_tile: OnTile | None = None,
 ) -> Path:
@@ -51,6 +54,7 @@ def sample_to_folder(
         jobs: What is translated.
         out: The folder.
         options: How.
+        model: Where the model was loaded from, which the page leads to.
         on_progress: Called with the jobs done and those in all.
         on_tile: Called with the tiles done and those in all while an image is translated in tiles.
 
@@ -76,7 +80,7 @@ def sample_to_folder(
             record.path.unlink(missing_ok=True)
             remove_empty(made)
     if options.only is None and record.path.exists():
-        _write_page(out, translator, jobs, record, options)
+        _write_page(out, translator, jobs, record, options, model=model)
     if problems:
         raise DataError(_failed(problems, len(jobs)))
     return out / PAGE_NAME if options.only is None else out
@@ -280,6 +284,8 @@ def _write_page(
     jobs: Sequence[Job],
     record: SampleRecord,
     options: SamplingOptions,
+    *,
+    model: Path | None,
 ) -> None:
     single = not translator.latent_dim and options.num_samples == 1
     kind = "Translations" if single or options.cycle else "Random samples"
@@ -287,7 +293,15 @@ def _write_page(
     title = titles.get(options.mode, "In the style of a reference")
     provenance = {str(name): json.dumps(value) for name, value in record.settings.items()}
     groups = [_group(record.done[job.name]) for job in jobs if job.name in record.done]
-    atomic_write_text(out / PAGE_NAME, sample_page(title, groups, provenance=provenance))
+    nature = Nature(latent=translator.latent_dim > 0, noise=not single and translator.abilities.has_dropout_noise)
+    page = out / PAGE_NAME
+    links = links_of(page, {"Record of all samples": record.path})
+    run = None if model is None else run_of(model)
+    if model is not None:
+        links += run_links(page, run) if run is not None else links_of(page, {"Model": model / "model.json"})
+    atomic_write_text(page, sample_page(title, groups, provenance=provenance, nature=nature, links=links))
+    if run is not None:
+        renew_links(run)
 
 
 def _group(record: Mapping[str, Any]) -> SampleGroup:

@@ -13,12 +13,17 @@ from tandem.report.chart_lines import ChartLines, Segment, thin
 from tandem.report.markup import Svg, escape
 from tandem.report.text import number
 
-# Okabe and Ito's colours, which people with any of the common colour blindnesses can tell apart.
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b4568f", "#b87700", "#3a9bd1")
+# Colours that people with any of the common colour blindnesses can tell apart, each with a contrast of at least 3 to
+# the card; a test computes both, here and for the dark theme.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#4d0099", "#663300", "#9980ff")
+WIDTH, HEIGHT = 480, 290
+"""Of a chart in its own coordinates: as wide as a card where two stand side by side."""
 _DASHES = ("none", "6 3", "2 3")  # one more for each time the colours are used up
+_REFERENCE = 'stroke-dasharray="4 4" style="stroke:var(--chart-muted,#6b6a66)"'
 _INK = "fill:var(--chart-ink,#1f1f1d)"
 _MUTED = "fill:var(--chart-muted,#6b6a66)"
-_LETTER = 6.1  # mean width of a letter at 11 px, to reserve room without measuring fonts
+_SIZE = 12  # px of the letters, in the drawing's own coordinates
+_LETTER = 6.6  # mean width of a letter of that size, to reserve room without measuring fonts
 _LONGEST_CATEGORY = 18  # letters
 
 
@@ -29,8 +34,8 @@ def line_chart(
     x_label: str,
     y_label: str,
     log_y: bool = False,
-    width: int = 640,
-    height: int = 260,
+    width: int = WIDTH,
+    height: int = HEIGHT,
     reference: Mapping[str, float] | None = None,
 ) -> Svg:
     """Return one SVG element with lines.
@@ -56,6 +61,8 @@ def line_chart(
     values = [*levels.values()]
     for segments in drawn.values():
         values += [min(min(one.low) for one in segments), max(max(one.high) for one in segments)]
+    if log_y:
+        y_label += ", logarithmic"
     y_low, y_high = log_domain(values) if log_y else linear_domain(values)
     y_ticks = log_ticks(y_low, y_high) if log_y else linear_ticks(y_low, y_high)
     x_low = min(one.x[0] for segments in drawn.values() for one in segments)
@@ -67,9 +74,10 @@ def line_chart(
     legend, legend_height = _legend([f"{name} {number(y)}" for name, y in latest.items()], width, "line")
     labels = tick_labels(y_ticks)
     left = 12 + _LETTER * max(len(label) for label in labels)
-    right = width - min(130.0, 14 + _LETTER * max(len(name) for name in [*drawn, *levels]))
+    names_room = min(0.34 * width, 24 + _LETTER * max(len(name) for name in [*drawn, *levels]))
+    right = width - names_room
     to_x = Scale(x_low, x_high, left, right)
-    to_y = Scale(y_low, y_high, height - 38, 46 + legend_height, log_y)
+    to_y = Scale(y_low, y_high, height - 38, 50 + legend_height, log_y)
     parts = [
         *_heading(title, y_label, to_y.end),
         legend,
@@ -77,13 +85,10 @@ def line_chart(
         *_x_axis(to_x, height, x_label),
     ]
     for y in levels.values():
-        parts.append(
-            f'<path class="reference" d="M{left:.2f} {to_y(y):.2f}H{right:.2f}" stroke-dasharray="4 4" '
-            'style="stroke:var(--chart-muted,#6b6a66)"/>'
-        )
+        parts.append(f'<path class="reference" d="M{left:.2f} {to_y(y):.2f}H{right:.2f}" {_REFERENCE}/>')
     for index, segments in enumerate(drawn.values()):
         parts += _line(index, segments, to_x, to_y)
-    parts += _end_labels(latest, levels, to_y, right + 8)
+    parts += _end_labels(latest, levels, to_y, right + 6, int((names_room - 20) / _LETTER))
     ends = "; ".join(
         f"{name} from {number(segments[0].y[0])} to {number(latest[name])}" for name, segments in drawn.items()
     )
@@ -95,8 +100,8 @@ def bar_chart(
     *,
     title: str,
     y_label: str = "",
-    width: int = 640,
-    height: int = 260,
+    width: int = WIDTH,
+    height: int = HEIGHT,
 ) -> Svg:
     """Return one SVG element with a bar for each value, or a group of bars for each label.
 
@@ -116,7 +121,7 @@ def bar_chart(
     if not finite:
         return _empty(title, width)
     labels = list(dict.fromkeys(label for group in series.values() for label in group))
-    low, high = linear_domain([0.0, *finite])
+    low, high = linear_domain([0.0, *finite]) if any(finite) else (0.0, 1.0)
     ticks = linear_ticks(low, high)
     texts = tick_labels(ticks)
     left = 12 + _LETTER * max(len(text) for text in texts)
@@ -152,9 +157,10 @@ def _colour(index: int) -> str:
 def _svg(width: int, height: int, description: str, parts: Sequence[str]) -> Svg:
     return Svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(description)}" font-size="11" font-family="system-ui,sans-serif" '
+        f'aria-label="{escape(description)}" font-size="{_SIZE}" font-family="system-ui,sans-serif" '
         # Narrower, the letters would become too small to read; the page scrolls the chart instead.
-        f'style="min-width:{0.8 * width:.0f}px">' + "".join(parts) + "</svg>"
+        # Wider, they would become larger than those of the page.
+        f'style="min-width:{0.66 * width:.0f}px;max-width:{1.3 * width:.0f}px">' + "".join(parts) + "</svg>"
     )
 
 
@@ -214,7 +220,7 @@ def _x_axis(to_x: Scale, height: int, x_label: str) -> list[str]:
 def _stroke(index: int) -> str:
     dash = _DASHES[index // len(PALETTE) % len(_DASHES)]
     return (
-        f'fill="none" stroke-width="1.6" stroke-linejoin="round" stroke-linecap="round" '
+        f'fill="none" stroke-width="1.8" stroke-linejoin="round" stroke-linecap="round" '
         f'stroke-dasharray="{dash}" style="stroke:{_colour(index)}"'
     )
 
@@ -239,21 +245,29 @@ def _line(index: int, segments: Sequence[Segment], to_x: Scale, to_y: Scale) -> 
     return bands + lines
 
 
-def _end_labels(latest: Mapping[str, float], levels: Mapping[str, float], to_y: Scale, x: float) -> list[str]:
-    """Return the names at the right ends of the lines, moved apart where they would overlap."""
-    wanted = [(to_y(y), name, f"fill:{_colour(i)}") for i, (name, y) in enumerate(latest.items())]
-    wanted += [(to_y(y), name, _MUTED) for name, y in levels.items()]
+def _end_labels(
+    latest: Mapping[str, float], levels: Mapping[str, float], to_y: Scale, x: float, letters: int
+) -> list[str]:
+    """Return the names at the right ends of the lines, moved apart where they would overlap.
+
+    They are in the colour of text, which is easier to read than that of a line; a stroke before each says which line.
+    Longer ones than `letters` are cut off; the legend has them whole.
+    """
+    wanted = [(to_y(y), name, _stroke(i)) for i, (name, y) in enumerate(latest.items())]
+    wanted += [(to_y(y), name, _REFERENCE) for name, y in levels.items()]
     wanted.sort(key=lambda item: item[0])
     heights = [y for y, _, _ in wanted]
     for upper, lower in pairwise(range(len(heights))):
-        heights[lower] = max(heights[lower], heights[upper] + 13)
+        heights[lower] = max(heights[lower], heights[upper] + 14)
     surplus = max(0.0, heights[-1] - to_y.start)
     heights[-1] -= surplus
     for lower, upper in pairwise(range(len(heights) - 1, -1, -1)):
-        heights[upper] = min(heights[upper], heights[lower] - 13)
+        heights[upper] = min(heights[upper], heights[lower] - 14)
     return [
-        f'<text class="end" x="{x:.2f}" y="{y + 3.8:.2f}" style="{colour}">{escape(name)}</text>'
-        for y, (_, name, colour) in zip(heights, wanted, strict=True)
+        f'<path class="end" d="M{x:.2f} {y:.2f}h10" {stroke}/>'
+        f'<text class="end" x="{x + 14:.2f}" y="{y + 3.8:.2f}" style="{_INK}">'
+        f"{escape(_shortened(name, letters))}</text>"
+        for y, (_, name, stroke) in zip(heights, wanted, strict=True)
     ]
 
 
@@ -266,6 +280,10 @@ def _bar(x: float, width: float, to_y: Scale, value: float, *, spoken: str, colo
 
 
 def _category(label: str, x: float, y: float, slanted: bool) -> str:
-    short = label if len(label) <= _LONGEST_CATEGORY else label[: _LONGEST_CATEGORY - 1] + "…"
+    short = _shortened(label, _LONGEST_CATEGORY)
     place = f'text-anchor="end" transform="rotate(-35 {x:.2f} {y:.2f})"' if slanted else 'text-anchor="middle"'
     return f'<text class="category" x="{x:.2f}" y="{y:.2f}" {place} style="{_INK}">{escape(short)}</text>'
+
+
+def _shortened(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: max(1, letters - 1)] + "…"

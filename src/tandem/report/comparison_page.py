@@ -5,15 +5,20 @@ from dataclasses import dataclass
 
 from tandem.report.charts import bar_chart
 from tandem.report.evaluation_page import uncertainty
+from tandem.report.links import Link
 from tandem.report.rendering import render_page
 from tandem.report.scores import Better, Score
 from tandem.report.text import number
 
 _LEGEND = (
     "In brackets are intervals. {best} marks the best value of a row, ≈ the values whose interval overlaps with that "
-    "of the best: they may be as good."
+    "of the best: they may be as good, ≠ numbers that must not be compared with each other."
 )
-_WORDS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
+_WORDS = {
+    "lower": "lower\N{NO-BREAK SPACE}is\N{NO-BREAK SPACE}better",
+    "higher": "higher\N{NO-BREAK SPACE}is\N{NO-BREAK SPACE}better",
+    "neither": "",
+}
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,13 @@ class ComparedScore:
         return frozenset(name for name, score in self.scores.items() if name != self.best and _overlap(score, best))
 
 
-def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:
+def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore], *, links: Sequence[Link] = ()) -> str:
     """Return the HTML of the page.
 
     Args:
         names: Of the evaluations, in the order of the columns.
         compared: The numbers.
+        links: To the evaluations.
     """
     content = {
         "warnings": comparison_warnings(compared),
@@ -72,13 +78,13 @@ def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore]) -> 
                 {name: score.value for name, score in one.scores.items()},
                 title=one.name,
                 y_label=_WORDS[one.better],
-                width=560,
             )
             for one in compared
             if len(one.scores) > 1 and not one.differs_in
         ],
     }
-    return render_page("comparison.html", content, title="Comparison", subtitle=f"{len(names)} evaluations.")
+    subtitle = f"{len(names)} evaluations."
+    return render_page("comparison.html", content, title="Comparison", subtitle=subtitle, links=links)
 
 
 def comparison_markdown(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:
@@ -91,18 +97,21 @@ def comparison_markdown(names: Sequence[str], compared: Sequence[ComparedScore])
         arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[one.better]
         cells = [_cell(one, name, marks=("**", "**")) for name in names]
         lines.append(f"| {one.name}{arrow} | " + " | ".join(cells) + " |")
-    if any(one.best for one in compared):
+    if any(one.best or one.differs_in for one in compared):
         lines += ["", _LEGEND.format(best="Bold type")]
     warnings = comparison_warnings(compared)
     return "\n".join(lines + ([""] if warnings else []) + [f"- {_plain(text)}" for text in warnings]) + "\n"
 
 
 def comparison_warnings(compared: Sequence[ComparedScore]) -> list[str]:
-    """Which numbers must not be compared, and why."""
+    """Which numbers must not be compared, and why: a sentence for each reason, however many numbers it is about."""
+    by_reason: dict[tuple[str, ...], list[str]] = {}
+    for one in compared:
+        if one.differs_in:
+            by_reason.setdefault(one.differs_in, []).append(one.name)
     return [
-        f"{one.name} must not be compared: the evaluations differ in {', '.join(one.differs_in)}."
-        for one in compared
-        if one.differs_in
+        f"{_listed(names)} must not be compared: the evaluations differ in {_listed(reason)}."
+        for reason, names in by_reason.items()
     ]
 
 
@@ -116,7 +125,13 @@ def _cell(one: ComparedScore, name: str, *, marks: tuple[str, str]) -> str:
         text = text.join(marks)
     elif name in one.near_best:
         text = f"≈ {text}"
+    elif one.differs_in:
+        text = f"≠ {text}"
     return text + (f" ({interval})" if interval else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _overlap(a: Score, b: Score) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.report.charts import bar_chart
+from tandem.report.links import Link
 from tandem.report.rendering import render_page
 
 
@@ -16,7 +17,7 @@ class DemoGroup:
         drawing: The input.
         ground_truth: The rendering that belongs to it in the data.
         samples: Outputs for different random z.
-        baseline_samples: Outputs of the run without a working latent, for as many z.
+        baseline_samples: Outputs of the baseline, for as many z.
         strip: One row of outputs on the way from one z to another.
         animation: The same as a GIF.
         styled: (reference picture, output that took over its style).
@@ -40,11 +41,12 @@ class DemoView:
         headline: Heading of the page.
         subtitle: What was done, in a sentence or two.
         summary: The measured mode coverage of the model beside the baseline's, one sentence.
+        baseline: Heading of the baseline's samples: what it is, and how long it was trained.
         figures: (label, value, small note) of a few measured numbers.
         frequencies: Series name → {mode: share, 0 to 1}; the true ones first, then the model's, then
             the baseline's.
         groups: One per test drawing.
-        training_page: Path of the training page relative to this one.
+        training_pages: Names of the models, and their training pages relative to this one.
         next_steps: (what it does, command or code) of things to do next.
     """
 
@@ -53,8 +55,9 @@ class DemoView:
     summary: str
     frequencies: Mapping[str, Mapping[str, float]]
     groups: Sequence[DemoGroup]
-    training_page: str
+    training_pages: Mapping[str, str]
     next_steps: Sequence[tuple[str, str]]
+    baseline: str = ""
     figures: Sequence[tuple[str, str, str]] = ()
 
 
@@ -64,7 +67,9 @@ def demo_page(view: DemoView) -> str:
         view.frequencies,
         title="How often each mode appears",
         y_label="share of samples",
-        width=1000,
-        height=290,
+        width=900,
     )
-    return render_page("demo.html", {"view": view, "chart": chart}, title=view.headline, subtitle=view.subtitle)
+    links = [Link(f"Training of {name}", path) for name, path in view.training_pages.items()]
+    return render_page(
+        "demo.html", {"view": view, "chart": chart}, title=view.headline, subtitle=view.subtitle, links=links
+    )

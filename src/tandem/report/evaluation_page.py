@@ -5,11 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.report.charts import bar_chart, line_chart
+from tandem.report.links import Link
 from tandem.report.rendering import ChartSection, render_page
 from tandem.report.scores import Better, EvaluationReport, MetricResult, Score
 from tandem.report.text import count, number
 
-_ARROWS = {"lower": "lower is better", "higher": "higher is better", "neither": ""}
+_ARROWS = {
+    "lower": "lower\N{NO-BREAK SPACE}is\N{NO-BREAK SPACE}better",
+    "higher": "higher\N{NO-BREAK SPACE}is\N{NO-BREAK SPACE}better",
+    "neither": "",
+}
 _LISTED = 200  # characters of a value in the tables
 
 Cells = tuple[str, ...]
@@ -38,9 +43,10 @@ class _ReportView:
         numbers: Rows of the table of numbers.
         chart_sections: Curves and modes.
         groups: Inputs to look at.
-        left_out: Rows: metric, and why it is missing.
+        left_out: Rows: metrics, and why they are missing.
         dependencies: Rows: what all numbers depend on.
         dependencies_of_metrics: Titles of metrics, with the rows of what their numbers depend on.
+        outputs: What comes out of what was measured: samples, or outputs.
     """
 
     prefix: str
@@ -50,14 +56,16 @@ class _ReportView:
     left_out: Sequence[Cells]
     dependencies: Sequence[Cells]
     dependencies_of_metrics: Sequence[tuple[str, Sequence[Cells]]]
+    outputs: str
 
 
-def evaluation_page(report: EvaluationReport, groups: Sequence[PictureGroup]) -> str:
+def evaluation_page(report: EvaluationReport, groups: Sequence[PictureGroup], *, links: Sequence[Link] = ()) -> str:
     """Return the HTML of the page.
 
     Args:
         report: The numbers.
         groups: Inputs to look at.
+        links: What the page leads to.
     """
     content = {
         "warnings": report.all_warnings,
@@ -65,18 +73,21 @@ def evaluation_page(report: EvaluationReport, groups: Sequence[PictureGroup]) ->
         "side_by_side": None,
         "reports": [_view(report, groups)],
     }
-    return render_page("evaluation.html", content, title=_title(report), subtitle=_subtitle(report))
+    return render_page("evaluation.html", content, title=_title(report), subtitle=_subtitle(report), links=links)
 
 
-def both_directions_page(found: Sequence[tuple[EvaluationReport, Sequence[PictureGroup]]]) -> str:
+def both_directions_page(
+    found: Sequence[tuple[EvaluationReport, Sequence[PictureGroup]]], *, links: Sequence[Link] = ()
+) -> str:
     """Return the HTML of one page for the directions of a model, side by side.
 
     Args:
         found: Of each direction the numbers and the inputs to look at.
+        links: What the page leads to.
     """
     reports = [report for report, _ in found]
     content = {
-        "warnings": list(dict.fromkeys(text for report in reports for text in direction_warnings(report))),
+        "warnings": direction_warnings(reports),
         "tiles": [],
         "side_by_side": {
             "header": ("Number", *(report.direction for report in reports), ""),
@@ -85,7 +96,7 @@ def both_directions_page(found: Sequence[tuple[EvaluationReport, Sequence[Pictur
         "reports": [_view(report, groups, prefix=f"{report.direction}: ") for report, groups in found],
     }
     subtitle = " ".join(f"{report.direction}: {_subtitle(report)}" for report in reports)
-    return render_page("evaluation.html", content, title=_title(reports[0]), subtitle=subtitle)
+    return render_page("evaluation.html", content, title=_title(reports[0]), subtitle=subtitle, links=links)
 
 
 def side_by_side(reports: Sequence[EvaluationReport]) -> list[tuple[str, Better, tuple[str, ...]]]:
@@ -99,9 +110,13 @@ def side_by_side(reports: Sequence[EvaluationReport]) -> list[tuple[str, Better,
     return rows
 
 
-def direction_warnings(report: EvaluationReport) -> list[str]:
-    """The warnings, saying which direction they are about."""
-    return [f"{report.direction}: {text}" for text in report.all_warnings]
+def direction_warnings(reports: Sequence[EvaluationReport]) -> list[str]:
+    """The warnings of reports, each once, saying which directions they are about."""
+    directions: dict[str, list[str]] = {}
+    for report in reports:
+        for text in report.all_warnings:
+            directions.setdefault(text, []).append(report.direction)
+    return [f"{' and '.join(names)}: {text}" for text, names in directions.items()]
 
 
 def _value(score: Score) -> tuple[str, str]:
@@ -126,12 +141,21 @@ def _view(report: EvaluationReport, groups: Sequence[PictureGroup], *, prefix: s
         numbers=[_number_cells(score) for score in report.scores],
         chart_sections=charts,
         groups=groups,
-        left_out=[(one.metric, one.reason) for one in report.left_out],
+        left_out=[(", ".join(names), reason) for reason, names in _by_reason(report).items()],
         dependencies=_dependencies(report),
         dependencies_of_metrics=[
             (result.title, _value_cells(result.depends_on)) for result in report.results if result.depends_on
         ],
+        outputs="outputs" if report.settings.get("num_samples") == 1 else "samples",
     )
+
+
+def _by_reason(report: EvaluationReport) -> dict[str, list[str]]:
+    """The metrics that were left out, by the reason why."""
+    found: dict[str, list[str]] = {}
+    for one in report.left_out:
+        found.setdefault(one.reason, []).append(one.metric)
+    return found
 
 
 def uncertainty(score: Score) -> str:
@@ -145,7 +169,8 @@ def _number_cells(score: Score) -> Cells:
     return (
         score.name,
         number(score.value),
-        "" if score.low is None else f"{uncertainty(score)} ({score.confidence:.0%}, {score.method})",
+        "" if score.low is None else uncertainty(score),
+        "" if score.low is None else f"{score.confidence:.0%}, {score.method}".replace(" ", "\N{NO-BREAK SPACE}"),
         "" if score.standard_error is None else number(score.standard_error),
         count(score.count),
         _ARROWS[score.better],

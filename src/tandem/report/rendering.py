@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from tandem.report.cells import parts_of
+from tandem.report.links import Link
 from tandem.report.markup import Svg, printable, url
 
 if TYPE_CHECKING:
@@ -39,12 +41,14 @@ class ChartSection:
         charts: The charts, side by side where there is room.
         lead: A sentence below the heading.
         notices: What is said above the charts.
+        linear: The same charts with linear axes, where some of `charts` have logarithmic ones: a reader can switch.
     """
 
     title: str
     charts: Sequence[Svg] = ()
     lead: str = ""
     notices: Sequence[Notice] = ()
+    linear: Sequence[Svg] = ()
 
 
 def render_page(
@@ -53,6 +57,7 @@ def render_page(
     *,
     title: str,
     subtitle: str = "",
+    links: Sequence[Link] = (),
     refresh_seconds: int | None = None,
 ) -> str:
     """Return a whole HTML document.
@@ -62,9 +67,10 @@ def render_page(
         content: What it shows, by the names that it uses.
         title: Heading of the page and name of its tab.
         subtitle: A sentence below the heading.
+        links: What the page leads to, at its top.
         refresh_seconds: The page renews itself after this time and keeps the reading place; `None`: never.
     """
-    head = {"title": title, "subtitle": subtitle, "refresh_seconds": refresh_seconds}
+    head = {"title": title, "subtitle": subtitle, "page_links": links, "refresh_seconds": refresh_seconds}
     return environment().get_template(template).render({**content, **head})
 
 
@@ -83,6 +89,7 @@ def environment() -> "Environment":
         auto_reload=False,
     )
     made.filters["url"] = url
+    made.filters["parts"] = parts_of
     return made
 
 

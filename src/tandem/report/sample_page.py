@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tandem.report.links import Link
+from tandem.report.nature import Nature
 from tandem.report.rendering import render_page
 from tandem.report.text import count
 
 _CONTENTS_FROM = 4  # inputs; fewer are found by scrolling
+_SEVERAL = Nature(latent=True)
 
 
 @dataclass(frozen=True)
@@ -34,20 +37,31 @@ class SampleGroup:
     animation: str | None = None
 
 
-def sample_page(title: str, groups: Sequence[SampleGroup], *, provenance: Mapping[str, str]) -> str:
+def sample_page(
+    title: str,
+    groups: Sequence[SampleGroup],
+    *,
+    provenance: Mapping[str, str],
+    nature: Nature = _SEVERAL,
+    links: Sequence[Link] = (),
+) -> str:
     """Return the HTML of the page.
 
     Args:
         title: Heading, for example `10 random samples of each input`.
         groups: One per input, in the order in which to show them.
         provenance: What the pictures can be made again from: model, seed, mode, version …
+        nature: What the model can do, which the words follow.
+        links: What the page leads to.
     """
     total = sum(len(group.samples) for group in groups)
     inputs = f"{count(len(groups))} input{'' if len(groups) == 1 else 's'}"
-    outputs = f"{count(total)} sample{'' if total == 1 else 's'}"
+    outputs = f"{count(total)} {nature.outputs.removesuffix('s') if total == 1 else nature.outputs}"
     content = {
         "groups": groups,
+        "outputs": nature.outputs.capitalize(),
         "with_contents": len(groups) >= _CONTENTS_FROM,
         "provenance": list(provenance.items()),
     }
-    return render_page("sample.html", content, title=title, subtitle=f"{inputs}, {outputs}.")
+    subtitle = f"{inputs}{f', {outputs}' if total else ''}. A click on a picture shows it at its full size."
+    return render_page("sample.html", content, title=title, subtitle=subtitle, links=links)

@@ -3,6 +3,7 @@
 Nothing is computed anew: the cells are cut out of the pictures of the snapshots.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ LARGEST_STRIP_SIDE = 16_000
 
 Rows = list[list[Image.Image | None]]
 
+_SAMPLE = re.compile(r"(?:z|sample )\d+")
 _CAPTION_HEIGHT, _CAPTION_SIZE, _INK = 26, 16, (40, 40, 38)
 
 
@@ -96,7 +98,8 @@ def choose(
     Args:
         snapshots: From the first to the last.
         inputs: Rows; by default all that every snapshot has.
-        columns: Titles; by default the samples ``z1``, ``z2``, … that every snapshot has, else all columns that change.
+        columns: Titles; by default the samples ``z1``, ``z2``, … (of dropout ``sample 1``, …) that every snapshot has,
+            else all columns that change.
 
     Raises:
         ConfigError: There is no such row or column.
@@ -112,12 +115,18 @@ def choose(
     common = [title for title in newest.columns if all(title in snapshot.note.columns for snapshot in snapshots)]
     fixed = [title for title in common if _stays(snapshots, title)] if len(snapshots) > 1 else common[:1]
     moving = [title for title in common if title not in fixed]
-    samples = [title for title in moving if title[:1] == "z" and title[1:].isdigit()]
+    samples = [title for title in moving if _SAMPLE.fullmatch(title)]
     chosen = tuple(columns or samples or moving or common)
     if inputs is None:
         inputs = range(min(snapshot.note.num_rows for snapshot in snapshots))
     shown = Shown(tuple(inputs), tuple(title for title in fixed if title not in chosen), chosen)
     return [snapshot for snapshot in snapshots if _has(snapshot, shown)], shown
+
+
+def sample_title(snapshots: Sequence[SnapshotPicture], number: int) -> str:
+    """The title of the column of a sample, 1 the first: of a latent, or where there is none of dropout."""
+    titles = {title for snapshot in snapshots for title in snapshot.note.columns}
+    return f"sample {number}" if "sample 1" in titles and "z1" not in titles else f"z{number}"
 
 
 def save_timeline_gif(

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tandem.files import atomic_write_text
 from tandem.report.charts import line_chart
 from tandem.report.health_section import health_section
+from tandem.report.links import Link
 from tandem.report.markup import Svg
+from tandem.report.nature import Nature
 from tandem.report.records import HealthRecord, Record, TrainRecord, ValidationRecord
 from tandem.report.rendering import ChartSection, Notice, NoticeKind, render_page
 from tandem.report.text import count, duration, memory, number
@@ -17,7 +19,12 @@ from tandem.report.validation_section import validation_section
 
 REFRESH_SECONDS = 15
 _SHOWN_SNAPSHOTS = 12
-_LOG_FROM = 50.0  # largest over middle value, from which a linear axis would show one spike and a flat line
+_SPIKE = 50.0
+"""Largest over middle value, from which a linear axis would show one spike and a flat line."""
+_DECADES = 1.5
+"""Powers of ten between small and large values, from which a linear axis would press the small ones flat."""
+_MISSING = 0.01
+"""The share of values that may be zero or less, which a logarithmic axis leaves out."""
 _DISCRIMINATOR_PREFIXES = ("disc", "d_")
 _STATES = {"running": "Training", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
 _LEVELS: dict[str, NoticeKind] = {"finished": "good", "failed": "warning", "stopped": "warning"}
@@ -36,6 +43,11 @@ class Snapshot(NamedTuple):
     def when(self) -> str:
         """The step in words."""
         return f"step {count(self.step)} · {count(self.images_seen)} images"
+
+    @property
+    def short(self) -> str:
+        """The step as a number."""
+        return count(self.step)
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,11 @@ class RunView:
         snapshots: Pictures in the order in which they were made.
         snapshot_caption: What the rows and columns of these pictures are.
         best: A sentence about the best checkpoint.
+        nature: What the model can do, which the words follow.
+        command: What trains the same model again.
+        changed: Option, value and default of what is not as by default.
+        facts: Data, dates and versions by their names, to list.
+        links: What the page leads to.
     """
 
     name: str
@@ -77,6 +94,11 @@ class RunView:
     snapshots: Sequence[Snapshot]
     snapshot_caption: str = ""
     best: str = ""
+    nature: Nature = field(default_factory=Nature)
+    command: str = ""
+    changed: Sequence[tuple[str, str, str]] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    links: Sequence[Link] = ()
 
 
 def training_page(run: RunView) -> str:
@@ -85,9 +107,9 @@ def training_page(run: RunView) -> str:
     health = [record for record in run.records if isinstance(record, HealthRecord)]
     validations = [record for record in run.records if isinstance(record, ValidationRecord)]
     sections = [
-        ChartSection("Losses", _loss_charts(train)),
+        _loss_section(train, run.nature),
         validation_section(validations, run.best),
-        health_section(health),
+        health_section(health, run.nature),
     ]
     newest = list(run.snapshots)[::-1]
     shown = _evenly(len(newest), _SHOWN_SNAPSHOTS) if len(newest) > 1 else []
@@ -103,9 +125,14 @@ def training_page(run: RunView) -> str:
         "folded_snapshots": [snapshot for index, snapshot in enumerate(newest[1:], 1) if index not in shown],
         "chart_sections": [section for section in sections if section is not None],
         "config": list(run.config.items()),
+        "nature": run.nature,
+        "command": run.command,
+        "changed": run.changed,
+        "method": run.config.get("method", "the method"),
+        "facts": list(run.facts.items()),
     }
     refresh = REFRESH_SECONDS if run.state == "running" else None
-    return render_page("training.html", content, title=run.name, refresh_seconds=refresh)
+    return render_page("training.html", content, title=run.name, links=run.links, refresh_seconds=refresh)
 
 
 def write_training_page(path: Path, run: RunView) -> None:
@@ -148,30 +175,36 @@ def _evenly(length: int, most: int) -> list[int]:
     return [round(i * (length - 1) / (most - 1)) for i in range(most)]
 
 
-def _loss_charts(train: Sequence[TrainRecord]) -> list[Svg]:
+def _loss_section(train: Sequence[TrainRecord], nature: Nature) -> ChartSection:
     series: dict[str, Points] = {}
     for record in train:
         for name, value in record.losses.items():
             series.setdefault(name, []).append((float(record.images), value))
     discriminators = {name for name in series if name.startswith(_DISCRIMINATOR_PREFIXES)}
     groups = {
-        "Generators and encoder": {name: points for name, points in series.items() if name not in discriminators},
-        "Discriminators": {name: points for name, points in series.items() if name in discriminators},
+        nature.generator_side: {name: points for name, points in series.items() if name not in discriminators},
+        nature.discriminator_side: {name: points for name, points in series.items() if name in discriminators},
     }
-    return [
-        line_chart(
-            group,
-            title=title,
-            x_label="images",
-            y_label="loss",
-            log_y=_wants_log(group),
-            width=560,
-            height=300,
-        )
-        for title, group in groups.items()
-    ]
+    logarithmic = {title: _wants_log(group) for title, group in groups.items()}
+    charts, linear = (
+        [
+            _loss_chart(group, title, log_y=wanted and logarithmic[title])
+            for title, group in groups.items()
+            if group or not series
+        ]
+        for wanted in (True, False)
+    )
+    return ChartSection("Losses", charts, linear=linear if any(logarithmic.values()) else ())
+
+
+def _loss_chart(group: Mapping[str, Points], title: str, *, log_y: bool) -> Svg:
+    return line_chart(group, title=title, x_label="images", y_label="loss", log_y=log_y, height=320)
 
 
 def _wants_log(series: Mapping[str, Points]) -> bool:
     values = sorted(y for points in series.values() for _, y in points if math.isfinite(y))
-    return bool(values) and values[0] > 0 and values[-1] > _LOG_FROM * values[len(values) // 2]
+    positive = [y for y in values if y > 0]
+    if not positive or len(positive) < (1 - _MISSING) * len(values):
+        return False
+    small, middle, large = (positive[round(share * (len(positive) - 1))] for share in (0.02, 0.5, 0.98))
+    return large >= 10**_DECADES * small or positive[-1] > _SPIKE * middle

@@ -61,7 +61,6 @@ def _charts(validations: Sequence[ValidationRecord]) -> list[Svg]:
             title=base,
             x_label="step",
             y_label=base,
-            width=560,
         )
         for base, members in groups.items()
     ]

@@ -1,18 +1,24 @@
 """Watching a run: log lines, measurements and pictures of fixed inputs, the page, the progress bar."""
 
+import datetime
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from tandem import rng
+from tandem.config.command_line import changed_options, train_command
 from tandem.config.run import RunConfig, to_flat
+from tandem.config.values import to_text
 from tandem.data.fit import FitRule
 from tandem.data.images import to_array
 from tandem.errors import NonFiniteError
 from tandem.objectives.objective import samples_with_dropout
+from tandem.report.links import run_links
+from tandem.report.nature import Nature
 from tandem.report.progress import TrainingProgress
 from tandem.report.records import HealthRecord, Record, TrainRecord, TrainSpeed, ValidationRecord, ValidationSpeed
 from tandem.report.training_page import RunView
@@ -20,6 +26,7 @@ from tandem.training.device import describe_device, peak_memory_mb
 from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
 from tandem.training.recorder import Recorder
+from tandem.training.run_facts import facts_of, moment
 from tandem.training.run_folder import RunFolder
 from tandem.training.snapshot import caption_of, measure, numbers_of, sampling_state
 from tandem.training.start import lines_of
@@ -47,6 +54,7 @@ class Observer:
         run: RunFolder,
         device: torch.device,
         total_images: int,
+        data: Sequence[Path | str] = (),
         processes: int = 1,
     ) -> None:
         self._config, self._inputs, self._state = config, inputs, state
@@ -69,6 +77,14 @@ class Observer:
         paired = config.objective.paired
         caption = caption_of(state.objective.networks, sampling=self._sampling, paired=paired)
         self._caption = f"{caption} {FitRule.of(config.data).describe_fixed()}"
+        self._nature = Nature(
+            latent=config.objective.latent_dim > 0,
+            noise=self._sampling.seeds is not None,
+            networks=tuple(state.objective.networks),
+        )
+        self._command = train_command(config, data, run.root)
+        self._changed = [(one.option.flag, _shown(one.value), _shown(one.default)) for one in changed_options(config)]
+        self._facts = facts_of(inputs, run, data)
         self._losses: dict[str, float] = {}
         self._page_due = 0.0
         self.best = ""
@@ -191,12 +207,18 @@ class Observer:
                 seconds_left=progress.seconds_left,
                 memory_mb=peak_memory_mb(self._device),
                 device=describe_device(self._device, processes=self._processes),
-                config=lines_of(self._state.start)
-                | {name: str(value) for name, value in to_flat(self._config).items()},
+                config={name: _shown(value) for name, value in to_flat(self._config).items()},
                 records=self._recorder.records,
                 snapshots=self._recorder.snapshots(self._state.step, self._config.training.batch_size),
                 snapshot_caption=self._caption,
                 best=self.best,
+                nature=self._nature,
+                command=self._command,
+                changed=self._changed,
+                facts=lines_of(self._state.start)
+                | self._facts
+                | {"This page": moment(datetime.datetime.now(datetime.UTC))},
+                links=run_links(self._run.page, self._run.root),
             )
         )
         took = time.monotonic() - begun
@@ -209,6 +231,10 @@ class Observer:
     def close(self) -> None:
         """Close the log."""
         self._recorder.close()
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else to_text(value)
 
 
 class Bystander:

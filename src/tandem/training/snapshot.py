@@ -83,7 +83,8 @@ def measure(networks: nn.ModuleDict, a: Tensor, b: Tensor, *, sampling: Sampling
     health, samples, reconstructed = measure_health(generator, encoder, a, b, sampling=sampling)
     columns = {"input": a, "ground truth": b} | ({"encoded": reconstructed} if encoder is not None else {})
     many = samples.shape[1] > 1
-    columns |= {f"z{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
+    title = "z" if sampling.z.shape[1] else "sample "
+    columns |= {f"{title}{index + 1}" if many else "output": one for index, one in enumerate(samples.unbind(1))}
     return SnapshotMeasurement(health, columns)
 
 

@@ -1,6 +1,7 @@
 """The training loop: composes data, objective, step, state, checkpoints and reports."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,13 @@ def train(
             log.info("%s", folder.describe())
         inputs = keep_decoded(config, inputs, process_group.device)
         trainer = Trainer(
-            config, inputs, run, process_group, make_validator=make_validator, make_objective=make_objective
+            config,
+            inputs,
+            run,
+            process_group,
+            data=[data] if data_b is None else [data, data_b],
+            make_validator=make_validator,
+            make_objective=make_objective,
         )
         if process_group.is_main:
             remember_data(run, data, data_b)
@@ -129,6 +136,7 @@ class Trainer:
         run: RunFolder,
         process_group: ProcessGroup,
         *,
+        data: Sequence[Path | str] = (),
         make_validator: MakeValidator | None = None,
         make_objective: MakeObjective = build_objective,
     ) -> None:
@@ -165,7 +173,14 @@ class Trainer:
         total = self.total_steps * training.batch_size
         self.observer = (
             Observer(
-                config, inputs, self.state, run=run, device=device, total_images=total, processes=process_group.size
+                config,
+                inputs,
+                self.state,
+                run=run,
+                device=device,
+                total_images=total,
+                data=data,
+                processes=process_group.size,
             )
             if process_group.is_main
             else Bystander(self.state)
