@@ -1,13 +1,15 @@
 import math
 import re
 import xml.etree.ElementTree as ET
-from itertools import pairwise
+from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tandem.report import charts
 from tandem.report.chart_axes import Scale, linear_domain, linear_ticks, log_domain, log_ticks, tick_labels
 from tandem.report.chart_lines import thin
 from tandem.report.charts import bar_chart, line_chart
@@ -196,3 +198,75 @@ def test_logarithmic_axis_holds_the_values(values):
 def test_zero_is_on_the_axis_only_where_it_is_near():
     assert linear_domain([0.2, 1.0]) == (0.0, 1.0)
     assert linear_domain([980.0, 1000.0])[0] == pytest.approx(980.0)
+
+
+# How people with protanopia, deuteranopia and tritanopia see linear RGB (Machado, Oliveira, Fernandes 2009), and all.
+SIGHT = {
+    "all cones": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]]
+    ),
+}
+# Oklab (Ottosson 2020): a distance of 0.02 is about what can just be noticed side by side.
+TO_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+TO_LAB = np.array(
+    [
+        [0.2104542553, 0.793617785, -0.0040720468],
+        [1.9779984951, -2.428592205, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.808675766],
+    ]
+)
+
+
+def linear_rgb(colour: str) -> np.ndarray:
+    digits = colour.removeprefix("#")
+    pairs = [digit * 2 for digit in digits] if len(digits) == 3 else [digits[i : i + 2] for i in (0, 2, 4)]
+    values = np.array([int(pair, 16) for pair in pairs]) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted(float(linear_rgb(colour) @ [0.2126, 0.7152, 0.0722]) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def themes() -> dict[str, dict[str, str]]:
+    """The colours of the style sheet by their names, in light and in dark."""
+    sheet = (Path(charts.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6});", part)) for part in sheet.split("@media")[:2])
+    return {"light": light, "dark": light | dark}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_lines_can_be_seen_and_told_apart_by_all(theme):
+    colours = themes()[theme]
+    series = [colours[f"series-{i}"] for i in range(1, len(charts.PALETTE) + 1)]
+    assert min(contrast(one, colours["card"]) for one in series) >= 3
+    for sight, matrix in SIGHT.items():
+        seen = np.stack([np.clip(matrix @ linear_rgb(one), 0, 1) for one in series])
+        lab = np.cbrt(seen @ TO_CONES.T) @ TO_LAB.T
+        distances = [float(np.linalg.norm(a - b)) for a, b in combinations(lab, 2)]
+        assert min(distances) >= 0.08, sight
+
+
+def test_a_chart_by_itself_has_the_colours_of_the_light_theme():
+    colours = themes()["light"]
+    assert tuple(colours[f"series-{i}"] for i in range(1, len(charts.PALETTE) + 1)) == charts.PALETTE
+
+
+def test_bars_of_nothing_stand_on_zero():
+    svg = ET.fromstring(bar_chart({"a": 0.0, "b": 0.0}, title="modes"))
+    ticks = [text.text for text in svg.iter(f"{SVG}text") if text.get("class") == "y-tick"]
+    assert float(ticks[0]) == 0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
+from tandem.report.cells import parts_of
 from tandem.report.grid import save_image
 from tandem.report.markup import url
 from tandem.report.rendering import environment, render_page
@@ -208,3 +209,25 @@ def test_durations_have_two_units(seconds, expected):
 
 def test_memory_is_in_readable_units():
     assert (memory(812.4), memory(3482)) == ("812 MB", "3.4 GB")
+
+
+@pytest.mark.parametrize(
+    ("text", "together"),
+    [
+        ("0.126 (0.0987 to 0.157)", ["0.126", "(0.0987 to 0.157)"]),
+        ("★ 14.1 (12.1 to 15.8)", ["★ 14.1", "(12.1 to 15.8)"]),
+        ("z is used: samples differ by 11.2 % of the distance.", ["11.2 %"]),
+        ("95%, percentile bootstrap ± 0.5", ["95%,", "± 0.5"]),
+        ("step 1,500 · 6,000 images", ["1,500", "6,000 images"]),
+        ("5.3 of 8", ["5.3 of 8"]),
+        ("2026-01-02 03:04 UTC", ["2026-01-02", "03:04"]),
+        ("-1.2e-05", ["-1.2e-05"]),
+        ("of the best", []),
+        ("0" * 64, []),  # a digest of digits must be allowed to break
+        ("runs/2026-01-02/x7 v2.0-rc", []),
+    ],
+)
+def test_what_belongs_to_a_number_stays_together(text, together):
+    parts = parts_of(text)
+    assert "".join(part for part, _ in parts) == text
+    assert [part for part, whole in parts if whole] == together
