@@ -60,8 +60,8 @@ docs: setup  ## build the documents as a site, strictly; writes site/index.html
 docs-serve: setup  ## show the site at http://127.0.0.1:8000 while you write
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-pictures: setup  ## remake the pictures of the README from runs/demo
-	$(BIN)/python tools/readme_pictures.py
+pictures: setup  ## remake the pictures of the README from runs/demo and, with CYCLEGAN=RUN, from a CycleGAN
+	$(BIN)/python tools/readme_pictures.py $(if $(CYCLEGAN),--cyclegan $(CYCLEGAN))
 
 clean:  ## remove the environment and caches (runs and datasets stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist site src/*.egg-info

@@ -1,40 +1,138 @@
-"""Remake the picture of the README from a finished demo.
+"""Remake the pictures of the README, from generated data alone.
 
-    python tools/readme_pictures.py [RUN] [OUT]
+    python tools/readme_pictures.py [DEMO] [--cyclegan RUN] [--out FOLDER]
 
-Each row is one test drawing of the demo dataset, then samples of the demo's model; a column is one latent.
+`DEMO` is the folder of a finished demo, `RUN` a CycleGAN whose data, the unpaired demo data, lie beside it in `data`:
+
+    tandem data demo runs/cyclegan/data --layout unpaired --num-train 200
+    tandem train runs/cyclegan/data --out runs/cyclegan/run --preset demo-unpaired --learning-rate 0.0005 --steps 3000
+
+The picture of a page takes Playwright and the machine's Chromium or Chrome. No picture may be larger than 300 kB.
 """
 
 import argparse
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import tandem
+from tandem.config.data import Direction
 from tandem.data.discover import find_splits
-from tandem.data.synthetic import load_dataset_info
+from tandem.data.synthetic import DemoInfo, load_dataset_info
+from tandem.data.unpaired import find_unpaired
+from tandem.inference.sampling import interpolate_spherical
+from tandem.inference.translator import Translator
 from tandem.report.grid import image_grid, save_image
 
 SAMPLES = 8
 SCALE = 2
+LARGEST = 300_000  # bytes
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def main() -> None:
-    """Translate one drawing of each kind and save the grid."""
-    parser = argparse.ArgumentParser(description="Remake the picture of the README from a finished demo.")
-    parser.add_argument("run", nargs="?", type=Path, default=Path("runs/demo"), help="folder of the demo")
-    parser.add_argument("out", nargs="?", type=Path, default=Path("docs/images/demo.png"), help="the picture")
+    """Draw all pictures."""
+    parser = argparse.ArgumentParser(description="Remake the pictures of the README, from generated data alone.")
+    parser.add_argument("demo", nargs="?", type=Path, default=Path("runs/demo"), help="folder of a finished demo")
+    parser.add_argument(
+        "--cyclegan", type=Path, help="a CycleGAN on unpaired demo data: RUN; its data lie in RUN/../data"
+    )
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures")
     args = parser.parse_args()
-    translator = tandem.load(args.run / "bicyclegan")
-    info = load_dataset_info(args.run / "data")
-    first_of_kind = {}
-    for pair in find_splits(args.run / "data")["test"].pairs:
-        first_of_kind.setdefault(info.entry("test", pair.name).kind, pair)
-    rows: list[list[np.ndarray]] = []
-    for pair in first_of_kind.values():
-        drawing, _ = pair.read("AtoB", channels_a=3, channels_b=3)
-        rows.append([drawing, *translator(drawing, SAMPLES, seed=1, output="array")])
-    save_image(image_grid(rows, scale=SCALE), args.out)
+    translator = tandem.load(args.demo / "bicyclegan")
+    drawings = one_of_each_kind(args.demo / "data", load_dataset_info(args.demo / "data"))
+    written = [
+        draw_samples(translator, drawings, args.out / "demo.png"),
+        draw_interpolation(translator, drawings[:3], args.out / "interpolation.png"),
+        draw_styles(translator, drawings, args.out / "styles.png"),
+        photograph(args.demo / "bicyclegan" / "index.html", args.out / "run-page.png"),
+    ]
+    if args.cyclegan is not None:
+        written.append(
+            draw_cycles(tandem.load(args.cyclegan), args.cyclegan.parent / "data", args.out / "cyclegan.png")
+        )
+    for path in written:
+        size = path.stat().st_size
+        assert size <= LARGEST, f"{path} has {size} bytes, more than {LARGEST}"
+        print(f"{path}: {size / 1000:.0f} kB")
+
+
+def one_of_each_kind(data: Path, info: DemoInfo) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The first test drawing of each kind of object, and its rendering."""
+    first = {}
+    for pair in find_splits(data)["test"].pairs:
+        first.setdefault(info.entry("test", pair.name).kind, pair)
+    read = [pair.read("AtoB", channels_a=3, channels_b=3) for pair in first.values()]
+    return [(drawing, rendering) for drawing, rendering in read if rendering is not None]
+
+
+def draw_samples(translator: Translator, drawings: list[tuple[np.ndarray, np.ndarray]], path: Path) -> Path:
+    """Each row a drawing, then samples; a column is one latent."""
+    rows = [[drawing, *translator(drawing, SAMPLES, seed=1, output="array")] for drawing, _ in drawings]
+    return write(image_grid(rows, scale=SCALE), path)
+
+
+def draw_interpolation(translator: Translator, drawings: list[tuple[np.ndarray, np.ndarray]], path: Path) -> Path:
+    """Each row a drawing on the way from one latent to another."""
+    rows = []
+    for index, (drawing, _) in enumerate(drawings):
+        start, end = translator.sample_z(2, seed=index)
+        way = interpolate_spherical(start, end, np.linspace(0, 1, SAMPLES))
+        rows.append([drawing, *translator(drawing, z=way, output="array")])
+    return write(image_grid(rows, scale=SCALE), path)
+
+
+def draw_styles(translator: Translator, drawings: list[tuple[np.ndarray, np.ndarray]], path: Path) -> Path:
+    """Above the references, below them each drawing in the style of each."""
+    references = [rendering for _, rendering in drawings]
+    latents = [translator.encode(reference)[0] for reference in references]
+    rows: list[list[np.ndarray | None]] = [[None, *references]]
+    rows += [
+        [drawing, *(translator(drawing, z=latent, output="array")[0] for latent in latents)] for drawing, _ in drawings
+    ]
+    return write(image_grid(rows, scale=SCALE), path)
+
+
+def draw_cycles(translator: Translator, data: Path, path: Path) -> Path:
+    """Each row an image of A, its translation and the way back, then an image of B likewise."""
+    test = find_unpaired(data)["test"]
+    rows = []
+    directions: tuple[Direction, Direction] = ("AtoB", "BtoA")
+    for a, b in list(zip(test.a, test.b, strict=True))[:4]:
+        row = []
+        for item, there in zip((a, b), directions, strict=True):
+            picture, _ = item.read("AtoB", channels_a=3, channels_b=3)
+            row += [picture, *(np.asarray(one) for one in translator.cycle(picture, direction=there))]
+        rows.append(row)
+    titles = ["drawing (A)", "A to B", "and back", "rendering (B)", "B to A", "and back"]
+    return write(image_grid(rows, column_titles=titles, scale=SCALE), path)
+
+
+def photograph(page: Path, path: Path) -> Path:
+    """The upper part of a page as a browser shows it."""
+    from playwright.sync_api import (  # pyright: ignore[reportMissingImports]  # noqa: PLC0415  (an extra)
+        sync_playwright,
+    )
+
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as started, tempfile.TemporaryDirectory() as folder:
+        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1120, "height": 1900}, color_scheme="light")
+        shown.goto(page.resolve().as_uri())
+        shown.wait_for_function("[...document.images].slice(0, 1).every((image) => image.complete)")
+        shown.screenshot(path=Path(folder) / "page.png")
+        browser.close()
+        with Image.open(Path(folder) / "page.png") as picture:
+            return write(picture.convert("RGB"), path)
+
+
+def write(picture: Image.Image, path: Path) -> Path:
+    """Save a picture with at most 256 colours, which shows no difference here and is a third as large."""
+    save_image(picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).convert("P"), path)
+    return path
 
 
 if __name__ == "__main__":
