@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from loggers import assert_tables_are_the_log
 from support import finish, fork, log_of, num_log_lines, start, state_of, tiny, train, until, wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -55,11 +56,11 @@ def assert_events_are_the_log(run: Path) -> None:
 
 
 def test_scalars_and_images(data: Path, tmp_path: Path) -> None:
-    train(data, tmp_path / "run", steps=8, tensorboard=True)
+    train(data, tmp_path / "run", steps=8, log="tensorboard")
     assert_events_are_the_log(tmp_path / "run")
-    train(data, tmp_path / "run", steps=8, tensorboard=True)
+    train(data, tmp_path / "run", steps=8, log="tensorboard")
     assert_events_are_the_log(tmp_path / "run")
-    train(data, tmp_path / "run", steps=12, tensorboard=True, validate_every=3)
+    train(data, tmp_path / "run", steps=12, log="tensorboard", validate_every=3)
     assert "validation/ssim" in events_of(tmp_path / "run").Tags()["scalars"]
     assert_events_are_the_log(tmp_path / "run")
 
@@ -68,7 +69,7 @@ def test_scalars_and_images(data: Path, tmp_path: Path) -> None:
 def test_no_step_twice_after_a_kill(data: Path, tmp_path: Path, snapshot_every: int) -> None:
     """With a snapshot before the kill, and without one: then the run begins anew."""
     out = tmp_path / "run"
-    options = {"tensorboard": True, "log_every": 1, "snapshot_every": snapshot_every}
+    options = {"log": "tensorboard,csv", "log_every": 1, "snapshot_every": snapshot_every}
     pid = fork("train", data, "--out", out, *tiny(steps=100_000, **options))
     until(lambda: num_log_lines(out) >= 6, pid)
     os.kill(pid, signal.SIGKILL)
@@ -78,19 +79,20 @@ def test_no_step_twice_after_a_kill(data: Path, tmp_path: Path, snapshot_every: 
     train(data, out, steps=steps, **options)
     assert log_of(out)[-1]["step"] == steps
     assert_events_are_the_log(out)
+    assert_tables_are_the_log(out)
 
 
 def test_it_changes_nothing(data: Path, finished_run: Path, tmp_path: Path) -> None:
-    train(data, tmp_path / "run", steps=10, tensorboard=True)
+    train(data, tmp_path / "run", steps=10, log="tensorboard")
     assert log_of(tmp_path / "run") == log_of(finished_run)
 
 
 def test_the_missing_extra_is_named(data: Path, tmp_path: Path) -> None:
     """And the same folder can be used without it, or with it when it is installed."""
     out = tmp_path / "run"
-    refused = finish(start("train", data, "--out", out, *tiny(steps=2, tensorboard=True), code=WITHOUT))
+    refused = finish(start("train", data, "--out", out, *tiny(steps=2, log="tensorboard"), code=WITHOUT))
     assert refused.status == 1
-    expected = str(MissingExtraError("tensorboard", "tensorboard", "--tensorboard"))
+    expected = str(MissingExtraError("tensorboard", "tensorboard", "--log tensorboard"))
     assert refused.out.splitlines()[-1] == f"tandem train: {expected}"
     assert "pip install 'tandem-gan[tensorboard]'" in expected
     train(data, out, steps=2)

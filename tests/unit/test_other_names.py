@@ -66,7 +66,7 @@ train --niter 100: --lr-schedule linear --lr-constant-epochs 100 --lr-decay-epoc
 train --lr_policy cosine: --lr-schedule cosine --lr-constant-epochs 100 --lr-decay-epochs 100
 train --save_latest_freq 500: --snapshot-every 500
 train --print_freq 100: --log-every 100
-train --use_wandb: --tensorboard
+train --use_wandb: --log wandb
 sample --results_dir r: --out r
 train --nz 8: --latent-dim 8
 train --nef 32: --encoder-filters 32
@@ -261,7 +261,7 @@ def test_keys_of_files_get_the_same_answers(tmp_path: Path) -> None:
     assert found[0].text == f"{start} 'lr'. Did you mean 'learning_rate: 0.1'?"
     assert "'lr_schedule: linear', 'lr_constant_epochs: 50', 'lr_decay_epochs: 100'" in found[1].text
     assert found[2].text == f"{start} 'no_flip'. Did you mean 'flip: false'?"
-    assert "'tensorboard: true'" in found[3].text
+    assert "'log: wandb'" in found[3].text
     assert found[4].text == f"{start} 'banana'"
     assert "an option of cyclegan" in found[5].text
 

@@ -26,7 +26,7 @@ def written(run: RunFolder) -> list[Any]:
 
 
 def recorder(run: RunFolder, *, resume_step: int = 0, goes_on: bool = True) -> Recorder:
-    return Recorder(run, resume_step=resume_step, goes_on=goes_on, tensorboard=False)
+    return Recorder(run, resume_step=resume_step, goes_on=goes_on)
 
 
 @pytest.fixture
@@ -98,4 +98,4 @@ def test_tensorboard_takes_no_path_that_is_no_text(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     run = RunFolder(tmp_path / os.fsdecode(b"\xc4"))
     with pytest.raises(ConfigError, match="TensorBoard takes no path but UTF-8"):
-        Recorder(run, resume_step=0, goes_on=True, tensorboard=True)
+        Recorder(run, resume_step=0, goes_on=True, loggers=["tensorboard"])

@@ -15,8 +15,8 @@ from tandem.training.run_folder import LOCK_NAME, RunFolder
 def test_paths_lie_inside(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "name")
     paths = [run.config, run.metrics, run.page, run.gallery, run.checkpoints, run.model, run.samples]
-    paths += [run.tensorboard, run.cache]
-    assert len(set(paths)) == 9
+    paths += [run.tensorboard, run.csv, run.wandb, run.cache]
+    assert len(set(paths)) == len(paths)
     assert {path.parent for path in paths} == {run.root}
     assert not run.root.exists()
 

@@ -198,7 +198,7 @@ def _train(config: RunConfig, data: Path | str, out: Path, data_b: Path | None) 
         return SIGNAL_STATUS + result.stopped_by
     if not result.is_main:
         return 0
-    if result.already_done:
+    if result.already_done and result.ending == "finished":
         log.info("%s is finished already (%d steps); raise --steps or --epochs to go on", out, result.step)
     sample_held_out(config, data, out, data_b)
     log.info("model: %s · page: %s", out / "model", out / "index.html")

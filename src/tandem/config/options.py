@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tandem.config.values import MAX_INTEGER, MisfitError, choices, convert, in_words
+from tandem.config.values import MAX_INTEGER, NULLS, MisfitError, choices, convert, in_words
 from tandem.errors import ConfigError, Problem, nearest
 
 REQUIRED: Any = dataclasses.MISSING
@@ -89,6 +89,22 @@ def same(cls: Any, name: str, *, default: Any = None) -> Any:
     """A field that is declared like the field `name` of another option class, with another default if one is given."""
     (field,) = (field for field in dataclasses.fields(cls) if field.name == name)
     return dataclasses.field(default=field.default if default is None else default, metadata=field.metadata)
+
+
+def read_choices(flag: str, kind: Any) -> Callable[[str], tuple[Any, ...]]:
+    """What reads several of the choices `kind` from a text with commas between them, each once; for `option`."""
+    known = typing.get_args(kind)
+
+    def read(text: str) -> tuple[Any, ...]:
+        names = [] if text in NULLS else [name.strip() for name in text.split(",")]
+        refuse(
+            Problem(f"{flag} must be among {', '.join(known)}, not '{name}'.{nearest(name, known)}", flag, name)
+            for name in names
+            if name not in known
+        )
+        return tuple(dict.fromkeys(names))
+
+    return read
 
 
 @dataclass(frozen=True)

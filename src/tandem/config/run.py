@@ -133,7 +133,9 @@ def from_flat(flat: Mapping[str, Any], *, own: type[MethodConfig] | None = None)
     built = {}
     for group, kind in groups.items():
         names = [f.name for f in dataclasses.fields(kind)]
-        built[group] = kind(**{name: rest.pop(name) for name in names if name in rest})
+        given = {name: rest.pop(name) for name in names if name in rest}
+        # JSON and YAML have lists alone.
+        built[group] = kind(**{name: tuple(one) if isinstance(one, list) else one for name, one in given.items()})
     if rest:
         raise ConfigError(f"unknown options: {', '.join(sorted(map(str, rest)))}.")
     return RunConfig(**built)

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tandem.config.options import option
+from tandem.config.options import option, read_choices
 
 TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 Acceleration = Literal["auto", "none", "graphs", "compile"]
 Overlap = Literal["auto", "on", "off"]
+LoggerName = Literal["tensorboard", "wandb", "csv"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,12 @@ class TrainingConfig:
     )
     num_previews: int = option(6, "fixed inputs that are sampled at every snapshot", at_least=1)
     num_preview_samples: int = option(5, "samples of each of them", at_least=2)
-    tensorboard: bool = option(False, "write TensorBoard scalars and images too (needs tandem-gan[tensorboard])")
+    log: tuple[LoggerName, ...] = option(
+        (),
+        "where numbers go too, with commas between: tensorboard, wandb (images as well; these two are extras), csv",
+        metavar="NAMES",
+        read=read_choices("--log", LoggerName),
+    )
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""

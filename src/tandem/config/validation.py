@@ -29,6 +29,9 @@ class ValidationConfig:
     validate_features_size: int | None = option(None, "side of its input; any size unless given", at_least=1)
     validate_features_range: ValueRange = option("signed", "the values it takes")
     validate_trust_torchscript: bool = option(False, "run a TorchScript file, which is a program, as your own")
+    patience: int = option(
+        0, "validations without a better number by --keep-best after which a run ends; 0 is off", at_least=0
+    )
     keep_best: str = option(AUTO, "number of a validation by which the best checkpoint is kept; auto goes by a list")
 
     def problems(self) -> Iterator[str]:

@@ -80,9 +80,13 @@ def convert_values(
             problems.append(unknown(values, name))
             continue
         try:
-            found[name] = convert(known[name].hint, value, from_text=True)
+            read = known[name].declared.read
+            in_words = isinstance(value, str) and read is not None
+            found[name] = read(value) if in_words else convert(known[name].hint, value, from_text=True)
         except MisfitError:
             problems.append(known[name].misfit(value))
+        except ConfigError as error:
+            problems += error.problems
     refuse(problems)
     return found
 

@@ -3,7 +3,9 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +22,18 @@ _NAME_LENGTH = 14
 _WIDE = 140  # columns of a terminal that has room for the losses
 
 Clock = Callable[[], float]
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Show no progress while this is entered."""
+    before = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(before)
 
 
 class RateMeter:
@@ -227,6 +241,6 @@ def _standard_error() -> Console:
 
     Rich alone would also obey FORCE_COLOR and write a live bar into a log file.
     """
-    if not find_launch().is_main:  # of processes that train together one speaks
+    if _silent.get() or not find_launch().is_main:  # of processes that train together one speaks
         return Console(quiet=True)
     return Console(file=sys.stderr) if sys.stderr.isatty() else Console(file=sys.stderr, force_terminal=False)

@@ -63,8 +63,9 @@ class Observer:
         self._recorder = Recorder(
             run,
             resume_step=state.step,
-            goes_on=self._images < total_images,
-            tensorboard=config.training.tensorboard,
+            goes_on=self._images < total_images and not _has_ended(config, state),
+            loggers=config.training.log,
+            options=to_flat(config),
         )
         self._fixed = [tensor.to(device) for tensor in inputs.previews[1:]]
         number = config.training.num_preview_samples
@@ -86,6 +87,7 @@ class Observer:
         self._changed = [(one.option.flag, _shown(one.value), _shown(one.default)) for one in changed_options(config)]
         self._facts = facts_of(inputs, run, data)
         self._losses: dict[str, float] = {}
+        self._told = len(self._recorder.records)
         self._page_due = 0.0
         self.best = ""
 
@@ -118,6 +120,11 @@ class Observer:
     def records(self) -> Sequence[Record]:
         """All lines of the log."""
         return self._recorder.records
+
+    def news(self) -> list[Record]:
+        """The lines that have been written since the last call, or since the process began."""
+        told, self._told = self._told, len(self._recorder.records)
+        return self._recorder.records[told:]
 
     def has(self, kind: type[HealthRecord | ValidationRecord]) -> bool:
         """Whether the log holds a line of this kind of the current step."""
@@ -235,6 +242,11 @@ class Observer:
 
 def _shown(value: Any) -> str:
     return "not set" if value is None else to_text(value)
+
+
+def _has_ended(config: RunConfig, state: TrainingState) -> bool:
+    """Whether the run has ended by patience."""
+    return 0 < config.validation.patience <= state.waited
 
 
 class Bystander:

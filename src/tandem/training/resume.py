@@ -34,7 +34,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "keep_last",
         "num_previews",
         "num_preview_samples",
-        "tensorboard",
+        "log",
         "threads",
         "validate_every",
         "validate_metrics",
@@ -45,6 +45,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "validate_features_range",
         "validate_trust_torchscript",
         "keep_best",
+        "patience",
     }
 )
 """Options that do not change what the steps compute."""

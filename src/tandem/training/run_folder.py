@@ -92,6 +92,16 @@ class RunFolder:
         return self.root / "tensorboard"
 
     @property
+    def csv(self) -> Path:
+        """The log as tables."""
+        return self.root / "csv"
+
+    @property
+    def wandb(self) -> Path:
+        """What Weights & Biases keeps here, and the id of its run."""
+        return self.root / "wandb"
+
+    @property
     def cache(self) -> Path:
         """What can be computed again."""
         return self.root / "cache"

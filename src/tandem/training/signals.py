@@ -1,4 +1,4 @@
-"""Stopping politely: the first SIGINT or SIGTERM asks, a second one insists."""
+"""Stopping politely: the first SIGINT or SIGTERM asks, or a callback; a second signal insists."""
 
 import signal
 import threading
@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
+
+BY_CALLBACK = 1000
+"""What processes tell each other where a callback asks to stop; numbers of signals are smaller."""
 
 
 class GracefulStop:
@@ -19,10 +22,12 @@ class GracefulStop:
 
     Attributes:
         signal: The signal that asked to stop, or None.
+        by_callback: Whether a callback asked.
     """
 
     def __init__(self, *, deaf_seconds: float = 0.0) -> None:
         self.signal: signal.Signals | None = None
+        self.by_callback = False
         self._deaf_seconds = deaf_seconds
         self._asked_at = 0.0
         self._previous: dict[signal.Signals, object] = {}
@@ -39,10 +44,16 @@ class GracefulStop:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
+    @property
+    def number(self) -> int:
+        """What processes tell each other: 0 where nobody asked to stop."""
+        return BY_CALLBACK if self.by_callback else self.signal or 0
+
     def settle(self, agree: Callable[[int], int]) -> None:
-        """Take over what several processes agree on: the signal of any of them is that of all."""
-        number = agree(self.signal or 0)
-        self.signal = signal.Signals(number) if number else None
+        """Take over what several processes agree on: whoever asked one of them asked all."""
+        number = agree(self.number)
+        self.by_callback = number == BY_CALLBACK
+        self.signal = signal.Signals(number) if number and not self.by_callback else None
 
     def _asked(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:

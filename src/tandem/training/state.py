@@ -55,7 +55,12 @@ class LossMeter:
 
 
 class TrainingState:
-    """Networks, optimisers, moving average, image pools, fp16's scale, step and the running means of the log."""
+    """Networks, optimisers, moving average, image pools, fp16's scale, step and the running means of the log.
+
+    Attributes:
+        step: Optimiser steps done.
+        waited: Validations since the one with the best number.
+    """
 
     start: Mapping[str, Any] | None = None
     """Where the weights that the run began with come from, as JSON (see `tandem.training.start`); None: drawn."""
@@ -74,6 +79,7 @@ class TrainingState:
         self.scaler = scaler
         self.meter = LossMeter()
         self.step = 0
+        self.waited = 0
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the state, by a flat name."""
@@ -92,7 +98,7 @@ class TrainingState:
         """What the state holds besides tensors, as JSON."""
         scale = {} if self.scaler is None else {"loss_scale": self.scaler.state_dict()}
         start = {} if self.start is None else {"start": dict(self.start)}
-        return {"step": self.step, "meter_count": self.meter.count} | scale | start
+        return {"step": self.step, "waited": self.waited, "meter_count": self.meter.count} | scale | start
 
     @property
     def images_before(self) -> int:
@@ -135,6 +141,7 @@ class TrainingState:
         if self.scaler is not None:
             self.scaler.load_state_dict(metadata["loss_scale"])
         self.step, self.start = int(metadata["step"]), metadata.get("start")
+        self.waited = int(metadata["waited"])
 
 
 def _misfits(group: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

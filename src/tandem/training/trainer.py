@@ -1,10 +1,11 @@
 """The training loop: composes data, objective, step, state, checkpoints and reports."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, to_flat
@@ -14,8 +15,8 @@ from tandem.data.micro_batches import MicroBatches
 from tandem.data.shards.open import as_location
 from tandem.errors import NonFiniteError
 from tandem.objectives.build import build_objective
-from tandem.report.progress import TaskProgress, TrainingProgress
-from tandem.report.records import HealthRecord
+from tandem.report.progress import TaskProgress, TrainingProgress, silence
+from tandem.report.records import HealthRecord, Record
 from tandem.threads import choose_threads, describe_load
 from tandem.training.device import (
     configure_backends,
@@ -27,6 +28,7 @@ from tandem.training.distributed import join
 from tandem.training.export import export_model
 from tandem.training.feed import Feed, budget_of, keep_decoded, to_device, workers_of
 from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
+from tandem.training.loggers import require_loggers
 from tandem.training.observer import Bystander, Observer
 from tandem.training.process_group import Agreement, ProcessGroup, make_all_reduce
 from tandem.training.resume import resume
@@ -44,6 +46,11 @@ LOCK_PATIENCE_SECONDS = 30.0
 DEAF_SECONDS = 10.0
 NOT_MEASURED = Standing()
 
+Ending = Literal["finished", "patience", "signal", "callback"]
+"""Why a run ended: all steps are done, validations found nothing better, a signal or a callback asked to stop."""
+Callback = Callable[[Record], object]
+"""Called with every line of the log; it asks to stop with True or ``"stop"``."""
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -55,6 +62,7 @@ class TrainResult:
         stopped_by: The signal that stopped it, or None when it is finished.
         already_done: Nothing was left to do.
         is_main: Whether this process is the one that wrote it; of several that train together one is.
+        ending: Why it ended.
     """
 
     step: int
@@ -62,6 +70,7 @@ class TrainResult:
     stopped_by: int | None
     already_done: bool
     is_main: bool = True
+    ending: Ending = "finished"
 
 
 def train(
@@ -72,6 +81,8 @@ def train(
     data_b: Path | str | None = None,
     make_validator: MakeValidator | None = None,
     make_objective: MakeObjective = build_objective,
+    callback: Callback | None = None,
+    quiet: bool = False,
 ) -> TrainResult:
     """Train a model, or continue the training in `out` where it stopped.
 
@@ -83,6 +94,10 @@ def train(
         data_b: The folder of domain B, for methods that train on unpaired images.
         make_validator: Makes what measures at validations, for runs that have them; see `tandem.training.validation`.
         make_objective: Builds the method with its initial weights; by default one of Tandem's, as `config` says.
+        callback: Called with every new line of the log, a `tandem.report.records.TrainRecord`, `HealthRecord` (of a
+            snapshot) or `ValidationRecord`, in the process that writes. If it returns True or ``"stop"`` the run saves
+            and ends as with a signal, and if it raises an exception it does so before the exception goes on.
+        quiet: Show no progress.
 
     Raises:
         DataError: Something is wrong with the data; found before the first step.
@@ -90,7 +105,8 @@ def train(
         NonFiniteError: A loss or gradient is not finite; the last good state is on the disk.
         PeerError: Another process of the same training is gone.
     """
-    with join(config.training.device) as process_group, ExitStack() as stack:
+    require_loggers(config.training.log)
+    with silence() if quiet else nullcontext(), join(config.training.device) as process_group, ExitStack() as stack:
         choose_threads(config.training.threads)
         configure_backends(process_group.device, deterministic=config.training.deterministic)
         data = as_location(data_dir)
@@ -120,6 +136,7 @@ def train(
             data=[data] if data_b is None else [data, data_b],
             make_validator=make_validator,
             make_objective=make_objective,
+            callback=callback,
         )
         if process_group.is_main:
             remember_data(run, data, data_b)
@@ -139,8 +156,11 @@ class Trainer:
         data: Sequence[Path | str] = (),
         make_validator: MakeValidator | None = None,
         make_objective: MakeObjective = build_objective,
+        callback: Callback | None = None,
     ) -> None:
         self.config, self.inputs, self.folder, self.process_group = config, inputs, run, process_group
+        self.callback = callback
+        self.callback_error: Exception | None = None
         self.device = device = process_group.device
         training = config.training
         self.total_steps = config.total_steps(len(inputs.train))
@@ -194,9 +214,10 @@ class Trainer:
         )
 
     def run(self) -> TrainResult:
-        """Train to the end, or until a signal asks to stop."""
+        """Train to the end, or until patience ends or somebody asks to stop."""
         state, batch_size = self.state, self.config.training.batch_size
-        already_done = state.step >= self.total_steps
+        self.impatient = self._is_impatient()  # a run that has ended by patience
+        already_done = state.step >= self.total_steps or self.impatient
         if self.process_group.is_main:
             self.folder.write_config(to_yaml(self.config))
         if not already_done:
@@ -220,15 +241,11 @@ class Trainer:
                         self._loop(stop, agreement, progress)
                     stop.settle(agreement.settle)
                     self._conclude(stop)
+                    self._tell()
                 except NonFiniteError as error:
                     raise self._explained(error) from error
-            name = None if stop.signal is None else stop.signal.name
-            if name is not None:  # said only now: a progress bar would wipe it away
-                resume_by = f"tandem train --resume {self.folder.root}"
-                log.info("%s: saved step %d; the same command continues, and so does %s", name, state.step, resume_by)
-            elif not already_done and self.validation is not None:
-                self.validation.conclude()
-            self.observer.page(progress, "stopped" if name else "finished", f"Stopped by {name}." if name else "")
+            ending = self._ending(stop)
+            self._say_how_it_ended(stop, ending, progress, already_done=already_done)
         except KeyboardInterrupt:
             saved = ", ".join(map(str, self.store.steps())) or "none"
             self.observer.page(progress, "stopped", f"Interrupted. Saved steps: {saved}.")
@@ -238,7 +255,55 @@ class Trainer:
             raise
         finally:
             self.observer.close()
-        return TrainResult(state.step, self.total_steps, stop.signal, already_done, self.process_group.is_main)
+        if self.callback_error is not None:
+            raise self.callback_error
+        is_main = self.process_group.is_main
+        return TrainResult(state.step, self.total_steps, stop.signal, already_done, is_main, ending)
+
+    def _ending(self, stop: GracefulStop) -> Ending:
+        if stop.number:
+            return "callback" if stop.by_callback else "signal"
+        return "patience" if self.impatient else "finished"
+
+    def _say_how_it_ended(
+        self, stop: GracefulStop, ending: Ending, progress: TrainingProgress, *, already_done: bool
+    ) -> None:
+        """Say it in the log and on the page; only now, because a progress bar would wipe it away."""
+        if stop.number:
+            name = "the callback" if stop.signal is None else stop.signal.name
+            how = f"Stopped by {name}."
+            if self.callback_error is not None:
+                how = f"Stopped by the callback: {type(self.callback_error).__name__}: {self.callback_error}"
+            resume_by = f"tandem train --resume {self.folder.root}"
+            log.info("%s: saved step %d; the same command continues, and so does %s", name, self.state.step, resume_by)
+            self.observer.page(progress, "stopped", how)
+            return
+        how = ""
+        if self.validation is not None:
+            if not already_done:
+                self.validation.conclude()
+            if ending == "patience":
+                how = f"Ended by patience: {self.validation.describe_wait()}."
+                log.info("ended by patience at step %d: %s", self.state.step, self.validation.describe_wait())
+        self.observer.page(progress, "finished", how)
+
+    def _tell(self) -> bool:
+        """Show the callback what is new in the log, and say whether it wishes to stop."""
+        if self.callback is None or self.callback_error is not None or not isinstance(self.observer, Observer):
+            return False
+        try:
+            answers = [self.callback(record) for record in self.observer.news()]
+        except Exception as error:
+            self.callback_error = error  # goes on once the state is saved
+            return True
+        return any(answer is True or (isinstance(answer, str) and answer == "stop") for answer in answers)
+
+    def _is_impatient(self) -> bool:
+        """Whether as many validations as `patience` says have found nothing better; the same in all processes."""
+        patience = self.config.validation.patience
+        return patience > 0 and bool(
+            self.process_group.broadcast(self.validation is not None and self.validation.waited() >= patience)
+        )
 
     def _require_disk(self) -> None:
         assert self.validation is not None
@@ -265,13 +330,14 @@ class Trainer:
                 ended = state.step >= self.total_steps
                 if not ended:
                     self._take_snapshot()
+                stop.by_callback = self._tell() or stop.by_callback
                 self.observer.show(progress)
-                if ended or agreement.ask(stop.signal or 0):
+                if ended or self.impatient or agreement.ask(stop.number):
                     return
 
     def _conclude(self, stop: GracefulStop) -> None:
         """Save the last step: measured at the end of the run, as it is where a signal asked to stop."""
-        if stop.signal is None:
+        if not stop.number:
             self._take_snapshot(at_the_end=True)
             return
         self.stepper.settle()
@@ -306,6 +372,8 @@ class Trainer:
         self.process_group.on_main(
             lambda: self._take_stock(measures=measures, validates=validates, at_the_end=at_the_end)
         )
+        if validates and not at_the_end:
+            self.impatient = self._is_impatient()
 
     def _open_at_the_end(self) -> list[bool]:
         """Whether the last step has yet to be measured and validated, which only the main process knows."""

@@ -206,6 +206,11 @@ class Validation:
             self._networks = nn.ModuleDict(networks)
             self._validator = make_validator(config, inputs, LiveModel(manifest, networks, device))
         self.rule = _snapshot_rule(config, inputs, state) if self._validator is None else self._validator.rule
+        self._patience = config.validation.patience
+        if self._patience and not self.rule.number:
+            raise ConfigError(
+                f"--patience {self._patience} waits for a better number, but {self.rule.reason}.", option="--patience"
+            )
         self._begun, self._seconds, self._times = time.monotonic(), 0.0, 0
         self.tell()
 
@@ -246,6 +251,8 @@ class Validation:
         speed = ValidationSpeed(seconds=now - begun, share=self._seconds / (now - self._begun))
         conditions = json.loads(json.dumps(validator.conditions))
         self._observer.write_validation(numbers, conditions=conditions, speed=speed, every=self._every)
+        if self._patience and not self.is_off_turn():
+            self._state.waited = self.waited()
         return numbers
 
     def standing(self, numbers: Numbers | None) -> Standing:
@@ -271,6 +278,34 @@ class Validation:
         """Whether a score is better than all before it; of equals the earlier one stays."""
         best = self._store.best()
         return score is not None and (best is None or best.rule != self.rule.key or score < best.score)
+
+    def waited(self) -> int:
+        """How many validations there have been since the one with the best number, of equals the earliest.
+
+        It follows from the log alone, so it is the same for a run that was continued. Before a first number that can
+        compete nothing is waited for.
+        """
+        scores = [score for _, score in self._scores()]
+        return len(scores) - 1 - scores.index(min(scores)) if scores else 0
+
+    def describe_wait(self) -> str:
+        """What patience has waited for in vain, in a few words."""
+        scores = self._scores()
+        step, _ = min(scores, key=lambda pair: pair[1])
+        waited = self.waited()
+        return (
+            f"{count(waited)} validation{'' if waited == 1 else 's'} without a better {self.rule.number} than that of "
+            f"step {count(step)} (--patience {self._patience}; a larger one goes on)"
+        )
+
+    def _scores(self) -> list[tuple[int, float]]:
+        """Step and score of the validations that are on their turn, from the first that competes; lower is better."""
+        found: list[tuple[int, float]] = []
+        for record in self._validations():
+            score = self.rule.score(record.numbers)
+            if not record.final and (found or score is not None):
+                found.append((record.step, math.inf if score is None else score))
+        return found
 
     def tell(self) -> None:
         """Have the page say which checkpoint is the best."""
@@ -322,6 +357,17 @@ class Validation:
         conditions = json.loads(json.dumps(self._validator.conditions))
         mine = [record for record in records if isinstance(record, ValidationRecord)]
         return [record.numbers for record in mine if record.conditions == conditions]
+
+    def _validations(self) -> list[ValidationRecord]:
+        """The lines of validations under the conditions that hold now."""
+        if self._validator is None:
+            return []
+        conditions = json.loads(json.dumps(self._validator.conditions))
+        return [
+            record
+            for record in self._observer.records
+            if isinstance(record, ValidationRecord) and record.conditions == conditions
+        ]
 
 
 def doubt_of_first(number: str) -> str:

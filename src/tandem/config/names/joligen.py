@@ -51,7 +51,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "train_temporal_": _NO_TIME,
         "train_mm_": "for many outputs of one input train BicycleGAN: --latent-dim and --lambda-z are its options",
         "train_": "'tandem train --help' has the options of training; this one of joliGEN has no counterpart",
-        "output_display_": f"there is no visdom or aim: {PAGE}, and --tensorboard writes for TensorBoard",
+        "output_display_": f"there is no visdom or aim: {PAGE}, and --log tensorboard,wandb writes for these",
         "output_": f"{PAGE}, and --log-every says how often its numbers are written",
         "model_": "networks are those of the published methods: 'tandem train --method NAME --help'",
         "test_": "'tandem evaluate' measures a model, 'tandem sample' translates with it; both have --split",

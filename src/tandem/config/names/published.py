@@ -225,14 +225,12 @@ def _watching() -> Iterator[OtherName]:
     )
     yield _PIX2PIX.nothing(
         "display_id display_server display_env display_port display_ncols display_winsize display_single_pane_ncols",
-        f"there is no visdom: {PAGE}, and --tensorboard writes for TensorBoard",
+        f"there is no visdom: {PAGE}, and --log tensorboard,wandb writes for these",
     )
     yield _PIX2PIX.nothing("no_html", f"{PAGE}; it is always written", takes_value=False)
-    yield _PIX2PIX.switch(
-        "use_wandb wandb", "--tensorboard", note="for TensorBoard; Weights & Biases can read its files"
-    )
+    yield _PIX2PIX.switch("use_wandb wandb", "--log wandb")
     yield _PIX2PIX.option(
-        "wandb_project_name wandb_project", "--tensorboard", note="for TensorBoard; a run has the name of its folder"
+        "wandb_project_name wandb_project", "--log wandb", note="the variable WANDB_PROJECT names the project"
     )
     yield _PIX2PIX.nothing(
         "verbose", "what is trained stands in the log, in config.yaml of the run, and on its page", takes_value=False

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from tandem.config.names.entry import Listing, OtherName, at
 from tandem.config.names.networks import device
-from tandem.config.names.published import AUGMENTATION, PAGE, SEVERAL_GPUS
+from tandem.config.names.published import AUGMENTATION, SEVERAL_GPUS
 
 _TRAINERS = Listing("trainers")
 _CONTINUES = "the same command with the same --out goes on where the run stopped"
 _ADAM = "the optimiser is always Adam: --learning-rate, --beta1 and --beta2 are its options"
 _NO_CAP = "all images are used; put those that you want into a folder of their own (links will do)"
-_NO_SERVER = "for TensorBoard; Weights & Biases and other services can read its files"
+_LOGGERS = "wandb and csv are others"
 _SAMPLES = at("sample, evaluate", "--num-samples {}")
 _COMPILE = at("train, bench train", "--acceleration compile")
 
@@ -191,9 +191,10 @@ def _length() -> Iterator[OtherName]:
         note="it splits --batch-size, which it does not enlarge",
     )
     yield _TRAINERS.option("random_seed rng_seed seed_everything manual_seed rnd_seed torch_seed", "--seed {}")
-    yield _TRAINERS.nothing(
-        "patience early_stopping early_stop early_stopping_patience",
-        "a run has a fixed length; --validate-every measures it on held-out images and keeps the best checkpoint",
+    yield _TRAINERS.option(
+        "early_stopping early_stop early_stopping_patience",
+        "--patience {}",
+        note="it counts validations, so --validate-every says how long they are apart",
     )
     yield _TRAINERS.option(
         "decay_epoch decay_start epoch_decay decay_start_epoch decay_after constant_epochs epochs_constant",
@@ -347,20 +348,20 @@ def _hardware() -> Iterator[OtherName]:
 def _writing() -> Iterator[OtherName]:
     yield _TRAINERS.option(
         "report_to logger log_with log_writer tracker logging_backend monitor_with log_to",
-        "--tensorboard",
-        note=_NO_SERVER,
+        "--log tensorboard",
+        note=_LOGGERS,
     )
     yield _TRAINERS.switch(
         "tensorboardx use_tensorboard tb tb_log tf_log use_tb tensorboard_log log_tb tfboard tensorboard_logger",
-        "--tensorboard",
+        "--log tensorboard",
     )
-    yield _TRAINERS.switch("wandb_log log_wandb with_wandb wandb_enable enable_wandb", "--tensorboard", note=_NO_SERVER)
+    yield _TRAINERS.switch("wandb_log log_wandb with_wandb wandb_enable enable_wandb", "--log wandb")
     yield _TRAINERS.option(
         "tracker_project_name wandb_name wandb_entity wandb_id wandb_run wandb_mode wandb_group wandb_tags wandb_dir"
         " wandb_key wandb_project_id entity neptune comet mlflow clearml aim visdom use_visdom visdom_port"
         " visdom_server use_mlflow",
-        "--tensorboard",
-        note=f"for TensorBoard; {PAGE}",
+        "--log wandb",
+        note="its settings are variables of the environment, such as WANDB_ENTITY; tensorboard and csv are others",
     )
     yield _TRAINERS.option(
         "save_every recovery_interval vis_iter save_freq save_interval save_steps save_step checkpoint_interval"
