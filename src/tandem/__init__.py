@@ -17,17 +17,18 @@ from tandem.version import __version__
 wait_passively()
 
 if TYPE_CHECKING:
+    from tandem.api import TrainedRun, train
     from tandem.config.run import RunConfig
     from tandem.inference.translator import Translator, load
-    from tandem.training.trainer import train
 
-__all__ = ["RunConfig", "Translator", "__version__", "load", "train"]
+__all__ = ["RunConfig", "TrainedRun", "Translator", "__version__", "load", "train"]
 
 _HOMES = {
     "RunConfig": "tandem.config.run",
+    "TrainedRun": "tandem.api",
     "Translator": "tandem.inference.translator",
     "load": "tandem.inference.translator",
-    "train": "tandem.training.trainer",
+    "train": "tandem.api",
 }
 
 

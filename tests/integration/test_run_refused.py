@@ -24,8 +24,8 @@ from support import (
     write_pairs,
 )
 
-import tandem as package
 from tandem.checkpoint.store import CheckpointStore
+from tandem.training.trainer import train as train_run
 
 
 @pytest.fixture
@@ -179,9 +179,7 @@ def test_the_last_checkpoints_and_the_best_are_kept(data: Path, tmp_path: Path) 
 def test_training_in_a_thread(data: Path, tmp_path: Path) -> None:
     """Only the main thread may handle signals; training elsewhere works without."""
     results = []
-    worker = threading.Thread(
-        target=lambda: results.append(package.train(tiny_config(steps=2), data, tmp_path / "run"))
-    )
+    worker = threading.Thread(target=lambda: results.append(train_run(tiny_config(steps=2), data, tmp_path / "run")))
     worker.start()
     worker.join()
     assert [(result.step, result.stopped_by) for result in results] == [(2, None)]

@@ -22,6 +22,7 @@ from support import (
 
 import tandem as package
 from tandem.data.synthetic import write_dataset
+from tandem.training.trainer import train as train_run
 
 
 @pytest.mark.parametrize(
@@ -115,10 +116,10 @@ def test_a_batch_larger_than_the_dataset(tmp_path: Path) -> None:
 
 def test_training_from_python(data: Path, finished_run: Path, tmp_path: Path) -> None:
     """What the command line does, without the samples: the very same run."""
-    result = package.train(tiny_config(steps=10), data, tmp_path / "run")
+    result = train_run(tiny_config(steps=10), data, tmp_path / "run")
     assert (result.step, result.total_steps, result.stopped_by, result.already_done) == (10, 10, None, False)
     assert_same_run(finished_run, tmp_path / "run")
-    assert package.train(tiny_config(steps=10), data, tmp_path / "run").already_done
+    assert train_run(tiny_config(steps=10), data, tmp_path / "run").already_done
 
 
 def test_two_lines_of_python(data: Path, finished_run: Path) -> None:

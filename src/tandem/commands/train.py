@@ -1,9 +1,10 @@
 """``tandem train DATA [DATA_B] --out runs/NAME``: train, or continue, then sample the test split."""
 
+import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -81,19 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options, train, sample."""
     first = _early(arguments)
     run = _resumed(first)
-    in_files: dict[str, Any] = {}
-    for file in (*([run.config] if run else []), *first.config):  # the last one wins
-        in_files = with_changes(in_files, read_file(file))
-    method, defaults = _defaults(first, in_files)
-    taken = command(method)
-    given = taken.values(arguments, defaults)
-    # An option wins over a file wherever the two stand.
-    in_files = convert_values(_own(in_files, first), taken.options, unknown=partial(unknown_key, taken))
-    flat = _one_length(with_changes(defaults, in_files), given)
-    own = TrainOptions(**{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
-    if flat.get("init_from") is not None:  # the same weights, wherever the command is given again
-        flat["init_from"] = os.path.abspath(flat["init_from"])  # noqa: PTH100  (no symlinks)
-    config = from_flat(flat | {"method": method})
+    own, config = resolve(first, lambda taken, defaults: taken.values(arguments, defaults), run=run)
     if own.print_config:
         sys.stdout.write(to_yaml(config))
         return 0
@@ -108,6 +97,40 @@ def main(arguments: Sequence[str]) -> int:
         )
     refuse(folder_problems(own.out, "the run"))
     return _train(config, as_location(own.data), own.out, own.data_b)
+
+
+def resolve(
+    first: TrainOptions,
+    read: Callable[[Command, dict[str, Any]], dict[str, Any]],
+    *,
+    run: RunFolder | None = None,
+) -> tuple[TrainOptions, RunConfig]:
+    """Decide all options of a run.
+
+    Args:
+        first: What decides about the other options and their defaults.
+        read: Gives the values that were given, by field, for a command and defaults that its help shows.
+        run: A run that goes on, whose options come before those of files.
+
+    Returns:
+        What the run is made of, and the options of the run itself.
+
+    Raises:
+        ConfigError: An option does not exist, is out of range or contradicts another.
+    """
+    in_files: dict[str, Any] = {}
+    for file in (*([run.config] if run else []), *first.config):  # the last one wins
+        in_files = with_changes(in_files, read_file(file))
+    method, defaults = _defaults(first, in_files)
+    taken = command(method)
+    given = read(taken, defaults)
+    # An option wins over a file wherever the two stand.
+    in_files = convert_values(_own(in_files, first), taken.options, unknown=partial(unknown_key, taken))
+    flat = _one_length(with_changes(defaults, in_files), given)
+    own = dataclasses.replace(first, **{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
+    if flat.get("init_from") is not None:  # the same weights, wherever the command is given again
+        flat["init_from"] = os.path.abspath(flat["init_from"])  # noqa: PTH100  (no symlinks)
+    return own, from_flat(flat | {"method": method})
 
 
 def _early(arguments: Sequence[str]) -> TrainOptions:
