@@ -129,6 +129,8 @@ def train(
         raise ConfigError("print_config has no effect here: see tandem.config.run.to_flat.", option="--print-config")
     if own.pop("resume", None) is not None:
         raise ConfigError("resume has no effect here: the same call goes on with its run.", option="--resume")
+    if own.pop("seeds", None) is not None:
+        raise ConfigError("seeds has no effect here: call train for each seed, e.g. seed=1 with its own folder.")
     given = TrainOptions(**own, data=str(data), out=Path(out))
     request, config = resolve(given, lambda taken, _: _given(taken, options))
     result = train_run(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.commands.parser import Command
+from tandem.commands.train_seeds import read_seeds, train_seeds
 from tandem.commands.unknown import unknown_key
 from tandem.config.data import DataConfig, with_changes
 from tandem.config.options import Options, names_of, option, refuse
@@ -58,6 +59,12 @@ class TrainOptions(Options):
         f"the method, or a variant of one; by default {DEFAULT_METHOD}, or that of --preset",
         metavar=f"{{{','.join([*METHODS, *VARIANTS])}}}",
     )
+    seeds: tuple[int, ...] | None = option(
+        None,
+        "train a run for each of these seeds, e.g. 0,1,2, in OUT/seed-0 and so on",
+        metavar="SEEDS",
+        read=read_seeds,
+    )
     print_config: bool = option(False, "print all options as YAML and end", one_way=True)
 
 
@@ -96,7 +103,10 @@ def main(arguments: Sequence[str]) -> int:
             "tandem train --resume runs/NAME to go on with a run."
         )
     refuse(folder_problems(own.out, "the run"))
-    return _train(config, as_location(own.data), own.out, own.data_b)
+    data, data_b = as_location(own.data), own.data_b
+    if own.seeds:
+        return train_seeds(config, own.out, own.seeds, lambda one, out: _train(one, data, out, data_b))
+    return _train(config, data, own.out, data_b)
 
 
 def resolve(
@@ -125,6 +135,8 @@ def resolve(
     taken = command(method)
     given = read(taken, defaults)
     # An option wins over a file wherever the two stand.
+    if first.seeds is not None and "seed" in given:
+        raise ConfigError("--seed and --seeds both say with which seed a run is trained: give one of them.")
     in_files = convert_values(_own(in_files, first), taken.options, unknown=partial(unknown_key, taken))
     flat = _one_length(with_changes(defaults, in_files), given)
     own = dataclasses.replace(first, **{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
@@ -153,7 +165,7 @@ def _resumed(first: TrainOptions) -> RunFolder | None:
             f"--resume {run.root}: no run to go on with: {reason}. Give the folder of a run, e.g. runs/NAME.",
             option="--resume",
         )
-    given = {"--out": first.out, "--preset": first.preset}
+    given = {"--out": first.out, "--preset": first.preset, "--seeds": first.seeds}
     if extra := [name for name, value in given.items() if value is not None]:
         raise ConfigError(
             f"{' and '.join(extra)} beside --resume {run.root}: a run that goes on stays in its folder and keeps its "

@@ -4,7 +4,8 @@ An interval says how the number would vary with other images of the same kind (a
 does not know about bias, nor about another training run.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,49 @@ def mean_estimate(
     resampled = [counts @ rows / len(rows) for counts in _resamples(len(rows), num_resamples, seed, "mean")]
     low, high = _percentiles(np.concatenate(resampled), confidence)
     return Estimate(float(rows.mean()), error, low, high, confidence, len(rows), "percentile bootstrap")
+
+
+def student_estimate(values: Sequence[float], *, confidence: float = 0.95) -> Estimate:
+    """The mean of a few independent values, such as those of training runs, with the interval of Student's t.
+
+    The interval is mean ± t · s / √n with the quantile t of n − 1 degrees of freedom; it takes the values for normal.
+
+    Raises:
+        DataError: There are no values, or some are not finite.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise DataError(f"a mean of values of the shape {array.shape} cannot be taken, or some are not finite.")
+    mean, count = float(array.mean()), len(array)
+    if count == 1:
+        return Estimate(mean, None, None, None, confidence, 1, "none: a single run")
+    error = float(array.std(ddof=1)) / math.sqrt(count)
+    reach = student_quantile(confidence, count - 1) * error
+    return Estimate(mean, error, mean - reach, mean + reach, confidence, count, "Student's t")
+
+
+def student_quantile(confidence: float, freedom: int) -> float:
+    """The t with P(|T| < t) = `confidence` of Student's distribution with a whole number of degrees of freedom.
+
+    With θ = atan(t / √ν) the probability is a finite sum of powers of cos θ (Abramowitz and Stegun, 26.7.3 and 26.7.4)
+    and grows with θ, so θ is found by halving.
+    """
+
+    def probability(theta: float) -> float:
+        odd = freedom % 2
+        term = math.cos(theta) if odd else 1.0
+        total = 0.0
+        for k in range(1 + odd, freedom, 2):
+            total += term
+            term *= k / (k + 1) * math.cos(theta) ** 2
+        inner = math.sin(theta) * total
+        return 2 / math.pi * (theta + inner) if odd else inner
+
+    low, high = 0.0, math.pi / 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if probability(middle) < confidence else (low, middle)
+    return math.sqrt(freedom) * math.tan((low + high) / 2)
 
 
 def pairs_estimate(values: np.ndarray, pairs: np.ndarray, *, confidence: float = 0.95) -> Estimate:

@@ -242,7 +242,7 @@ class WeightsAndBiases:
                 id=known.read_text(encoding="utf-8").strip(),
                 resume="allow",
                 project=os.environ.get("WANDB_PROJECT") or WANDB_PROJECT,
-                name=os.environ.get("WANDB_NAME") or run.name,
+                name=os.environ.get("WANDB_NAME") or _name_of(run),
                 config=dict(options),
                 allow_val_change=True,
                 settings=wandb.Settings(console="off"),
@@ -270,6 +270,11 @@ class WeightsAndBiases:
     def close(self) -> None:
         """See `Logger`."""
         self._run.finish()
+
+
+def _name_of(run: RunFolder) -> str:
+    """The run's name; one of several seeds is named with the folder of them all."""
+    return f"{run.root.resolve().parent.name}/{run.name}" if run.name.startswith("seed-") else run.name
 
 
 def _import_summary_writer() -> Any:
