@@ -5,6 +5,7 @@ links to the files of `PAGES` lead to their pages, and of links to other files o
 Whatever leads nowhere stays as it is, so that the strict build names it.
 """
 
+import json
 import posixpath
 import re
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
+    "examples/python.ipynb": "docs/guide/notebook.md",
     "CHANGELOG.md": "docs/changelog.md",
     "CONTRIBUTING.md": "docs/contributing.md",
     "benchmarks/README.md": "docs/benchmarks.md",
@@ -31,8 +33,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages whose source lies outside ``docs``."""
     for source, page in PAGES.items():
         content = (ROOT / source).read_text(encoding="utf-8")
+        if source.endswith(".ipynb"):
+            content = notebook_page(content)
         files.append(File.generated(config, page.removeprefix("docs/"), content=content))
     return files
+
+
+def notebook_page(notebook: str) -> str:
+    """A notebook without outputs as a document: its texts, and its code in blocks."""
+    blocks = []
+    for cell in json.loads(notebook)["cells"]:
+        text = "".join(cell["source"])
+        blocks.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join(blocks) + "\n"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001

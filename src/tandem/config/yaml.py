@@ -81,8 +81,10 @@ def convert_values(
             continue
         try:
             read = known[name].declared.read
-            in_words = isinstance(value, str) and read is not None
-            found[name] = read(value) if in_words else convert(known[name].hint, value, from_text=True)
+            if isinstance(value, str) and read is not None:
+                found[name] = read(value)
+            else:
+                found[name] = convert(known[name].hint, value, from_text=True)
         except MisfitError:
             problems.append(known[name].misfit(value))
         except ConfigError as error:

@@ -48,7 +48,8 @@ def to_input(image: Any, *, channels: int, value_range: Sequence[float] | None =
     if isinstance(image, Image.Image):
         return to_floats(array_from_pil(image, channels=channels))
     if _is_tensor(image):
-        array = image.detach().cpu()
+        tensor: Any = image
+        array = tensor.detach().cpu()
         array = (array.float() if array.is_floating_point() else array).numpy()
         if array.ndim != 3:
             raise DataError(f"a tensor must be (C, H, W) or a batch (N, C, H, W), not of shape {array.shape}.")
