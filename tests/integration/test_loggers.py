@@ -105,7 +105,7 @@ def test_weights_and_biases_goes_on_with_its_run(data: Path, tmp_path: Path, mon
                 rows.setdefault(row["_step"], {}).update(row)
     for line in log_of(out):
         numbers = {f"loss/{name}": value for name, value in line.get("losses", {}).items()}
-        numbers |= {f"health/{name}": line[name] for name in ("val_l1", "diversity") if name in line}
+        numbers |= {f"health/{name}": line[name] for name in ("diversity", "real_spread") if name in line}
         assert {name: rows[line["step"]][name] for name in numbers} == pytest.approx(numbers)
     pictures = {step: row["samples/path"] for step, row in rows.items() if "samples/path" in row}
     assert pictures.keys() == {line["step"] for line in log_of(out) if line["kind"] == "health"}

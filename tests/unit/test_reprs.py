@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tandem.data.augment import EvalTransform
+from tandem.data.augment import TrainTransform
 from tandem.data.datasets import PairedDataset
 from tandem.data.discover import find_splits
 from tandem.data.splits import PairedSplit
@@ -16,7 +16,7 @@ def test_splits_and_datasets(tmp_path: Path) -> None:
     assert repr(split) == f"<PairedSplit: {split.describe()}>"
     assert isinstance(split, PairedSplit)
     assert "4 pairs" in repr(split)
-    transform = EvalTransform(size=(16, 16))
+    transform = TrainTransform((16, 16), flip=True)
     dataset = PairedDataset(split, transform=transform, direction="AtoB", channels_a=3, channels_b=3, seed=0)
     assert repr(dataset) == f"<PairedDataset: 4 samples an epoch, read each time; {transform}>"
     domains = tmp_path / "domains"

@@ -120,7 +120,7 @@ def seed_scores(runs: Sequence[RunNumbers]) -> list[SeedScore]:
 
 def better_of(name: str) -> Better:
     """Which way a number of a validation is better; that of one direction is that of both."""
-    known = {one.name: one.better for metric in STANDARD_METRICS for one in metric.numbers}
+    known: dict[str, Better] = {one.name: one.better for metric in STANDARD_METRICS for one in metric.numbers}
     return known.get(name, known.get(name.removesuffix("-AtoB").removesuffix("-BtoA"), "neither"))
 
 
