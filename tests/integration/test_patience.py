@@ -1,11 +1,13 @@
 """Runs that end when validations find nothing better: at which step, across interruptions, and when more is wanted."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 from support import assert_same_run, tandem, tiny, train
 from validated import validations_of
 
+from tandem.data.contrast import LEAST_CONTRAST, LEAST_DETAIL
 from tandem.report.records import Record
 from tandem.training.trainer import train as train_run
 
@@ -23,8 +25,12 @@ OPTIONS: dict[str, Any] = {
 
 
 def step_of_the_end(values: list[float], patience: int) -> int:
-    """By the definition: the first validation that so many others lie behind the lowest one so far."""
-    for index in range(len(values)):
+    """By the definition: the first validation that so many others lie behind the lowest one so far.
+
+    What must not become the best is infinite; before the first that may, nothing is waited for.
+    """
+    first = next(index for index, value in enumerate(values) if value < math.inf)
+    for index in range(first, len(values)):
         so_far = values[: index + 1]
         if index - so_far.index(min(so_far)) == patience:
             return OPTIONS["validate_every"] * (index + 1)
@@ -34,7 +40,9 @@ def step_of_the_end(values: list[float], patience: int) -> int:
 def test_a_run_ends_by_patience_and_says_so(held_out: dict[str, Path], tmp_path: Path) -> None:
     pairs, out = held_out["pairs"], tmp_path / "run"
     first = train(pairs, out, patience=2, keep_best="l1", **OPTIONS)
-    values = [line["numbers"]["l1"] for line in validations_of(out)]
+    numbers = [line["numbers"] for line in validations_of(out)]
+    flat = [one.get("contrast", 1.0) < LEAST_CONTRAST or one.get("detail", 1.0) < LEAST_DETAIL for one in numbers]
+    values = [math.inf if is_flat else one["l1"] for one, is_flat in zip(numbers, flat, strict=True)]
     end = step_of_the_end(values, 2)
     assert (len(values) * 2, end < 40) == (end, True)
     best = 2 * (values.index(min(values)) + 1)
