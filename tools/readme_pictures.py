@@ -23,7 +23,7 @@ from tandem.config.data import Direction
 from tandem.data.discover import find_splits
 from tandem.data.synthetic import DemoInfo, load_dataset_info
 from tandem.data.unpaired import find_unpaired
-from tandem.inference.sampling import interpolate_spherical
+from tandem.inference.latents import interpolate_spherical
 from tandem.inference.translator import Translator
 from tandem.report.grid import image_grid, save_image
 
