@@ -1,7 +1,7 @@
 """What all tests share: one thread (the tests are small), reproducible property tests, tiny models."""
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put whole runs first: where several processes share the files, none is left alone with a long one at the end."""
     folders = ["integration", "numeric", "unit"]
     items.sort(key=lambda item: next((at for at, name in enumerate(folders) if name in item.path.parts), len(folders)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape names of files that are no text in what a test has printed: xdist ends a worker that sends them."""
+    report = yield
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
+    return report
 
 
 @pytest.fixture
