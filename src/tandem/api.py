@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tandem.commands.parser import Command
 from tandem.commands.train import TrainOptions, resolve
 from tandem.config.options import Option, names_of, refuse
-from tandem.config.run import METHODS
+from tandem.config.run import METHODS, RunConfig
 from tandem.config.values import MisfitError, convert
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError, Problem, nearest
@@ -101,8 +101,9 @@ def train(
             run does so before the exception comes out of this call.
         quiet: Show no progress.
         options: The options of the command by their names with ``_`` for ``-``: ``method="pix2pix"``, ``preset=``,
-            ``config=``, ``data_b=``, ``size=64``, ``steps=``, ``validate_every=``, ``patience=``, ``log="csv"`` and so
-            on. The test images are not sampled at the end, as the command does.
+            ``config=`` (a file, several, or a `RunConfig`, which says all), ``data_b=``, ``size=64``, ``steps=``,
+            ``validate_every=``, ``patience=``, ``log="csv"`` and so on. The test images are not sampled at the end, as
+            the command does.
 
     Returns:
         The run: where it is, how it ended, its numbers; ``.load()`` gives its model.
@@ -118,6 +119,30 @@ def train(
     from tandem.evaluation.validation import make_validator  # noqa: PLC0415  (imports torch)
     from tandem.training.trainer import train as train_run  # noqa: PLC0415
 
+    if isinstance(options.get("config"), RunConfig):
+        config, data_b = options.pop("config"), options.pop("data_b", None)
+        if options:
+            raise ConfigError(
+                f"{', '.join(options)} beside config=RunConfig(...): that says all options already. Make it with "
+                "dataclasses.replace, or give options alone.",
+                option=next(iter(options)),
+            )
+    else:
+        config, data_b = _resolved(data, out, options)
+    result = train_run(
+        config,
+        as_location(data),
+        Path(out),
+        data_b=data_b,
+        make_validator=make_validator,
+        callback=callback,
+        quiet=quiet,
+    )
+    return _trained(Path(out), result)
+
+
+def _resolved(data: str | Path, out: str | Path, options: dict[str, Any]) -> tuple[RunConfig, Path | None]:
+    """The options of a run from those of the command, and the folder of domain B."""
     own = {name: options.pop(name) for name in names_of(TrainOptions) if name in options}
     if isinstance(own.get("config"), str | Path):
         own["config"] = [own["config"]]
@@ -133,16 +158,7 @@ def train(
         raise ConfigError("seeds has no effect here: call train for each seed, e.g. seed=1 with its own folder.")
     given = TrainOptions(**own, data=str(data), out=Path(out))
     request, config = resolve(given, lambda taken, _: _given(taken, options))
-    result = train_run(
-        config,
-        as_location(data),
-        Path(out),
-        data_b=request.data_b,
-        make_validator=make_validator,
-        callback=callback,
-        quiet=quiet,
-    )
-    return _trained(Path(out), result)
+    return config, request.data_b
 
 
 def _trained(out: Path, result: "TrainResult") -> TrainedRun:

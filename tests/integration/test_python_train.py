@@ -8,6 +8,7 @@ import pytest
 from support import TINY_OPTIONS, assert_same_run, files_of, log_of
 
 import tandem
+from tandem.config.run import from_flat
 from tandem.errors import CheckpointError, ConfigError, DataError, TandemError
 from tandem.report.records import Record
 
@@ -37,6 +38,15 @@ def test_the_run_of_the_command(data: Path, finished_run: Path, tmp_path: Path) 
     assert tandem.train(data, out, steps=10, quiet=True, **TINY_OPTIONS).already_done
     with pytest.raises(CheckpointError, match="latent_dim: was 4, is 5"):
         tandem.train(data, out, quiet=True, **TINY_OPTIONS | {"latent_dim": 5, "steps": 10})
+
+
+def test_a_configuration_made_in_python(data: Path, finished_run: Path, tmp_path: Path) -> None:
+    config = from_flat({**TINY_OPTIONS, "steps": 10})
+    tandem.train(data, tmp_path / "run", config=config, quiet=True)
+    assert_same_run(tmp_path / "run", finished_run)
+    with pytest.raises(ConfigError, match=r"size beside config=RunConfig") as refused:
+        tandem.train(data, tmp_path / "run", config=config, size=64)
+    assert refused.value.problems[0].option == "size"
 
 
 def test_presets_files_and_validation(held_out: dict[str, Path], tmp_path: Path) -> None:
