@@ -19,7 +19,7 @@ TINY = ["--size", "64", "--filters", "4", "--device", "cpu", "--rounds", "2"]
 def test_alone_it_lists_the_benchmarks() -> None:
     shown = tandem("bench", "--help")
     assert shown.status == 0
-    assert all(f"\n  {name} " in shown.out for name in BENCHMARKS)
+    assert all(f"\n  tandem bench {name} " in shown.out for name in BENCHMARKS)
     alone = tandem("bench")
     assert (alone.status, alone.out) == (2, shown.out)
 
