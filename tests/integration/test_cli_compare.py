@@ -63,7 +63,7 @@ def test_numbers_of_different_kinds_are_named(reports: Path, tmp_path: Path) -> 
     report["data"]["real_sha256"] = "of other images"
     (tmp_path / "report.json").write_text(json.dumps(report))
     finished = tandem("compare", reports / "good", tmp_path / "report.json", "--out", tmp_path / "out")
-    assert "l1 must not be compared: the evaluations differ in real images." in finished.err
+    assert "frechet, l1 and psnr must not be compared: the evaluations differ in real images." in finished.err
 
 
 @pytest.mark.parametrize(

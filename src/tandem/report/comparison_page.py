@@ -12,8 +12,9 @@ from tandem.report.text import number
 
 _LEGEND = (
     "In brackets are intervals. {best} marks the best value of a row, ≈ the values whose interval overlaps with that "
-    "of the best: they may be as good, ≠ numbers that must not be compared with each other."
+    "of the best: they may be as good{unequal}."
 )
+_UNEQUAL = ", ≠ numbers that must not be compared with each other"
 _WORDS = {
     "lower": "lower\N{NO-BREAK SPACE}is\N{NO-BREAK SPACE}better",
     "higher": "higher\N{NO-BREAK SPACE}is\N{NO-BREAK SPACE}better",
@@ -68,7 +69,7 @@ def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore], *, 
     """
     content = {
         "warnings": comparison_warnings(compared),
-        "legend": _LEGEND.format(best="★"),
+        "legend": _legend("★", compared),
         "header": ("Number", *names, ""),
         "rows": [
             (one.name, *(_cell(one, name, marks=("★ ", "")) for name in names), _WORDS[one.better]) for one in compared
@@ -98,7 +99,7 @@ def comparison_markdown(names: Sequence[str], compared: Sequence[ComparedScore])
         cells = [_cell(one, name, marks=("**", "**")) for name in names]
         lines.append(f"| {one.name}{arrow} | " + " | ".join(cells) + " |")
     if any(one.best or one.differs_in for one in compared):
-        lines += ["", _LEGEND.format(best="Bold type")]
+        lines += ["", _legend("Bold type", compared)]
     warnings = comparison_warnings(compared)
     return "\n".join(lines + ([""] if warnings else []) + [f"- {_plain(text)}" for text in warnings]) + "\n"
 
@@ -113,6 +114,10 @@ def comparison_warnings(compared: Sequence[ComparedScore]) -> list[str]:
         f"{_listed(names)} must not be compared: the evaluations differ in {_listed(reason)}."
         for reason, names in by_reason.items()
     ]
+
+
+def _legend(best: str, compared: Sequence[ComparedScore]) -> str:
+    return _LEGEND.format(best=best, unequal=_UNEQUAL if any(one.differs_in for one in compared) else "")
 
 
 def _cell(one: ComparedScore, name: str, *, marks: tuple[str, str]) -> str:
