@@ -65,8 +65,9 @@ def _links(report: EvaluationReport, page: Path) -> list[Link]:
         return []
     model = Path(str(report.subject["path"]))
     run = run_of(model)
-    own = {"Numbers": page.with_name(REPORT_NAME), "Model": model / "model.json"}
-    return [*links_of(page, own), *([] if run is None else run_links(page, run))]
+    numbers = Link("Numbers", REPORT_NAME)  # written after the page
+    own = links_of(page, {"Model": model / "model.json"})
+    return [numbers, *own, *([] if run is None else run_links(page, run))]
 
 
 def reports_to_json(reports: Sequence[EvaluationReport]) -> str:
