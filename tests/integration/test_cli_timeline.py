@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 from support import Finished, files_of, fork, tandem, tiny, train, until, wait_for
 
-PADDING, TITLE_ROOM, CELL, CAPTION = 2, 11 + 8, 96, 26
+PADDING, TITLE_ROOM, CELL, CAPTION = 2, 11 + 8, 64, 26
 """Of a gallery of 32 px images, which are shown three times as large; and of a timeline's frame."""
 COLUMNS = {"input": 0, "ground truth": 1, "encoded": 2, "z1": 3, "z2": 4}
 
