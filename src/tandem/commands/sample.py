@@ -23,7 +23,7 @@ from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
 from tandem.data.images import read_size
 from tandem.errors import ConfigError, DataError, Problem
-from tandem.inference.jobs import Job, find_jobs, has_two_domains
+from tandem.inference.jobs import Job, find_jobs, has_two_domains, require_inputs
 from tandem.inference.runtime import Runtime
 from tandem.inference.sample_folder import sample_to_folder
 from tandem.inference.sample_picture import sample_to_picture
@@ -91,6 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         own, runtime, video_options = build(values, SampleOptions, Runtime, VideoRequest)
         return sample_video(video, own.out, own.direction, video_options, lambda: load_model(own, runtime))
     own, options, runtime, video_options = build(values, *COMMAND.groups.values())
+    require_inputs(own.inputs)
     refuse_video_options(video_options)
     refuse(_problems(own, values))
     translator = load_model(own, runtime)

@@ -107,6 +107,24 @@ def find_jobs(
     return _named(found)
 
 
+def require_inputs(inputs: Sequence[Path]) -> None:
+    """Refuse inputs that are not there, before anything else is said of them.
+
+    Raises:
+        DataError: They are not there; all of them are named.
+    """
+    if problems := [text for path in inputs if (text := _not_there(path))]:
+        raise DataError("these inputs cannot be used:\n" + listed(problems))
+
+
+def _not_there(path: Path) -> str:
+    """Why there is nothing to translate; empty where there is. Names that are too long to be one raise nothing."""
+    if os.path.isfile(path) or os.path.isdir(path):  # noqa: PTH112, PTH113
+        return ""
+    link = " (a link to something that is not there)" if os.path.islink(path) else ""  # noqa: PTH114
+    return f"{path}: there is no such file or folder{link}"
+
+
 def _with_directions(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple[Path, Direction | None]]:
     """Each path with the direction that it is translated in."""
     datasets = [os.path.isdir(path) and not _images_in(path) for path in inputs]  # noqa: PTH112
@@ -150,12 +168,10 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | None, said: set[str]) -> list[Job]:
     """The jobs of one path; how a dataset was read is said once and added to `said`."""
-    # These ask without raising, also where a name is too long to be one.
-    if os.path.isfile(path):  # noqa: PTH113
+    if problem := _not_there(path):
+        raise DataError(problem)
+    if path.is_file():
         return [_plain_job(path, direction, pairs=pairs)]
-    if not os.path.isdir(path):  # noqa: PTH112
-        link = " (a link to something that is not there)" if os.path.islink(path) else ""  # noqa: PTH114
-        raise DataError(f"{path}: there is no such file or folder{link}")
     files = _images_in(path)
     if files and (pairs or not named_pairs({file.stem: file for file in files})):
         return [_plain_job(file, direction, pairs=pairs) for file in files]
