@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from torch import Tensor
 from tandem.checkpoint.store import CheckpointStore
 from tandem.cli import main
 from tandem.config.run import RunConfig, from_flat
+from tandem.training.setup import make_state
 
 TINY_OPTIONS: dict[str, Any] = {
     "size": 32,
@@ -207,6 +209,18 @@ def state_of(run: Path, step: int | None = None) -> tuple[dict[str, Tensor], dic
     step = store.steps()[-1] if step is None else step
     metadata = store.metadata(step)
     return store.tensors(step), {name: value for name, value in metadata.items() if name != "config"}
+
+
+def first_weights_of(run: Path) -> dict[str, Tensor]:
+    """The tensors of a run's state before its first step, made again."""
+    store = CheckpointStore(run / "checkpoints")
+    config = from_flat(store.metadata(store.steps()[-1])["config"])
+    return make_state(config, torch.device("cpu")).tensors()
+
+
+def page_text(page: Path) -> str:
+    """What a page says, without its markup and with plain spaces."""
+    return re.sub("<[^>]+>", "", page.read_text(encoding="utf-8")).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from process_groups import Torchrun
-from support import ENVIRONMENT, num_log_lines, state_of, tiny, train, until
+from support import ENVIRONMENT, first_weights_of, num_log_lines, state_of, tiny, train, until
 
 GPUS = torch.cuda.device_count() if torch.cuda.is_available() else 0
 OPTIONS = {"device": "cuda", "batch_size": 4, "steps": 10, "keep_last": 9, "deterministic": True}
@@ -30,8 +30,8 @@ def test_two_gpus_make_the_run_of_one(data: Path, tmp_path: Path, method: str) -
     assert finished.status == 0, finished.out
     assert "training on 2 processes, each on cuda" in finished.out
     train(data, tmp_path / "one", **options)
-    (start, _), (one, _), (two, _) = (
-        state_of(tmp_path / "one", 0),
+    start, (one, _), (two, _) = (
+        first_weights_of(tmp_path / "one"),
         state_of(tmp_path / "one"),
         state_of(tmp_path / "two"),
     )

@@ -11,6 +11,7 @@ from process_groups import forked, run_forked
 from support import (
     assert_same_run,
     assert_same_state,
+    first_weights_of,
     log_of,
     num_log_lines,
     state_of,
@@ -43,7 +44,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def moved_apart(first: Path, second: Path) -> float:
     """How far the networks of two runs lie apart, as a share of how far training has moved them."""
-    (start, _), (one, _), (other, _) = state_of(first, 0), state_of(first), state_of(second)
+    start, (one, _), (other, _) = first_weights_of(first), state_of(first), state_of(second)
     names = [name for name in one if name.startswith("network/") and name.endswith("weight")]
     apart = sum(float((one[name] - other[name]).abs().sum()) for name in names)
     return apart / sum(float((one[name] - start[name]).abs().sum()) for name in names)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support import (
+    page_text,
     tandem,
     tiny,
     tiny_config,
@@ -38,7 +39,7 @@ def test_the_best_is_kept_by_the_rule(
     word = "highest" if better is max else "lowest"
     assert f"the best checkpoint is that with the {word} {number}" in finished.err
     assert f"Best: step {step}, {number} " in finished.err
-    page = (run / "index.html").read_text()
+    page = page_text(run / "index.html")
     assert f"Best: step {step}, {number} " in page
     assert f"the {word} of 8 validations." in page
     assert tandem("export", run).status == 0
@@ -55,7 +56,7 @@ def test_another_rule_begins_anew(held_out: dict[str, Path], tmp_path: Path) -> 
     best = CheckpointStore(run / "checkpoints").best()
     assert best is not None
     assert (best.step, best.score) == (6, validations_of(run)[-1]["numbers"]["l1"])
-    assert "the lowest of 1 validation." in (run / "index.html").read_text()
+    assert "the lowest of 1 validation." in page_text(run / "index.html")
 
 
 def test_a_finished_run_can_be_validated_afterwards(held_out: dict[str, Path], tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_without_a_number_that_tells_there_is_no_best(held_out: dict[str, Path],
     kind, options = METHODS["cut"]
     plain = train(held_out[kind], tmp_path / "plain", steps=2, **options)
     assert "no checkpoint is kept as the best: without pairs and a way back" in plain.err
-    assert "No best checkpoint: without pairs" in (tmp_path / "plain" / "index.html").read_text()
+    assert "No best checkpoint: without pairs" in page_text(tmp_path / "plain" / "index.html")
     refused = tandem("export", tmp_path / "plain", "--checkpoint", "best")
     assert refused.status == 1
     assert "kept are the steps 2. Choose one with --checkpoint STEP" in refused.err
@@ -145,7 +146,7 @@ def test_the_grey_of_the_first_steps_is_never_the_best(held_out: dict[str, Path]
     assert CheckpointStore(run / "checkpoints").best_step() == 12
     left_out = "2 of 3 did not compete: the last of them has contrast"
     assert left_out in finished.err
-    assert left_out in (run / "index.html").read_text()
+    assert left_out in page_text(run / "index.html")
     assert "It is the first that competed" not in finished.err  # there is nothing to compare it with
     exported = tandem("export", run)
     assert f"step 12 (the best, the last, ssim-best {numbers[12]['ssim-best']:.3g}" in exported.err
@@ -172,7 +173,7 @@ def test_a_best_one_that_is_the_first_is_doubted(held_out: dict[str, Path], tmp_
     assert "Best: step 1, ssim-best" in finished.err
     doubt = "It is the first that competed, and by ssim-best none since has been better"
     assert doubt in finished.err
-    assert doubt in (run / "index.html").read_text()
+    assert doubt in page_text(run / "index.html")
     exported = tandem("export", run)
     assert doubt in exported.err
     assert "taken is step 1 (the best, ssim-best" in exported.err
