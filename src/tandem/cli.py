@@ -20,7 +20,7 @@ COMMANDS = {
         "translate images (random, interpolated, encoded, in a given style) or a video",
     ),
     "evaluate": ("tandem.commands.evaluate", "measure a model, or a folder of images, against real images"),
-    "compare": ("tandem.commands.compare", "put several evaluations side by side"),
+    "compare": ("tandem.commands.compare", "put several models side by side: numbers, seeds, pictures"),
     "export": ("tandem.commands.export", "make a model of a run's best checkpoint, or of another one"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),

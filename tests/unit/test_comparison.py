@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from test_report_html import Parsed
 
-from tandem.report.comparison_page import ComparedScore, comparison_markdown, comparison_page, comparison_warnings
+from tandem.report.comparison_page import (
+    ComparedScore,
+    Comparison,
+    comparison_markdown,
+    comparison_page,
+    comparison_warnings,
+)
 from tandem.report.scores import Better, Score
 
 
@@ -35,15 +41,15 @@ def test_nothing_is_marked_where_numbers_cannot_be_compared_or_relied_on() -> No
     ):
         assert one.best is None
         assert one.near_best == frozenset()
-        assert "**" not in comparison_markdown(["a", "b"], [one])
+        assert "**" not in comparison_markdown(Comparison(["a", "b"], [one]))
 
 
 def test_marks_and_legend() -> None:
     one = compared(a=score(1, 0.5, 1.5), b=score(2, 1.4, 2.5), c=score(4, 3, 5))
-    lines = comparison_markdown(["a", "b", "c"], [one]).splitlines()
+    lines = comparison_markdown(Comparison(["a", "b", "c"], [one])).splitlines()
     assert lines[2] == "| s ↓ | **1** (0.5 to 1.5) | ≈ 2 (1.4 to 2.5) | 4 (3 to 5) |"
     assert lines[4].startswith("In brackets are intervals. Bold type marks the best value of a row, ≈ the values")
-    page = Parsed(comparison_page(["a", "b", "c"], [one])).text
+    page = Parsed(comparison_page(Comparison(["a", "b", "c"], [one]))).text
     assert "★ 1 (0.5 to 1.5)" in page
     assert "★ marks the best" in page
 
@@ -56,7 +62,7 @@ def test_numbers_that_must_not_be_compared_are_named_together() -> None:
         "n0, n2 and n3 must not be compared: the evaluations differ in resizer.",
         "n1 must not be compared: the evaluations differ in inputs, fit and real images.",
     ]
-    page = Parsed(comparison_page(["a", "b"], several))
+    page = Parsed(comparison_page(Comparison(["a", "b"], several)))
     assert sum(attributes.get("role") == "note" for _, attributes in page.elements) == 2
     assert page.text.count("≠ 1") == 4  # each of the numbers that must not be compared is marked
-    assert "| n4 ↓ | **1** | 2 |" in comparison_markdown(["a", "b"], several)
+    assert "| n4 ↓ | **1** | 2 |" in comparison_markdown(Comparison(["a", "b"], several))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from test_report_training import BICYCLEGAN, example_run, health_record, loss_records, train_record
 
-from tandem.report.comparison_page import ComparedScore, comparison_page
+from tandem.report.comparison_page import ComparedScore, Comparison, comparison_page
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import save_image
@@ -22,6 +22,8 @@ from tandem.report.links import Link
 from tandem.report.records import parse_record
 from tandem.report.sample_page import SampleGroup, sample_page
 from tandem.report.scores import EvaluationReport, LeftOutMetric, MetricResult, Score
+from tandem.report.seeds_page import SeedRow, seed_table
+from tandem.report.side_by_side import ComparedInput, ModelFacts, SideBySide
 from tandem.report.training_page import training_page
 
 pytestmark = pytest.mark.browser
@@ -125,12 +127,28 @@ def both(folder: Path) -> str:
 
 
 def comparison(folder: Path) -> str:
-    del folder
     names = [f"runs/a-long-name-{i}" for i in range(4)]
     scores = dict.fromkeys(names, report("").scores[0])
     differing = [(), ("resizer",), ("resizer",), ("inputs", "real images")]
+    row = SeedRow("ssim", "↑", 0.123456, 0.000123, (0.123, 0.124), {"seed-0": 0.1234, "seed-1": 0.1235})
+    outputs = {
+        name: [(picture(folder, f"{index}-{k}.png"), f"sample {k}") for k in range(3)]
+        for index, name in enumerate(names)
+    }
+    inputs = [
+        ComparedInput(f"input-{i}", picture(folder, "a.png"), picture(folder, "b.png"), outputs) for i in range(2)
+    ]
+    models = [
+        ModelFacts(name, "bicyclegan", "60,000", "256×256 px", "8", "AtoB", "resize to 256x256 px") for name in names
+    ]
     return comparison_page(
-        names, [ComparedScore(f"a-metric-with-a-long-name-{i}", "lower", scores, d) for i, d in enumerate(differing)]
+        Comparison(
+            names,
+            [ComparedScore(f"a-metric-with-a-long-name-{i}", "lower", scores, d) for i, d in enumerate(differing)],
+            [seed_table("Over seeds", "The last measurement.", {"a-long-name-of-a-setting": [row], "another": [row]})],
+            ["They differ in their inputs."],
+            SideBySide(models, {"AtoB": inputs}, ["one could not be read"]),
+        )
     )
 
 

@@ -9,7 +9,7 @@ from test_report_html import Parsed
 
 import tandem.report
 from tandem.report import rendering
-from tandem.report.comparison_page import ComparedScore, comparison_page
+from tandem.report.comparison_page import ComparedScore, Comparison, comparison_page
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.links import Link
@@ -124,7 +124,7 @@ def comparison(text: str) -> str:
     names = [text, f"more {text}"]
     scores = dict.fromkeys(names, score)
     compared = [ComparedScore(text, "lower", scores, differs) for differs in ((), (text, text))]
-    return comparison_page(names, compared, links=[Link(text, text)])
+    return comparison_page(Comparison(names, compared), links=[Link(text, text)])
 
 
 PAGES = [training, sample, demo, evaluation, evaluation_of_both, comparison]

@@ -8,12 +8,10 @@ from pathlib import Path
 from tandem.config.run import RunConfig
 from tandem.errors import ConfigError, DataError, Problem
 from tandem.files import atomic_write_text
-from tandem.report.scores import Better
 from tandem.report.seeds_page import SeedRow, interval_text, mean_text, seeds_page
 from tandem.report.text import count
 
 PAGE_NAME = "index.html"
-_ARROWS: dict[Better, str] = {"lower": "↓", "higher": "↑", "neither": ""}
 _LAST = "The last measurement of each run; arrows say which way is better."
 _BEST = "At the best checkpoint of each run. It was chosen by such a number, which flatters it."
 _INTERVAL = " Intervals are those of Student's t for the mean over training runs, and take the numbers for normal."
@@ -80,20 +78,9 @@ def write_seeds_page(out: Path, seeds: Sequence[int]) -> Path:
             runs.append(run_numbers(seed_folder(out, seed)))
         except DataError:
             continue
-    scores = seed_scores(runs)
     rows: dict[Which, list[SeedRow]] = {"last": [], "best": []}
-    for score in scores:
-        low, high = score.estimate.low, score.estimate.high
-        rows[score.which].append(
-            SeedRow(
-                name=score.name,
-                better=_ARROWS[score.better],
-                mean=score.estimate.value,
-                deviation=score.deviation,
-                interval=None if low is None or high is None else (low, high),
-                values=score.values,
-            )
-        )
+    for score in seed_scores(runs):
+        rows[score.which].append(score.row)
     what = "validation" if all(run.is_validated for run in runs) else "snapshot"
     tables = {
         f"Last {what}": (_LAST + _INTERVAL, rows["last"]),

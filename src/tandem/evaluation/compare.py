@@ -33,14 +33,14 @@ def compare_reports(evaluations: Mapping[str, Sequence[EvaluationReport]]) -> li
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """Short names of reports that differ: the folder, or as much of the path as it takes.
+    """Short names of reports, runs or models that differ: the folder, or as much of the path as it takes.
 
     Raises:
-        ConfigError: One report is given twice.
+        ConfigError: One is given twice.
     """
     folders = [(path.parent if path.name == REPORT_NAME else path).resolve() for path in paths]
     if len(set(folders)) < len(folders):
-        raise ConfigError("one report is given twice: give different ones.")
+        raise ConfigError("one run, model or report is given twice: give different ones.")
     for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = ["/".join(_telling(folder)[-depth:]) for folder in folders]
         if len(set(names)) == len(names):
@@ -50,7 +50,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 def _telling(folder: Path) -> tuple[str, ...]:
     """The parts of a path without the usual last one, which all share."""
-    return folder.parts[:-1] if folder.name == "evaluation" else folder.parts
+    return folder.parts[:-1] if folder.name in {"evaluation", "model"} else folder.parts
 
 
 def _compared(name: str, reports: Mapping[str, EvaluationReport], direction: str) -> ComparedScore:

@@ -12,10 +12,12 @@ from tandem.evaluation.estimates import Estimate, student_estimate
 from tandem.evaluation.metrics import STANDARD_METRICS
 from tandem.report.records import HealthRecord, ValidationRecord, read_metrics
 from tandem.report.scores import Better
+from tandem.report.seeds_page import SeedRow
 from tandem.training.run_folder import RunFolder
 
-Which = Literal["last", "best"]
+Which = Literal["last", "best", "evaluation"]
 SEED_PREFIX = "seed-"
+_ARROWS: dict[Better, str] = {"lower": "↓", "higher": "↑", "neither": ""}
 
 
 def seed_folder(out: Path, seed: int) -> Path:
@@ -52,7 +54,7 @@ class SeedScore:
 
     Attributes:
         name: The number.
-        which: Of the last measurement, or at the best checkpoint.
+        which: Of the last measurement, at the best checkpoint, or of an evaluation.
         better: Which way is better.
         values: By run; those that have not measured it are missing.
         estimate: Mean and interval over the runs.
@@ -69,6 +71,19 @@ class SeedScore:
         """The standard deviation over the runs; None for a single one."""
         error = self.estimate.standard_error
         return None if error is None else error * math.sqrt(self.estimate.count)
+
+    @property
+    def row(self) -> SeedRow:
+        """As a page shows it."""
+        low, high = self.estimate.low, self.estimate.high
+        return SeedRow(
+            name=self.name,
+            better=_ARROWS[self.better],
+            mean=self.estimate.value,
+            deviation=self.deviation,
+            interval=None if low is None or high is None else (low, high),
+            values=self.values,
+        )
 
 
 def run_numbers(path: Path) -> RunNumbers:

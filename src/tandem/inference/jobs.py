@@ -104,7 +104,7 @@ def find_jobs(
             problems += [str(error)] if str(error) not in problems else []
     if problems:
         raise DataError("these inputs cannot be used:\n" + listed(problems))
-    return _named(found)
+    return with_unique_names(found)
 
 
 def require_inputs(inputs: Sequence[Path]) -> None:
@@ -142,16 +142,16 @@ def _with_directions(inputs: Sequence[Path], directions: Sequence[Direction]) ->
 def split_jobs(split: Split, directions: Sequence[Direction | None] = (None,)) -> list[Job]:
     """All pairs of a split, or the images of the domains that `directions` start from (None stands for AtoB)."""
     jobs = [Job(item.name, item, each) for each in directions for item in split.inputs(each or "AtoB")]
-    return _named(jobs)
+    return with_unique_names(jobs)
 
 
-def _named(jobs: Sequence[Job]) -> list[Job]:
+def with_unique_names(jobs: Sequence[Job]) -> list[Job]:
     """The same jobs with unique names."""
-    names = _unique([job.name for job in jobs])
+    names = unique_names([job.name for job in jobs])
     return [dataclasses.replace(job, name=name) for job, name in zip(jobs, names, strict=True)]
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """Unique names, also where upper and lower case are the same: the second ``x`` becomes ``x-2``."""
     own = {name.casefold() for name in names}
     taken: set[str] = set()

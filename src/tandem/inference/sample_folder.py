@@ -86,6 +86,17 @@ def sample_to_folder(
     return out / PAGE_NAME if options.only is None else out
 
 
+def sampled_groups(translator: Translator, out: Path, options: SamplingOptions) -> dict[str, SampleGroup]:
+    """By the name of each input, what an earlier call with the same settings has finished in `out`.
+
+    Raises:
+        DataError: The record there is damaged.
+    """
+    record = SampleRecord(out / RECORD_NAME, settings_of(translator, options.for_model(translator)))
+    record.read()
+    return {name: _group(line) for name, line in record.done.items()}
+
+
 def _open_record(out: Path, settings: Mapping[str, Any], options: SamplingOptions) -> SampleRecord:
     """The record of this sampling, with what an earlier call has finished; what it has left is removed."""
     own, other = RECORD_NAMES if options.only is None else reversed(RECORD_NAMES)

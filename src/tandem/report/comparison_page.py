@@ -1,4 +1,4 @@
-"""Several evaluations side by side: a page, and a table in Markdown."""
+"""Several models side by side, by numbers and by pictures: a page, and tables in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from tandem.report.evaluation_page import uncertainty
 from tandem.report.links import Link
 from tandem.report.rendering import render_page
 from tandem.report.scores import Better, Score
+from tandem.report.seeds_page import SeedTable
+from tandem.report.side_by_side import LEGEND_HEADER, SideBySide
 from tandem.report.text import number
 
 _LEGEND = (
@@ -59,15 +61,50 @@ class ComparedScore:
         return frozenset(name for name, score in self.scores.items() if name != self.best and _overlap(score, best))
 
 
-def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore], *, links: Sequence[Link] = ()) -> str:
+@dataclass(frozen=True)
+class Comparison:
+    """All that is compared; every part may be empty.
+
+    Attributes:
+        names: Of the evaluations, in the order of the columns.
+        compared: Their numbers.
+        seeds: Numbers over the seeds of a setting.
+        warnings: What must not be compared in `seeds`.
+        pictures: What models made of the same inputs; None if nothing was translated.
+    """
+
+    names: Sequence[str] = ()
+    compared: Sequence[ComparedScore] = ()
+    seeds: Sequence[SeedTable] = ()
+    warnings: Sequence[str] = ()
+    pictures: SideBySide | None = None
+
+    @property
+    def subtitle(self) -> str:
+        """How much there is of everything."""
+        parts = [f"{len(self.names)} evaluations"] if self.names else []
+        if self.pictures is not None:
+            number = self.pictures.num_inputs
+            parts.append(f"{len(self.pictures.models)} models on {number} input{'' if number == 1 else 's'}")
+        if self.seeds:
+            parts.append("means over seeds")
+        text = ", ".join(parts)
+        return f"{text[:1].upper()}{text[1:]}."
+
+
+def comparison_page(content: Comparison, *, links: Sequence[Link] = ()) -> str:
     """Return the HTML of the page.
 
     Args:
-        names: Of the evaluations, in the order of the columns.
-        compared: The numbers.
-        links: To the evaluations.
+        content: What it shows.
+        links: To the evaluations and to the samples of each model.
     """
-    content = {
+    names, compared = content.names, content.compared
+    values = {
+        "pictures": content.pictures,
+        "legend_header": LEGEND_HEADER,
+        "seeds": content.seeds,
+        "seed_warnings": content.warnings,
         "warnings": comparison_warnings(compared),
         "legend": _legend("★", compared),
         "header": ("Number", *names, ""),
@@ -84,12 +121,27 @@ def comparison_page(names: Sequence[str], compared: Sequence[ComparedScore], *, 
             if len(one.scores) > 1 and not one.differs_in
         ],
     }
-    subtitle = f"{len(names)} evaluations."
-    return render_page("comparison.html", content, title="Comparison", subtitle=subtitle, links=links)
+    return render_page("comparison.html", values, title="Comparison", subtitle=content.subtitle, links=links)
 
 
-def comparison_markdown(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:
-    """Return the table and the warnings in Markdown."""
+def comparison_markdown(content: Comparison) -> str:
+    """Return the tables and the warnings in Markdown."""
+    parts = [_evaluations_markdown(content.names, content.compared)] if content.compared else []
+    for table in content.seeds:
+        parts.append(f"{table.title}. {table.lead}\n\n{_table_markdown(table.header, table.rows)}")
+    if content.warnings:
+        parts.append("".join(f"- {_plain(text)}\n" for text in content.warnings))
+    if content.pictures is not None:
+        parts.append(_table_markdown(LEGEND_HEADER, [model.row for model in content.pictures.models]))
+    return "\n".join(parts)
+
+
+def _table_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(map(_plain, line))} |\n" for line in lines)
+
+
+def _evaluations_markdown(names: Sequence[str], compared: Sequence[ComparedScore]) -> str:
     lines = [
         "| | " + " | ".join(map(_plain, names)) + " |",
         "|---|" + "---|" * len(names),
