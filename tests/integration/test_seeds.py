@@ -1,5 +1,6 @@
 """Several seeds of one setting: runs like any others, means over them with intervals, and going on where it stopped."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -20,7 +21,7 @@ from support import (
     until,
     wait_for,
 )
-from validated import validations_of
+from validated import COMPETING, validations_of
 
 import tandem as package
 from tandem.checkpoint.store import CheckpointStore
@@ -28,7 +29,12 @@ from tandem.errors import ConfigError, DataError
 from tandem.evaluation.estimates import student_estimate, student_quantile
 from tandem.report.text import number
 
-OPTIONS: dict[str, Any] = {"validate_every": 2, "validate_images": 2, "validate_samples": 2, "keep_best": "l1"}
+OPTIONS: dict[str, Any] = COMPETING | {
+    "validate_every": 2,
+    "validate_images": 2,
+    "validate_samples": 2,
+    "keep_best": "l1",
+}
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -80,9 +86,56 @@ def test_seeds_are_runs_and_go_on_where_they_stopped(held_out: dict[str, Path], 
         best += [line["numbers"]["l1"] for line in validations_of(run) if line["step"] == step]
     page = (out / "index.html").read_text()
     assert_page_is_whole(out / "index.html", least=0)
-    for values in filter(None, (last, best)):  # flat pictures of short runs have no best one
-        assert f"<td>{number(np.mean(values))} ± {number(np.std(values, ddof=1))}</td>" in page
-        assert f"<td>{' to '.join(map(number, interval(values)))}</td>" in page
+    assert len(best) == len(runs)
+    for values in (last, best):
+        for text in (
+            f"{number(np.mean(values))} ± {number(np.std(values, ddof=1))}",
+            " to ".join(map(number, interval(values))),
+        ):
+            assert f'<td><span class="n">{text}</span></td>' in page
+    assert_seeds_are_compared(out, alone, last, best)
+    assert_evaluations_are_compared(out, runs, pairs)
+
+
+def summary(values: list[float]) -> str:
+    return (
+        f"{number(np.mean(values))} ± {number(np.std(values, ddof=1))} ({' to '.join(map(number, interval(values)))})"
+    )
+
+
+def assert_evaluations_are_compared(out: Path, runs: list[Path], pairs: Path) -> None:
+    """Beside their validations, where runs have them."""
+    values = []
+    for run in runs:
+        words = ("--metrics", "l1", "--num-samples", "1", "--device", "cpu", "--out", run / "evaluation")
+        assert tandem("evaluate", run, pairs, *words).status == 0
+        report = json.loads((run / "evaluation" / "report.json").read_text())
+        values.append(report["results"][0]["scores"][0]["value"])
+    finished = tandem("compare", out, "--out", out.parent / "evaluations")
+    assert finished.status == 0, finished.err
+    table = (out.parent / "evaluations" / "comparison.md").read_text()
+    assert table.splitlines()[0] == "| | seed-0 | seed-3 |"
+    evaluated = table.partition("Over seeds: evaluation")[2].splitlines()
+    assert [line for line in evaluated if line.startswith("| l1 ↓")] == [f"| l1 ↓ | {summary(values)} |"]
+
+
+def assert_seeds_are_compared(out: Path, other: Path, last: list[float], best: list[float]) -> None:
+    """The folder, or all that lies in it, is one setting beside another run; a copy of a run is no further seed."""
+    place = out.parent / "comparison"
+    several = [summary(values) for values in (last, best)]
+    for words in ([out], sorted(out.iterdir()), [out, other]):
+        finished = tandem("compare", *words, "--out", place)
+        assert finished.status == 0, finished.err
+        table = (place / "comparison.md").read_text()
+        assert all(line in finished.err for line in table.splitlines())
+        rows = [line for line in table.splitlines() if line.startswith("| l1 ↓ |")]
+        alone = [f" {number(value)} |" if other in words else "" for value in (last[0], best[0])]
+        assert rows == [f"| l1 ↓ | {text} |{more}" for text, more in zip(several, alone, strict=True)]
+        assert "all (2 seeds)" in table
+        assert_page_is_whole(place / "comparison.html", least=0)
+        assert "The runs of all" in (place / "comparison.html").read_text()
+    refused = tandem("compare", out / "seed-3", "--out", place)
+    assert (refused.status, "needs at least two runs" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(
