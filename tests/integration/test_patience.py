@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from support import assert_same_run, tandem, tiny, train
+from support import assert_same_run, page_text, tandem, tiny, train
 from validated import validations_of
 
 from tandem.data.contrast import LEAST_CONTRAST, LEAST_DETAIL
@@ -48,7 +48,7 @@ def test_a_run_ends_by_patience_and_says_so(held_out: dict[str, Path], tmp_path:
     best = 2 * (values.index(min(values)) + 1)
     said = f"ended by patience at step {end}: 2 validations without a better l1 than that of step {best}"
     assert said in first.err
-    assert "Ended by patience: 2 validations" in (out / "index.html").read_text()
+    assert "Ended by patience: 2 validations" in page_text(out / "index.html")
     again = train(pairs, out, patience=2, keep_best="l1", **OPTIONS)
     assert said in again.err
     assert "finished already" not in again.err

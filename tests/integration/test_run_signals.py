@@ -12,6 +12,7 @@ from support import (
     finish,
     fork,
     num_log_lines,
+    page_text,
     start,
     state_of,
     tandem,
@@ -126,7 +127,7 @@ def test_the_second_signal_insists(data: Path, tmp_path: Path) -> None:
     options = {"steps": 10}
     assert wait_for(fork("train", data, "--out", out, *tiny(**options), before=install)) == 130
     assert state_of(out)[1]["step"] == 4
-    page = (out / "index.html").read_text()
+    page = page_text(out / "index.html")
     assert "Interrupted. Saved steps: 4." in page
     assert "Failed" not in page
     train(data, out, **options)
