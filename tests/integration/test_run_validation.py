@@ -11,7 +11,6 @@ import torch
 from support import (
     assert_same_run,
     fork,
-    log_of,
     num_log_lines,
     state_of,
     tandem,
@@ -174,5 +173,4 @@ def test_a_small_image_behind_a_large_one_leaves_a_metric_out(tmp_path: Path) ->
     assert refused.status == 2
     reason = "it needs sides of at least 11 px, which 1 of 2 images do not have; the first of them is 1 (32 x 9 px)"
     assert f"--validate-metrics ssim: {reason}" in refused.err
-    assert [line for line in log_of(tmp_path / "refused") if line.get("step")] == []
-    assert list((tmp_path / "refused").glob("checkpoints/*")) == []
+    assert not (tmp_path / "refused").exists()

@@ -48,7 +48,7 @@ def test_everything_is_said_and_written_once(data: Path, tmp_path: Path) -> None
     ]
     trained = [record["speed"] for record in records if record["kind"] == "train"]
     assert [speed["world_size"] for speed in trained] == [2] * 4
-    assert len(list((out / "checkpoints").iterdir())) == 3
+    assert len(list((out / "checkpoints").iterdir())) == 2
     assert_page_is_whole(out / "index.html", least=3)
     assert_page_is_whole(out / "samples" / "index.html", least=4)
     assert leftovers(out) == []

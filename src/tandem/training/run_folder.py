@@ -109,7 +109,8 @@ class RunFolder:
     def __enter__(self) -> Self:
         require_folder_target(self.root, "the run")
         ours = any((self.root / name).exists() for name in (LOCK_NAME, self.config.name))
-        if self.root.exists() and not ours and any(self.root.iterdir()):
+        # Shards that a run has fetched which was refused then stay, so that they needn't be fetched again.
+        if self.root.exists() and not ours and any(path != self.cache for path in self.root.iterdir()):
             raise ConfigError(
                 f"--out {self.root} holds other files and no run (no {self.config.name}): give a new folder, e.g. "
                 f"{self.root / 'NAME'}."
