@@ -37,7 +37,7 @@ GUIDE = {name: text for name, text in TEXTS.items() if name.startswith("docs/gui
 DATA_COMMANDS = [f"data {name}" for name in ACTIONS]
 BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
 COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
-OTHER_FOLDERS = ("src/", "tests/", "tools/", "benchmarks/", "findings/")
+OTHER_FOLDERS = ("src/", "tests/", "tools/", "benchmarks/", "findings/", "examples/")
 OUTSIDE_THE_PACKAGE = [
     f"benchmarks.{name}.__main__" for name in ("cost", "features", "loading", "profile", "scaling", "threads")
 ]

@@ -129,7 +129,7 @@ def _prepare(models: Mapping[str, Path], out: Path, request: Request) -> list[_M
     if problems:
         raise BundleError(f"these models cannot translate the inputs:\n{listed(problems, limit=len(problems))}")
     folders = _folders(list(models), out)
-    alone = {
+    alone: set[Direction] = {
         direction
         for _, abilities in found.values()
         if len(abilities.generators) == 1
