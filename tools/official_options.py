@@ -7,7 +7,7 @@ from tandem.commands.parser import build
 from tandem.commands.train import command
 from tandem.commands.unknown import Place
 from tandem.config.data import DataConfig
-from tandem.config.names.entry import OtherName
+from tandem.config.names.entry import Here, OtherName
 from tandem.config.names.table import find_name
 from tandem.config.run import METHODS
 from tandem.config.values import to_text
@@ -40,19 +40,20 @@ def _words(place: Place, name: str, options: Mapping[str, Any]) -> tuple[str, ..
     assert entry is not None, name
     value = options[name]
     if isinstance(value, bool) and not entry.takes_value:
-        words = _first(place, entry, None).words.split()
+        way = _first(place, entry, None)
+        assert way is not None, name
+        words = way.words.split()
         return tuple(words if value else map(_opposite, words))
     text = to_text(value)
-    if not entry.has_counterpart(text):
-        known = [*entry.values, *entry.examples]
+    way = _first(place, entry, text) if entry.has_counterpart(text) else None
+    if way is None:
+        known = [value for value in (*entry.values, *entry.examples) if _first(place, entry, value) is not None]
         raise ConfigError(f"{name} is '{text}', but {name} must be one of {', '.join(known)}, not '{text}'.")
-    return _first(place, entry, text).filled(
-        text, {other: to_text(value) for other, value in options.items()}, entry.defaults
-    )
+    return way.filled(text, {other: to_text(value) for other, value in options.items()}, entry.defaults)
 
 
-def _first(place: Place, entry: OtherName, value: str | None) -> Any:
-    return next(way for way in entry.ways(value) if place.takes(way))
+def _first(place: Place, entry: OtherName, value: str | None) -> Here | None:
+    return next((way for way in entry.ways(value) if place.takes(way)), None)
 
 
 def _opposite(flag: str) -> str:

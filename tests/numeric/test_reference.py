@@ -152,7 +152,11 @@ def change(**entries: object) -> Callable[[Path], None]:
         (PIX2PIX, change(netG="vit_128"), "netG is 'vit_128'"),
         (PIX2PIX, change(norm="layer"), "norm must be one of instance, batch, none, not 'layer'"),
         (PIX2PIX, change(norm="instance"), "G.model.model.0.bias is missing"),
-        (PIX2PIX, change(gan_mode="wgangp"), "gan_mode must be one of lsgan, vanilla, not 'wgangp'"),
+        (
+            PIX2PIX,
+            change(gan_mode="wgangp"),
+            "gan_mode must be one of lsgan, vanilla, nonsaturating, hinge, not 'wgangp'",
+        ),
         (PIX2PIX, change(netD="huge"), "netD must be one of basic, n_layers, pixel, not 'huge'"),
         (PIX2PIX, change(netD="pixel"), "D.net.0"),
         (PIX2PIX, change(n_layers_D=2), ""),

@@ -82,11 +82,11 @@ class RunConfig:
 
 
 def to_flat(config: RunConfig) -> dict[str, Any]:
-    """All options by name, the method first: what a YAML file holds."""
+    """All options by name, the method first: what a YAML file holds, so that several values are a list."""
     flat: dict[str, Any] = {"method": config.objective.method}
     for group in config.groups:
         flat |= dataclasses.asdict(group)
-    return flat
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()}
 
 
 def resolve_method(name: str) -> tuple[str, dict[str, Any]]:
