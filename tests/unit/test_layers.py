@@ -12,9 +12,11 @@ import tandem
 
 ROOT = Path(tandem.__file__).parent
 ORDER = [
-    {"version", "errors"},
+    {"version", "errors", "threads"},
+    {"names"},
     {"config"},
-    {"rng", "files", "launch"},
+    {"rng", "files", "launch", "terminal"},
+    {"targets"},
     {"fetch"},
     {"data"},
     {"networks"},
@@ -25,6 +27,7 @@ ORDER = [
     {"evaluation"},
     {"bench"},
     {"commands"},
+    {"api"},
     {"cli"},
     {"__main__", ""},
 ]
@@ -91,7 +94,7 @@ def test_the_walk_finds_imports_inside_functions(tmp_path: Path) -> None:
 def without_torch() -> list[str]:
     names = {name for name, _ in modules()}
     light = {name for name in names if package_of(name) in {"config", "fetch", "data", "report"}}
-    light -= {f"tandem.data.{name}" for name in ("loader", "prefetch", "resident")}  # batches are tensors
+    light -= {f"tandem.data.{name}" for name in ("contrast", "loader", "prefetch", "resident")}  # of tensors
     return ["tandem", "tandem.cli", *sorted(light), "tandem.checkpoint.manifest", "tandem.inference.translator"]
 
 
