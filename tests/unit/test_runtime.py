@@ -148,7 +148,8 @@ def test_latents_are_float32_always(make_bundle: MakeBundle) -> None:
 
 def test_thin_images_are_refused_before_they_are_padded(make_bundle: MakeBundle) -> None:
     translator = load(make_bundle(generator={"latent_dim": 2, "depth": 10, "filters": 1}), device="cpu")
-    with pytest.raises(DataError, match=re.escape("the image is 300000×1 px, and 300032×1024 px after padding")):
+    padded = "the image is 300000×1 px, and 300032×1024 px at the size that the generator takes"
+    with pytest.raises(DataError, match=re.escape(padded)):
         translator(np.zeros((1, 300_000, 3), np.uint8), 1)
 
 
