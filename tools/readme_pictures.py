@@ -5,7 +5,7 @@
 `DEMO` is the folder of a finished demo, `RUN` a CycleGAN whose data, the unpaired demo data, lie beside it in `data`:
 
     tandem data demo runs/cyclegan/data --layout unpaired --num-train 200
-    tandem train runs/cyclegan/data --out runs/cyclegan/run --preset demo-unpaired --learning-rate 0.0005 --steps 3000
+    tandem train runs/cyclegan/data --out runs/cyclegan/run --preset demo-unpaired --learning-rate 0.0005 --steps 2000
 
 The picture of a page takes Playwright and the machine's Chromium or Chrome. No picture may be larger than 300 kB.
 """
