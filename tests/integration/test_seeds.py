@@ -125,6 +125,7 @@ def assert_seeds_are_compared(out: Path, other: Path, last: list[float], best: l
     several = [summary(values) for values in (last, best)]
     for words in ([out], sorted(out.iterdir()), [out, other]):
         finished = tandem("compare", *words, "--out", place)
+        assert "must not be compared" not in finished.err
         assert finished.status == 0, finished.err
         table = (place / "comparison.md").read_text()
         assert all(line in finished.err for line in table.splitlines())

@@ -155,7 +155,8 @@ def _evaluated(group: SeedGroup) -> list[SeedScore]:
 def _differences(numbers: Mapping[str, Sequence[RunNumbers]]) -> list[str]:
     """Sentences on validations that were not made under the same conditions."""
     conditions = [run.conditions for runs in numbers.values() for run in runs]
-    keys = dict.fromkeys(key for one in conditions for key in one)
+    # The samples of a run follow from its seed, which is what varies on purpose.
+    keys = dict.fromkeys(key for one in conditions for key in one if key != "seed")
     differing = [key for key in keys if len({json.dumps(one.get(key), sort_keys=True) for one in conditions}) > 1]
     if not differing:
         return []
