@@ -125,7 +125,7 @@ def test_comparing_runs_without_a_report(place: Path, finished_run: Path) -> Non
     assert f"tandem evaluate {finished_run / 'model'} DATA" in refused.err
     refused = tandem("compare", finished_run)
     assert refused.status == 2
-    assert "needs at least two evaluations" in refused.err
+    assert "needs at least two runs, models or evaluations" in refused.err
     assert f"tandem evaluate {finished_run} DATA" in refused.err
 
 

@@ -150,7 +150,7 @@ def _without_inputs(values: Mapping[str, object]) -> Iterator[Problem]:
 
 def _require_several(paths: Sequence[Path], unmeasured: Sequence[Path]) -> None:
     if len(paths) < 2:
-        how = f". {_how_to_measure(unmeasured)}" if unmeasured else ""
+        how = f"; {_how_to_measure(unmeasured)}" if unmeasured else ""
         raise ConfigError(
             f"a comparison needs at least two runs, models or evaluations, not {len(paths)}: add another{how}"
         )
