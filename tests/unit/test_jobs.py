@@ -14,7 +14,7 @@ from tandem.cli import main
 from tandem.data.image_file import DiskFile
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
-from tandem.inference.jobs import Job, _unique, find_jobs, has_two_domains
+from tandem.inference.jobs import Job, find_jobs, has_two_domains, unique_names
 from tandem.inference.translator import Translator, load
 
 
@@ -110,7 +110,7 @@ def test_everything_that_is_missing_is_named(tmp_path: Path) -> None:
 @given(st.lists(st.sampled_from(["x", "X", "x-2", "x-3", "X-2", "y", "x-2-2"]), max_size=12))
 def test_names_are_unique(names: list[str]) -> None:
     """Whatever comes together; who is alone with a name keeps it, and the order stays."""
-    unique = _unique(names)
+    unique = unique_names(names)
     assert len({name.casefold() for name in unique}) == len(unique) == len(names)
     folded = [name.casefold() for name in names]
     for index, (found, name) in enumerate(zip(unique, names, strict=True)):
