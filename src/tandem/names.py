@@ -6,6 +6,7 @@ are no text, more bytes than a name may have once an ending of ours is behind it
 
 import hashlib
 import os
+import re
 import unicodedata
 
 MAX_NAME_BYTES = 255
@@ -34,6 +35,16 @@ def _shown(sign: str) -> str:
     if sign in "\n\t" or not (sign in _DIRECTIONS or is_control(sign)):
         return sign
     return f"\\x{ord(sign):02x}" if ord(sign) < 0x100 else f"\\u{ord(sign):04x}"
+
+
+def public_location(location: object) -> str:
+    """Where data is, as text that may stand on pages and in logs: a URL without name, password, query and fragment."""
+    text = str(location)
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return text
+    address, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}://{address.rpartition('@')[2]}{slash}{path}"
 
 
 def is_control(sign: str) -> bool:

@@ -137,6 +137,10 @@ def test_web_servers_need_no_library(server: FileServer, tmp_path: Path, monkeyp
     assert fetch(server, tmp_path) == CONTENT
 
 
+def test_what_is_shown_of_a_url_holds_no_password(tmp_path: Path) -> None:
+    assert CachedStore("https://me:secret@host/shards", tmp_path, 10**9, QUICK).where == "https://host/shards"
+
+
 def test_the_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(DataError, match=r"s3://bucket/index\.json cannot be used: ImportError: Install s3fs"):

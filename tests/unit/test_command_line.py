@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tandem.commands import train
-from tandem.config.command_line import changed_options, place, train_command
+from tandem.config.command_line import changed_options, train_command
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import METHODS, RunConfig, from_flat
 from tandem.config.variants import VARIANTS
+from tandem.names import public_location
 
 
 def parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> tuple[RunConfig, Any, Path, Any]:
@@ -61,6 +62,18 @@ def test_only_what_differs_is_named() -> None:
     assert (one.option.flag, one.value, one.default) == ("--batch-size", 4, 1)  # the default of CycleGAN, not of all
 
 
-def test_the_query_of_a_url_is_no_part_of_a_page() -> None:
-    assert place("https://host/shards?token=secret") == "https://host/shards"
-    assert place(Path("a?b")) == "a?b"
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://host/shards?token=secret", "https://host/shards"),
+        ("https://me:secret@host:8080/shards/#secret", "https://host:8080/shards/"),
+        ("s3://secret@bucket", "s3://bucket"),
+        ("https://host?token=a/b@c", "https://host"),
+        ("https://host/with@sign/x", "https://host/with@sign/x"),
+        ("memory://shards", "memory://shards"),
+        (Path("a?b@c"), "a?b@c"),
+    ],
+)
+def test_secrets_of_a_url_are_no_part_of_a_page(location: str | Path, shown: str) -> None:
+    assert public_location(location) == shown
+    assert "secret" not in train_command(from_flat({"method": "cut"}), [location], Path("out"))

@@ -9,6 +9,7 @@ from typing import Any
 from tandem.config.options import Option, flag, options_of
 from tandem.config.run import METHOD_DEFAULTS, RunConfig
 from tandem.config.values import to_text
+from tandem.names import public_location
 
 _LINE = 96  # characters
 
@@ -53,10 +54,14 @@ def train_command(config: RunConfig, data: Sequence[Path | str], out: Path) -> s
 
     Args:
         config: The options.
-        data: The dataset, or the folders of both domains; the query of a URL, which may hold a secret, is left out.
+        data: The dataset, or the folders of both domains; of a URL what may be a secret is left out.
         out: The folder of the run.
     """
-    parts = [["tandem", "train", *map(place, data)], ["--out", str(out)], ["--method", config.objective.method]]
+    parts = [
+        ["tandem", "train", *map(public_location, data)],
+        ["--out", str(out)],
+        ["--method", config.objective.method],
+    ]
     parts += [one.words for one in changed_options(config)]
     lines = [""]
     for part in (" ".join(map(shlex.quote, words)) for words in parts):
@@ -64,9 +69,3 @@ def train_command(config: RunConfig, data: Sequence[Path | str], out: Path) -> s
             lines.append("   ")
         lines[-1] += f" {part}" if lines[-1] else part
     return " \\\n".join(lines)
-
-
-def place(location: Path | str) -> str:
-    """Where data is, as text that may be shown: a URL without its query."""
-    text = str(location)
-    return text.partition("?")[0] if "://" in text else text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tandem.config.command_line import place
+from tandem.names import public_location
 from tandem.training.inputs import Inputs
 from tandem.training.run_folder import LOCK_NAME, RunFolder
 from tandem.version import __version__
@@ -25,7 +25,7 @@ def facts_of(inputs: Inputs, run: RunFolder, data: Sequence[Path | str]) -> dict
     versions = f"Tandem {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}"
     begun = (run.root / LOCK_NAME).stat().st_mtime  # the first file of a run, which is never written again
     return {
-        "Data": " and ".join(map(place, data)),
+        "Data": " and ".join(map(public_location, data)),
         **splits,
         "Fingerprint of the training images": inputs.fingerprint,
         "Folder of the run": str(run.root),

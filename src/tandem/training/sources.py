@@ -4,12 +4,12 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tandem.config.parse import parse_dataclass
 from tandem.data.shards.open import as_location, is_url
 from tandem.errors import CheckpointError
 from tandem.files import atomic_write_text
+from tandem.names import public_location
 from tandem.training.run_folder import RunFolder
 
 MAX_BYTES = 2**16
@@ -91,8 +91,7 @@ def _read(run: RunFolder) -> Sources:
 
 def _place(run: RunFolder, location: Path | str) -> Place | None:
     if isinstance(location, str) and is_url(location):
-        parts = urlsplit(location)
-        return None if parts.username or parts.password or parts.query else Place(location=location)
+        return Place(location=location) if public_location(location) == location else None
     # Not resolved: a link to the data may be meant to lead elsewhere one day.
     path = os.path.abspath(location)  # noqa: PTH100
     try:

@@ -14,6 +14,7 @@ from tandem.errors import DataError
 from tandem.fetch.errors import FetchError
 from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_file
+from tandem.names import public_location
 
 if sys.platform != "win32":
     import fcntl
@@ -87,8 +88,8 @@ class CachedStore:
 
     @property
     def where(self) -> str:
-        """The URL."""
-        return self.url
+        """The URL, without a name and a password."""
+        return public_location(self.url)
 
     def path(self, shard: Shard) -> Path:
         """The file of a shard, fetched and held against its hash unless it is there.
