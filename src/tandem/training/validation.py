@@ -354,9 +354,7 @@ class Validation:
         records = self._observer.records
         if self._validator is None:
             return [numbers_of(record.measured) for record in records if isinstance(record, HealthRecord)]
-        conditions = json.loads(json.dumps(self._validator.conditions))
-        mine = [record for record in records if isinstance(record, ValidationRecord)]
-        return [record.numbers for record in mine if record.conditions == conditions]
+        return [record.numbers for record in self._validations()]
 
     def _validations(self) -> list[ValidationRecord]:
         """The lines of validations under the conditions that hold now."""
