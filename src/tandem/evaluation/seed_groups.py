@@ -14,11 +14,19 @@ from tandem.evaluation.compare import compare_reports, names_of
 from tandem.evaluation.estimates import student_estimate
 from tandem.evaluation.folder import read_reports
 from tandem.evaluation.seeds import RunNumbers, SeedScore, Which, is_seed_run, run_numbers, seed_scores
+from tandem.inference.jobs import unique_names
 from tandem.report.scores import REPORT_NAME
 from tandem.report.seeds_page import SeedTable, seed_table
+from tandem.training.resume import MAY_CHANGE_ON_RESUME
 from tandem.training.run_folder import RunFolder
 
-_OF_NO_INFLUENCE = frozenset({"seed", "device", "threads", "num_workers"})
+_MEASURES = frozenset({"keep_best", "patience"})
+_OF_NO_INFLUENCE = {"seed"} | {
+    name
+    for name in MAY_CHANGE_ON_RESUME - {"steps", "epochs"} - _MEASURES
+    if not name.startswith("validate_")  # these decide what the numbers are
+}
+"""Options in which runs of one setting may differ."""
 _INTERVAL = "Mean ± standard deviation over the runs; in brackets the 95 % interval of the mean, by Student's t."
 _TABLES: Mapping[Which, tuple[str, str]] = {
     "last": ("Over seeds: last measurement", "The last measurement of each run."),
@@ -86,7 +94,7 @@ def group_seeds(paths: Sequence[Path]) -> list[SeedGroup]:
     groups = [list(runs.values()) for _, runs in settings]
     if not any(len(runs) > 1 for runs in groups):
         return []
-    names = _unique([_name_of(runs) for runs in groups])
+    names = unique_names([_name_of(runs) for runs in groups])
     return [
         SeedGroup(name, dict(zip(names_of(runs), runs, strict=True))) for name, runs in zip(names, groups, strict=True)
     ]
@@ -102,10 +110,6 @@ def _name_of(runs: Sequence[Path]) -> str:
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     shared = "".join(sign for sign, _ in same).rstrip("-_. ")
     return shared.removesuffix("seed").rstrip("-_. ") or folders[0].name
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    return [name if names.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(names)]
 
 
 def seed_tables(groups: Sequence[SeedGroup]) -> tuple[list[SeedTable], list[str]]:
