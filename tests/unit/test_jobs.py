@@ -14,7 +14,7 @@ from tandem.cli import main
 from tandem.data.image_file import DiskFile
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
-from tandem.inference.jobs import Job, find_jobs, has_two_domains, unique_names
+from tandem.inference.jobs import Job, find_jobs, has_two_domains, unique_names, warn_of_pairs
 from tandem.inference.translator import Translator, load
 
 
@@ -44,6 +44,16 @@ def test_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "folder" / "notes.txt").write_text("")
     (tmp_path / "folder" / ".hidden.png").write_text("")
     assert named(one, tmp_path / "folder") == [("single", single(one)), ("a", single(a)), ("b", single(b))]
+
+
+@pytest.mark.parametrize(("width", "pairs", "warns"), [(16, False, True), (16, True, False), (8, False, False)])
+def test_pairs_that_are_given_as_plain_inputs_are_suspected(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, width: int, pairs: bool, warns: bool
+) -> None:
+    for name in "abcd":
+        picture(tmp_path / f"{name}.png", width=width)
+    warn_of_pairs(find_jobs([tmp_path], pairs=pairs))
+    assert ("a.png, b.png, c.png: twice as wide as high" in caplog.text) == warns
 
 
 def test_datasets(tmp_path: Path) -> None:

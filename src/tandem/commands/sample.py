@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -21,9 +20,8 @@ from tandem.commands.sample_video import (
 from tandem.config.data import Direction
 from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
-from tandem.data.images import read_size
-from tandem.errors import ConfigError, DataError, Problem
-from tandem.inference.jobs import Job, find_jobs, has_two_domains, require_inputs
+from tandem.errors import ConfigError, Problem
+from tandem.inference.jobs import find_jobs, has_two_domains, require_inputs, warn_of_pairs
 from tandem.inference.runtime import Runtime
 from tandem.inference.sample_folder import sample_to_folder
 from tandem.inference.sample_picture import sample_to_picture
@@ -97,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     translator = load_model(own, runtime)
     directions = _directions(own.direction, translator, own.inputs)
     jobs = find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions)
-    _warn_of_pairs(jobs)
+    warn_of_pairs(jobs)
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
         on_tile = tile_note(progress)
@@ -141,16 +139,3 @@ def _directions(named: str | None, translator: Translator, inputs: Sequence[Path
         translator.abilities.generator(cast(Direction, named))
         return (cast(Direction, named),)
     return (translator.directions[0],)
-
-
-def _warn_of_pairs(jobs: Sequence[Job]) -> None:
-    """Side-by-side pairs that are given as plain inputs would be translated as one wide image."""
-    wide = []
-    for job in jobs[:20]:
-        if job.is_plain:
-            (file,) = job.item.files
-            with suppress(DataError):  # an unreadable one is named when its turn comes
-                width, height = read_size(file)
-                wide += [file.name] if width == 2 * height else []
-    if len(wide) == min(len(jobs), 20):
-        log.warning("%s: twice as wide as high. If these are side-by-side pairs, add --pairs.", ", ".join(wide[:3]))

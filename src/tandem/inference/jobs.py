@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import numpy as np
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.discover import find_splits
 from tandem.data.image_file import DiskFile
-from tandem.data.images import IMAGE_SUFFIXES
-from tandem.data.layouts import named_pairs
+from tandem.data.images import IMAGE_SUFFIXES, read_size
+from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, SingleImage, Split, SplitName, first_split
 from tandem.data.unpaired import find_unpaired, looks_unpaired
@@ -164,6 +165,19 @@ def unique_names(names: Sequence[str]) -> list[str]:
         taken.add(candidate.casefold())
         unique.append(candidate)
     return unique
+
+
+def warn_of_pairs(jobs: Sequence[Job]) -> None:
+    """Side-by-side pairs that are given as plain inputs would be translated as one wide image."""
+    wide = []
+    for job in jobs[:MOST_LOOKED_AT]:
+        if job.is_plain:
+            (file,) = job.item.files
+            with suppress(DataError):  # an unreadable one is named when its turn comes
+                width, height = read_size(file)
+                wide += [file.name] if width == 2 * height else []
+    if len(wide) == min(len(jobs), MOST_LOOKED_AT):
+        log.warning("%s: twice as wide as high. If these are side-by-side pairs, add --pairs.", ", ".join(wide[:3]))
 
 
 def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | None, said: set[str]) -> list[Job]:

@@ -13,7 +13,14 @@ from tandem.config.data import Direction
 from tandem.data.fit import Fit
 from tandem.errors import BundleError, TandemError, listed
 from tandem.inference.abilities import Abilities, abilities_of
-from tandem.inference.jobs import Job, find_jobs, has_two_domains, unique_names, with_unique_names
+from tandem.inference.jobs import (
+    Job,
+    find_jobs,
+    has_two_domains,
+    unique_names,
+    warn_of_pairs,
+    with_unique_names,
+)
 from tandem.inference.runtime import Runtime
 from tandem.inference.sample_folder import PAGE_NAME, sample_to_folder, sampled_groups
 from tandem.inference.sampling import SamplingOptions
@@ -182,6 +189,7 @@ class _Inputs:
             jobs = find_jobs(request.inputs, pairs=request.pairs, split=request.split, directions=(direction,))
             if len(jobs) > request.num_inputs:
                 log.info("the first %d of %d inputs (--num-inputs takes more)", request.num_inputs, len(jobs))
+            warn_of_pairs(jobs)
             self._known[direction] = jobs[: request.num_inputs]
         return self._known[direction]
 
