@@ -20,7 +20,7 @@ WAIT_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """How OpenMP, GNU's and LLVM's implementation of it, can be told how to wait; what a user has set prevails."""
 
 SPINS = "4000"
-"""Turns of waiting before a thread sleeps, in GNU's OpenMP, which PyTorch uses on Linux: some ten microseconds.
+"""Turns of waiting before a thread sleeps, in GNU's OpenMP, which PyTorch uses on Linux.
 
 `benchmarks.threads` compares numbers: without any spinning steps of a small model take a sixth longer on a quiet
 machine; with 20,000 they are slowed down beside other work. LLVM's OpenMP counts in milliseconds: there a thread sleeps
