@@ -1,4 +1,4 @@
-"""Which runs are one setting: those that differ in their seed and in what does not change what they learn or measure."""
+"""Which runs are one setting: those that differ in their seed, and in what changes neither steps nor numbers."""
 
 from pathlib import Path
 from typing import Any

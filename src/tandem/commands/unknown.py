@@ -22,6 +22,7 @@ from tandem.config.options import Option
 from tandem.config.run import METHODS, resolve_method
 from tandem.config.values import choices, to_text
 from tandem.errors import ConfigError, Problem
+from tandem.report.text import joined
 
 LIKENESS = 0.8
 """From here on two names are alike: `difflib.SequenceMatcher.ratio` of their letters and digits."""
@@ -288,7 +289,7 @@ def _owned(
         what = f"{given.word} is an option of " if option == given.word else f"{given.word} is {option}, an option of "
     if methods:
         return Problem(
-            f"{what}{_joined(methods)}, not of {place.method}{note}",
+            f"{what}{joined(methods)}, not of {place.method}{note}",
             given.word,
             given.value,
             instead=tuple(words),
@@ -296,7 +297,7 @@ def _owned(
         )
     quoted = [f"'tandem {name}'" for name in names]
     return Problem(
-        f"{what}{_joined(quoted)}, not of 'tandem {place.command.name}'{note}",
+        f"{what}{joined(quoted)}, not of 'tandem {place.command.name}'{note}",
         given.word,
         given.value,
         instead=tuple(words),
@@ -329,14 +330,14 @@ def _similar(place: Place, given: Given) -> Problem | None:
             owners = [other for other in others if found[0] in other.flags]
             problem = _owned(place, owners, Given(found[0]))
             assert problem is not None
-            whose = _joined(problem.methods or [f"'tandem {name}'" for name in problem.commands])
+            whose = joined(problem.methods or [f"'tandem {name}'" for name in problem.commands])
             text = f"there is no option {given.word}. Did you mean {found[0]}, an option of {whose}?"
             return replace(problem, text=text, option=given.word, given=given.value)
     return None
 
 
 def _alike(given: Given, flags: Sequence[str]) -> Problem:
-    text = f"there is no option {given.word}. Did you mean {_joined(flags, 'or')}?"
+    text = f"there is no option {given.word}. Did you mean {joined(flags, 'or')}?"
     return Problem(text, given.word, given.value, instead=tuple(flags))
 
 
@@ -408,7 +409,3 @@ def _without_repeats(place: Place, words: Sequence[str]) -> list[str]:
         groups.pop(name, None)
         groups[name] = [word, *values]
     return [*arguments, *(word for group in groups.values() for word in group)]
-
-
-def _joined(names: Sequence[str], word: str = "and") -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"

@@ -10,7 +10,7 @@ from tandem.report.rendering import render_page
 from tandem.report.scores import Better, Score
 from tandem.report.seeds_page import SeedTable
 from tandem.report.side_by_side import LEGEND_HEADER, SideBySide
-from tandem.report.text import number
+from tandem.report.text import joined, number
 
 _LEGEND = (
     "In brackets are intervals. {best} marks the best value of a row, ≈ the values whose interval overlaps with that "
@@ -163,7 +163,7 @@ def comparison_warnings(compared: Sequence[ComparedScore]) -> list[str]:
         if one.differs_in:
             by_reason.setdefault(one.differs_in, []).append(one.name)
     return [
-        f"{_listed(names)} must not be compared: the evaluations differ in {_listed(reason)}."
+        f"{joined(names)} must not be compared: the evaluations differ in {joined(reason)}."
         for reason, names in by_reason.items()
     ]
 
@@ -185,10 +185,6 @@ def _cell(one: ComparedScore, name: str, *, marks: tuple[str, str]) -> str:
     elif one.differs_in:
         text = f"≠ {text}"
     return text + (f" ({interval})" if interval else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _overlap(a: Score, b: Score) -> bool:

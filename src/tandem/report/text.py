@@ -1,6 +1,7 @@
-"""Values as short text: numbers, durations, memory."""
+"""Values as short text: numbers, durations, memory, lists of names."""
 
 import math
+from collections.abc import Sequence
 
 
 def number(value: float) -> str:
@@ -40,3 +41,8 @@ def duration(seconds: float) -> str:
 def memory(megabytes: float) -> str:
     """Return an amount of memory given in MB (2**20 bytes): `812 MB`, `3.4 GB`."""
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
+
+
+def joined(names: Sequence[str], word: str = "and") -> str:
+    """Names as in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
