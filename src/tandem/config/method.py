@@ -8,7 +8,7 @@ from tandem.config.specifications import FIRST_DROPOUT_LEVEL
 
 GanLoss = Literal["lsgan", "bce", "hinge", "wgangp"]
 PlainGanLoss = Literal["lsgan", "bce", "hinge"]
-Init = Literal["xavier", "normal"]
+Init = Literal["xavier", "normal", "fan_in"]
 MIN_DEPTH, MAX_DEPTH = 5, 9
 MAX_BLOCKS = 64
 SMALLEST_RESNET_INPUT = 16

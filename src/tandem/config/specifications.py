@@ -19,6 +19,7 @@ FIRST_DROPOUT_LEVEL = 4
 _BOUNDS = {
     "in_channels": (1, 4096),
     "out_channels": (1, 4096),
+    "input_channels": (0, 4096),
     "latent_dim": (0, 4096),
     "depth": (1, 12),
     "filters": (1, 4096),
@@ -187,6 +188,86 @@ class PatchProjectorSpec(_Bounded):
             raise ValueError(f"channels must be 1 to {_MAX_TAPS} numbers from {low} to {4 * high}")
 
 
-GeneratorSpec = UNetSpec | ResNetSpec
-DiscriminatorSpec = PatchDiscriminatorSpec | PixelDiscriminatorSpec
-NetworkSpec = GeneratorSpec | EncoderSpec | DiscriminatorSpec | PatchProjectorSpec
+@dataclass(frozen=True, kw_only=True)
+class ResidualUNetSpec(_Bounded):
+    """A residual U-Net that feels the latent in every block; see `tandem.networks.residual_unet`.
+
+    Attributes:
+        latent_dim: 0 for none.
+        depth: Number of levels; the outermost one has half the sides of the image.
+        filters: Channels of the outermost level; the next ones have two, three and four times as many, all others four.
+    """
+
+    kind: Literal["residual_unet"] = "residual_unet"
+    in_channels: int
+    out_channels: int
+    latent_dim: int
+    depth: int
+    filters: int
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the levels, the outermost first."""
+        return tuple(self.filters * min(level, 4) for level in range(1, self.depth + 1))
+
+    @property
+    def dropout(self) -> bool:
+        """There is none."""
+        return False
+
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return 2**self.depth
+
+    @property
+    def smallest_side(self) -> int:
+        """What the sides must be at least."""
+        return self.size_multiple
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairEncoderSpec(_Bounded):
+    """An encoder of an output, and of its input beside it; see `tandem.networks.pair_encoder`.
+
+    Attributes:
+        in_channels: Channels of the outputs that it encodes.
+        input_channels: Channels of the inputs beside them; 0 where it sees outputs alone.
+        depth: Convolutions with stride 2, behind a pixel-unshuffle by 2.
+        filters: Channels of the first one; each next one has twice as many.
+    """
+
+    kind: Literal["pair_encoder"] = "pair_encoder"
+    in_channels: int
+    input_channels: int
+    latent_dim: int
+    depth: int
+    filters: int
+
+    @property
+    def smallest_side(self) -> int:
+        """What the sides of an image must be at least."""
+        return 2 ** (self.depth + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralDiscriminatorSpec(_Bounded):
+    """Spectrally normalised discriminators of patches; see `tandem.networks.spectral_discriminator`.
+
+    Attributes:
+        filters: Channels of the first convolution; each next one has twice as many.
+        layers: Convolutions before that to the logits.
+        scales: Discriminators; each next one sees the image at half the size.
+    """
+
+    kind: Literal["spectral_discriminator"] = "spectral_discriminator"
+    in_channels: int
+    filters: int
+    layers: int
+    scales: int
+
+
+GeneratorSpec = UNetSpec | ResNetSpec | ResidualUNetSpec
+ImageEncoderSpec = EncoderSpec | PairEncoderSpec
+DiscriminatorSpec = PatchDiscriminatorSpec | PixelDiscriminatorSpec | SpectralDiscriminatorSpec
+NetworkSpec = GeneratorSpec | ImageEncoderSpec | DiscriminatorSpec | PatchProjectorSpec

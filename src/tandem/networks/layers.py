@@ -1,5 +1,6 @@
 """Layers that every network shares: norms, activations, upsampling and initialisation."""
 
+import math
 from collections import OrderedDict
 
 import torch
@@ -123,13 +124,17 @@ def full_precision(x: Tensor) -> Tensor:
 def initialise(network: nn.Module, scheme: Init, *, gain: float = 0.02, generator: torch.Generator) -> None:
     """Draw the weights of `network` in place.
 
-    Convolutions and linear layers: N(0, gain²) (pix2pix, CycleGAN) or Xavier normal with `gain` (BicycleGAN);
-    biases 0; scales of affine norms N(1, gain²).
+    Convolutions and linear layers: N(0, gain²) (pix2pix, CycleGAN), Xavier normal with `gain` (BicycleGAN), or uniform
+    from -gain/√n to gain/√n with n inputs (tandem); biases 0; scales of affine norms N(1, gain²); group norms stay as
+    they are, with scales 1.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             if scheme == "normal":
                 nn.init.normal_(module.weight, 0.0, gain, generator=generator)
+            elif scheme == "fan_in":
+                bound = gain / math.sqrt(module.weight[0].numel())
+                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
             else:
                 nn.init.xavier_normal_(module.weight, gain=gain, generator=generator)
             if module.bias is not None:

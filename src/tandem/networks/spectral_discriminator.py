@@ -1,0 +1,83 @@
+"""The discriminators of the method `tandem`: patches on several scales, of A and B together, spectrally normalised.
+
+Each scale: pixel-unshuffled by 2, convolutions of 4×4 with leaky ReLU, and one to a map of logits. Each next scale sees
+the images at half the size.
+
+The spectral norm (Miyato et al., 2018, 1802.05957) is estimated anew in every forward, by power iteration from a fixed
+vector. So it is a function of the weights alone: it has no state that a recomputed forward, a second micro-batch or
+another process would move on.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tandem.config.specifications import SpectralDiscriminatorSpec
+from tandem.networks.layers import full_precision
+
+SHUFFLE = 2
+POWER_ITERATIONS = 6
+SLOPE = 0.2
+
+
+class SpectralDiscriminator(nn.Module):
+    """Discriminators on several scales; see the file's head."""
+
+    def __init__(self, spec: SpectralDiscriminatorSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.scales = nn.ModuleList(_Scale(spec) for _ in range(spec.scales))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Judge.
+
+        Args:
+            images: A and B joined, ``(N, in_channels, H, W)``, float, [-1, 1].
+
+        Returns:
+            Logits of every scale, ``(N, 1, h, w)``, float32, the finest first.
+        """
+        logits = []
+        for scale in self.scales:
+            logits.append(full_precision(scale(images)))
+            images = F.avg_pool2d(images, 2)
+        return logits
+
+
+class _Scale(nn.Module):
+    def __init__(self, spec: SpectralDiscriminatorSpec) -> None:
+        super().__init__()
+        channels = [spec.in_channels * SHUFFLE**2, *(spec.filters * 2**level for level in range(spec.layers))]
+        self.body = nn.ModuleList(
+            SpectralConv2d(taken, given, 4, stride=2 if level < spec.layers - 1 else 1, padding=1)
+            for level, (taken, given) in enumerate(itertools.pairwise(channels))
+        )
+        self.head = SpectralConv2d(channels[-1], 1, 3, stride=1, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.pixel_unshuffle(images, SHUFFLE)
+        for layer in self.body:
+            x = F.leaky_relu(layer(x), SLOPE)
+        return self.head(x)
+
+
+class SpectralConv2d(nn.Conv2d):
+    """A convolution whose weight, as a matrix, has a largest singular value of about one; see the file's head."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, h, w)``, float."""
+        return self._conv_forward(input, self.weight / self.spectral_norm(), self.bias)
+
+    def spectral_norm(self) -> Tensor:
+        """The estimate, a scalar: u·W·v with u and v without gradient."""
+        matrix = self.weight.flatten(1)
+        with torch.no_grad(), torch.autocast(matrix.device.type, enabled=False):
+            u = matrix.new_ones(len(matrix))
+            u = F.normalize(u, dim=0)
+            v = F.normalize(matrix.T @ u, dim=0)
+            for _ in range(POWER_ITERATIONS):
+                u = F.normalize(matrix @ v, dim=0)
+                v = F.normalize(matrix.T @ u, dim=0)
+        return torch.dot(u, torch.mv(matrix, v))
