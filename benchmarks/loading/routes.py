@@ -148,7 +148,9 @@ def time_training(
         Seconds of a step that is always given the same batch, so that it waits for nothing; and by route.
     """
     batch_size = config.training.batch_size
-    stepper = Stepper(config, make_state(config, device), device=device, epoch_images=len(routes["files"].source))
+    epoch_images = len(routes["files"].source)
+    state = make_state(config, device)
+    stepper = Stepper(config, state, device=device, epoch_images=epoch_images, total_steps=1_000_000)
     alone: list[float] = []
     by_route: dict[str, list[tuple[float, float]]] = {name: [] for name in routes}
     for index in range(rounds):

@@ -175,6 +175,7 @@ def _stepper(
         state,
         device=process_group.device,
         epoch_images=config.training.batch_size,
+        total_steps=1_000_000,
         all_reduce=all_reduce,
         rank=process_group.rank,
     )

@@ -40,7 +40,7 @@ def losses_of(steps: int, **options: Any) -> list[float]:
     config = from_flat(WIDTHS | options)
     configure_backends(device, deterministic=True)
     state = make_state(config, device)
-    stepper = Stepper(config, state, device=device, epoch_images=10)
+    stepper = Stepper(config, state, device=device, epoch_images=10, total_steps=100)
     values = []
     for step in range(steps):
         stepper.step([batch_at(step)])
@@ -82,7 +82,7 @@ def test_a_bad_batch_among_captured_steps_is_found_later_and_has_changed_nothing
     device = torch.device("cuda")
     config = from_flat(WIDTHS | CASES["bicyclegan"])
     state = make_state(config, device)
-    stepper = Stepper(config, state, device=device, epoch_images=10)
+    stepper = Stepper(config, state, device=device, epoch_images=10, total_steps=100)
     for step in range(8):
         stepper.step([batch_at(step)])
     stepper.settle()

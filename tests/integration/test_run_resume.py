@@ -72,7 +72,7 @@ def test_what_may_change(data: Path, finished_run: Path, tmp_path: Path) -> None
 def assert_same_weights(first: Path, second: Path) -> None:
     """Like `assert_same_state` but for the running means of the log."""
     for run in (first, second):
-        assert "meter_count" in state_of(run)[1]
+        assert "meter_counts" in state_of(run)[1]
     tensors, others = (
         {name: value for name, value in state_of(run)[0].items() if not name.startswith("meter/")}
         for run in (first, second)

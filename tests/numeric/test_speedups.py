@@ -50,7 +50,7 @@ def run(dtype: torch.dtype, **options: Any) -> tuple[torch.Tensor, list[str]]:
     passes = config.training.accumulate
     state = make_state(config, CPU, micro_batches=passes)
     state.objective.networks.to(dtype)
-    stepper = Stepper(config, state, device=CPU, epoch_images=100)
+    stepper = Stepper(config, state, device=CPU, epoch_images=100, total_steps=1000)
     shares = MicroBatches.of_process(0, 1, per_process=passes, parts=config.objective.parts).positions(0, BATCH)
     draw = state.objective.draw
     state.objective.draw = lambda *arguments: {name: v.to(dtype) for name, v in draw(*arguments).items()}  # type: ignore[method-assign]

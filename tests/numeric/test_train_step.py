@@ -31,6 +31,7 @@ class TwoWeights:
         for network in self.networks.values():
             nn.init.zeros_(network.weight)  # type: ignore[arg-type]
         self.scales, self.root = scales, root
+        self.joined = True
         self.phases = (Phase("one", ("first",), self.loss_one), Phase("two", ("second",), self.loss_two))
         self.inference_networks = ("first",)
         self.calls: list[str] = []

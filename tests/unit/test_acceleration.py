@@ -65,7 +65,7 @@ def test_domains_of_different_channels_can_be_captured() -> None:
 def test_what_cannot_be_had_is_said_once(options: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture) -> None:
     config = config_of(latent_dim=2, encoder_filters=2, **options)
     with caplog.at_level(logging.WARNING):
-        Stepper(config, make_state(config, CPU), device=CPU, epoch_images=10)
+        Stepper(config, make_state(config, CPU), device=CPU, epoch_images=10, total_steps=100)
     assert [record.message.startswith(said) for record in caplog.records] == ([True] if said else [])
 
 
@@ -77,7 +77,7 @@ def test_a_missing_compiler_is_said_and_the_networks_stay_as_they_are(caplog: py
     state = make_state(config, CPU)
     missing = {"cpp.cxx": ("no-such-compiler",), "fx_graph_cache": False, "force_disable_caches": True}
     with caplog.at_level(logging.WARNING), inductor.patch(missing):
-        Stepper(config, state, device=CPU, epoch_images=10)
+        Stepper(config, state, device=CPU, epoch_images=10, total_steps=100)
     assert "networks are not compiled: torch.compile does not work here" in caplog.text
     assert all(network._compiled_call_impl is None for network in state.objective.networks.values())
 

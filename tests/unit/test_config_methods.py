@@ -132,7 +132,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("cut", {"nce_patches": 1}, "--nce-patches must be at least 2, not 1"),
     ("cut", {"nce_temperature": 0.0}, "--nce-temperature must be above 0, not 0.0"),
     ("cut", {"lambda_nce": 0.0}, "--lambda-nce must be above 0, not 0.0"),
-    ("fastgan", {}, "unknown method 'fastgan': the methods are bicyclegan, pix2pix, cyclegan, cut, cvae-gan"),
+    ("fastgan", {}, "unknown method 'fastgan': the methods are tandem, bicyclegan, pix2pix, cyclegan, cut, cvae-gan"),
     ("fast-cut", {}, "Did you mean fastcut?"),
 ]
 

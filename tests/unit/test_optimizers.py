@@ -29,7 +29,7 @@ def test_adam_is_fused() -> None:
 
 def factors(schedule: str, constant: int, decay: int) -> list[float]:
     return [
-        learning_rate_factor(schedule, epoch=epoch, constant_epochs=constant, decay_epochs=decay)  # type: ignore[arg-type]
+        learning_rate_factor(schedule, epoch=epoch, constant_epochs=constant, decay_epochs=decay, progress=0.9)  # type: ignore[arg-type]
         for epoch in range(constant + decay + 3)
     ]
 
@@ -57,3 +57,11 @@ def test_cosine_falls_from_one_to_zero(constant: int, decay: int) -> None:
 
 def test_constant_stays() -> None:
     assert factors("constant", 0, 0) == [1.0] * 3
+
+
+def test_half_linear_follows_the_length_of_the_run() -> None:
+    found = [
+        learning_rate_factor("half_linear", epoch=3, constant_epochs=0, decay_epochs=0, progress=step / 8)
+        for step in range(9)
+    ]
+    assert found == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0])

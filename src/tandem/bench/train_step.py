@@ -21,7 +21,7 @@ from tandem.training.state import TrainingState
 from tandem.training.stepper import Stepper
 
 Variant = Literal["tandem", "published"]
-MANY_IMAGES = 1_000_000
+MANY_IMAGES = MANY_STEPS = 1_000_000
 """Of an epoch: more than a benchmark sees, so that the learning rate stays."""
 
 
@@ -82,7 +82,7 @@ def make_stepper(config: RunConfig, device: torch.device) -> tuple[Stepper, list
     micro_batches = MicroBatches.of_process(0, 1, per_process=config.training.accumulate, parts=config.objective.parts)
     micro_batches.require_equal(config.training.batch_size)
     state = make_state(config, device, micro_batches=micro_batches.count)
-    stepper = Stepper(config, state, device=device, epoch_images=MANY_IMAGES)
+    stepper = Stepper(config, state, device=device, epoch_images=MANY_IMAGES, total_steps=MANY_STEPS)
     return stepper, _batches(config, micro_batches, device), state
 
 

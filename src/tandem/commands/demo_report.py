@@ -102,9 +102,9 @@ def _write_group(
     save_gif([_large(frame) for frame in way], out / "images" / f"{job.name}.gif", duration_ms=120, boomerang=True)
     styled = []
     for index, reference in enumerate(references[:NUM_REFERENCES], 1):
-        _, style = reference.read(model)
+        its_drawing, style = reference.read(model)
         assert style is not None, "jobs of the demo dataset are pairs"
-        mu, _ = model.encode(style)
+        mu, _ = model.encode(style, input_image=its_drawing)
         output = model(drawing, z=mu, output="array")[0]
         pair = (f"{job.name}_reference_{index}", style), (f"{job.name}_styled_{index}", output)
         styled.append(tuple(_save(out, name, picture) for name, picture in pair))

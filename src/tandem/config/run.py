@@ -13,20 +13,31 @@ from tandem.config.data import DataConfig
 from tandem.config.method import MethodConfig
 from tandem.config.options import out_of_bounds, refuse, wrong_types
 from tandem.config.pix2pix import Pix2PixConfig
+from tandem.config.tandem import TandemConfig
 from tandem.config.training import TrainingConfig
 from tandem.config.validation import ValidationConfig
 from tandem.config.variants import VARIANTS
 from tandem.errors import ConfigError, Problem, nearest
 
 METHODS: Mapping[str, type[MethodConfig]] = MappingProxyType(
-    {cls.method: cls for cls in (BicycleGANConfig, Pix2PixConfig, CycleGANConfig, CUTConfig)}
+    {cls.method: cls for cls in (TandemConfig, BicycleGANConfig, Pix2PixConfig, CycleGANConfig, CUTConfig)}
 )
 """The configuration class of every method, by its name."""
 
 METHOD_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {method: {"batch_size": 1} for method in ("pix2pix", "cyclegan", "cut")}
+    | {
+        "tandem": {
+            "batch_size": 8,
+            "learning_rate": 5e-4,
+            "beta2": 0.99,
+            "lr_schedule": "half_linear",
+            "lr_warmup_steps": 100,
+            "ema_halflife_images": 3000,
+        }
+    }
 )
-"""Published settings of a method among the options that are not its own."""
+"""Settings of a method, as published or as tried here, among the options that are not its own."""
 
 DEFAULT_EPOCHS = 200
 
@@ -66,12 +77,13 @@ class RunConfig:
         """
         training = self.training
         epochs = training.epochs or DEFAULT_EPOCHS
-        if training.epochs is None and training.lr_schedule != "constant":
+        in_epochs = training.lr_schedule in {"linear", "cosine"}
+        if training.epochs is None and in_epochs:
             epochs = training.lr_constant_epochs + training.lr_decay_epochs
         steps = training.steps or -(-epochs * num_pairs // training.batch_size)
         last_epoch = (steps - 1) * training.batch_size // num_pairs
         decay_end = training.lr_constant_epochs + training.lr_decay_epochs
-        if training.lr_schedule != "constant" and last_epoch >= decay_end:
+        if in_epochs and last_epoch >= decay_end:
             raise ConfigError(
                 f"the run lasts {last_epoch + 1} epochs ({steps} steps on {num_pairs} pairs), but with --lr-schedule "
                 f"{training.lr_schedule} the learning rate is 0 after {decay_end} epochs (--lr-constant-epochs "

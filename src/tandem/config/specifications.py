@@ -131,6 +131,11 @@ class EncoderSpec(_Bounded):
     norm: Norm = "instance"
 
     @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return 1
+
+    @property
     def smallest_side(self) -> int:
         """What the sides of an image must be at least."""
         return 2 ** (self.depth + 1)
@@ -233,7 +238,7 @@ class PairEncoderSpec(_Bounded):
     Attributes:
         in_channels: Channels of the outputs that it encodes.
         input_channels: Channels of the inputs beside them; 0 where it sees outputs alone.
-        depth: Convolutions with stride 2, behind a pixel-unshuffle by 2.
+        depth: Convolutions, behind a pixel-unshuffle by 2; the first one halves the map.
         filters: Channels of the first one; each next one has twice as many.
     """
 
@@ -245,9 +250,14 @@ class PairEncoderSpec(_Bounded):
     filters: int
 
     @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return 2
+
+    @property
     def smallest_side(self) -> int:
         """What the sides of an image must be at least."""
-        return 2 ** (self.depth + 1)
+        return 4
 
 
 @dataclass(frozen=True, kw_only=True)

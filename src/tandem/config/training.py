@@ -39,7 +39,12 @@ class TrainingConfig:
     learning_rate: float = option(2e-4, "Adam's base rate", above=0)
     beta1: float = option(0.5, "Adam's first momentum", at_least=0, below=1)
     beta2: float = option(0.999, "Adam's second momentum", at_least=0, below=1)
-    lr_schedule: Literal["constant", "linear", "cosine"] = option("constant", "shape of the learning rate over time")
+    lr_schedule: Literal["constant", "linear", "cosine", "half_linear"] = option(
+        "constant",
+        "shape of the learning rate over time; half_linear is constant for the first half of the run, however long "
+        "that is, and then falls to zero",
+    )
+    lr_warmup_steps: int = option(0, "first steps, over which the learning rate rises to its base rate", at_least=0)
     lr_constant_epochs: int = option(0, "epochs at the base rate before a linear or cosine decay", at_least=0)
     lr_decay_epochs: int = option(0, "epochs of the decay to zero", at_least=0)
     clip_grad_norm: float = option(0.0, "largest gradient norm of each network; 0 is off", at_least=0)
@@ -91,9 +96,10 @@ class TrainingConfig:
         """Say what does not fit together."""
         if self.steps is not None and self.epochs is not None:
             yield "--steps and --epochs both say how long the run is: give one of them"
-        if self.lr_schedule == "constant" and (self.lr_constant_epochs or self.lr_decay_epochs):
-            yield "--lr-constant-epochs and --lr-decay-epochs have no effect with --lr-schedule constant"
-        if self.lr_schedule != "constant" and not self.lr_decay_epochs:
+        in_epochs = self.lr_schedule in {"linear", "cosine"}
+        if not in_epochs and (self.lr_constant_epochs or self.lr_decay_epochs):
+            yield f"--lr-constant-epochs and --lr-decay-epochs have no effect with --lr-schedule {self.lr_schedule}"
+        if in_epochs and not self.lr_decay_epochs:
             yield f"--lr-schedule {self.lr_schedule} needs --lr-decay-epochs"
         if self.recompute_activations and self.acceleration in {"graphs", "compile"}:
             yield f"--recompute-activations and --acceleration {self.acceleration} exclude each other: leave out one"

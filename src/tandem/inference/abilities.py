@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
-from tandem.config.specifications import EncoderSpec, GeneratorSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import (
+    EncoderSpec,
+    GeneratorSpec,
+    ImageEncoderSpec,
+    PairEncoderSpec,
+    ResidualUNetSpec,
+    ResNetSpec,
+    UNetSpec,
+)
 from tandem.errors import BundleError, ConfigError
 
 
@@ -30,12 +38,14 @@ class Abilities:
         generators: By the direction of the translation; A and B are the domains of the dataset.
         latent_dim: Length of the latent; 0 without one.
         has_encoder: Whether images of the output domain can be encoded.
+        encoder_sees_input: Whether it can see the input beside the output.
         has_dropout_noise: Whether dropout makes the samples of one input differ.
     """
 
     generators: Mapping[Direction, Generator]
     latent_dim: int
     has_encoder: bool
+    encoder_sees_input: bool
     has_dropout_noise: bool
 
     @property
@@ -83,7 +93,7 @@ def abilities_of(manifest: Manifest) -> Abilities:
     generators: dict[Direction, Generator] = {}
     for direction, name in names.items():
         spec = manifest.networks.get(name)
-        if not isinstance(spec, UNetSpec | ResNetSpec):
+        if not isinstance(spec, UNetSpec | ResNetSpec | ResidualUNetSpec):
             raise BundleError("this model has no generator that this version of Tandem can run.")
         generators[direction] = Generator(name, spec)
     taken, given = preprocessing.input_channels, preprocessing.output_channels
@@ -92,14 +102,15 @@ def abilities_of(manifest: Manifest) -> Abilities:
         _check_channels((given, taken) if turned else (taken, given), generator.spec)
     specs = [generator.spec for generator in generators.values()]
     encoder = manifest.networks.get("encoder")
-    if isinstance(encoder, EncoderSpec):
+    if isinstance(encoder, EncoderSpec | PairEncoderSpec):
         _check_encoder(encoder, specs[0])
     if len(specs) == 2 and any(spec.latent_dim for spec in specs):
         raise BundleError("this model has two generators with latents, which no method trains.")
     return Abilities(
         generators=generators,
         latent_dim=specs[0].latent_dim,
-        has_encoder=isinstance(encoder, EncoderSpec),
+        has_encoder=isinstance(encoder, EncoderSpec | PairEncoderSpec),
+        encoder_sees_input=isinstance(encoder, PairEncoderSpec) and encoder.input_channels > 0,
         has_dropout_noise=manifest.samples_with_noise and any(spec.dropout for spec in specs),
     )
 
@@ -112,10 +123,15 @@ def _check_channels(images: tuple[int, int], spec: GeneratorSpec) -> None:
         )
 
 
-def _check_encoder(encoder: EncoderSpec, generator: GeneratorSpec) -> None:
+def _check_encoder(encoder: ImageEncoderSpec, generator: GeneratorSpec) -> None:
     expected = (generator.out_channels, generator.latent_dim)
     if (encoder.in_channels, encoder.latent_dim) != expected:
         raise BundleError(
             f"this model's encoder takes {encoder.in_channels} channels and gives latents of {encoder.latent_dim}, but "
             f"its generator gives {expected[0]} channels and takes latents of {expected[1]}."
+        )
+    if isinstance(encoder, PairEncoderSpec) and encoder.input_channels not in {0, generator.in_channels}:
+        raise BundleError(
+            f"this model's encoder sees inputs of {encoder.input_channels} channels, but its generator takes "
+            f"{generator.in_channels}."
         )

@@ -38,8 +38,16 @@ class Engine(Protocol):
         """
         ...
 
-    def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """From images of the output domain ``(N, C, H, W)`` in [-1, 1] to mu and logvar ``(N, latent_dim)``."""
+    def encode(self, b: np.ndarray, a: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Encode images of the output domain.
+
+        Args:
+            b: ``(N, C, H, W)``, [-1, 1].
+            a: Their inputs, likewise, for encoders that see these too; None where they are not known.
+
+        Returns:
+            mu and logvar, ``(N, latent_dim)``.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from tandem.config.specifications import NetworkSpec
+from tandem.config.specifications import NetworkSpec, PairEncoderSpec
 from tandem.errors import BundleError, ConfigError, MissingExtraError
 from tandem.inference.onnx_export import to_onnx
 from tandem.threads import session_options
@@ -73,11 +73,17 @@ class OnnxEngine:
             feed["z"] = np.ascontiguousarray(z)
         return _arrays(self._session(generator).run(["b"], feed))[0]
 
-    def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, b: np.ndarray, a: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See `Engine`."""
         if "encoder" not in self._networks:
             raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
-        mu, logvar = _arrays(self._session("encoder").run(["mu", "logvar"], {"b": np.ascontiguousarray(b)}))
+        feed = {"b": np.ascontiguousarray(b)}
+        spec = self._specs["encoder"]
+        if isinstance(spec, PairEncoderSpec) and spec.input_channels:
+            n, _, height, width = b.shape
+            feed["a"] = np.zeros((n, spec.input_channels, height, width), np.float32) if a is None else a
+            feed["known"] = np.full(n, 0 if a is None else 1, np.float32)
+        mu, logvar = _arrays(self._session("encoder").run(["mu", "logvar"], feed))
         return mu, logvar
 
     def _session(self, name: str) -> "onnxruntime.InferenceSession":

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from tandem.config.specifications import EncoderSpec, NetworkSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import (
+    EncoderSpec,
+    NetworkSpec,
+    PairEncoderSpec,
+    ResidualUNetSpec,
+    ResNetSpec,
+    UNetSpec,
+)
 from tandem.errors import ConfigError, MissingExtraError
 
 EXAMPLE_IMAGES = 2
@@ -21,8 +28,8 @@ def to_onnx(spec: NetworkSpec, network: nn.Module) -> bytes:
     Args:
         spec: Of a generator or an encoder.
         network: In eval mode. A generator takes ``a`` (N, C, H, W) and, with a latent, ``z`` (N, latent_dim) and
-            gives ``b`` (N, C, H, W); an encoder takes ``b`` and gives ``mu`` and ``logvar`` (N, latent_dim). N, H and W
-            are free.
+            gives ``b`` (N, C, H, W); an encoder takes ``b`` and gives ``mu`` and ``logvar`` (N, latent_dim); one that
+            sees inputs too takes ``a`` (N, C, H, W) and ``known`` (N,) beside it. N, H and W are free.
 
     Returns:
         A serialised ``ModelProto``.
@@ -35,13 +42,17 @@ def to_onnx(spec: NetworkSpec, network: nn.Module) -> bytes:
         import onnxscript  # noqa: F401, PLC0415  (an extra; what the exporter needs)
     except ImportError as error:
         raise MissingExtraError("onnxscript", "onnx", "Exporting to ONNX") from error
-    assert isinstance(spec, UNetSpec | ResNetSpec | EncoderSpec)
-    side = 2**spec.depth * 4 if isinstance(spec, EncoderSpec) else 2 * spec.smallest_side
+    assert isinstance(spec, UNetSpec | ResNetSpec | ResidualUNetSpec | EncoderSpec | PairEncoderSpec)
+    side = 2 * spec.smallest_side
     image = torch.zeros(EXAMPLE_IMAGES, spec.in_channels, side, 2 * side)
     free = torch.export.Dim.DYNAMIC
     arguments, shapes = [image], [{0: free, 2: free, 3: free}]
-    if isinstance(spec, EncoderSpec):
+    if isinstance(spec, EncoderSpec | PairEncoderSpec):
         inputs, outputs = ["b"], ["mu", "logvar"]
+        if isinstance(spec, PairEncoderSpec) and spec.input_channels:
+            inputs += ["a", "known"]
+            arguments += [torch.zeros(EXAMPLE_IMAGES, spec.input_channels, side, 2 * side), torch.ones(EXAMPLE_IMAGES)]
+            shapes += [{0: free, 2: free, 3: free}, {0: free}]
     else:
         inputs, outputs = ["a"], ["b"]
         if spec.latent_dim:

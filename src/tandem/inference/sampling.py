@@ -183,7 +183,7 @@ def sample_input(
     if not translator.latent_dim:
         return [_without_code(translator, image, options, direction, on_tile)]
     series = []
-    for name, captions, z in _latents(translator, ground_truth, options):
+    for name, captions, z in _latents(translator, image, ground_truth, options):
         images = translator(image, z=z, fit=options.fit, direction=direction, output="array", on_tile=on_tile)
         series.append(SampleSeries(name, captions, z, images, animated=options.mode == "interpolate"))
     return series
@@ -211,7 +211,7 @@ def _without_code(
 
 
 def _latents(
-    translator: Translator, ground_truth: np.ndarray | None, options: SamplingOptions
+    translator: Translator, image: np.ndarray, ground_truth: np.ndarray | None, options: SamplingOptions
 ) -> list[tuple[str, list[str], np.ndarray]]:
     number = options.num_samples or DEFAULT_SAMPLES
     match options.mode:
@@ -229,7 +229,7 @@ def _latents(
                     "--mode encode encodes each input's own ground truth, so it needs pairs: give a dataset folder, or "
                     "--pairs with side-by-side files (or --mode reference --reference IMAGE)."
                 )
-            mu, logvar = translator.encode(ground_truth, fit=options.fit)
+            mu, logvar = translator.encode(ground_truth, input_image=image, fit=options.fit)
             draws = [
                 numpy_generator(options.seed, "posterior", position=index).standard_normal(len(mu))
                 for index in range(number - 1)

@@ -13,6 +13,7 @@ from tandem.inference.compiling import Compiled
 from tandem.inference.runtime import InferencePrecision, OnTile
 from tandem.inference.streaming.run import make_plan, run_plan
 from tandem.networks.layers import sample_as_in_training
+from tandem.networks.pair_encoder import encode_pair
 
 BATCH_LIMITS = {"cuda": 64, "cpu": 4}
 """By kind of device; on a CPU four samples already keep it busy, and more of them only leave its caches."""
@@ -100,12 +101,13 @@ class TorchEngine:
                 on_progress=on_tile,
             )
 
-    def encode(self, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, b: np.ndarray, a: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See `Engine`."""
         if "encoder" not in self._networks:
             raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
         with torch.inference_mode():  # latents are few numbers that decide much: always in float32
-            mu, logvar = self._networks["encoder"](self._to_device(b))
+            given = None if a is None else self._to_device(a)
+            mu, logvar = encode_pair(self._networks["encoder"], given, self._to_device(b))
             return mu.float().cpu().numpy(), logvar.float().cpu().numpy()
 
     @contextmanager

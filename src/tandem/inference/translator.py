@@ -9,7 +9,7 @@ import numpy as np
 
 from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
-from tandem.config.specifications import EncoderSpec
+from tandem.config.specifications import EncoderSpec, PairEncoderSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
 from tandem.data.images import convert_channels, from_floats, pil_from_array
@@ -111,7 +111,9 @@ class Translator:
         self.latent_dim = self.abilities.latent_dim
         self.multiple = max(generator.spec.size_multiple for generator in self.abilities.generators.values())
         encoder = manifest.networks.get("encoder")
-        self._smallest_encoded = encoder.smallest_side if isinstance(encoder, EncoderSpec) else 1
+        encodes = isinstance(encoder, EncoderSpec | PairEncoderSpec)
+        self._smallest_encoded = encoder.smallest_side if encodes else 1
+        self._encoded_multiple = encoder.size_multiple if encodes else 1
         self._has_warned = False
         self._smallest = max(generator.spec.smallest_side for generator in self.abilities.generators.values())
 
@@ -403,12 +405,19 @@ class Translator:
         return from_floats(np.concatenate(restored))
 
     def encode(
-        self, image: Any, *, fit: Fit = "auto", value_range: Sequence[float] | None = None
+        self,
+        image: Any,
+        *,
+        input_image: Any = None,
+        fit: Fit = "auto",
+        value_range: Sequence[float] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Encode an image of the output domain: the latent of its style.
 
         Args:
             image: One image or several, as for a call.
+            input_image: The input that it belongs to, or one for each of several, of the same size. An encoder that
+                sees inputs (`Abilities.encoder_sees_input`) finds the style better with it; others leave it out.
             fit: As for a call.
             value_range: As for a call.
 
@@ -423,14 +432,35 @@ class Translator:
         self.require_encoder()
         images = list(image) if is_batch(image) else [image]
         preprocessing = self.manifest.preprocessing
+        sizes, channels = preprocessing.output_sizes, (preprocessing.output_channels, preprocessing.input_channels)
         encoded = []
-        for one in images:
-            values = to_input(one, channels=preprocessing.output_channels, value_range=value_range)
-            fitted = self._fit(values, fit, preprocessing.output_sizes, multiple=1, smallest=self._smallest_encoded)
-            encoded.append(self._engine.encode(fitted.values[None]))
+        for one, its_input in zip(images, self._inputs_of(images, input_image), strict=True):
+            both: list[np.ndarray] = []
+            for part, number in zip((one,) if its_input is None else (one, its_input), channels, strict=False):
+                values = to_input(part, channels=number, value_range=value_range)
+                if both and values.shape[1:] != both[0].shape[1:]:
+                    (h, w), (height, width) = values.shape[1:], both[0].shape[1:]
+                    raise DataError(
+                        f"the input has {w} x {h} px, but its output {width} x {height}: they must be equal."
+                    )
+                both.append(values)
+            fitted = [
+                self._fit(values, fit, sizes, multiple=self._encoded_multiple, smallest=self._smallest_encoded)
+                for values in both
+            ]
+            encoded.append(self._engine.encode(*(part.values[None] for part in fitted)))
         none = np.empty((0, self.latent_dim), np.float32)
         mu, logvar = (np.concatenate([none, *(pair[part] for pair in encoded)]) for part in (0, 1))
         return (mu, logvar) if is_batch(image) else (mu[0], logvar[0])
+
+    def _inputs_of(self, images: list[Any], input_image: Any) -> list[Any]:
+        """The input of each image that the encoder is to see, or None."""
+        if input_image is None or not self.abilities.encoder_sees_input:
+            return [None] * len(images)
+        inputs = list(input_image) if is_batch(input_image) else [input_image]
+        if len(inputs) != len(images):
+            raise DataError(f"{len(images)} images to encode have {len(inputs)} inputs: give one for each.")
+        return inputs
 
     def require_encoder(self) -> None:
         """Raise `BundleError` if the model cannot encode images."""

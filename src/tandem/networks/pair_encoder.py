@@ -1,11 +1,14 @@
 """The encoder of the method `tandem`: the posterior of z given an output and, where it is known, its input.
 
-An encoder of B alone takes the mean over the image, so that a colour is mixed with the area which bears it, and a style
-does not carry over to another shape. This one sees A beside B. One more channel says whether A is there: 1 where it is,
-0 where the image comes without its input, whose channels are then 0 as well.
+A mean over the image mixes a colour with the area which bears it, so that a style does not carry over to another
+shape. So this encoder sees A beside B, and every channel of its last map has weights of its own over the places of the
+map (softmax), which add up to one: a shoe that fills a tenth of the picture speaks as loudly as a bag that fills half
+of it. One more channel says whether A is there: 1 where it is, 0 where the image comes without its input, whose
+channels are then 0 as well.
 
-Pixel-unshuffled by 2, convolutions with stride 2 and SiLU without norm (norms would hide colours), the mean over the
-map, two linear heads.
+Pixel-unshuffled by 2, convolutions of 3×3 and SiLU without norm (norms would hide colours), the first with stride 2,
+the weighted mean over the map, two linear heads. The last map has a place for every 4 pixels: with one for every 8 a
+style cannot be read from thin shapes.
 """
 
 from collections import OrderedDict
@@ -30,10 +33,12 @@ class PairEncoder(nn.Module):
         layers: list[tuple[str, nn.Module]] = []
         for level in range(spec.depth):
             width = spec.filters * 2**level
-            layers.append((f"conv{level}", nn.Conv2d(planes, width, 3, stride=2, padding=1)))
+            stride = 2 if level == 0 else 1
+            layers.append((f"conv{level}", nn.Conv2d(planes, width, 3, stride=stride, padding=1)))
             layers.append((f"activation{level}", nn.SiLU()))
             planes = width
         self.body = nn.Sequential(OrderedDict(layers))
+        self.attention = nn.Conv2d(planes, planes, 1)
         self.mu = nn.Linear(planes, spec.latent_dim)
         self.logvar = nn.Linear(planes, spec.latent_dim)
 
@@ -56,7 +61,9 @@ class PairEncoder(nn.Module):
             plane = flag[:, None, None, None].expand(n, 1, h, w)
             given = b.new_zeros((n, self.spec.input_channels, h, w)) if a is None else a * plane
             x = torch.cat([b, given, plane], 1)
-        x = self.body(F.pixel_unshuffle(x, SHUFFLE)).mean((2, 3))
+        x = self.body(F.pixel_unshuffle(x, SHUFFLE))
+        weights = self.attention(x).flatten(2).softmax(2)
+        x = (x.flatten(2) * weights).sum(2)
         return full_precision(self.mu(x)), full_precision(self.logvar(x))
 
 

@@ -76,6 +76,7 @@ class BicycleGAN:
         self.inference_networks = tuple(name for name in ("generator", "encoder") if name in networks)
         self.samples_with_noise = False
         self.differentiates_gradients = config.gan_loss == "wgangp"
+        self.joined = True
         self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}
         self.phases = self._phases()

@@ -60,6 +60,7 @@ class CUT:
         self.inference_networks: tuple[str, ...] = ("generator",)
         self.samples_with_noise = False
         self.differentiates_gradients = False
+        self.joined = True
         self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator", "projector"), self.generator_terms, through_fakes=True)

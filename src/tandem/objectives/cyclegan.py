@@ -65,6 +65,7 @@ class CycleGAN:
         self.inference_networks: tuple[str, ...] = ("gen_ab", "gen_ba")
         self.samples_with_noise = False
         self.differentiates_gradients = False
+        self.joined = True
         self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {name: ImagePool(config.pool_size) for name in ("a", "b")}
         self.phases: tuple[Phase, ...] = (

@@ -33,6 +33,7 @@ class Phase:
         loss: From the batch and the fakes of the step to named terms.
         through_fakes: Whether the gradient passes through the fakes; otherwise the loss uses them detached.
         uses_pools: Whether the loss exchanges fakes with the pools.
+        joins_late: Whether it is part of the steps only once the method has `Objective.joined`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Phase:
     loss: Callable[[StepTensors, Any], Terms]
     through_fakes: bool = False
     uses_pools: bool = False
+    joins_late: bool = False
 
 
 class Objective(Protocol):
@@ -55,6 +57,8 @@ class Objective(Protocol):
     """Whether a loss is made of gradients (WGAN-GP): the step differentiates twice, which compiled code cannot do."""
     pools: Mapping[str, ImagePool]
     """What the method remembers besides weights, by name; part of the training state, the same in all processes."""
+    joined: bool
+    """Whether phases that join late are part of the steps; what they add to other losses follows it too."""
     micro_batches: int
     """Equal micro-batches that a step's batch is split into, of which the losses see one: 1, or what the trainer sets.
     Terms are means over samples, so that the mean over them is the term of the whole batch; sums have to count them."""
@@ -79,6 +83,11 @@ class Objective(Protocol):
             several micro-batches; its dictionaries hold what one phase computes for another, and may come empty.
         """
         ...
+
+
+def phases_of(objective: Objective) -> list[Phase]:
+    """The phases of the next step, in their order."""
+    return [phase for phase in objective.phases if objective.joined or not phase.joins_late]
 
 
 def initialise_networks(networks: nn.ModuleDict, scheme: Init, *, gain: float, seed: int) -> None:

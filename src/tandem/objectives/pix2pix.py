@@ -40,6 +40,7 @@ class Pix2Pix:
         self.inference_networks: tuple[str, ...] = ("generator",)
         self.samples_with_noise = config.test_noise
         self.differentiates_gradients = False
+        self.joined = True
         self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator",), self.generator_terms, through_fakes=True)

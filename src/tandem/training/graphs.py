@@ -67,6 +67,7 @@ class GraphedSteps:
         self._stream = torch.cuda.Stream(device)
         self._capture: _Capture | None = None
         self._ordinary_steps = 0
+        self._joined = objective.joined
 
     def __call__(self, batches: Sequence[StepTensors]) -> Terms:
         """Do one step; the terms are valid until the next one.
@@ -74,6 +75,8 @@ class GraphedSteps:
         Raises:
             CaptureError: The step could not be captured, and has not been done.
         """
+        if self._joined != self._objective.joined:  # other phases: another kind of step
+            self._joined, self._capture, self._ordinary_steps = self._objective.joined, None, 0
         if self._capture is None and self._ordinary_steps >= WARM_UP_STEPS and self._pools_are_full():
             self._capture = self._record(batches)
         capture = self._capture

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tandem.data.check_images import SPREAD_SIZE
 from tandem.data.contrast import contrast, detail
+from tandem.networks.pair_encoder import encode_pair
 from tandem.objectives.losses import kl_divergence
 from tandem.report.records import LatentHealth, Level
 
@@ -60,7 +61,7 @@ def measure_health(
 
     Args:
         generator: From (a, z) to b, in the state of sampling.
-        encoder: From b to (mu, logvar), likewise, or None.
+        encoder: From b, or a and b, to (mu, logvar), likewise, or None.
         a: Inputs, ``(N, C, H, W)``, [-1, 1].
         b: Their true outputs, likewise.
         sampling: Latents and seeds of M samples.
@@ -77,10 +78,11 @@ def measure_health(
         if encoder is None:
             reconstructions.append(images[:1])
             continue
-        mu, logvar = encoder(one_b)
+        mu, logvar = encode_pair(encoder, one_a, one_b)
         posteriors.append(kl_divergence(mu, logvar))
         reconstructions.append(generator(one_a, mu))
-        errors.append((encoder(images)[0] - z).abs().mean())
+        found, _ = encode_pair(encoder, one_a.expand(len(images), -1, -1, -1), images)
+        errors.append((found - z).abs().mean())
     sampled, reconstructed = torch.stack(samples), torch.cat(reconstructions)
     diversity = pairwise_distance(sampled)
     ratio = diversity / max(real_spread, 1e-12)

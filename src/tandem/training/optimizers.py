@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-Schedule = Literal["constant", "linear", "cosine"]
+Schedule = Literal["constant", "linear", "cosine", "half_linear"]
 
 
 def make_adam(parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
@@ -31,15 +31,27 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-def learning_rate_factor(schedule: Schedule, *, epoch: int, constant_epochs: int, decay_epochs: int) -> float:
-    """The factor on the base learning rate in `epoch`, counted from 0.
+def learning_rate_factor(
+    schedule: Schedule, *, epoch: int, constant_epochs: int, decay_epochs: int, progress: float
+) -> float:
+    """The factor on the base learning rate.
 
     ``linear`` is the published one: 1 − max(0, epoch + 1 − constant) / (decay + 1). ``cosine`` falls from 1 to 0 over
     the decay by ½(1 + cos(π t)), with t the same fraction. Both are 0 after the last epoch of the decay.
+    ``half_linear`` is min(1, 2·(1 − progress)).
+
+    Args:
+        schedule: Which.
+        epoch: Counted from 0.
+        constant_epochs: Epochs at the base rate.
+        decay_epochs: Epochs of the decay.
+        progress: The share of the run that is done, [0, 1].
     """
     if schedule == "constant":
         return 1.0
-    progress = min(1.0, max(0, epoch + 1 - constant_epochs) / (decay_epochs + 1))
+    if schedule == "half_linear":
+        return min(1.0, 2 * (1 - progress))
+    decayed = min(1.0, max(0, epoch + 1 - constant_epochs) / (decay_epochs + 1))
     if schedule == "linear":
-        return 1.0 - progress
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+        return 1.0 - decayed
+    return 0.5 * (1.0 + math.cos(math.pi * decayed))

@@ -10,6 +10,7 @@ from tandem.objectives.objective import Objective
 from tandem.training.device import image_layout, make_scaler
 from tandem.training.ema import EMA
 from tandem.training.freeze import freeze
+from tandem.training.joining import Joining
 from tandem.training.optimizers import make_adam
 from tandem.training.recompute import recompute_activations
 from tandem.training.state import TrainingState
@@ -55,4 +56,6 @@ def make_state(
     if training.recompute_activations:  # last, because the average must not take it over
         for network in objective.networks.values():
             recompute_activations(network)
-    return TrainingState(objective, optimizers, ema, scaler=make_scaler(device, training.precision))
+    joining = Joining.of(objective, config.objective)
+    scaler = make_scaler(device, training.precision)
+    return TrainingState(objective, optimizers, ema, scaler=scaler, joining=joining)

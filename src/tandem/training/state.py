@@ -14,43 +14,53 @@ from tandem.errors import CheckpointError
 from tandem.objectives.objective import Objective, Terms
 from tandem.objectives.pool import ImagePool
 from tandem.training.ema import EMA
+from tandem.training.joining import Joining
 
 
 class LossMeter:
-    """Means of the loss terms since the last line of the log, kept on the device until they are read."""
+    """Means of the loss terms since the last line of the log, kept on the device until they are read.
+
+    A term that joins between two lines has its mean over the steps that had it.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
-        self._names: tuple[str, ...] = ()
+        self.counts: dict[str, int] = {}
         self._sums: Tensor | None = None
 
     @property
     def sums(self) -> dict[str, Tensor]:
         """The sum of each term."""
-        return {} if self._sums is None else dict(zip(self._names, self._sums.unbind(), strict=True))
+        return {} if self._sums is None else dict(zip(self.counts, self._sums.unbind(), strict=True))
 
     def add(self, terms: Terms) -> None:
-        """Add the terms of one step, the same ones in every step."""
+        """Add the terms of one step."""
         stacked = torch.stack(list(terms.values()))
         wide = stacked.to(torch.float64 if stacked.device.type != "mps" else torch.float32)
-        if self._sums is None:
-            self._names, self._sums = tuple(terms), wide
-        else:  # a loaded sum may have the terms in another order
-            order = [list(terms).index(name) for name in self._names]
-            self._sums = self._sums + (wide if order == sorted(order) else wide[order])
-        self.count += 1
+        names = list(self.counts)
+        if self._sums is None or names == list(terms):
+            self._sums = wide if self._sums is None else self._sums + wide
+        else:  # terms have joined, or a loaded sum has them in another order
+            joined = {name: torch.zeros_like(wide[0]) for name in terms if name not in self.counts}
+            sums = self.sums | joined
+            added = dict(zip(terms, wide.unbind(), strict=True))
+            self._sums = torch.stack([total + added[name] if name in added else total for name, total in sums.items()])
+            names = list(sums)
+        names = names or list(terms)
+        self.counts = {name: self.counts.get(name, 0) + (name in terms) for name in names}
 
     def means(self) -> dict[str, float]:
-        """Mean of each term over the steps added; reading waits for the device."""
-        return {} if self._sums is None else dict(zip(self._names, (self._sums / self.count).tolist(), strict=True))
+        """Mean of each term over the steps that had it; reading waits for the device."""
+        if self._sums is None:
+            return {}
+        return {name: total / self.counts[name] for name, total in zip(self.counts, self._sums.tolist(), strict=True)}
 
     def reset(self) -> None:
         """Start a new mean."""
-        self.count, self._names, self._sums = 0, (), None
+        self.counts, self._sums = {}, None
 
-    def load(self, sums: Mapping[str, Tensor], count: int, *, device: torch.device) -> None:
-        """Take over what `sums` and `count` gave."""
-        self.count, self._names = count, tuple(sums)
+    def load(self, sums: Mapping[str, Tensor], counts: Mapping[str, int], *, device: torch.device) -> None:
+        """Take over what `sums` and `counts` gave."""
+        self.counts = {name: int(counts[name]) for name in sums}
         self._sums = torch.stack([tensor.to(device) for tensor in sums.values()]) if sums else None
 
 
@@ -58,6 +68,7 @@ class TrainingState:
     """Networks, optimisers, moving average, image pools, fp16's scale, step and the running means of the log.
 
     Attributes:
+        joining: Decides when late phases join; None where the method has none.
         step: Optimiser steps done.
         waited: Validations since the one with the best number.
     """
@@ -72,8 +83,10 @@ class TrainingState:
         ema: EMA | None,
         *,
         scaler: torch.amp.GradScaler | None = None,
+        joining: Joining | None = None,
     ) -> None:
         self.objective = objective
+        self.joining = joining
         self.optimizers = dict(optimizers)
         self.ema = ema
         self.scaler = scaler
@@ -98,7 +111,9 @@ class TrainingState:
         """What the state holds besides tensors, as JSON."""
         scale = {} if self.scaler is None else {"loss_scale": self.scaler.state_dict()}
         start = {} if self.start is None else {"start": dict(self.start)}
-        return {"step": self.step, "waited": self.waited, "meter_count": self.meter.count} | scale | start
+        joining = {} if self.joining is None else {"joining": self.joining.state()}
+        counts = {"step": self.step, "waited": self.waited, "meter_counts": dict(self.meter.counts)}
+        return counts | scale | start | joining
 
     @property
     def images_before(self) -> int:
@@ -120,7 +135,9 @@ class TrainingState:
         expected["optimizer"] = _adam_layout(self.optimizers, groups["optimizer"])
         problems = [p for group, own in expected.items() for p in _misfits(group, own, groups[group])]
         # Adam makes its moments in its first step.
-        stepped = self.optimizers if int(metadata["step"]) > 0 else []
+        stepped = set(self.optimizers) if int(metadata["step"]) > 0 else set()
+        if self.joining is not None:
+            stepped -= self.joining.not_yet_stepped(metadata["joining"], int(metadata["step"]))
         without = [name for name in stepped if not any(key.startswith(f"{name}/") for key in groups["optimizer"])]
         problems += [f"  - optimizer {name} has no state" for name in without]
         problems += [
@@ -137,7 +154,9 @@ class TrainingState:
         device = next(self.objective.networks.parameters()).device
         for name, pool in self.objective.pools.items():
             pool.load(_under(f"{name}/", groups["pool"]), device=device)
-        self.meter.load(groups["meter"], int(metadata["meter_count"]), device=device)
+        self.meter.load(groups["meter"], metadata["meter_counts"], device=device)
+        if self.joining is not None:
+            self.joining.load(metadata["joining"])
         if self.scaler is not None:
             self.scaler.load_state_dict(metadata["loss_scale"])
         self.step, self.start = int(metadata["step"]), metadata.get("start")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tandem import rng
-from tandem.objectives.objective import Objective, Phase, StepTensors, Terms
+from tandem.objectives.objective import Objective, Phase, StepTensors, Terms, phases_of
 from tandem.training.finite import FiniteGuard
 
 AllReduce = Callable[[Sequence[Tensor]], None]
@@ -104,7 +104,7 @@ def step_body(
     guard, scaler = options.guard, options.scaler
     try:
         fakes = _Fakes(objective, batches, options.autocast)
-        for phase in objective.phases:
+        for phase in phases_of(objective):
             names, values = _backward(objective, phase, fakes, options)
             gradients = {name: _gradients(objective.networks[name]) for name in phase.networks}
             yield [*(gradient for group in gradients.values() for gradient in group), values]
@@ -155,7 +155,7 @@ def _backward(
         total = stacked.sum() if count == 1 else stacked.sum() / count
         # Naming the inputs leaves the other networks without gradients, at no cost for them. Of a single micro-batch
         # the graph stays until the last phase, because one phase may build on what another has computed.
-        keeps_graph = count == 1 and phase is not objective.phases[-1]
+        keeps_graph = count == 1 and phase is not phases_of(objective)[-1]
         scaled = total if options.scaler is None else options.scaler.scale(total)
         with options.watch(trained) if number == count - 1 else nullcontext():
             scaled.backward(inputs=trained, retain_graph=keeps_graph)

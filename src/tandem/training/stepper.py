@@ -41,6 +41,7 @@ class Stepper:
         state: Of the run; what it holds is on `device`.
         device: Where networks compute.
         epoch_images: Positions in an epoch, for the learning rate.
+        total_steps: Length of the run, for the learning rate and for what joins late.
         all_reduce: See `train_step`.
         rank: The number of this process among those that share each step.
     """
@@ -52,11 +53,12 @@ class Stepper:
         *,
         device: torch.device,
         epoch_images: int,
+        total_steps: int,
         all_reduce: AllReduce | None = None,
         rank: int = 0,
     ) -> None:
         self._config, self._state, self._device, self._rank = config, state, device, rank
-        self._epoch_images = epoch_images
+        self._epoch_images, self._total_steps = epoch_images, total_steps
         self._layout = image_layout(device)
         self._options = StepOptions(
             clip_grad_norm=config.training.clip_grad_norm,
@@ -87,6 +89,8 @@ class Stepper:
         # Dropout draws from the global generator: a seed of its own for each step makes it a function of the step,
         # and of the process, which has other samples.
         torch.manual_seed(rng.derive_seed(training.seed, "step", rank=self._rank, position=state.step))
+        if state.joining is not None:
+            state.objective.joined = state.joining.has_joined(state.step, self._total_steps)
         self._set_learning_rate()
         positions = [position for batch in batches for position in batch["positions"]]
         self._unsettled.append(positions)
@@ -96,6 +100,8 @@ class Stepper:
             raise BadStepError(str(error), step=state.step + 1, positions=positions) from error
         state.step += 1
         state.meter.add(terms)
+        if state.joining is not None:
+            state.joining.observe(terms, state.step, self._total_steps)
         if state.ema is not None:
             seen = state.images_before + state.step * training.batch_size
             state.ema.update(images_seen=seen, batch_size=training.batch_size)
@@ -131,14 +137,16 @@ class Stepper:
         return tensor.to(self._device, non_blocking=True, memory_format=layout)
 
     def _set_learning_rate(self) -> None:
-        training = self._config.training
+        training, step = self._config.training, self._state.step
         factor = learning_rate_factor(
             training.lr_schedule,
-            epoch=self._state.step * training.batch_size // self._epoch_images,
+            epoch=step * training.batch_size // self._epoch_images,
             constant_epochs=training.lr_constant_epochs,
             decay_epochs=training.lr_decay_epochs,
+            progress=step / self._total_steps,
         )
-        rate = training.learning_rate * factor
+        warm_up = min(1.0, (step + 1) / training.lr_warmup_steps) if training.lr_warmup_steps else 1.0
+        rate = training.learning_rate * factor * warm_up
         if rate != self._rate:
             for optimizer in self._state.optimizers.values():
                 set_learning_rate(optimizer, rate)

@@ -176,6 +176,7 @@ class Trainer:
             self.state,
             device=device,
             epoch_images=len(inputs.train),
+            total_steps=self.total_steps,
             all_reduce=all_reduce,
             rank=process_group.rank,
         )

@@ -161,7 +161,9 @@ class _LatentRows(EachCase):
         case = loaded.case
         assert isinstance(case, ModelCase)
         translator = case.model.translator
-        mu, _ = translator.encode(loaded.samples(self.num_samples), fit=case.model.fit)
+        samples = loaded.samples(self.num_samples)
+        seen = [loaded.input] * len(samples) if translator.abilities.encoder_sees_input else None
+        mu, _ = translator.encode(samples, input_image=seen, fit=case.model.fit)
         return np.stack([translator.sample_z(self.num_samples, seed=case.seed), mu]).astype(np.float64)
 
 
@@ -173,6 +175,6 @@ class _ReconstructionRows(EachCase):
         case = loaded.case
         assert isinstance(case, ModelCase)
         model = case.model
-        mu, _ = model.translator.encode(loaded.ground_truth, fit=model.fit)
+        mu, _ = model.translator.encode(loaded.ground_truth, input_image=loaded.input, fit=model.fit)
         again = model.translator(loaded.input, z=mu, fit=model.fit, direction=model.direction, output="array")
         return l1(to_batch(again), to_batch(loaded.ground_truth[None])).cpu().numpy()

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from tandem.config.specifications import GeneratorSpec
 from tandem.errors import ConfigError
-from tandem.inference.memory import tile_bytes
+from tandem.inference.memory import forward_bytes, tile_bytes
 from tandem.inference.streaming.generators import stream
 from tandem.inference.streaming.nodes import Stored
 from tandem.inference.streaming.stores import Storage
 from tandem.inference.streaming.streamer import Streamer
 from tandem.inference.streaming.window import Window
+from tandem.networks.residual_unet import ResidualUNet
 from tandem.networks.resnet import ResNet
 from tandem.networks.unet import UNet
 
@@ -52,8 +53,15 @@ def make_plan(
         dtype: Of kept maps.
 
     Raises:
-        ConfigError: The budget holds not even the smallest tile.
+        ConfigError: The budget holds not even the smallest tile, or this generator needs whole maps.
     """
+    if isinstance(network, ResidualUNet):
+        _, height, width = shape
+        raise ConfigError(
+            "this generator (of the method tandem) does not translate in tiles, since its norms need whole maps. "
+            f"{width} x {height} px at once take about {forward_bytes(network.spec, height, width) / 2**30:.2g} GiB: "
+            "allow as much (memory_gb, --memory-gb), leave out the tile, or translate a smaller image."
+        )
     spec = _spec(network)
     fitting = [side for side in TILES if tile_bytes(spec, side) <= budget_bytes / 2]
     if tile is None and not fitting:

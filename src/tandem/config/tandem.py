@@ -1,0 +1,144 @@
+"""The configuration of the method `tandem`; see `tandem.objectives.tandem`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tandem.config.data import DataConfig
+from tandem.config.method import Init
+from tandem.config.options import option
+from tandem.config.specifications import PairEncoderSpec, ResidualUNetSpec, SpectralDiscriminatorSpec
+
+MAX_LEVELS = 8
+INNERMOST = 4
+"""Side in pixels of the innermost map, as far as the size of the images allows."""
+ENCODER_DEPTH = 3
+SMALLEST_SIDE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TandemConfig:
+    """Options of the method."""
+
+    method: ClassVar[str] = "tandem"
+    paired: ClassVar[bool] = True
+    parts: ClassVar[int] = 2
+
+    latent_dim: int = option(8, "length of the latent z", at_least=1, below=4097)
+    generator_filters: int = option(64, "filters of the generator's outermost level", at_least=1, below=1025)
+    generator_depth: int | None = option(
+        None, "levels of the generator; by default as many as the size allows, down to maps of 4 px"
+    )
+    encoder_filters: int = option(24, "filters of the encoder's first layer", at_least=1, below=1025)
+    encoder_sees_input: bool = option(True, "the encoder sees A beside B; a style without its A can be encoded too")
+    input_dropout: float = option(
+        0.1, "share of the pairs whose A the encoder does not see, so that it can do without", at_least=0, at_most=1
+    )
+    discriminator_filters: int = option(48, "filters of a discriminator's first layer", at_least=1, below=1025)
+    discriminator_layers: int = option(3, "convolutions of a discriminator before its logits", at_least=1, at_most=6)
+    discriminator_scales: int = option(
+        2, "discriminators, each at half the size of the one before", at_least=1, below=6
+    )
+    lambda_l1: float = option(10.0, "weight of |G(A, E(A, B)) - B|", above=0)
+    lambda_kl: float = option(1e-3, "weight of the KL divergence of the posteriors from N(0, I)", at_least=0)
+    kl_bound: float = option(
+        30.0, "nats of KL above which its weight is a hundred times as large, so that it cannot run away", above=0
+    )
+    free_bits: float = option(0.0, "nats of KL that every dimension of z has for nothing", at_least=0)
+    lambda_gan: float = option(0.2, "weight of the adversarial loss; 0 leaves out the discriminators", at_least=0)
+    gan_from: float | None = option(
+        None,
+        "share of the run after which the discriminators join; by default when L1 has fallen by less than 5 % in a "
+        "tenth of the run, and for its last quarter at the latest",
+        at_least=0,
+        below=1,
+    )
+    lambda_z: float = option(
+        0.5,
+        "weight of |E(A, G(A, z)) - z|, z the style of another pair, once the discriminators have joined",
+        at_least=0,
+    )
+    lambda_ms: float = option(
+        0.0, "weight of mode seeking (MSGAN): |z1 - z2| over the distance of their two images", at_least=0
+    )
+    init: Init = option("fan_in", "distribution of the initial weights")
+    init_gain: float = option(1.0, "gain (fan_in, xavier) or standard deviation (normal)", above=0)
+
+    def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
+        """Say what does not fit together, each with the option to change."""
+        if batch_size % 2:
+            yield (
+                f"--batch-size must be even for tandem, not {batch_size}: once the discriminators have joined, one "
+                "half of a batch is given its own style, the other half that of another pair"
+            )
+        if self.lambda_gan == 0 and self.gan_from is not None:
+            yield f"--gan-from {self.gan_from:g} has no effect with --lambda-gan 0"
+        if not self.encoder_sees_input and self.input_dropout != TandemConfig.input_dropout:
+            yield f"--input-dropout {self.input_dropout:g} has no effect with --no-encoder-sees-input"
+        yield from self._size_problems(data)
+
+    def _size_problems(self, data: DataConfig) -> Iterator[str]:
+        if self.generator_depth is not None and not 1 <= self.generator_depth <= MAX_LEVELS:
+            yield f"--generator-depth must be from 1 to {MAX_LEVELS}, not {self.generator_depth}"
+            return
+        multiple = self.size_multiple(data)
+        height, width = data.crop_size
+        if height % multiple or width % multiple or min(height, width) < SMALLEST_SIDE:
+            least = max(multiple, SMALLEST_SIDE)
+            near = [max(1, round(side / least)) * least for side in (height, width)]
+            advice = "x".join(str(side) for side in (near if height != width else near[:1]))
+            yield (
+                f"--size {data.size}: the generator with {self.resolved_generator_depth(data)} levels takes multiples "
+                f"of {multiple} px, at least {least}; the nearest is --size {advice}"
+            )
+        smallest = min(height, width) // 2 ** (self.discriminator_scales - 1)
+        if smallest < 2 ** (self.discriminator_layers + 1) and self.lambda_gan > 0:
+            yield (
+                f"--size {data.size} is too small for {self.discriminator_scales} discriminators with "
+                f"{self.discriminator_layers} layers: lower --discriminator-scales or --discriminator-layers"
+            )
+
+    def resolved_generator_depth(self, data: DataConfig) -> int:
+        """Levels of the generator: as given, or as many as the size allows (4 at 64 px, 5 at 128, 6 at 256)."""
+        if self.generator_depth is not None:
+            return self.generator_depth
+        sides = data.crop_size
+        fits = [
+            depth
+            for depth in range(1, MAX_LEVELS + 1)
+            if all(side % 2**depth == 0 for side in sides) and min(sides) // 2**depth >= INNERMOST
+        ]
+        return max(fits, default=1)
+
+    def size_multiple(self, data: DataConfig) -> int:
+        """What the sides of the generator's input must be multiples of."""
+        return 2 ** self.resolved_generator_depth(data)
+
+    def generator_spec(self, data: DataConfig) -> ResidualUNetSpec:
+        """The generator's specification."""
+        return ResidualUNetSpec(
+            in_channels=data.input_channels,
+            out_channels=data.output_channels,
+            latent_dim=self.latent_dim,
+            depth=self.resolved_generator_depth(data),
+            filters=self.generator_filters,
+        )
+
+    def encoder_spec(self, data: DataConfig) -> PairEncoderSpec:
+        """The encoder's specification."""
+        return PairEncoderSpec(
+            in_channels=data.output_channels,
+            input_channels=data.input_channels if self.encoder_sees_input else 0,
+            latent_dim=self.latent_dim,
+            depth=ENCODER_DEPTH,
+            filters=self.encoder_filters,
+        )
+
+    def discriminator_spec(self, data: DataConfig) -> SpectralDiscriminatorSpec:
+        """The specification of the discriminators: they see A and the image."""
+        return SpectralDiscriminatorSpec(
+            in_channels=data.input_channels + data.output_channels,
+            filters=self.discriminator_filters,
+            layers=self.discriminator_layers,
+            scales=self.discriminator_scales,
+        )
