@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
-demo: setup  ## draw a dataset, train a small BicycleGAN on it, sample and measure it; writes runs/demo/index.html
+demo: setup  ## draw a dataset, train small models on it, sample and measure it; writes runs/demo/index.html
 	$(BIN)/tandem demo --out runs/demo
 
 test: setup  ## run the test suite, in as many processes as there are cores

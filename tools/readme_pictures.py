@@ -42,13 +42,13 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures")
     args = parser.parse_args()
-    translator = tandem.load(args.demo / "bicyclegan")
+    translator = tandem.load(args.demo / "tandem")
     drawings = one_of_each_kind(args.demo / "data", load_dataset_info(args.demo / "data"))
     written = [
         draw_samples(translator, drawings, args.out / "demo.png"),
         draw_interpolation(translator, drawings[:3], args.out / "interpolation.png"),
         draw_styles(translator, drawings, args.out / "styles.png"),
-        photograph(args.demo / "bicyclegan" / "index.html", args.out / "run-page.png"),
+        photograph(args.demo / "tandem" / "index.html", args.out / "run-page.png"),
     ]
     if args.cyclegan is not None:
         written.append(

@@ -21,7 +21,7 @@ from support import (
     wait_for,
 )
 
-from tandem.commands.demo import BASELINE, STEPS, demo_config
+from tandem.commands.demo import BASELINES, OURS, STEPS, STEPS_FOR_ONE, demo_config
 from tandem.commands.demo_report import NUM_SHOWN, write_demo_page
 from tandem.config.variants import VARIANTS
 from tandem.data.synthetic import MODES, write_dataset
@@ -29,7 +29,7 @@ from tandem.data.synthetic import MODES, write_dataset
 
 def assert_coverage_is_sane(path: Path) -> None:
     measured = json.loads(path.read_text())
-    assert set(measured) == {"bicyclegan", "pix2pix-noise"}
+    assert list(measured) == ["tandem", "bicyclegan", "pix2pix-noise"]
     for coverage in measured.values():
         assert 0 <= coverage["covered"] <= coverage["num_modes"] == len(MODES)
         assert coverage["num_samples"] == 16
@@ -40,16 +40,18 @@ def assert_coverage_is_sane(path: Path) -> None:
 def test_the_page_of_tiny_models(tmp_path: Path) -> None:
     """The page, its pictures and its numbers, of models that have learnt nothing yet."""
     data = write_dataset(tmp_path / "data", size=32, num_train=4, num_val=0, num_test=4)
+    small = {"generator_filters": 8, "discriminator_scales": 1, "discriminator_layers": 2, "batch_size": 2}
+    train(data, tmp_path / "tandem", method="tandem", steps=2, **small)
     train(data, tmp_path / "bicyclegan", steps=2)
-    train(data, tmp_path / BASELINE, steps=1, **VARIANTS[BASELINE].options)
-    page = write_demo_page(tmp_path, data, ["bicyclegan", BASELINE], seed=0, device="cpu")
+    train(data, tmp_path / "pix2pix-noise", steps=1, **VARIANTS["pix2pix-noise"].options)
+    page = write_demo_page(tmp_path, data, [OURS, *BASELINES], seed=0, device="cpu")
     assert page == tmp_path / "index.html"
-    assert_page_is_whole(page, least=4 * (2 + 8 + 1))
-    assert tmp_path / "bicyclegan" / "index.html" in references_of(page)
+    assert_page_is_whole(page, least=4 * (2 + 8 + 1 + 12))
+    assert {tmp_path / name / "index.html" for name in (OURS, *BASELINES)} <= set(references_of(page))
     assert_coverage_is_sane(tmp_path / "coverage.json")
     text = page.read_text()
     assert "after 2 steps on 4 generated pairs" in text
-    assert "Trained for 2 steps (BicycleGAN), 1 steps (pix2pix with noise)." in text
+    assert "Trained for 2 steps (tandem), 2 steps (BicycleGAN), 1 steps (pix2pix with noise), which take" in text
     gifs = sorted((tmp_path / "images").glob("*.gif"))
     assert [gif.name for gif in gifs] == [f"0000{number}.gif" for number in (1, 2, 3, 4)]
     with Image.open(gifs[0]) as gif:
@@ -59,13 +61,14 @@ def test_the_page_of_tiny_models(tmp_path: Path) -> None:
 
 
 def test_the_demo_is_bounded_in_steps() -> None:
-    """Both configurations are valid, and differ in what makes the baseline one only."""
-    ours = demo_config("bicyclegan", STEPS, seed=0, device="cpu")
-    theirs = demo_config(BASELINE, STEPS, seed=0, device="cpu")
+    """All configurations are valid, and the others as long as their cost says."""
+    ours, theirs, noise = (demo_config(name, STEPS, seed=0, device="cpu") for name in (OURS, *BASELINES))
+    assert [one.objective.method for one in (ours, theirs, noise)] == ["tandem", "bicyclegan", "bicyclegan"]
     assert ours.total_steps(2000) == STEPS
-    assert ours.data == theirs.data
-    assert theirs.training == ours.training  # as many steps, as fast, of the same batches
-    assert theirs.objective.has_encoded_branch is False
+    assert theirs.total_steps(2000) == round(STEPS * STEPS_FOR_ONE["bicyclegan"])
+    assert noise.total_steps(2000) == round(STEPS * STEPS_FOR_ONE["pix2pix-noise"])
+    assert ours.data == theirs.data == noise.data
+    assert noise.objective.has_encoded_branch is False
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_the_demo_is_bounded_in_steps() -> None:
     [
         (["--steps", "0"], "--steps must be at least 1, not 0"),
         (["--device", "cuda:99"], "--device cuda:99: this machine does not have it"),
-        (["--compare", "cvae"], "--compare cvae: must be among cvae-gan, cvae-gan++"),
+        (["--compare", "cvae"], "--compare cvae: must be among bicyclegan, cvae-gan, cvae-gan++"),
         (["--stpes", "3"], "there is no option --stpes. Did you mean --steps?"),
     ],
 )
@@ -93,14 +96,13 @@ def test_the_whole_demo(tmp_path: Path) -> None:
     os.kill(pid, signal.SIGKILL)
     wait_for(pid)
     pid = fork(*words)
-    until(lambda: num_log_lines(out / "bicyclegan") >= 1, pid, seconds=300)
+    until(lambda: num_log_lines(out / "tandem") >= 1, pid, seconds=300)
     os.kill(pid, signal.SIGTERM)
     assert wait_for(pid) == 143
     finished = tandem(*words)
     assert finished.status == 0, finished.err
     assert f"open {out.resolve() / 'index.html'}" in finished.err
-    assert state_of(out / "bicyclegan")[1]["step"] == 6
-    assert state_of(out / BASELINE)[1]["step"] == 6
+    assert [state_of(out / name)[1]["step"] for name in (OURS, *BASELINES)] == [6, 5, 10]
     assert_page_is_whole(out / "index.html", least=NUM_SHOWN * 11)
     assert_coverage_is_sane(out / "coverage.json")
     before = (out / "coverage.json").read_bytes()

@@ -73,14 +73,22 @@ def sample(folder: Path) -> str:
 def demo(folder: Path) -> str:
     one = picture(folder, "d.png")
     group = DemoGroup(
-        "00001", one, one, [one] * 12, [one] * 12, picture(folder, "s.png", size=(130, 1560)), one, [(one, one)] * 3
+        "00001",
+        one,
+        one,
+        [one] * 12,
+        [[one] * 12] * 2,
+        picture(folder, "s.png", size=(130, 1560)),
+        one,
+        [(one, one)] * 3,
     )
     modes = {f"colour {i}": i / 28 for i in range(8)}
     view = DemoView(
         headline="One drawing, many plausible objects",
         subtitle="A small model.",
         summary="Counted.",
-        frequencies={"true": modes, "BicycleGAN": modes, "pix2pix with noise": modes},
+        frequencies={"true": modes, "tandem": modes, "BicycleGAN": modes, "pix2pix with noise": modes},
+        beside=["BicycleGAN, 1,350 steps", "pix2pix with noise, 2,550 steps"],
         groups=[group] * 3,
         training_pages={"BicycleGAN": one},
         next_steps=[("Use it", "tandem " + "--option value " * 20)],

@@ -68,7 +68,7 @@ def sample(text: str) -> str:
 
 
 def demo(text: str) -> str:
-    group = DemoGroup(text, text, text, [text], [text], text, text, [(text, text)])
+    group = DemoGroup(text, text, text, [text], [[text], [text]], text, text, [(text, text)])
     return demo_page(
         DemoView(
             headline=text,
@@ -78,7 +78,7 @@ def demo(text: str) -> str:
             groups=[group],
             training_pages={text: text},
             next_steps=[(text, text)],
-            baseline=text,
+            beside=[text, text],
             figures=[(text, text, text)],
         )
     )

@@ -40,7 +40,7 @@ def test_demo_page_shows_every_picture(tmp_path):
             drawing=picture(tmp_path, f"{i}/drawing.png"),
             ground_truth=picture(tmp_path, f"{i}/truth.png"),
             samples=[picture(tmp_path, f"{i}/sample {j}.png") for j in range(8)],
-            baseline_samples=[picture(tmp_path, f"{i}/baseline {j}.png") for j in range(3)],
+            beside=[[picture(tmp_path, f"{i}/{name} {j}.png") for j in range(3)] for name in ("one", "two")],
             strip=picture(tmp_path, f"{i}/strip.png"),
             animation=picture(tmp_path, f"{i}/motion.png"),
             styled=[(picture(tmp_path, f"{i}/reference.png"), picture(tmp_path, f"{i}/styled.png"))],
@@ -54,6 +54,7 @@ def test_demo_page_shows_every_picture(tmp_path):
         figures=[("Modes", "8 of 8", "measured")],
         frequencies={"true": {"red": 0.5, "tan": 0.5}, "BicycleGAN": {"red": 0.6, "tan": 0.4}},
         groups=groups,
+        beside=["One, 2 steps", "Two, 3 steps"],
         training_pages={"the model": "train/index.html"},
         next_steps=[("Train", "tandem train <pairs> --out runs/x")],
     )
@@ -62,9 +63,10 @@ def test_demo_page_shows_every_picture(tmp_path):
     # Each drawing with seven outputs first, then everything.
     shown = [image["src"] for image in parsed.all("img")]
     assert shown[:8] == ["0/drawing.png", *(f"0/sample%20{i}.png" for i in range(7))]
-    assert len(shown) == 2 * (8 + 2 + 1 + 8 + 1 + 2 + 3)
+    assert len(shown) == 2 * (8 + 2 + 1 + 8 + 1 + 2 + 3 + 3)
     assert len({image["alt"] for image in parsed.all("img")}) == len(parsed.all("img"))
-    for expected in ("Many & more", "8 of 8 beside 1 of 8", "tandem train <pairs> --out runs/x", "bag <1>"):
+    headings = ("One, 2 steps", "Two, 3 steps")
+    for expected in (*headings, "Many & more", "8 of 8 beside 1 of 8", "tandem train <pairs> --out runs/x", "bag <1>"):
         assert expected in parsed.text
     (chart,) = svgs(document)
     assert "true: red 0.5, tan 0.5; BicycleGAN: red 0.6, tan 0.4" in chart.get("aria-label")

@@ -1,8 +1,8 @@
 """``tandem demo``: from nothing to a page that shows what a multimodal model does, measured.
 
-Draws the demo dataset, trains a small BicycleGAN on it and others to compare it with (by default pix2pix with noise,
-the same generator without a working latent), samples all of them and counts which of the known modes appear. Every
-part continues where it was interrupted.
+Draws the demo dataset, trains a small model of the method `tandem` on it and others to compare it with, for about the
+same CPU time (by default BicycleGAN, and pix2pix with noise, which has no working latent), samples all of them and
+counts which of the known modes appear. Every part continues where it was interrupted.
 """
 
 import logging
@@ -19,9 +19,12 @@ from tandem.config.variants import VARIANTS
 from tandem.errors import Problem, nearest
 from tandem.targets import folder_problems
 
-OURS = "bicyclegan"
-BASELINE = "pix2pix-noise"
-STEPS = 1500
+OURS = "tandem"
+BASELINES = ("bicyclegan", "pix2pix-noise")
+STEPS = 1800
+STEPS_FOR_ONE = {"bicyclegan": 0.9, "pix2pix-noise": 1.7}
+"""Steps of a model that take the CPU time of one of ours, measured with ``python -m benchmarks.demo``; those of other
+ablations of BicycleGAN are taken to be as long as its own."""
 NUM_PAIRS = 2000
 SIGNAL_STATUS = 128
 
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def _comparable() -> list[str]:
-    return [name for name, variant in VARIANTS.items() if variant.method == OURS]
+    return ["bicyclegan", *(name for name, variant in VARIANTS.items() if variant.method == "bicyclegan")]
 
 
 def _models(text: str) -> tuple[str, ...]:
@@ -48,9 +51,9 @@ class DemoOptions(Options):
     """How long the demo trains what, and where it goes."""
 
     out: Path = option(Path("runs/demo"), "folder for everything")
-    steps: int = option(STEPS, "training steps of each model", at_least=1)
+    steps: int = option(STEPS, "training steps; the models beside it train for as much CPU time", at_least=1)
     compare: tuple[str, ...] = option(
-        (BASELINE,), f"other models, with commas between: {', '.join(_comparable())}", read=_models
+        BASELINES, f"other models, with commas between: {', '.join(_comparable())}", read=_models
     )
     seed: int = same(TrainingConfig, "seed")
     device: str = same(TrainingConfig, "device")
@@ -75,10 +78,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def demo_config(name: str, steps: int, *, seed: int, device: str, threads: int | None = None) -> RunConfig:
-    """The demo's preset for BicycleGAN or one of its ablations."""
-    common = preset_options("demo") | {"seed": seed, "device": device, "threads": threads}
-    variant = dict(VARIANTS[name].options) if name != OURS else {}
-    return from_flat(common | _length(steps, common["batch_size"]) | variant)
+    """The demo's preset for a method, or for an ablation of BicycleGAN, as long as `steps` of the method `tandem`."""
+    common = {"seed": seed, "device": device, "threads": threads}
+    if name == OURS:
+        return from_flat(preset_options("demo") | common | {"steps": steps})
+    common |= preset_options("demo-bicyclegan")
+    own = max(1, round(steps * STEPS_FOR_ONE.get(name, STEPS_FOR_ONE["bicyclegan"])))
+    variant = dict(VARIANTS[name].options) if name in VARIANTS else {}
+    return from_flat(common | _length(own, common["batch_size"]) | variant)
 
 
 def _length(steps: int, batch_size: int) -> dict[str, object]:

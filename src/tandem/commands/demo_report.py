@@ -13,7 +13,6 @@ from tandem.data.synthetic import MODES, DemoInfo, load_dataset_info, mode_weigh
 from tandem.evaluation.metrics.mode_coverage import MeasuredCoverage, measure_coverage
 from tandem.files import atomic_write_text
 from tandem.inference.jobs import Job, split_jobs
-from tandem.inference.latents import interpolate_spherical
 from tandem.inference.translator import Translator, load
 from tandem.report.animation import save_gif
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
@@ -22,7 +21,7 @@ from tandem.report.progress import TaskProgress
 from tandem.report.text import count
 
 SPLIT = "test"
-TITLES = {"bicyclegan": "BicycleGAN", "pix2pix-noise": "pix2pix with noise"}
+TITLES = {"tandem": "tandem", "bicyclegan": "BicycleGAN", "pix2pix-noise": "pix2pix with noise"}
 NUM_SHOWN = 8
 NUM_SAMPLES = 12
 NUM_FRAMES = 12
@@ -40,7 +39,7 @@ def write_demo_page(out: Path, data: Path, names: Sequence[str], *, seed: int, d
     Args:
         out: The demo's folder; each model is in the folder of its name.
         data: The demo dataset.
-        names: The models; the first one is shown in full, the second one beside it.
+        names: The models; the first one is shown in full, the others beside it.
         seed: Decides the latents.
         device: Where the models run.
 
@@ -95,9 +94,8 @@ def _write_group(
     drawing, ground_truth = job.read(model)
     assert ground_truth is not None, "jobs of the demo dataset are pairs"
     samples = model(drawing, NUM_SAMPLES, seed=seed, output="array")
-    baseline = others[0](drawing, NUM_SAMPLES, seed=seed, output="array") if others else []
-    start, end = model.sample_z(2, seed=seed)
-    way = model(drawing, z=interpolate_spherical(start, end, np.linspace(0, 1, NUM_FRAMES)), output="array")
+    beside = [other(drawing, NUM_SAMPLES, seed=seed, output="array") for other in others]
+    way = model.interpolate(drawing, NUM_FRAMES, seed=seed, output="array")
     save_image(image_grid([list(way)], scale=SCALE), out / "images" / f"{job.name}_interpolation.png")
     save_gif([_large(frame) for frame in way], out / "images" / f"{job.name}.gif", duration_ms=120, boomerang=True)
     styled = []
@@ -113,7 +111,10 @@ def _write_group(
         drawing=_save(out, f"{job.name}_drawing", drawing),
         ground_truth=_save(out, f"{job.name}_ground_truth", ground_truth),
         samples=[_save(out, f"{job.name}_sample_{i:02d}", s) for i, s in enumerate(samples, 1)],
-        baseline_samples=[_save(out, f"{job.name}_baseline_{i:02d}", s) for i, s in enumerate(baseline, 1)],
+        beside=[
+            [_save(out, f"{job.name}_{name}_{i:02d}", s) for i, s in enumerate(pictures, 1)]
+            for name, pictures in zip(list(models)[1:], beside, strict=True)
+        ],
         strip=f"images/{job.name}_interpolation.png",
         animation=f"images/{job.name}.gif",
         styled=styled,
@@ -139,11 +140,11 @@ def _view(
     told = [f"{_title(name)} shows {measured[name].coverage.describe()}" for name in others]
     return DemoView(
         headline="One drawing, many plausible objects",
-        subtitle=f"A small BicycleGAN after {count(steps[ours])} steps on {count(num_pairs)} generated pairs: to the "
-        "left a drawing that it has not seen, beside it what it makes of it.",
+        subtitle=f"A small model of the method {_title(ours)} after {count(steps[ours])} steps on {count(num_pairs)} "
+        "generated pairs: to the left a drawing that it has not seen, beside it what it makes of it.",
         summary="The colour of each training picture was drawn from eight known modes, independently of the drawing, "
         "so that diversity can be counted. On the test drawings "
-        + ". ".join([f"BicycleGAN shows {coverage.describe()}", *told])
+        + ". ".join([f"{_title(ours)} shows {coverage.describe()}", *told])
         + f". {_length(steps)}",
         figures=[
             *(
@@ -154,7 +155,7 @@ def _view(
         ],
         frequencies=_frequencies(measured),
         groups=groups,
-        baseline=f"The baseline: {_title(others[0])}, {count(steps[others[0]])} steps" if others else "",
+        beside=[f"{_title(name)}, {count(steps[name])} steps" for name in others],
         training_pages={_title(name): f"{name}/index.html" for name in measured},
         next_steps=[
             ("Train on your own pairs", "tandem train DATA --out runs/mine --size 256"),
@@ -176,7 +177,8 @@ def _length(steps: Mapping[str, int]) -> str:
     """How long the models were trained, in a sentence."""
     if len(set(steps.values())) == 1:
         return f"Each was trained for {count(next(iter(steps.values())))} steps."
-    return "Trained for " + ", ".join(f"{count(n)} steps ({_title(name)})" for name, n in steps.items()) + "."
+    told = ", ".join(f"{count(n)} steps ({_title(name)})" for name, n in steps.items())
+    return f"Trained for {told}, which take about the same CPU time."
 
 
 def _frequencies(measured: Mapping[str, MeasuredCoverage]) -> dict[str, dict[str, float]]:

@@ -17,7 +17,7 @@ class DemoGroup:
         drawing: The input.
         ground_truth: The rendering that belongs to it in the data.
         samples: Outputs for different random z.
-        baseline_samples: Outputs of the baseline, for as many z.
+        beside: Outputs of each of the other models, for as many z.
         strip: One row of outputs on the way from one z to another.
         animation: The same as a GIF.
         styled: (reference picture, output that took over its style).
@@ -27,7 +27,7 @@ class DemoGroup:
     drawing: str
     ground_truth: str
     samples: Sequence[str]
-    baseline_samples: Sequence[str] = ()
+    beside: Sequence[Sequence[str]] = ()
     strip: str | None = None
     animation: str | None = None
     styled: Sequence[tuple[str, str]] = ()
@@ -40,11 +40,10 @@ class DemoView:
     Attributes:
         headline: Heading of the page.
         subtitle: What was done, in a sentence or two.
-        summary: The measured mode coverage of the model beside the baseline's, one sentence.
-        baseline: Heading of the baseline's samples: what it is, and how long it was trained.
+        summary: The measured mode coverage of the model and of the others, in sentences.
+        beside: Headings of the samples of the other models: what each is, and how long it was trained.
         figures: (label, value, small note) of a few measured numbers.
-        frequencies: Series name → {mode: share, 0 to 1}; the true ones first, then the model's, then
-            the baseline's.
+        frequencies: Series name → {mode: share, 0 to 1}; the true ones first, then the model's, then the others'.
         groups: One per test drawing.
         training_pages: Names of the models, and their training pages relative to this one.
         next_steps: (what it does, command or code) of things to do next.
@@ -57,7 +56,7 @@ class DemoView:
     groups: Sequence[DemoGroup]
     training_pages: Mapping[str, str]
     next_steps: Sequence[tuple[str, str]]
-    baseline: str = ""
+    beside: Sequence[str] = ()
     figures: Sequence[tuple[str, str, str]] = ()
 
 

@@ -1,0 +1,1 @@
+"""What a step of each model of the demo costs: ``python -m benchmarks.demo``."""
