@@ -270,3 +270,14 @@ def test_bars_of_nothing_stand_on_zero():
     svg = ET.fromstring(bar_chart({"a": 0.0, "b": 0.0}, title="modes"))
     ticks = [text.text for text in svg.iter(f"{SVG}text") if text.get("class") == "y-tick"]
     assert float(ticks[0]) == 0
+
+
+@pytest.mark.parametrize(("count", "named"), [(11, 11), (34, 34), (101, 34)])
+def test_of_many_bars_as_many_are_named_as_have_room(count, named):
+    svg = ET.fromstring(bar_chart({str(rank): 1 / count for rank in range(count)}, title="ranks"))
+    assert len([rect for rect in svg.iter(f"{SVG}rect") if rect.get("class") == "value"]) == count
+    labels = [text for text in svg.iter(f"{SVG}text") if text.get("class") == "category"]
+    assert len(labels) == named
+    assert labels[0].text == "0"
+    places = [float(text.get("x")) for text in labels]
+    assert min(after - before for before, after in pairwise(places)) >= 12

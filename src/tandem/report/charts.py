@@ -134,6 +134,7 @@ def bar_chart(
     parts = [*_heading(title, y_label, to_y.end), legend]
     parts += _grid(zip(ticks, texts, strict=True), to_y, left, width - 8.0)
     bar = min(34.0, slot * 0.78 / len(series))
+    every = max(1, math.ceil(_SIZE / slot))  # of many bars not all can be named
     for place, label in enumerate(labels):
         centre = left + (place + 0.5) * slot
         for index, (name, group) in enumerate(series.items()):
@@ -142,7 +143,8 @@ def bar_chart(
                 x = centre + (index - len(series) / 2) * bar
                 what = f"{name}, {label}" if paired else label
                 parts.append(_bar(x, bar, to_y, v, spoken=f"{what}: {number(v)}", colour=_colour(index)))
-        parts.append(_category(label, centre, bottom + 16, slanted))
+        if place % every == 0:
+            parts.append(_category(label, centre, bottom + 16, slanted))
     spoken = "; ".join(
         (f"{name}: " if paired else "") + ", ".join(f"{label} {number(v)}" for label, v in group.items())
         for name, group in series.items()
