@@ -25,9 +25,12 @@ from validated import COMPETING, METHODS, NONE, validations_of
 from tandem.checkpoint.store import CheckpointStore
 
 VALIDATED: dict[str, Any] = {"validate_every": 4, "validate_images": 0, "validate_samples": 2, "keep_last": 9}
+OF_PAIRS = {"l1", "l1-best", "ssim", "ssim-best", "l1-diversity", "frechet", "contrast", "detail"}
+OF_ENSEMBLES = {"crps", "crps-4", "crps-16", "energy-score", "spread-skill"}
+OF_ENSEMBLES |= {"coverage-50", "coverage-80", "coverage-90"}
 MEASURED = {
-    "bicyclegan": {"l1", "l1-best", "ssim", "ssim-best", "l1-diversity", "frechet", "contrast", "detail"},
-    "pix2pix": {"l1", "l1-best", "ssim", "ssim-best", "l1-diversity", "frechet", "contrast", "detail"},
+    "bicyclegan": OF_PAIRS | OF_ENSEMBLES,
+    "pix2pix": OF_PAIRS | OF_ENSEMBLES,
     "cyclegan": {
         f"{name}{way}" for name in ("frechet", "cycle", "contrast", "detail") for way in ("", "-AtoB", "-BtoA")
     },
@@ -166,7 +169,9 @@ def test_a_small_image_behind_a_large_one_leaves_a_metric_out(tmp_path: Path) ->
     write_pairs(tmp_path / "small", 1, size=(9, 32))
     (tmp_path / "small" / "0.png").rename(data / "val" / "1.png")
     finished = train(data, tmp_path / "run", steps=2, validate_every=2)
-    assert "validating every 2 steps: l1, l1-diversity, contrast, detail on 2 of 2 pairs of val" in finished.err
+    of_ensembles = "crps, energy-score, spread-skill, interval-coverage"
+    measured = f"l1, {of_ensembles}, l1-diversity, contrast, detail"
+    assert f"validating every 2 steps: {measured} on 2 of 2 pairs of val" in finished.err
     assert "ssim" not in validations_of(tmp_path / "run")[0]["numbers"]
     words = tiny(steps=2, validate_every=2, validate_metrics="l1,ssim")
     refused = tandem("train", data, "--out", tmp_path / "refused", *words)

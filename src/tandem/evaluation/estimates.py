@@ -5,7 +5,7 @@ does not know about bias, nor about another training run.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,6 +144,34 @@ def normal_estimate(value: float, error: float, *, count: int, confidence: float
         raise DataError(f"the confidence is {confidence}; expected one of {', '.join(map(str, _NORMAL_QUANTILES))}.")
     reach = _NORMAL_QUANTILES[confidence] * error
     return Estimate(value, error, value - reach, value + reach, confidence, count, method)
+
+
+def resampled_estimate(
+    rows: np.ndarray,
+    of: Callable[[np.ndarray], np.ndarray],
+    *,
+    stream: str,
+    num_resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """A function of the means of some columns, such as a ratio of two, with a percentile bootstrap over rows.
+
+    Args:
+        rows: ``(N, K)``, of each independent unit K numbers.
+        of: From means ``(R, K)`` to numbers ``(R,)``; resamples where it is not finite are left out.
+        stream: Names the draws.
+        num_resamples: Bootstrap resamples.
+        seed: Of the resampling.
+        confidence: Of the interval.
+    """
+    value = float(of(rows.mean(axis=0, keepdims=True))[0])
+    if len(rows) == 1:
+        return Estimate(value, None, None, None, confidence, 1, "none: a single unit")
+    means = [counts @ rows / len(rows) for counts in _resamples(len(rows), num_resamples, seed, stream)]
+    resampled = of(np.concatenate(means))
+    resampled = resampled[np.isfinite(resampled)]
+    return percentile_estimate(value, resampled, count=len(rows), confidence=confidence)
 
 
 def percentile_estimate(value: float, resampled: np.ndarray, *, count: int, confidence: float) -> Estimate:

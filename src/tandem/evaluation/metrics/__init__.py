@@ -7,11 +7,14 @@ from tandem.evaluation.metric import MetricSet
 from tandem.evaluation.metrics.best_of_n import BestOfN, best_of_n
 from tandem.evaluation.metrics.bijection import Bijection, image_round_trip, latent_round_trip
 from tandem.evaluation.metrics.contrast import Contrast
+from tandem.evaluation.metrics.crps import CRPS, crps
 from tandem.evaluation.metrics.cycle import Cycle
 from tandem.evaluation.metrics.detail import Detail
+from tandem.evaluation.metrics.energy_score import EnergyScore, energy_score
 from tandem.evaluation.metrics.fid import FID
 from tandem.evaluation.metrics.frechet import Frechet, frechet_distance
 from tandem.evaluation.metrics.identity import Identity
+from tandem.evaluation.metrics.interval_coverage import IntervalCoverage, interval_coverage, interval_of
 from tandem.evaluation.metrics.kid import KID, kid
 from tandem.evaluation.metrics.l1 import L1, l1
 from tandem.evaluation.metrics.l1_diversity import L1Diversity, l1_diversity
@@ -21,13 +24,16 @@ from tandem.evaluation.metrics.mode_coverage import ModeCoverage, measure_covera
 from tandem.evaluation.metrics.ms_ssim import MSSSIM, ms_ssim
 from tandem.evaluation.metrics.prdc import PRDC, prdc
 from tandem.evaluation.metrics.psnr import PSNR, psnr
+from tandem.evaluation.metrics.rank_histogram import RankHistogram, flatness, rank_histograms
 from tandem.evaluation.metrics.segmentation import Segmentation
+from tandem.evaluation.metrics.spread_skill import SpreadSkill, spread_and_error, spread_skill
 from tandem.evaluation.metrics.ssim import SSIM, ssim
 
 STANDARD_METRICS = MetricSet(
     (
         *(FID, KID, PRDC, Frechet),
         *(L1, PSNR, SSIM, MSSSIM, LpipsMean, BestOfN),
+        *(CRPS, EnergyScore, SpreadSkill, IntervalCoverage, RankHistogram),
         *(LpipsDiversity, L1Diversity, Bijection, Cycle, Identity),
         *(Contrast, Detail),
         *(ModeCoverage, Segmentation),
@@ -38,9 +44,14 @@ STANDARD_METRICS = MetricSet(
 __all__ = [
     "STANDARD_METRICS",
     "best_of_n",
+    "crps",
     "diversity_of",
+    "energy_score",
+    "flatness",
     "frechet_distance",
     "image_round_trip",
+    "interval_coverage",
+    "interval_of",
     "kid",
     "l1",
     "l1_diversity",
@@ -49,5 +60,8 @@ __all__ = [
     "ms_ssim",
     "prdc",
     "psnr",
+    "rank_histograms",
+    "spread_and_error",
+    "spread_skill",
     "ssim",
 ]
