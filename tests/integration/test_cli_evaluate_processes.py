@@ -18,6 +18,7 @@ from tandem.evaluation.rows import cache
 from tandem.training import heartbeat
 
 NUM_TEST, BATCH = 7, 2
+OF_SAMPLES = "crps,energy-score,spread-skill,interval-coverage,rank-histogram,vendi,afd,z-r2,memorisation"
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def words(make_bundle: Callable[..., Path], tmp_path: Path) -> list[str | Path]:
     features = write_random_features(tmp_path / "features.onnx")
     return [
         *("evaluate", make_bundle(size=(32, 32)), data, "--features", features),
-        *("--metrics", "frechet,kid,prdc,l1,ssim,l1-diversity,bijection,mode-coverage"),
+        *("--metrics", f"frechet,kid,prdc,l1,ssim,l1-diversity,bijection,mode-coverage,{OF_SAMPLES}"),
         *("--num-samples", "2", "--batch-size", str(BATCH), "--device", "cpu"),
     ]
 

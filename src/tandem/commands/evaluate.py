@@ -43,6 +43,9 @@ class EvaluateOptions(Options):
         None, "split of the dataset; by default test, else val, else train", metavar="{train,val,test}"
     )
     layout: LayoutChoice = same(DataConfig, "layout")
+    training_data: Path | None = option(
+        None, "dataset whose split train the model was trained on; by default that of its run, else DATA"
+    )
     direction: Literal[Direction, "both"] | None = option(
         None, "the direction, of models that translate in both; by default both, side by side"
     )
@@ -53,6 +56,7 @@ class EvaluateOptions(Options):
         """Say what does not fit together."""
         if self.images is not None:
             given = {"MODEL": self.model, "DATA": self.data, "--split": self.split, "--direction": self.direction}
+            given |= {"--training-data": self.training_data}
             if extra := [name for name, value in given.items() if value is not None]:
                 yield f"--images compares two folders; {', '.join(extra)} has no effect with it"
         elif self.model is None or self.data is None:
@@ -168,7 +172,16 @@ def _subjects(own: EvaluateOptions, options: EvaluationOptions, device: str) -> 
     if own.direction in {"AtoB", "BtoA"}:
         directions = [cast(Direction, own.direction)]
     return [
-        model_subject(translator, own.model, own.data, options, split=own.split, direction=direction, layout=own.layout)
+        model_subject(
+            translator,
+            own.model,
+            own.data,
+            options,
+            split=own.split,
+            direction=direction,
+            layout=own.layout,
+            training_data=own.training_data,
+        )
         for direction in directions
     ]
 

@@ -10,7 +10,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -179,11 +179,13 @@ class Found:
         cases: On the generated images.
         reals: On the real ones.
         pairs: On random pairs of real ones.
+        train: On those of the images of the training that a metric asks for.
     """
 
     cases: Rows
     reals: Rows
     pairs: Rows
+    train: Rows = field(default_factory=dict)
 
 
 class Metric(ABC):
@@ -206,7 +208,9 @@ class Metric(ABC):
         on_cases: What is measured on the generated images.
         on_reals: What is measured on the real ones.
         on_pairs: What is measured on random pairs of real images.
+        on_train: What is measured on images of the training, which a validation does not have.
         only: The cases that are needed; None for all.
+        only_train: The images of the training that are needed; None for all.
     """
 
     name: ClassVar[str]
@@ -220,7 +224,9 @@ class Metric(ABC):
     on_cases: tuple[Measurement, ...] = ()
     on_reals: tuple[Measurement, ...] = ()
     on_pairs: tuple[Measurement, ...] = ()
+    on_train: tuple[Measurement, ...] = ()
     only: frozenset[int] | None = None
+    only_train: frozenset[int] | None = None
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup

@@ -158,12 +158,14 @@ def _measure(
     thumbnails = [Thumbnails()] if subject.train else []
     on_reals = distinct(one for metric in planned for one in metric.on_reals)
     reals = measured("real images", subject.reals, [*on_reals, *thumbnails])
-    seen = measured("training images", subject.train, thumbnails)
+    on_train = distinct(one for metric in planned for one in metric.on_train)
+    only_train = {one.spec: metric.only_train for metric in planned if metric.only_train for one in metric.on_train}
+    seen = measured("training images", subject.train, [*thumbnails, *on_train], only_train)
     on_cases = distinct(one for metric in planned for one in metric.on_cases)
     cases = measured("generated images", subject.cases, on_cases, only_of(planned))
     on_pairs = distinct(one for metric in planned for one in metric.on_pairs)
     pairs = real_pairs(subject, seed=options.seed) if on_pairs else []
-    found = Found(cases, reals, measured("real pairs", pairs, on_pairs))
+    found = Found(cases, reals, measured("real pairs", pairs, on_pairs), seen)
     warnings = [text for one in thumbnails for text in near_duplicate_cautions(reals[one.spec], seen[one.spec])]
     return _Measured(found, warnings)
 

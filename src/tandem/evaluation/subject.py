@@ -13,12 +13,15 @@ from tandem.data.image_file import DiskFile
 from tandem.data.listing import in_natural_order, list_images
 from tandem.data.splits import SingleImage, Split
 from tandem.data.synthetic.info import INFO_NAME
-from tandem.errors import DataError, listed
+from tandem.errors import CheckpointError, DataError, listed
 from tandem.evaluation.cases import FileCase, FileHashes, ModelCase, SampledModel, Size, TrainingImageCase
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.rows.cache import hash_of
 from tandem.inference.jobs import choose_split, split_jobs
 from tandem.inference.translator import Translator
+from tandem.report.links import run_of
+from tandem.training.run_folder import RunFolder
+from tandem.training.sources import recall_data
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +99,7 @@ def model_subject(
     split: str | None = None,
     direction: Direction | None = None,
     layout: LayoutChoice = "auto",
+    training_data: Path | None = None,
 ) -> Subject:
     """A model on a split of a dataset.
 
@@ -107,6 +111,8 @@ def model_subject(
         split: By default test, else val, else train.
         direction: For models that translate in both directions; by default the first.
         layout: How A and B lie in folders; see `tandem.data.discover`.
+        training_data: The dataset whose split train the model was trained on; by default that of its run, where it
+            still is, else `data`.
 
     Raises:
         DataError: There is no such dataset or split.
@@ -121,7 +127,10 @@ def model_subject(
     assert manifest.weights is not None
     return dataclasses.replace(
         subject,
-        train=_train_images(data, folder, direction, channels, subject.hashes, layout=layout),
+        train=[
+            TrainingImageCase(one.name, one, subject.hashes, channels)
+            for one in _train_images(model_path, data, folder, direction, layout=layout, training_data=training_data)
+        ],
         demo_folder=data if (data / INFO_NAME).is_file() else None,
         description={
             "kind": "model",
@@ -251,12 +260,36 @@ def file_cases(
 
 
 def _train_images(
-    data: Path, folder: Split, direction: Direction, channels: int, hashes: FileHashes, *, layout: LayoutChoice
-) -> list[FileCase]:
-    if folder.name == "train":
+    model_path: Path,
+    data: Path,
+    folder: Split,
+    direction: Direction,
+    *,
+    layout: LayoutChoice,
+    training_data: Path | None,
+) -> Sequence[SingleImage]:
+    """The outputs that the model was trained on, where they are known and are not those that are measured."""
+    for root in [*_data_of_run(model_path), data] if training_data is None else [training_data]:
+        is_measured = root.resolve() == data.resolve()
+        if is_measured and folder.name == "train":
+            break
+        try:
+            train = choose_split(root, "train", layout=layout if is_measured else "auto")
+        except DataError:
+            if training_data is not None:
+                raise
+            continue
+        return train.outputs(direction)
+    return []
+
+
+def _data_of_run(model_path: Path) -> list[Path]:
+    """The folder that the run of a model was trained on, where it still is; none for two folders, or for a URL."""
+    run = run_of(model_path)
+    if run is None:
         return []
     try:
-        train = choose_split(data, "train", layout=layout)
-    except DataError:
+        data, data_b = recall_data(RunFolder(run))
+    except CheckpointError:
         return []
-    return [TrainingImageCase(one.name, one, hashes, channels) for one in train.outputs(direction)]
+    return [data] if isinstance(data, Path) and data_b is None else []

@@ -2,21 +2,26 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tandem.data.images import convert_channels
 from tandem.errors import DataError
 from tandem.evaluation.cases import Loaded
 from tandem.evaluation.kinds.weights import described_weights, unpublished_warnings
 from tandem.evaluation.metric import Found, Metric, Needs, Setup
-from tandem.evaluation.networks.features import FeatureExtractor
+from tandem.evaluation.networks.features import FeatureExtractor, FeatureSpec
 from tandem.evaluation.rows.measurement import Measurement
 from tandem.evaluation.rows.read_ahead import LateRows
 from tandem.report.scores import MetricResult
+
+_STAND_IN = 64  # px of what the network sees in the place of an image without pixels
+_BLOCK = 1024
+_CELLS = 2**20
 
 
 class FeatureMetric(Metric):
@@ -53,30 +58,19 @@ class FeatureMetric(Metric):
         """See `Metric`."""
         real, fake = found.reals[self._rows.spec], found.cases[self._rows.spec]
         result = self.compare(real, fake)
-        published = [self.spec.weights] if self.spec.network == "inception-fid" else []
         return dataclasses.replace(
             result,
             depends_on=self._depends(real, fake) | dict(result.depends_on),
-            warnings=(*result.warnings, *unpublished_warnings(published)),
+            warnings=(*result.warnings, *unpublished_features(self.spec)),
         )
 
     def _depends(self, real: np.ndarray, fake: np.ndarray) -> dict[str, Any]:
-        spec = self.spec
-        return {
-            "network": spec.network,
-            "tap": spec.tap,
-            "num_features": real.shape[1],
-            "resizer": spec.resizer,
-            "input": dataclasses.asdict(spec.input),
-            "precision": spec.precision,
-            "weights": described_weights(spec.weights),
-            "num_real": len(real),
-            "num_generated": len(fake),
-        }
+        described = described_features(self.spec, real.shape[1])
+        return described | {"num_real": len(real), "num_generated": len(fake)}
 
 
 class FeatureRows(Measurement):
-    """Features of the first sample, ``(D,)``."""
+    """Features of the first sample, ``(D,)``; NaN of an image without pixels, which could not be read."""
 
     def __init__(self, extractor: FeatureExtractor) -> None:
         super().__init__("features", depends_on=dataclasses.asdict(extractor.spec), device=extractor.device.type)
@@ -85,6 +79,9 @@ class FeatureRows(Measurement):
     def __call__(self, loaded: Sequence[Loaded]) -> Sequence[np.ndarray]:
         """See `Measurement`."""
         images = [convert_channels(one.samples(1)[0], 3) for one in loaded]
+        empty = [index for index, image in enumerate(images) if not image.size]
+        for index in empty:
+            images[index] = np.zeros((_STAND_IN, _STAND_IN, 3), np.uint8)
         parts: list[tuple[list[int], Callable[[], np.ndarray]]] = []
         for shape in dict.fromkeys(image.shape for image in images):
             where = [index for index, image in enumerate(images) if image.shape == shape]
@@ -93,9 +90,28 @@ class FeatureRows(Measurement):
 
         def arrive() -> list[np.ndarray]:
             rows = {index: row for where, features in parts for index, row in zip(where, features(), strict=True)}
+            rows |= {index: np.full_like(rows[index], np.nan) for index in empty}
             return [rows[index] for index in range(len(images))]
 
         return LateRows(len(images), arrive) if self.extractor.device.type == "cuda" else arrive()
+
+
+def described_features(spec: FeatureSpec, num_features: int) -> dict[str, Any]:
+    """What features depend on, for a report."""
+    return {
+        "network": spec.network,
+        "tap": spec.tap,
+        "num_features": num_features,
+        "resizer": spec.resizer,
+        "input": dataclasses.asdict(spec.input),
+        "precision": spec.precision,
+        "weights": described_weights(spec.weights),
+    }
+
+
+def unpublished_features(spec: FeatureSpec) -> tuple[str, ...]:
+    """Warnings where the network is FID's with other weights in it."""
+    return unpublished_warnings([spec.weights] if spec.network == "inception-fid" else [])
 
 
 def check_feature_sets(real: np.ndarray, fake: np.ndarray) -> None:
@@ -111,3 +127,30 @@ def check_feature_sets(real: np.ndarray, fake: np.ndarray) -> None:
         )
     if not (np.isfinite(real).all() and np.isfinite(fake).all()):
         raise DataError("the features hold values that are not finite.")
+
+
+def centre_of(x: Tensor) -> Tensor:
+    """The mean of features ``(N, D)``, float64: distances do not depend on the origin, but near it they lose less."""
+    return torch.stack([part.sum(0, dtype=torch.float64) for part in x.split(_BLOCK)]).sum(0) / len(x)
+
+
+def squared_distances(x: Tensor, y: Tensor, centre: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Squared distances of some rows of one set at a time to all of another one, in little memory.
+
+    Args:
+        x: ``(N, D)``.
+        y: ``(M, D)``.
+        centre: See `centre_of`.
+
+    Returns:
+        Which rows of `x`, and their distances ``(rows, M)``, float64.
+    """
+    height = max(1, min(_BLOCK, _CELLS // len(y)))
+    for start in range(0, len(x), height):
+        block = x[start : start + height] - centre
+        distances = block.new_empty((len(block), len(y)))
+        for first in range(0, len(y), _BLOCK):
+            others = y[first : first + _BLOCK] - centre
+            part = block.square().sum(1, keepdim=True) + others.square().sum(1) - 2 * block @ others.T
+            distances[:, first : first + _BLOCK] = part.clamp_(min=0)
+        yield slice(start, start + len(block)), distances

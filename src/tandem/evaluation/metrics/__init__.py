@@ -4,6 +4,7 @@ A new metric is a file and a place in `STANDARD_METRICS`; see ``docs/architectur
 """
 
 from tandem.evaluation.metric import MetricSet
+from tandem.evaluation.metrics.afd import AFD, average_feature_distance
 from tandem.evaluation.metrics.best_of_n import BestOfN, best_of_n
 from tandem.evaluation.metrics.bijection import Bijection, image_round_trip, latent_round_trip
 from tandem.evaluation.metrics.contrast import Contrast
@@ -20,6 +21,7 @@ from tandem.evaluation.metrics.l1 import L1, l1
 from tandem.evaluation.metrics.l1_diversity import L1Diversity, l1_diversity
 from tandem.evaluation.metrics.lpips import LpipsMean
 from tandem.evaluation.metrics.lpips_diversity import LpipsDiversity, diversity_of
+from tandem.evaluation.metrics.memorisation import Memorisation, memorisation
 from tandem.evaluation.metrics.mode_coverage import ModeCoverage, measure_coverage
 from tandem.evaluation.metrics.ms_ssim import MSSSIM, ms_ssim
 from tandem.evaluation.metrics.prdc import PRDC, prdc
@@ -28,21 +30,24 @@ from tandem.evaluation.metrics.rank_histogram import RankHistogram, flatness, ra
 from tandem.evaluation.metrics.segmentation import Segmentation
 from tandem.evaluation.metrics.spread_skill import SpreadSkill, spread_and_error, spread_skill
 from tandem.evaluation.metrics.ssim import SSIM, ssim
+from tandem.evaluation.metrics.vendi import Vendi, vendi_score
+from tandem.evaluation.metrics.z_r2 import ZR2, read_latents
 
 STANDARD_METRICS = MetricSet(
     (
         *(FID, KID, PRDC, Frechet),
         *(L1, PSNR, SSIM, MSSSIM, LpipsMean, BestOfN),
         *(CRPS, EnergyScore, SpreadSkill, IntervalCoverage, RankHistogram),
-        *(LpipsDiversity, L1Diversity, Bijection, Cycle, Identity),
+        *(LpipsDiversity, L1Diversity, Vendi, AFD, ZR2, Bijection, Cycle, Identity),
         *(Contrast, Detail),
-        *(ModeCoverage, Segmentation),
+        *(Memorisation, ModeCoverage, Segmentation),
     )
 )
 """The metrics that come with Tandem, in the order of a report."""
 
 __all__ = [
     "STANDARD_METRICS",
+    "average_feature_distance",
     "best_of_n",
     "crps",
     "diversity_of",
@@ -57,11 +62,14 @@ __all__ = [
     "l1_diversity",
     "latent_round_trip",
     "measure_coverage",
+    "memorisation",
     "ms_ssim",
     "prdc",
     "psnr",
     "rank_histograms",
+    "read_latents",
     "spread_and_error",
     "spread_skill",
     "ssim",
+    "vendi_score",
 ]

@@ -12,7 +12,7 @@ Distances are float64 and compared with ``<``, as the code of the second paper d
 k nearest neighbours have an empty ball.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -22,13 +22,11 @@ from torch import Tensor
 
 from tandem.errors import ConfigError
 from tandem.evaluation.estimates import mean_estimate
-from tandem.evaluation.kinds.features import FeatureMetric, check_feature_sets
+from tandem.evaluation.kinds.features import FeatureMetric, centre_of, check_feature_sets, squared_distances
 from tandem.evaluation.metric import Needs, Number
 from tandem.report.scores import MetricResult
 
 _K = 5
-_BLOCK = 1024
-_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,12 @@ def prdc(real: np.ndarray, fake: np.ndarray, *, k: int = 5, device: torch.device
             f"k is {k}, but every image needs k others of its own set: give 1 to {min(len(real), len(fake)) - 1}."
         )
     x, y = (torch.as_tensor(rows).to(device) for rows in (real, fake))
-    # Distances do not depend on the origin; near it their squares lose less to rounding.
-    centre = torch.stack([part.sum(0, dtype=torch.float64) for part in x.split(_BLOCK)]).sum(0) / len(x)
+    centre = centre_of(x)
     real_radii, fake_radii = _squared_radii(x, k, centre), _squared_radii(y, k, centre)
     balls = torch.zeros(len(y), dtype=torch.int64, device=x.device)
     reached: list[Tensor] = []
     covered: list[Tensor] = []
-    for rows, distances in _squared_distances(x, y, centre):
+    for rows, distances in squared_distances(x, y, centre):
         inside = distances < real_radii[rows, None]
         balls += inside.sum(0)
         covered.append(inside.any(1))
@@ -132,20 +129,7 @@ class PRDC(FeatureMetric):
 
 def _squared_radii(points: Tensor, k: int, centre: Tensor) -> Tensor:
     radii = []
-    for rows, distances in _squared_distances(points, points, centre):
+    for rows, distances in squared_distances(points, points, centre):
         distances.diagonal(rows.start).fill_(torch.inf)  # not its own neighbour
         radii.append(distances.kthvalue(k, dim=1).values)
     return torch.cat(radii)
-
-
-def _squared_distances(x: Tensor, y: Tensor, centre: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Squared distances of some rows of ``(N, D)`` at a time to all of ``(M, D)``, float64, of about `_CELLS` each."""
-    height = max(1, min(_BLOCK, _CELLS // len(y)))
-    for start in range(0, len(x), height):
-        block = x[start : start + height] - centre
-        distances = block.new_empty((len(block), len(y)))
-        for first in range(0, len(y), _BLOCK):
-            others = y[first : first + _BLOCK] - centre
-            part = block.square().sum(1, keepdim=True) + others.square().sum(1) - 2 * block @ others.T
-            distances[:, first : first + _BLOCK] = part.clamp_(min=0)
-        yield slice(start, start + len(block)), distances
