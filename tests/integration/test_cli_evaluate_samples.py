@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scoringrules
 from scipy.spatial.distance import cdist, pdist
-from support import Finished, page_text, pixels, tandem, train
+from support import Finished, page_text, pixels, tandem, train, write_pairs
 
 import tandem as package
 from cyclegan_bundle import make_cyclegan
@@ -206,3 +206,22 @@ def test_the_reference_of_vendi_is_of_random_real_outputs(
     assert scores_of(report)["vendi-real"] == pytest.approx(expected, rel=1e-5)
     _, more = evaluate(bundle, shapes, *words, "7", out=tmp_path / "seven")
     assert scores_of(more).keys() == {"vendi"}
+
+
+def test_small_images_are_left_out_of_what_they_are_too_small_for(
+    make_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Of three inputs one has no square of 16 px; of the small one alone there is no such number."""
+    bundle = make_bundle(size=(32, 32))
+    for name, sizes in (("some", [(32, 32), (32, 32), (8, 32)]), ("none", [(8, 32)])):
+        for index, size in enumerate(sizes):
+            write_pairs(tmp_path / "one", 1, size=size, seed=index)
+            (tmp_path / name / "test").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "one" / "0.png").rename(tmp_path / name / "test" / f"{index}.png")
+    words = ("--num-samples", "2", "--metrics", "crps")
+    _, some = evaluate(bundle, tmp_path / "some", *words, out=tmp_path / "a")
+    counts = {score["name"]: score["count"] for result in some["results"] for score in result["scores"]}
+    assert counts == {"crps": 3, "crps-4": 3, "crps-16": 2}
+    assert notes_of(some)["crps-16"] == "of means over 16 px; 2 of 3 inputs are large enough"
+    _, none = evaluate(bundle, tmp_path / "none", *words, out=tmp_path / "b")
+    assert scores_of(none).keys() == {"crps", "crps-4"}

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tandem.evaluation.estimates import mean_estimate, resample_counts
+from tandem.evaluation.metrics import crps, energy_score, interval_coverage, memorisation, rank_histograms
 from tandem.evaluation.metrics.kid import kid
 from tandem.evaluation.metrics.prdc import prdc
 
@@ -56,3 +58,24 @@ def test_resamples_in_parts_are_those_of_one_draw() -> None:
     assert counts.dtype == np.uint16
     assert (counts.sum(axis=1) == 3000).all()
     assert np.array_equal(counts[:5], resample_counts(3000, 5, 0, "x"))
+
+
+def test_an_ensemble_of_many_samples() -> None:
+    """The floats of 100 samples are 157 MB, and copies of them are sorted and compared."""
+    samples = torch.randint(0, 256, (100, 3, 256, 256), dtype=torch.uint8)
+
+    def work() -> None:
+        crps(samples, samples[0])
+        energy_score(samples, samples[0])
+        interval_coverage(samples, samples[0], 50)
+        rank_histograms(samples[:20], samples[0])
+
+    work()
+    assert growth(work) < 90
+
+
+def test_the_nearest_of_many_images() -> None:
+    """Distances of 6,000 samples to 6,000 images are 288 MB."""
+    samples, images = features(6000)[:, None], features(6001)
+    memorisation(samples[:100], images[:100], images[100:200])
+    assert growth(lambda: memorisation(samples, images[:6000], images[1:])) < 70

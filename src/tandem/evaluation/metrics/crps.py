@@ -75,7 +75,7 @@ class CRPS(EnsembleMetric):
             kept = values[~np.isnan(values)]
             if len(kept):
                 what = f"of means over {pool} px" if pool > 1 else "of pixels"
-                few = f", without {len(values) - len(kept)} smaller images" if len(kept) < len(values) else ""
+                few = f"; {len(kept)} of {len(values)} inputs are large enough" if len(kept) < len(values) else ""
                 scores.append(number.score(mean_estimate(kept, seed=self.seed), what + few))
         return MetricResult(metric=self.name, title=self.title, scores=tuple(scores), depends_on=self.depends(found))
 
