@@ -1,5 +1,6 @@
 """Vendi, AFD, z R² and memorisation against closed forms and second computations, and what is done to pictures."""
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
@@ -189,6 +190,28 @@ class TestRowsOfSamples:
         assert found["hidden", "plain"] > 0.85
         assert max(found["hidden", "jpeg"], found["hidden", "half"]) < 0.3
         assert min(found["shown", picture] for picture in ("plain", "jpeg", "half")) > 0.85
+
+    def test_on_a_gpu_they_are_waited_for_late(self) -> None:
+        """All inputs are begun before the first is waited for, and the parts of each come in their order."""
+        waited: list[int] = []
+
+        class OnGPU:
+            spec, device = extractor().spec, torch.device("cuda")
+
+            def start(self, images: Tensor) -> Callable[[], np.ndarray]:
+                rows = images.double().mean((1, 2, 3))[:, None].numpy()
+
+                def wait() -> np.ndarray:
+                    waited.append(len(rows))
+                    return rows
+
+                return wait
+
+        samples = [numpy_generator(i, "pictures").integers(0, 256, (20, 8, 8, 3), dtype=np.uint8) for i in range(2)]
+        late = SampleFeatureRows(cast(Any, OnGPU()), 20)([loaded(one) for one in samples])
+        assert (len(late), waited) == (2, [])
+        np.testing.assert_allclose(np.stack(list(late))[..., 0], np.stack(samples).mean((2, 3, 4)))
+        assert waited == [16, 4, 16, 4]
 
     def test_of_many_inputs_some_are_drawn(self) -> None:
         chosen = chosen_inputs(5000)

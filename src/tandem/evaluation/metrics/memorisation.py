@@ -148,7 +148,7 @@ class Memorisation(SampleFeatureMetric):
         )
         note = (
             f"share nearer to one of {count} training images than to any of {count} others; "
-            f"chance: 0.5 ± {1.96 * outcome.deviation:.2g}"
+            f"chance: 0.5 ± {min(0.5, 1.96 * outcome.deviation):.2g}"
         )
         number = Number(self.name, "neither")
         depends: Mapping[str, Any] = {"images": count, "own_ground_truth": "left out" if is_paired else "none"}
