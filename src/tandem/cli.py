@@ -20,6 +20,7 @@ COMMANDS = {
         "translate images (random, interpolated, encoded, in a given style) or a video",
     ),
     "evaluate": ("tandem.commands.evaluate", "measure a model, or a folder of images, against real images"),
+    "calibrate": ("tandem.commands.calibrate", "measure on held-out pairs how sure a model is"),
     "compare": ("tandem.commands.compare", "put several models side by side: numbers, seeds, pictures"),
     "export": ("tandem.commands.export", "make a model of a run's best checkpoint, or of another one"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
@@ -33,6 +34,7 @@ COMMANDS = {
 CALLED_ELSEWHERE = {
     "sample": "test predict infer inference generate translate apply run",
     "evaluate": "eval validate val metrics fid lpips score measure",
+    "calibrate": "calibration conformal intervals uncertainty",
     "train": "fit resume continue finetune",
     "export": "onnx convert save",
     "timeline": "gif history",

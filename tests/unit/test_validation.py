@@ -54,7 +54,9 @@ def test_the_numbers_that_decide_come_in_the_order_of_what_they_say() -> None:
         *("l1", "ssim", "l1-diversity", "frechet", "cycle", "identity", "contrast", "detail")
     }
     of_finished_models = {metric.name for metric in STANDARD_METRICS if not metric.numbers}
-    assert of_finished_models == {"memorisation", "mode-coverage", "segmentation"}
+    assert of_finished_models == {
+        *("calibrated-coverage", "flagged-fdr", "memorisation", "mode-coverage", "segmentation")
+    }
 
 
 def test_nothing_of_validation_changes_the_steps() -> None:

@@ -1,21 +1,26 @@
 """Model bundles: what inference needs, and nothing that training needs; see `manifest` for the format."""
 
 import dataclasses
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from tandem.checkpoint.calibration import Calibration
 from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest, WeightsFile, read_manifest, sha256_of
 from tandem.checkpoint.tensors import read_tensors, write_tensors
 from tandem.errors import BundleError
-from tandem.files import atomic_write_text, remove_leftovers
+from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
 from tandem.networks.build import build_network
 
 
 def save_bundle(folder: Path, manifest: Manifest, networks: Mapping[str, nn.Module]) -> None:
-    """Write or renew the bundle in `folder` with the weights of `networks`, named as in the manifest."""
+    """Write or renew the bundle in `folder` with the weights of `networks`, named as in the manifest.
+
+    A calibration of other weights is left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     tensors = {
@@ -27,9 +32,53 @@ def save_bundle(folder: Path, manifest: Manifest, networks: Mapping[str, nn.Modu
     weights = folder / f"weights-{digest[:16]}.safetensors"
     unnamed.replace(weights)
     manifest = dataclasses.replace(manifest, weights=WeightsFile(file=weights.name, sha256=digest))
+    if manifest.calibration is not None and manifest.calibration.weights_sha256 != digest:
+        manifest = dataclasses.replace(manifest, calibration=None)
+    _write_manifest(folder, manifest)
+
+
+def save_calibration(path: Path, calibration: Calibration, out: Path | None = None) -> Path:
+    """Write what a model's calibration has found into its bundle, or into a copy of it.
+
+    A reader, or a crash, sees the bundle without it or with all of it.
+
+    Args:
+        path: The bundle's folder, or the run folder around it.
+        calibration: Of the weights of this bundle.
+        out: The folder of the copy; None for the bundle itself.
+
+    Returns:
+        The folder that was written.
+
+    Raises:
+        BundleError: There is no bundle, it is damaged, or it has other weights by now.
+    """
+    manifest, weights = read_manifest(path)
+    assert manifest.weights is not None
+    if manifest.weights.sha256 != calibration.weights_sha256:
+        raise BundleError(
+            f"the model at {path} has other weights than those that were calibrated: it was renewed meanwhile, so that "
+            "nothing was written. Calibrate it when its training has ended, or a copy of it ('tandem export')."
+        )
+    manifest = dataclasses.replace(manifest, calibration=calibration)
+    if out is None or out.resolve() == weights.parent.resolve():
+        atomic_write_text(weights.parent / MANIFEST_NAME, manifest.to_json())
+        return weights.parent
+
+    def copy(temporary: Path) -> None:
+        shutil.copyfile(weights, temporary)
+
+    atomic_replace(out / weights.name, copy)
+    _write_manifest(out, manifest)
+    return out
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest of a bundle; then weights that it does not name are removed."""
+    assert manifest.weights is not None
     atomic_write_text(folder / MANIFEST_NAME, manifest.to_json())
     for old in folder.glob("weights*.safetensors"):
-        if old != weights:
+        if old.name != manifest.weights.file:
             old.unlink(missing_ok=True)
 
 

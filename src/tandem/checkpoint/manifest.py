@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tandem.checkpoint.calibration import Calibration
 from tandem.config.data import MAX_SIDE
 from tandem.config.parse import parse_dataclass
 from tandem.config.specifications import NetworkSpec
@@ -91,6 +92,7 @@ class Manifest:
         training: Where the model comes from: steps, images, seed, options, data.
         statistics: Mean, standard deviation and spread of the training images in [-1, 1].
         weights: The weights' file; None until the bundle is written.
+        calibration: How sure the model is, where that was measured for these weights.
         format: Version of this format.
     """
 
@@ -102,6 +104,7 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, Any] = field(default_factory=dict)
     weights: WeightsFile | None = None
+    calibration: Calibration | None = None
     format: int = FORMAT_VERSION
 
     def to_json(self) -> str:
@@ -139,7 +142,9 @@ def read_manifest(path: Path) -> tuple[Manifest, Path]:
         manifest = parse_dataclass(Manifest, values, MANIFEST_NAME)
     except ValueError as error:
         raise BundleError(f"{file} is damaged: {error}.") from error
-    return manifest, _weights_path(folder, manifest)
+    weights = _weights_path(folder, manifest)
+    _require_own_calibration(file, manifest)
+    return manifest, weights
 
 
 def _require_fit(values: object, file: Path) -> None:
@@ -152,6 +157,15 @@ def _require_fit(values: object, file: Path) -> None:
             f"{file} does not say what training did to the sizes of images (preprocessing.{missing[0]} is missing), so "
             "that nobody knows at which size inputs must reach the networks: another version of Tandem wrote it. Train "
             "the model anew with this version, or use the version that wrote it."
+        )
+
+
+def _require_own_calibration(file: Path, manifest: Manifest) -> None:
+    calibration, weights = manifest.calibration, manifest.weights
+    if calibration is not None and weights is not None and calibration.weights_sha256 != weights.sha256:
+        raise BundleError(
+            f"{file} has a calibration of other weights: its intervals would say nothing of this model. Remove the "
+            "entry 'calibration', and calibrate the model with 'tandem calibrate'."
         )
 
 

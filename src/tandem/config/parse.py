@@ -79,7 +79,10 @@ def _parse_union(arguments: tuple[Any, ...], value: Any, where: str, *, finite: 
         if not isinstance(kind, str) or kind not in kinds:
             raise ValueError(f"{where}.kind must be one of {', '.join(kinds)}, not {kind!r:.60}")
         return parse_value(kinds[kind], value, where, finite=finite)
-    for candidate in (a for a in arguments if a is not type(None)):
+    candidates = [argument for argument in arguments if argument is not type(None)]
+    if len(candidates) == 1 and dataclasses.is_dataclass(candidates[0]):
+        return parse_value(candidates[0], value, where, finite=finite)  # whose message says what is wrong inside
+    for candidate in candidates:
         try:
             return parse_value(candidate, value, where, finite=finite)
         except ValueError:

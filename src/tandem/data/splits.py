@@ -277,12 +277,20 @@ class Split(ABC):
         path = Path(file)
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else file)
 
-    def _remarks(self, folder_a: Path) -> str:
-        """The end of the line that describes it: whether split folders are missing, and what was ignored."""
+    @property
+    def is_flat(self) -> bool:
+        """Whether the dataset has no split folders, so that all of it is this split."""
+        items = next(iter(self.sequences().values()))
+        return self.shards is None and self._is_flat(_folder_of(items[0].files[0]))
+
+    def _is_flat(self, folder_a: Path) -> bool:
         root = Path(self.root)
         inside = folder_a.parent == root and re.search("train|val|test", folder_a.name, re.IGNORECASE) is None
-        flat = folder_a == root or inside
-        note = f" (no split folders: all of it is '{self.name}')" if flat else ""
+        return folder_a == root or inside
+
+    def _remarks(self, folder_a: Path) -> str:
+        """The end of the line that describes it: whether split folders are missing, and what was ignored."""
+        note = f" (no split folders: all of it is '{self.name}')" if self._is_flat(folder_a) else ""
         return (
             note + self.note + (f"; ignored: {count(self.num_ignored, 'non-image file')}" if self.num_ignored else "")
         )

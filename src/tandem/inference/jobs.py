@@ -207,19 +207,26 @@ def _chosen(path: Path, split: str | None, *, pairs: bool) -> Split:
         raise DataError(f"{error}\nSingle images are translated if their folder itself is named: {plain}.") from error
 
 
-def choose_split(path: Path, split: str | None = None, *, layout: LayoutChoice = "auto") -> Split:
+def choose_split(
+    path: Path,
+    split: str | None = None,
+    *,
+    layout: LayoutChoice = "auto",
+    order: Sequence[SplitName] = SAMPLED_ORDER,
+) -> Split:
     """One split of a dataset, of folders or of shards; by default test, else val, else train.
 
     Args:
         path: The dataset.
         split: Which split.
         layout: How A and B lie in folders; see `tandem.data.discover`.
+        order: Which split is taken unless one is named, the first one that is there.
 
     Raises:
         DataError: There is no dataset or no such split.
     """
     splits = _splits(path, layout)
-    chosen = splits.get(split) if split else first_split(splits, SAMPLED_ORDER)
+    chosen = splits.get(split) if split else first_split(splits, order)
     if chosen is None:
         raise DataError(f"{path} has no split '{split}', only {', '.join(splits)}")
     return chosen

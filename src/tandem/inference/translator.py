@@ -20,6 +20,7 @@ from tandem.inference.inputs import Fitted, fit_image, is_batch, to_input
 from tandem.inference.latents import LatentWay, between, choose_number, draw_latents, given_latents
 from tandem.inference.runner import Runner
 from tandem.inference.runtime import Auto, EngineName, InferencePrecision, OnTile, Runtime
+from tandem.inference.spread import Spread, SpreadBuilder, SpreadPlan, plan_spread
 from tandem.report.text import count
 
 if TYPE_CHECKING:  # start-up time
@@ -403,6 +404,86 @@ class Translator:
         outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed, on_tile=on_tile)
         restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
         return from_floats(np.concatenate(restored))
+
+    def spread(
+        self,
+        image: Any,
+        *,
+        num_samples: int | None = None,
+        level: float | None = None,
+        seed: int = 0,
+        plain: bool = False,
+        fit: Fit = "auto",
+        direction: Direction | None = None,
+        tile: int | Auto | None = None,
+        value_range: Sequence[float] | None = None,
+        on_progress: OnProgress | None = None,
+        on_tile: OnTile | None = None,
+    ) -> Spread:
+        """Say how sure the model is of one image: the mean of samples, an interval for each value, what was guessed.
+
+        Samples are drawn some at a time and not kept: the memory does not grow with their number, but for plain
+        quantiles of very many.
+
+        Args:
+            image: One image, as for a call.
+            num_samples: At least 2; by default those that the model was calibrated with, else 10.
+            level: Of the intervals; by default that of the calibration, else 0.9.
+            seed: As for a call.
+            plain: Take quantiles of the samples, though the model is calibrated.
+            fit: As for a call.
+            direction: As for a call.
+            tile: As for a call.
+            value_range: As for a call.
+            on_progress: As for a call.
+            on_tile: As for a call.
+
+        Returns:
+            The spread, at the image's own size. Its `calibrated` says whether its intervals are those of a calibration
+            (``tandem calibrate``) or plain quantiles of the samples, which promise nothing.
+
+        Raises:
+            DataError: The image cannot be read or used.
+            ConfigError: The model gives one output for an input, its calibration was made with other arguments, or one
+                does not fit.
+        """
+        if is_batch(image):
+            raise ConfigError("spread takes one image: call it for each of several.")
+        generator = self.abilities.generator(direction)
+        plan = self.plan_spread(num_samples=num_samples, level=level, plain=plain, fit=fit, direction=direction)
+        values = to_input(image, channels=generator.spec.in_channels, value_range=value_range)
+        fitted = self._fit(values, fit, self.input_sizes(direction))
+        (latents,) = self._latents(plan.num_samples, seed=seed, z=None, count=1)
+        builder = SpreadBuilder(plan)
+        done = 0
+        for outputs in self._runner.samples(generator, fitted.values, latents, seed=seed, tile=tile, on_tile=on_tile):
+            builder.add(from_floats(fitted.restore(outputs)))
+            done += len(outputs)
+            if on_progress is not None:
+                on_progress(done, plan.num_samples)
+        return builder.finish()
+
+    def plan_spread(
+        self,
+        *,
+        num_samples: int | None = None,
+        level: float | None = None,
+        plain: bool = False,
+        fit: Fit = "auto",
+        direction: Direction | None = None,
+    ) -> SpreadPlan:
+        """How `spread` goes about it; see there.
+
+        Raises:
+            ConfigError: As for `spread`.
+        """
+        if not self.is_stochastic:
+            raise ConfigError(
+                f"this model ({self.manifest.method}) gives one output for an input, it has neither a latent nor "
+                "dropout: there is no spread."
+            )
+        calibration = None if plain else self.manifest.calibration
+        return plan_spread(calibration, num_samples, level, fit, direction or self.directions[0])
 
     def encode(
         self,

@@ -7,6 +7,7 @@ from tandem.evaluation.metric import MetricSet
 from tandem.evaluation.metrics.afd import AFD, average_feature_distance
 from tandem.evaluation.metrics.best_of_n import BestOfN, best_of_n
 from tandem.evaluation.metrics.bijection import Bijection, image_round_trip, latent_round_trip
+from tandem.evaluation.metrics.calibrated import CalibratedCoverage, FlaggedFdr, covered_share
 from tandem.evaluation.metrics.contrast import Contrast
 from tandem.evaluation.metrics.crps import CRPS, crps
 from tandem.evaluation.metrics.cycle import Cycle
@@ -39,6 +40,7 @@ STANDARD_METRICS = MetricSet(
         *(L1, PSNR, SSIM, MSSSIM, LpipsMean, BestOfN),
         *(CRPS, EnergyScore, SpreadSkill, IntervalCoverage, RankHistogram),
         *(LpipsDiversity, L1Diversity, Vendi, AFD, ZR2, Bijection, Cycle, Identity),
+        *(CalibratedCoverage, FlaggedFdr),
         *(Contrast, Detail),
         *(Memorisation, ModeCoverage, Segmentation),
     )
@@ -50,6 +52,7 @@ __all__ = [
     "average_feature_distance",
     "best_of_n",
     "crps",
+    "covered_share",
     "diversity_of",
     "energy_score",
     "flatness",
