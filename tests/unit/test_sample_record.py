@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from test_spread import calibration_of
 
+from tandem.checkpoint.bundle import save_calibration
 from tandem.commands.sample import COMMAND, SampleOptions
 from tandem.commands.sample_video import VideoOptions
 from tandem.config.options import names_of
@@ -35,6 +37,7 @@ OTHERS: dict[str, Any] = {
     "image_format": {"image_format": "jpg"},
     "cycle": {"cycle": True},
     "only": {"only": "outputs"},
+    "spread": {"spread": True},
 }
 """Another value of every option of what is drawn."""
 RUN: dict[str, Any] = {
@@ -97,6 +100,15 @@ def test_the_device_and_the_model_are_in_the_key(translator: Translator, make_bu
     assert before["runtime"]["device"] == "cpu"
     other = load(make_bundle("other", generator={"filters": 5}), device="cpu")
     assert settings_of(other, SamplingOptions())["model"] != before["model"]
+
+
+def test_the_calibration_is_in_the_key_of_what_shows_it(make_bundle: MakeBundle) -> None:
+    folder = make_bundle()
+    before = [settings_of(load(folder, device="cpu"), SamplingOptions(spread=spread)) for spread in (False, True)]
+    save_calibration(folder, calibration_of(folder))
+    after = [settings_of(load(folder, device="cpu"), SamplingOptions(spread=spread)) for spread in (False, True)]
+    assert before[0] == after[0]
+    assert before[1] != after[1]
 
 
 def test_what_is_read_of_the_inputs_is_in_the_key(tmp_path: Path) -> None:

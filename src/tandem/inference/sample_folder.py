@@ -18,6 +18,7 @@ from tandem.files import atomic_write_text, missing_folders, remove_empty, remov
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
+from tandem.inference.sample_spread import SpreadCells, sample_spread
 from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
 from tandem.names import file_stem
@@ -26,6 +27,7 @@ from tandem.report.grid import image_grid, save_image
 from tandem.report.links import links_of, renew_links, run_links, run_of
 from tandem.report.nature import Nature
 from tandem.report.sample_page import SampleGroup, sample_page
+from tandem.report.spread_pictures import SpreadPictures, save_spread_values
 from tandem.targets import require_folder_target
 
 RECORD_NAME = "samples.jsonl"
@@ -212,6 +214,12 @@ class _Pictures:
         self.written.append(file)
         return file
 
+    def save_values(self, mean: np.ndarray, guessed: np.ndarray, flagged: np.ndarray, file: str) -> str:
+        """Write the numbers of a spread; returns the file's name."""
+        save_spread_values(self._folder / file, mean, guessed, flagged)
+        self.written.append(file)
+        return file
+
     def remove(self) -> None:
         """Remove all of them: the input is not finished, so that nobody would know whose they are."""
         for file in self.written:
@@ -233,10 +241,15 @@ def _sample_job(
     if len(options.references) == 1:
         line["reference"] = pictures.save(read_image(options.references[0]), f"{stem}_reference.png")
     line["series"] = []
+    cells = None
+    if options.spread:
+        (drawn,) = series
+        cells = sample_spread(translator, input_image, drawn.images, options, on_tile=on_tile)
+        line["spread"] = _save_spread(cells, f"{stem}_spread", pictures)
     for one in series:
         grid = None
-        if len(one.images) > 1:  # a single output is seen beside its input on the page
-            shown = _grid(one, input_image, ground_truth, options)
+        if len(one.images) > 1 or cells is not None:  # a single output is seen beside its input on the page
+            shown = _grid(one, input_image, ground_truth, options, cells)
             grid = pictures.save(shown, f"{stem}_{one.name}_grid.png")
         line["series"].append({**_save_series(one, f"{stem}_{one.name}", pictures, options), "grid": grid})
     return line
@@ -249,6 +262,13 @@ def _save_series(series: SampleSeries, stem: str, pictures: _Pictures, options: 
     if series.animated:
         animation = pictures.save_animation(list(series.images), f"{stem}.gif")
     return {"name": series.name, "animation": animation, "samples": _samples(series, saved)}
+
+
+def _save_spread(cells: SpreadCells, stem: str, pictures: _Pictures) -> dict[str, Any]:
+    saved = [[pictures.save(cell, f"{stem}_{name}.png"), cells.captions[name]] for name, cell in cells.cells.items()]
+    spread = cells.spread
+    values = pictures.save_values(spread.mean, spread.guessed, spread.flagged, f"{stem}.tif")
+    return {"pictures": saved, "values": values, "legend": cells.legend, "calibrated": spread.calibrated}
 
 
 def _save_outputs(
@@ -278,15 +298,20 @@ def _samples(series: SampleSeries, files: Sequence[str]) -> list[dict[str, Any]]
 
 
 def _grid(
-    series: SampleSeries, input_image: np.ndarray, ground_truth: np.ndarray | None, options: SamplingOptions
+    series: SampleSeries,
+    input_image: np.ndarray,
+    ground_truth: np.ndarray | None,
+    options: SamplingOptions,
+    spread: SpreadCells | None,
 ) -> Image.Image:
-    """The input first, then its ground truth, then the samples; references stand above what was made from them."""
+    """The input, its ground truth, the samples, their spread; references stand above what was made from them."""
     first = [input_image] if ground_truth is None else [input_image, ground_truth]
     titles = ["input"] if ground_truth is None else ["input", "ground truth"]
-    rows: list[list[np.ndarray | None]] = [[*first, *series.images]]
+    last = {} if spread is None else spread.cells
+    rows: list[list[np.ndarray | None]] = [[*first, *series.images, *last.values()]]
     if options.references:
         rows.insert(0, [*[None] * len(first), *(read_image(path) for path in options.references)])
-    return image_grid(rows, column_titles=[*titles, *series.captions])
+    return image_grid(rows, column_titles=[*titles, *series.captions, *last])
 
 
 def _write_page(
@@ -327,4 +352,10 @@ def _group(record: Mapping[str, Any]) -> SampleGroup:
         grid=plain[0]["grid"] if plain else None,
         strips=[(series["grid"], series["name"]) for series in animated],
         animation=animated[-1]["animation"] if animated else None,
+        spread=None if "spread" not in record else _spread_pictures(record["spread"]),
     )
+
+
+def _spread_pictures(record: Mapping[str, Any]) -> SpreadPictures:
+    pictures = tuple((file, caption) for file, caption in record["pictures"])
+    return SpreadPictures(pictures, record["values"], record["legend"])

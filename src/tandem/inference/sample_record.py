@@ -44,6 +44,8 @@ def settings_of(translator: Translator, options: SamplingOptions) -> dict[str, A
         "z": None if z is None else z.tolist(),
         "references": [DiskFile(path).describe() for path in options.references],
     }
+    if options.spread and manifest.calibration is not None:
+        drawn["calibration"] = dataclasses.asdict(manifest.calibration)
     run = {one.field: getattr(translator.runtime, one.field) for one in options_of(Runtime)}
     settings = {
         "tandem": __version__,

@@ -95,6 +95,11 @@ class SamplingOptions(Options):
     only: Only | None = option(
         None, "outputs: the output pictures alone, NAME.png for each input, with no page, grids or copies of inputs"
     )
+    spread: bool = option(
+        False,
+        "add how sure the model is: mean, width of the intervals, what was guessed; NAME_spread.tif",
+        one_way=True,
+    )
 
     def problems(self) -> Iterator[str]:
         """Say what does not fit together."""
@@ -106,6 +111,11 @@ class SamplingOptions(Options):
             yield "--z gives the latents itself: it goes with --mode random only"
         if self.cycle and self.mode != "random":
             yield f"--cycle goes with --mode random only, not with {self.mode}"
+        if self.spread and (self.mode != "random" or self.z is not None):
+            given = "--z" if self.z is not None else f"--mode {self.mode}"
+            yield f"--spread is about samples that are drawn: it goes with --mode random only, not with {given}"
+        if self.spread and self.only is not None:
+            yield "--spread goes to a folder with a page: leave --only outputs out, and give a folder as --out"
 
     def for_model(self, translator: Translator) -> "SamplingOptions":
         """The same options with the number of samples decided.
@@ -124,6 +134,14 @@ class SamplingOptions(Options):
             problems.append(
                 f"--num-samples {self.num_samples}: this model ({method}) gives one output for an input, it has "
                 "neither a latent nor dropout"
+            )
+        made = translator.manifest.calibration
+        if self.spread and not translator.is_stochastic:
+            problems.append(f"--spread: this model ({method}) gives one output for an input, so there is no spread")
+        elif self.spread and made is not None and made.fit != self.fit:
+            problems.append(
+                f"--spread with --fit {self.fit}: the model was calibrated with --fit {made.fit}, and its intervals "
+                "hold for that alone; leave --fit out, or calibrate it again"
             )
         if self.cycle and len(translator.directions) == 1:
             problems.append(

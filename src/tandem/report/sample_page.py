@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tandem.report.links import Link
 from tandem.report.nature import Nature
 from tandem.report.rendering import render_page
+from tandem.report.spread_pictures import SpreadPictures
 from tandem.report.text import count
 
 _CONTENTS_FROM = 4  # inputs; fewer are found by scrolling
@@ -25,6 +26,7 @@ class SampleGroup:
         grid: One picture with the input and all outputs.
         strips: (picture, caption) of rows of pictures that change step by step.
         animation: A GIF of such a change.
+        spread: How sure the model is.
     """
 
     name: str
@@ -35,6 +37,7 @@ class SampleGroup:
     grid: str | None = None
     strips: Sequence[tuple[str, str]] = ()
     animation: str | None = None
+    spread: SpreadPictures | None = None
 
 
 def sample_page(
