@@ -18,6 +18,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "pix2pix": {"method": "pix2pix", "size": 64, "norm": "batch"},
     "cyclegan": {"method": "cyclegan", "generator_blocks": 1, "norm": "batch"},
     "cut": {"method": "cut", "nce_filters": 4, "nce_patches": 4},
+    "tandem": {"method": "tandem", "encoder_filters": 4, "learning_rate": 0.01, "gan_from": 0.5},
 }
 
 
@@ -32,6 +33,8 @@ def stepped(state: TrainingState, *, size: int = 32, steps: int = 1) -> tuple[di
         generator = torch.Generator().manual_seed(step)
         batch = {name: 2 * torch.rand((2, 3, size, size), generator=generator) - 1 for name in ("a", "b")}
         batch |= state.objective.draw(0, range(2))
+        if state.joining is not None:
+            state.objective.joined = state.joining.has_joined(step, steps)
         train_step(state.objective, state.optimizers, batch)
     return before, state.objective.networks.state_dict()
 
@@ -49,13 +52,16 @@ def stepped(state: TrainingState, *, size: int = 32, steps: int = 1) -> tuple[di
         ("pix2pix", "generator.down,disc", ("generator.down.", "disc.")),
         ("cyclegan", "gen_ba,disc_a", ("gen_ba.", "disc_a.")),
         ("cut", "projector.heads.0-1", ("projector.heads.0.", "projector.heads.1.")),
+        ("tandem", "disc", ("disc.",)),
+        ("tandem", "encoder, generator.encode.0", ("encoder.", "generator.encode.0.")),
+        ("tandem", "generator", ("generator.",)),
     ],
 )
 def test_frozen_weights_and_statistics_stay_and_others_move(method: str, names: str, prefixes: tuple[str, ...]) -> None:
     before, after = stepped(state_of(method, names), size=METHODS[method].get("size", 32), steps=2)
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     assert {name for name in moved if name.startswith(prefixes)} == set()
-    assert any(name.startswith("gen") for name in moved)
+    assert any(name.startswith("encoder" if names == "generator" else "gen") for name in moved)
     assert len(moved) > len(after) / 10
 
 
@@ -74,6 +80,8 @@ def test_what_is_trained_gets_the_same_gradient() -> None:
         ("cyclegan", "disc_a,disc_b,gen_ba", [("generator", ("gen_ab",))]),
         ("pix2pix", "disc", [("generator", ("generator",))]),
         ("cut", "projector", [("discriminator", ("disc",)), ("generator", ("generator",))]),
+        ("tandem", "disc", [("generator", ("generator", "encoder"))]),
+        ("tandem", "encoder", [("generator", ("generator",)), ("discriminator", ("disc",))]),
     ],
 )
 def test_phases_with_nothing_to_train_are_left_out(method: str, names: str, phases: list[Any]) -> None:
@@ -88,6 +96,24 @@ def test_phases_with_nothing_to_train_are_left_out(method: str, names: str, phas
     assert again.tensors().keys() == state.tensors().keys()
     if method == "cyclegan":
         assert again.objective.pools == {}
+
+
+def test_frozen_discriminators_judge_once_they_have_joined() -> None:
+    """They do not learn, but the generator learns from them, as from others."""
+    states = [state_of("tandem", names) for names in ("disc", "")]
+    losses = []
+    for state in states:
+        assert state.joining is not None
+        assert [state.joining.has_joined(step, 10) for step in (4, 5)] == [False, True]
+        state.objective.joined = True
+        generator = torch.Generator().manual_seed(0)
+        batch = {name: 2 * torch.rand((2, 3, 32, 32), generator=generator) - 1 for name in ("a", "b")}
+        losses.append(train_step(state.objective, state.optimizers, batch | state.objective.draw(0, range(2))))
+    frozen, free = losses
+    assert list(frozen) == ["l1", "kl", "gan", "latent"]
+    assert [name for name in frozen if not torch.equal(frozen[name], free[name])] == []
+    names = [name for name, _ in states[0].objective.networks.named_parameters() if not name.startswith("disc")]
+    assert all(torch.equal(*(s.objective.networks.get_parameter(name) for s in states)) for name in names)
 
 
 @pytest.mark.parametrize(

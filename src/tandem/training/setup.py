@@ -42,6 +42,8 @@ def make_state(
     objective = make_objective(config)
     owned_once(objective)
     objective.micro_batches = micro_batches
+    # Before anything is frozen: generators are judged later by discriminators that do not learn, too.
+    joining = Joining.of(objective, config.objective)
     if training.freeze:
         freeze(objective, training.freeze)
     objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
@@ -56,6 +58,5 @@ def make_state(
     if training.recompute_activations:  # last, because the average must not take it over
         for network in objective.networks.values():
             recompute_activations(network)
-    joining = Joining.of(objective, config.objective)
     scaler = make_scaler(device, training.precision)
     return TrainingState(objective, optimizers, ema, scaler=scaler, joining=joining)
