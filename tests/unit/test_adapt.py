@@ -1,13 +1,21 @@
 """Weights for other channels and latents: the rule gives the same maps where the images say the same."""
 
-import dataclasses
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from tandem.config.specifications import EncoderSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import (
+    EncoderSpec,
+    PairEncoderSpec,
+    ResidualUNetSpec,
+    ResNetSpec,
+    SpectralDiscriminatorSpec,
+    UNetSpec,
+)
 from tandem.networks.build import build_network
 from tandem.training.adapt import adapt
 
@@ -15,7 +23,7 @@ KERNEL = torch.randn(4, 3, 7, 7, generator=torch.Generator().manual_seed(0), dty
 
 
 def spec_of(*, in_channels: int = 3, out_channels: int = 3) -> dict[str, Any]:
-    return dataclasses.asdict(ResNetSpec(in_channels=in_channels, out_channels=out_channels, filters=4, blocks=1))
+    return asdict(ResNetSpec(in_channels=in_channels, out_channels=out_channels, filters=4, blocks=1))
 
 
 @pytest.mark.parametrize(("before", "after"), [(3, 1), (1, 3), (3, 6), (2, 4), (4, 2)])
@@ -55,7 +63,7 @@ def test_the_last_convolution_of_a_unet(upsampling: Any, dim: int) -> None:
     specs = [UNetSpec(out_channels=number, **options) for number in (3, 1)]
     networks = [build_network(spec).state_dict() for spec in specs]
     key = "up.0.upsampling.conv.weight"
-    made = adapt(key, networks[0][key], networks[1][key], *map(dataclasses.asdict, specs))
+    made = adapt(key, networks[0][key], networks[1][key], *map(asdict, specs))
     assert made is not None
     torch.testing.assert_close(made, networks[0][key].mean(dim, keepdim=True))
 
@@ -66,7 +74,7 @@ def test_a_latent_of_another_length(injection: Any) -> None:
     options: dict[str, Any] = {"out_channels": 3, "depth": 3, "filters": 4, "injection": injection}
     specs = [UNetSpec(in_channels=a, latent_dim=z, **options) for a, z in ((3, 2), (1, 5))]
     networks = [build_network(spec).state_dict() for spec in specs]
-    before, after = map(dataclasses.asdict, specs)
+    before, after = map(asdict, specs)
     first, target = (network["down.0.conv.weight"] for network in networks)
     made = adapt("down.0.conv.weight", first, target, before, after)
     assert made is not None
@@ -86,10 +94,83 @@ def test_a_latent_of_another_length(injection: Any) -> None:
 def test_heads_and_what_the_rule_does_not_reach() -> None:
     specs = [EncoderSpec(in_channels=3, latent_dim=z, depth=2, filters=f) for z, f in ((2, 4), (5, 4), (5, 8))]
     states = [build_network(spec).state_dict() for spec in specs]
-    told = [dataclasses.asdict(spec) for spec in specs]
+    told = [asdict(spec) for spec in specs]
     made = adapt("mu.weight", states[0]["mu.weight"], states[1]["mu.weight"], told[0], told[1])
     assert made is not None
     assert torch.equal(made[:2], states[0]["mu.weight"])
     assert torch.equal(made[2:], states[1]["mu.weight"][2:])
     for key in ("mu.weight", "stem.weight", "blocks.0.conv1.weight"):
         assert adapt(key, states[0][key], states[2][key], told[0], told[2]) is None
+
+
+def moved(network: nn.Module, spec: Any) -> nn.Module:
+    """A network of `spec` with the weights of another one, taken or adapted; no tensor may be left over."""
+    made, before = build_network(spec).double(), asdict(network.spec)  # type: ignore[arg-type]
+    tensors = dict(made.state_dict())
+    for key, source in network.state_dict().items():
+        one = source if source.shape == tensors[key].shape else adapt(key, source, tensors[key], before, asdict(spec))
+        assert one is not None, key
+        tensors[key] = one
+    made.load_state_dict(tensors)
+    return made
+
+
+def generator_of(**options: Any) -> ResidualUNetSpec:
+    sizes = {"in_channels": 3, "out_channels": 3, "latent_dim": 2, "depth": 2, "filters": 8}
+    return ResidualUNetSpec(**(sizes | options))
+
+
+def encoder_of(**options: Any) -> PairEncoderSpec:
+    sizes = {"in_channels": 3, "input_channels": 3, "latent_dim": 2, "depth": 2, "filters": 4}
+    return PairEncoderSpec(**(sizes | options))
+
+
+def test_a_generator_of_tandem_for_other_channels() -> None:
+    """Grey and RGB of the same greys give the same image, and one channel is the mean of three before tanh."""
+    network = build_network(generator_of()).double()
+    grey, z = torch.rand(2, 1, 8, 12).double(), torch.randn(2, 2).double()
+    expected = network(grey.expand(-1, 3, -1, -1), z)
+    torch.testing.assert_close(moved(network, generator_of(in_channels=1))(grey, z), expected)
+    single = moved(network, generator_of(in_channels=1, out_channels=1))(grey, z)
+    torch.testing.assert_close(torch.atanh(single), torch.atanh(expected).mean(1, keepdim=True))
+
+
+@pytest.mark.parametrize("latent_dim", [1, 5])
+def test_a_generator_of_tandem_for_another_latent(latent_dim: int) -> None:
+    """The dimensions that only one of the two has make no difference where they are zero."""
+    network, a, z = build_network(generator_of()).double(), torch.rand(1, 3, 8, 8).double(), torch.zeros(1, 5).double()
+    z[:, : min(2, latent_dim)] = 0.7
+    other = moved(network, generator_of(latent_dim=latent_dim))
+    torch.testing.assert_close(other(a, z[:, :latent_dim]), network(a, z[:, :2]))
+    fresh = torch.ones(1, latent_dim).double()
+    assert (other(a, fresh) - other(a, z[:, :latent_dim])).abs().max() > 1e-4
+
+
+def test_an_encoder_of_tandem_that_sees_inputs_and_one_that_does_not() -> None:
+    """What it makes of outputs alone is the same, either way."""
+    network, b, a = build_network(encoder_of()).double(), *(torch.rand(2, 3, 8, 12).double() for _ in "ba")
+    blind = moved(network, encoder_of(input_channels=0))
+    torch.testing.assert_close(blind(b), network(b))
+    seeing = moved(blind, encoder_of(input_channels=1))
+    torch.testing.assert_close(seeing(b), network(b))
+    assert (seeing(b, a[:, :1])[0] - seeing(b)[0]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), [(1, 3), (3, 1), (1, 1)])
+def test_an_encoder_of_tandem_for_other_channels(outputs: int, inputs: int) -> None:
+    network = build_network(encoder_of()).double()
+    other = moved(network, encoder_of(in_channels=outputs, input_channels=inputs, latent_dim=1))
+    b, a = (torch.rand(2, 1, 8, 12).double() for _ in "ba")
+    expected = [one[:, :1] for one in network(b.expand(-1, 3, -1, -1), a.expand(-1, 3, -1, -1))]
+    found = other(b.expand(-1, outputs, -1, -1), a.expand(-1, inputs, -1, -1))
+    torch.testing.assert_close(list(found), expected)
+
+
+def test_discriminators_of_tandem_for_other_channels() -> None:
+    """The first convolution of every scale: four planes for each channel, in the order of the channels."""
+    specs = [SpectralDiscriminatorSpec(in_channels=c, filters=3, layers=2, scales=2) for c in (6, 2)]
+    network = build_network(specs[0]).double()
+    other = moved(network, specs[1])
+    for scale in range(2):
+        key = f"scales.{scale}.body.0.weight"
+        torch.testing.assert_close(other.state_dict()[key], 3 * network.state_dict()[key][:, :8])

@@ -32,7 +32,8 @@ from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
 
 MAY_DIFFER = frozenset(
-    {"in_channels", "out_channels", "channels", "latent_dim", "depth", "blocks", "layers", "scales", "dropout"}
+    {"in_channels", "out_channels", "input_channels", "channels", "latent_dim"}
+    | {"depth", "blocks", "layers", "scales", "dropout"}
 )
 """Fields of a specification that don't change what a tensor of the same name and shape is for."""
 _SHOWN = 4
