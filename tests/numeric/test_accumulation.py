@@ -17,6 +17,7 @@ from tandem.training.step import StepOptions, train_step
 
 BATCH = 8
 WIDTHS = {"generator_filters": 2, "discriminator_filters": 2}
+TANDEM = {"method": "tandem", "latent_dim": 2, "encoder_filters": 2, "generator_filters": 8}
 CASES: dict[str, dict[str, Any]] = {
     "bicyclegan": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2},
     "kl_sum": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2, "kl_reduction": "sum", "lambda_kl": 0.5},
@@ -35,6 +36,8 @@ CASES: dict[str, dict[str, Any]] = {
     "cyclegan": {"method": "cyclegan", "generator_blocks": 1},
     "cut": {"method": "cut", "generator_blocks": 6, "nce_patches": 8},
     "fastcut": {"method": "fastcut", "generator_blocks": 6, "nce_patches": 8},
+    "tandem": TANDEM,
+    "tandem_mode_seeking": TANDEM | {"lambda_ms": 1.0, "kl_bound": 0.02, "free_bits": 0.001, "input_dropout": 0.5},
 }
 
 
@@ -73,6 +76,7 @@ def test_micro_batches_equal_one_batch(case: str, count: int) -> None:
         parts=from_flat({"size": 64, "batch_size": BATCH} | WIDTHS | CASES[case]).objective.parts,
     ).positions(0, BATCH)
     for step in range(2):
+        whole.joined = parts.joined = step > 0
         positions = list(range(step * BATCH, (step + 1) * BATCH))
         expected = train_step(whole, whole_optimizers, batch_at(whole, positions))
         found = train_step(parts, parts_optimizers, *(batch_at(parts, next(micro_batches)) for _ in range(count)))

@@ -27,6 +27,8 @@ PIX2PIX = WIDTHS | {"method": "pix2pix", "dropout": False}
 CYCLE = WIDTHS | {"method": "cyclegan", "generator_blocks": 1}
 CUT = WIDTHS | {"method": "cut", "generator_blocks": 5, "nce_filters": 4, "nce_patches": 8}
 
+TANDEM = BICYCLE | {"method": "tandem", "discriminator_layers": 2, "generator_filters": 8}
+
 CASES: dict[str, dict[str, Any]] = {
     "bicyclegan": BICYCLE,
     "bicyclegan with batch norm": BICYCLE | {"norm": "batch"},
@@ -55,6 +57,11 @@ CASES: dict[str, dict[str, Any]] = {
     "cut": CUT,
     "cut with batch norm": CUT | {"norm": "batch"},
     "fastcut": CUT | {"method": "fastcut"},
+    "tandem": TANDEM,
+    "tandem with mode seeking, near the bounds of KL": TANDEM
+    | {"lambda_ms": 1.0, "kl_bound": 0.02, "free_bits": 0.001, "input_dropout": 0.5},
+    "tandem whose encoder sees outputs alone": TANDEM | {"encoder_sees_input": False},
+    "tandem in two micro-batches": TANDEM | {"accumulate": 2, "batch_size": 8},
     "bicyclegan in two micro-batches": BICYCLE | {"accumulate": 2, "batch_size": 8},
     "kl sum in two micro-batches": BICYCLE | {"accumulate": 2, "batch_size": 8, "kl_reduction": "sum"},
 }
@@ -91,6 +98,7 @@ def trained(process_group: ProcessGroup, options: dict[str, Any], *, overlap: Ov
     found: dict[str, np.ndarray] = {}
     positions = micro_batches.positions(0, training.batch_size)
     for step in range(STEPS):
+        objective.joined = step > 0
         batches = [images_at(objective, next(positions), config.data.crop_size[0]) for _ in range(micro_batches.number)]
         terms = train_step(
             objective,

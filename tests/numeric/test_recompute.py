@@ -26,6 +26,8 @@ CASES: dict[str, dict[str, Any]] = {
     "pix2pix": {"method": "pix2pix", "norm": "batch", "dropout": True},
     "cyclegan": {"method": "cyclegan", "generator_blocks": 2},
     "cut": {"method": "cut", "generator_blocks": 6, "nce_patches": 8},
+    "tandem": {"method": "tandem", "latent_dim": 2, "encoder_filters": 2, "lambda_ms": 1.0},
+    "tandem_without_inputs": {"method": "tandem", "latent_dim": 2, "encoder_filters": 2, "encoder_sees_input": False},
 }
 
 
@@ -46,6 +48,7 @@ def test_the_step_is_the_same_to_the_last_bit(case: str) -> None:
         state = state_of(case, recompute=recompute)
         batch = batch_for(state)
         for step in range(2):
+            state.objective.joined = step > 0
             torch.manual_seed(step)
             state.meter.add(train_step(state.objective, state.optimizers, batch))
         ends.append(state.tensors())

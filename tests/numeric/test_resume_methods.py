@@ -12,12 +12,14 @@ from tandem.config.run import from_flat
 from tandem.errors import CheckpointError
 from tandem.objectives.build import build_objective
 from tandem.training.ema import EMA
+from tandem.training.joining import Joining
 from tandem.training.optimizers import make_adam
 from tandem.training.state import TrainingState
 from tandem.training.step import train_step
 
 SMALL: dict[str, Any] = {"generator_filters": 2, "discriminator_filters": 2, "size": 32}
 BICYCLE = SMALL | {"encoder_filters": 2, "latent_dim": 2, "batch_size": 2}
+TANDEM = BICYCLE | {"discriminator_layers": 2}
 UNPAIRED = SMALL | {"generator_blocks": 1}
 CUT = SMALL | {"generator_blocks": 5, "nce_filters": 4, "nce_patches": 8}
 
@@ -35,7 +37,13 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "cae-gan": ("cae-gan", BICYCLE),
     "pix2pix-noise": ("pix2pix-noise", BICYCLE),
     "mode seeking": ("bicyclegan", BICYCLE | {"lambda_ms": 1.0}),
+    "tandem that joins before": ("tandem", TANDEM | {"gan_from": 0.3, "lambda_ms": 1.0}),
+    "tandem that joins there": ("tandem", TANDEM | {"gan_from": 0.5}),
+    "tandem that joins later": ("tandem", TANDEM | {"gan_from": 0.7}),
+    "tandem by its losses": ("tandem", TANDEM | {"encoder_sees_input": False}),
+    "tandem without discriminators": ("tandem", TANDEM | {"lambda_gan": 0.0}),
 }
+STEPS = 10
 
 
 def fresh(name: str, **options: Any) -> tuple[TrainingState, int, int]:
@@ -45,7 +53,12 @@ def fresh(name: str, **options: Any) -> tuple[TrainingState, int, int]:
     optimizers = {n: make_adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n, net in objective.networks.items()}
     kept = {n: objective.networks[n] for n in objective.inference_networks}
     average = EMA(kept, halflife_images=20)
-    return TrainingState(objective, optimizers, average), config.training.batch_size, config.data.crop_size[0]
+    joining = Joining.of(objective, config.objective)
+    return (
+        TrainingState(objective, optimizers, average, joining=joining),
+        config.training.batch_size,
+        config.data.crop_size[0],
+    )
 
 
 def train(name: str, until: int, state: TrainingState | None = None, **options: Any) -> TrainingState:
@@ -56,8 +69,13 @@ def train(name: str, until: int, state: TrainingState | None = None, **options: 
         generator = torch.Generator().manual_seed(state.step)
         batch = {name: 2 * torch.rand((n, 3, side, side), generator=generator) - 1 for name in ("a", "b")}
         torch.manual_seed(state.step)
-        state.meter.add(train_step(state.objective, state.optimizers, batch | state.objective.draw(0, positions)))
+        if state.joining is not None:
+            state.objective.joined = state.joining.has_joined(state.step, STEPS)
+        terms = train_step(state.objective, state.optimizers, batch | state.objective.draw(0, positions))
+        state.meter.add(terms)
         state.step += 1
+        if state.joining is not None:
+            state.joining.observe(terms, state.step, STEPS)
         assert state.ema is not None
         state.ema.update(images_seen=n * state.step, batch_size=n)
     return state
@@ -92,6 +110,33 @@ def test_a_pool_that_is_not_resumed_makes_another_run() -> None:
     train("cyclegan that swaps", 10, other)
     found = other.tensors()
     assert any(not torch.equal(value, found[key]) for key, value in whole.tensors().items() if "disc_" in key)
+
+
+@pytest.mark.parametrize(
+    ("name", "joined_at"),
+    [
+        ("tandem that joins before", 3),
+        ("tandem that joins there", 5),
+        ("tandem that joins later", 7),
+        ("tandem by its losses", 5),
+    ],
+)
+def test_where_discriminators_join(name: str, joined_at: int) -> None:
+    """So the cases above are interrupted on either side; until then the state has no moments of them."""
+    state = train(name, STEPS)
+    assert state.joining is not None
+    assert state.joining.joined_at == joined_at
+    assert state.meter.counts["disc_real"] == STEPS - joined_at
+    early = train(name, joined_at).tensors()
+    assert not any(key.startswith("optimizer/disc") for key in early)
+    assert any(key.startswith("optimizer/disc") for key in state.tensors())
+
+
+def test_a_state_without_moments_of_discriminators_that_have_joined() -> None:
+    state, (other, _, _) = train("tandem that joins before", 5), fresh("tandem that joins before")
+    tensors = {key: value for key, value in state.tensors().items() if not key.startswith("optimizer/disc")}
+    with pytest.raises(CheckpointError, match="optimizer disc has no state"):
+        other.load(tensors, state.metadata())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
+from tandem.objectives.objective import phases_of
 from tandem.training.optimizers import make_adam
 from tandem.training.step import owned_once, train_step
 
@@ -41,6 +42,7 @@ TERMS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "cut": (CUT, "generator projector disc", "gan nce nce_identity disc_real disc_fake"),
     "fastcut": (CUT, "generator projector disc", "gan nce disc_real disc_fake"),
+    "tandem": (BICYCLE, "generator encoder disc", "l1 kl gan latent disc_real disc_fake"),
 }
 
 
@@ -49,6 +51,7 @@ def step(name: str, **options: Any) -> tuple[Any, dict[str, float], set[str]]:
     config = from_flat({"method": name} | TERMS[name][0] | {"batch_size": 2} | options)
     objective = build_objective(config)
     owned_once(objective)
+    objective.joined = True
     before = {key: value.clone() for key, value in objective.networks.state_dict().items() if key.endswith("weight")}
     optimizers = {n: make_adam(net.parameters(), lr=1e-3, betas=(0.5, 0.999)) for n, net in objective.networks.items()}
     generator = torch.Generator().manual_seed(0)
@@ -85,6 +88,10 @@ def test_networks_and_terms(name: str) -> None:
         ("pix2pix-noise", "lambda_l1_random", 5.0, {"l1_random": 0.5}),
         ("clr-gan", "lambda_z", 1.0, {"latent": 2}),
         ("cae-gan", "lambda_l1", 1.0, {"l1": 0.1}),
+        ("tandem", "lambda_l1", 1.0, {"l1": 0.1}),
+        ("tandem", "lambda_kl", 0.01, {"kl": 10}),
+        ("tandem", "lambda_gan", 0.6, {"gan": 3}),
+        ("tandem", "lambda_z", 0.25, {"latent": 0.5}),
     ],
 )
 def test_a_weight_is_of_its_terms_alone(name: str, option: str, value: Any, factors: dict[str, Any]) -> None:
@@ -95,7 +102,14 @@ def test_a_weight_is_of_its_terms_alone(name: str, option: str, value: Any, fact
     expected = {key: term * (factors.get(key, 1) or 0) for key, term in plain.items()}
     kept = {key: term for key, term in expected.items() if key in changed}
     assert set(plain) - set(changed) == {key for key, factor in factors.items() if factor is None}
-    judged_later = {"disc_a", "disc_b", "disc_encoded", "disc_random"}  # fakes are those before the update
+    judged_later = {
+        "disc_a",
+        "disc_b",
+        "disc_encoded",
+        "disc_random",
+        "disc_real",
+        "disc_fake",
+    }  # fakes are those before the update
     assert {k: v for k, v in changed.items() if k not in judged_later} == pytest.approx(
         {k: v for k, v in kept.items() if k not in judged_later}, rel=1e-5
     )
@@ -112,7 +126,20 @@ def test_a_term_without_weight_is_left_out() -> None:
     assert {"cycle_a", "identity_a"} & set(without) == set()
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "cut", "pix2pix"])
+def test_terms_of_tandem_before_and_after_its_discriminators_join() -> None:
+    config = from_flat({"method": "tandem"} | BICYCLE | {"lambda_ms": 1.0})
+    objective = build_objective(config)
+    found = {}
+    for joined in (False, True):
+        objective.joined = joined
+        batch = {n: torch.rand(4, 3, 64, 64) * 2 - 1 for n in "ab"} | objective.draw(0, range(4))
+        fakes = objective.fakes(batch)
+        found[joined] = {key for phase in phases_of(objective) for key in phase.loss(batch, fakes)}
+    assert found[False] == {"l1", "kl"}
+    assert found[True] == {"l1", "kl", "gan", "latent", "mode_seeking", "disc_real", "disc_fake"}
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "cut", "pix2pix", "tandem"])
 def test_draws_belong_to_positions(name: str) -> None:
     """What is drawn for a sample does not depend on the batch around it."""
     objective = build_objective(from_flat({"method": name} | TERMS[name][0]))
