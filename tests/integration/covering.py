@@ -50,6 +50,9 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "lambda_z": (0.0,),
     "lambda_kl": (0.0,),
     "lambda_ms": (1.0,),
+    "free_bits": (0.1,),
+    "input_dropout": (0.0, 1.0),
+    "gan_from": (0.0,),
     "lambda_identity": (0.0,),
     "lambda_cycle_a": (0.0,),
     "lambda_cycle_b": (0.0,),
@@ -79,7 +82,6 @@ NEEDED: dict[Value, dict[str, Any]] = {
     ("gan_loss", "wgangp"): {"discriminator_norm": "none"},
     ("dropout", True): {"size": 64, "generator_depth": 6},
     ("lambda_z", 0.0): {"latent_trains_encoder": False},
-    ("lambda_gan", 0.0): {"shared_discriminator": False},
     ("accumulate", 2): {"batch_size": 4},
 }
 """What a value goes with."""
@@ -110,7 +112,7 @@ def values_of(one: Option) -> tuple[Any, ...]:
     if type(None) in typing.get_args(one.hint) and choices(one.hint):
         found += (None,)
     left_out = ELSEWHERE.get(one.field, set())
-    return tuple(value for value in found if value not in left_out)
+    return tuple(value for value in found if value not in left_out and not one.out_of_bounds(value))
 
 
 def to_try(cls: Any, *, besides: Sequence[str] = ()) -> list[Value]:
@@ -134,7 +136,11 @@ def covering_runs(base: Mapping[str, Mapping[str, Any]]) -> Iterator[Run]:
         while own:
             training = _packed(base[method] | {"method": method}, own, _is_run, fresh=True)
             training |= _packed(training, rest, _is_run)
-            modes = ("random", "interpolate", "encode", "reference") if method == "bicyclegan" else ("random",)
+            modes = (
+                ("random", "interpolate", "encode", "reference")
+                if cls.paired and "encoder_filters" in {one.field for one in options_of(cls)}
+                else ("random",)
+            )
             usable = [value for value in sampling if value[0] != "mode" or value[1] in modes]
             usable = [value for value in usable if value != ("cycle", True) or method == "cyclegan"]
             before = list(usable)
@@ -176,6 +182,8 @@ def _needed(name: str, value: Any) -> list[dict[str, Any]]:
     if name in CHANNELS:
         other = "output_channels" if name == "input_channels" else "input_channels"
         return [{}, {"lambda_identity": 0.0}, {other: value}]
+    if (name, value) == ("lambda_gan", 0.0):  # what another method needs is no option of this one
+        return [{"shared_discriminator": False}, {"gan_from": None}, {}]
     return [NEEDED.get((name, value), {}), {}]
 
 

@@ -27,6 +27,7 @@ SMALL: dict[str, Any] = {
 }
 BASE: dict[str, dict[str, Any]] = {
     "bicyclegan": SMALL | {"encoder_filters": 2, "latent_dim": 2, "generator_depth": 3, "batch_size": 2},
+    "tandem": SMALL | {"encoder_filters": 2, "latent_dim": 2, "generator_depth": 3, "batch_size": 2, "gan_from": 0.5},
     "pix2pix": SMALL | {"generator_depth": 3, "dropout": False, "batch_size": 1},
     "cyclegan": SMALL | {"size": 16, "generator_blocks": 1, "batch_size": 1},
     "cut": SMALL | {"size": 16, "generator_blocks": 5, "nce_patches": 4, "nce_filters": 2, "batch_size": 1},
@@ -61,7 +62,7 @@ def test_from_training_to_use(images: Path, features: Path, tmp_path: Path, run:
     assert_ends("timeline", out, "--out", tmp_path / "timeline.png")
     assert_ends("export", out, "--checkpoint", "2", "--out", tmp_path / "model")
 
-    several = ["--num-samples", "2"] if run.method == "bicyclegan" else []
+    several = ["--num-samples", "2"] if run.method in {"bicyclegan", "tandem"} else []
     reference = ["--reference", images / "val" / "0.png"] if run.sampling.get("mode") == "reference" else []
     inputs = ["--pairs", images / "val" / "1.png"]
     assert_ends("sample", tmp_path / "model", *inputs, *reference, *several, *run.words, *OUT, tmp_path / "out")

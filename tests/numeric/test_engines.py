@@ -12,6 +12,7 @@ from cyclegan_bundle import make_cyclegan
 from tandem.errors import ConfigError
 from tandem.inference.compiling import Compiled
 from tandem.inference.translator import load
+from tandem_bundle import make_tandem
 
 MakeBundle = Callable[..., Path]
 CLOSE: dict[str, Any] = {"rtol": 0, "atol": 1e-4}
@@ -34,6 +35,25 @@ def test_onnx_runtime_gives_the_same_samples(make_bundle: MakeBundle) -> None:
     with pytest.raises(ConfigError, match="tile is 32, but the engine onnx does not translate in tiles"):
         exported(picture(64, 64), 1, tile=32)
     assert load(folder, device="cpu", engine="onnx", memory_gb=1e-6)(picture(16, 16), 1, output="array").shape[0] == 1
+
+
+@pytest.mark.parametrize("sees_input", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_onnx_runtime_runs_tandem(tmp_path: Path, *, sees_input: bool) -> None:
+    """Of other sizes and numbers than the example of the export, with the input of the output and without."""
+    folder = make_tandem(tmp_path / "model", sees_input=sees_input, channels=(1, 3), depth=2)
+    reference, exported = (load(folder, device="cpu", engine=engine) for engine in ("torch", "onnx"))
+    for height, width, number in ((16, 16, 1), (40, 30, 5)):
+        expected = reference(picture(height, width), number, output="tensor")
+        torch.testing.assert_close(exported(picture(height, width), number, output="tensor"), expected, **CLOSE)
+    style, drawing = picture(30, 21), picture(30, 21)[::-1]
+    codes = []
+    for given in (drawing, None):
+        for one, other in zip(
+            *(engine.encode(style, input_image=given) for engine in (reference, exported)), strict=True
+        ):
+            np.testing.assert_allclose(other, one, rtol=0, atol=1e-5)
+            codes.append(other)
+    assert np.array_equal(codes[0], codes[2]) == (not sees_input)
 
 
 @pytest.mark.slow
@@ -59,6 +79,41 @@ def test_compiled_samples_are_the_same(make_bundle: MakeBundle) -> None:
     forward = compiled._engine._forwards["generator"]  # pyright: ignore[reportAttributeAccessIssue]
     assert isinstance(forward, Compiled)
     assert not forward.failed
+
+
+@pytest.mark.slow
+def test_compiled_samples_of_tandem_are_the_same(tmp_path: Path) -> None:
+    folder = make_tandem(tmp_path / "model")
+    reference, compiled = (load(folder, device="cpu", compile=compiled) for compiled in (False, True))
+    expected = reference(picture(16, 16), 2, output="tensor")
+    torch.testing.assert_close(compiled(picture(16, 16), 2, output="tensor"), expected, **CLOSE)
+    forward = compiled._engine._forwards["generator"]  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(forward, Compiled)
+    assert not forward.failed
+
+
+def test_tandem_in_half_precision_is_near(tmp_path: Path) -> None:
+    """And encodes in float32."""
+    folder = make_tandem(tmp_path / "model")
+    reference, near = (load(folder, device="cpu", precision=precision) for precision in ("fp32", "bf16"))
+    expected = reference(picture(16, 16), 2, output="tensor")
+    found = near(picture(16, 16), 2, output="tensor")
+    assert found.dtype == torch.float32
+    assert 0 < (found - expected).abs().mean() < 0.03
+    codes = [one.encode(picture(16, 16), input_image=picture(16, 16))[0] for one in (near, reference)]
+    assert np.array_equal(*codes)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("options", [{}, {"compile": True}], ids=["batched", "compiled"])
+def test_cuda_gives_the_samples_of_the_cpu_with_tandem(tmp_path: Path, options: dict[str, Any]) -> None:
+    folder = make_tandem(tmp_path / "model")
+    expected = load(folder, device="cpu")(picture(64, 96), 3, output="tensor")
+    found = load(folder, device="cuda", **options)(picture(64, 96), 3, output="tensor")
+    assert (found - expected).abs().mean() < 1e-3  # TF32
+    near = load(folder, device="cuda", precision="bf16", **options)(picture(64, 96), 3, output="tensor")
+    assert (near - expected).abs().mean() < 0.03
 
 
 @pytest.mark.gpu

@@ -1,4 +1,4 @@
-"""Bundles of pix2pix, CycleGAN and CUT: what they can do, and hostile ones that are refused quickly."""
+"""Bundles of pix2pix, CycleGAN, CUT and tandem: what they can do, and hostile ones that are refused quickly."""
 
 import json
 import resource
@@ -15,16 +15,35 @@ from torch import nn
 from preprocessing import preprocessing
 from tandem.checkpoint.bundle import load_bundle, save_bundle
 from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest
-from tandem.config.specifications import NetworkSpec, PatchProjectorSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import (
+    NetworkSpec,
+    PairEncoderSpec,
+    PatchProjectorSpec,
+    ResidualUNetSpec,
+    ResNetSpec,
+    UNetSpec,
+)
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.translator import load
 from tandem.networks.build import build_network
+from tandem_bundle import make_tandem
 
 Change = Callable[[dict[str, Any]], None]
 
 
 def resnet(taken: int = 3, given: int = 1, **options: Any) -> ResNetSpec:
     return ResNetSpec(**({"in_channels": taken, "out_channels": given, "filters": 2, "blocks": 1} | options))
+
+
+def residual(**options: Any) -> ResidualUNetSpec:
+    return ResidualUNetSpec(
+        **({"in_channels": 3, "out_channels": 1, "latent_dim": 2, "depth": 2, "filters": 2} | options)
+    )
+
+
+def pair_encoder(**options: Any) -> PairEncoderSpec:
+    sizes = {"in_channels": 1, "input_channels": 3, "latent_dim": 2, "depth": 1, "filters": 2}
+    return PairEncoderSpec(**(sizes | options))
 
 
 def write(folder: Path, networks: dict[str, NetworkSpec], **options: Any) -> Path:
@@ -154,6 +173,34 @@ def test_hostile_manifests_are_refused(two: Path, change: Change, message: str) 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
 
 
+HOSTILE_TANDEM: list[tuple[Change, str]] = [
+    (spec("generator", depth=0), "depth must be from 1 to 12, not 0"),
+    (spec("generator", depth=10**9), "depth must be from 1 to 12, not 1000000000"),
+    (spec("generator", filters=4096, depth=12), "do not fit the specification of generator"),
+    (spec("generator", latent_dim=4097), "latent_dim must be from 0 to 4096"),
+    (spec("generator", in_channels=4096, out_channels=4096), "do not fit the specification of generator"),
+    (spec("generator", widths=[1]), "networks.generator has unknown entries: widths"),
+    (spec("encoder", depth=12, filters=4096), "do not fit the specification of encoder"),
+    (spec("encoder", input_channels=-1), "input_channels must be from 0 to 4096, not -1"),
+    (spec("encoder", input_channels=4096), "do not fit the specification of encoder"),
+    (spec("encoder", depth=True), "depth must be int, not True"),
+    (network(kind="spectral_discriminator", in_channels=6, filters=4, layers=3, scales=10**9), "scales must be from 1"),
+    (
+        network(kind="spectral_discriminator", in_channels=6, filters=4, layers=0, scales=1),
+        "layers must be from 1 to 9",
+    ),
+    (
+        network(kind="spectral_discriminator", in_channels=4096, filters=4096, layers=9, scales=5),
+        "do not fit the specification of other",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), HOSTILE_TANDEM)
+def test_hostile_manifests_of_tandem_are_refused(tmp_path: Path, change: Change, message: str) -> None:
+    test_hostile_manifests_are_refused(make_tandem(tmp_path / "model"), change, message)
+
+
 TOGETHER: list[tuple[dict[str, NetworkSpec], str]] = [
     ({"gen_ab": resnet(3, 1)}, "no generator that this version of Tandem can run"),
     ({"gen_ba": resnet(1, 3)}, "no generator that this version of Tandem can run"),
@@ -168,6 +215,16 @@ TOGETHER: list[tuple[dict[str, NetworkSpec], str]] = [
         "have 3 and 1 channels, but its generator takes and gives 1 and 3",
     ),
     ({"gen_ab": resnet(3, 1), "gen_ba": PatchProjectorSpec(channels=(3,), filters=2)}, "no generator"),
+    (
+        {"generator": residual(), "encoder": pair_encoder(latent_dim=3)},
+        "gives latents of 3, but its generator gives 1 channels and takes latents of 2",
+    ),
+    ({"generator": residual(), "encoder": pair_encoder(in_channels=3)}, "encoder takes 3 channels"),
+    (
+        {"generator": residual(), "encoder": pair_encoder(input_channels=1)},
+        "encoder sees inputs of 1 channels, but its generator takes 3",
+    ),
+    ({"generator": pair_encoder()}, "no generator"),
     (
         {
             "gen_ab": UNetSpec(in_channels=3, out_channels=1, latent_dim=2, depth=2, filters=1),

@@ -71,11 +71,24 @@ class TandemConfig:
                 f"--batch-size must be even for tandem, not {batch_size}: once the discriminators have joined, one "
                 "half of a batch is given its own style, the other half that of another pair"
             )
-        if self.lambda_gan == 0 and self.gan_from is not None:
-            yield f"--gan-from {self.gan_from:g} has no effect with --lambda-gan 0"
+        yield from self._options_without_effect()
+        yield from self._size_problems(data)
+
+    def _options_without_effect(self) -> Iterator[str]:
+        if self.lambda_gan == 0:
+            if self.gan_from is not None:
+                yield f"--gan-from {self.gan_from:g} has no effect with --lambda-gan 0"
+            if self.lambda_z not in {0, TandemConfig.lambda_z}:
+                yield f"--lambda-z {self.lambda_z:g} has no effect with --lambda-gan 0"
+            if self.lambda_ms > 0:
+                yield f"--lambda-ms {self.lambda_ms:g} has no effect with --lambda-gan 0"
+        if self.lambda_kl == 0:
+            if self.free_bits > 0:
+                yield f"--free-bits {self.free_bits:g} has no effect with --lambda-kl 0"
+            if self.kl_bound != TandemConfig.kl_bound:
+                yield f"--kl-bound {self.kl_bound:g} has no effect with --lambda-kl 0"
         if not self.encoder_sees_input and self.input_dropout != TandemConfig.input_dropout:
             yield f"--input-dropout {self.input_dropout:g} has no effect with --no-encoder-sees-input"
-        yield from self._size_problems(data)
 
     def _size_problems(self, data: DataConfig) -> Iterator[str]:
         if self.generator_depth is not None and not 1 <= self.generator_depth <= MAX_LEVELS:
