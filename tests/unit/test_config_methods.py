@@ -152,7 +152,21 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"size": 100, "generator_depth": 3},
         "--size 100: the generator with 3 levels takes multiples of 8 px, at least 16; the nearest is --size 96",
     ),
-    ("tandem", {"size": 8}, "takes multiples of 2 px, at least 16; the nearest is --size 16"),
+    (
+        "tandem",
+        {"size": 8},
+        "the generator with at least 1 level takes multiples of 2 px, at least 16; the nearest is --size 16",
+    ),
+    (
+        "tandem",
+        {"size": 250},
+        "with at least 4 levels takes multiples of 16 px, at least 16; the nearest is --size 256",
+    ),
+    (
+        "tandem",
+        {"size": 18, "generator_depth": 1},
+        "--size 18: discriminators at 2 scales .* take multiples of 4 px, at least 16; the nearest is --size 16",
+    ),
     (
         "tandem",
         {"size": 16},

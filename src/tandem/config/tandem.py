@@ -12,6 +12,8 @@ from tandem.config.specifications import PairEncoderSpec, ResidualUNetSpec, Spec
 MAX_LEVELS = 8
 INNERMOST = 4
 """Side in pixels of the innermost map, as far as the size of the images allows."""
+LARGEST_INNERMOST = 15
+"""The largest that it is unless ``--generator-depth`` says so: a generator sees little of an image around a pixel."""
 ENCODER_DEPTH = 3
 SMALLEST_SIDE = 16
 
@@ -94,17 +96,14 @@ class TandemConfig:
         if self.generator_depth is not None and not 1 <= self.generator_depth <= MAX_LEVELS:
             yield f"--generator-depth must be from 1 to {MAX_LEVELS}, not {self.generator_depth}"
             return
-        multiple = self.size_multiple(data)
-        height, width = data.crop_size
-        if height % multiple or width % multiple or min(height, width) < SMALLEST_SIDE:
-            least = max(multiple, SMALLEST_SIDE)
-            near = [max(1, round(side / least)) * least for side in (height, width)]
-            advice = "x".join(str(side) for side in (near if height != width else near[:1]))
-            yield (
-                f"--size {data.size}: the generator with {self.resolved_generator_depth(data)} levels takes multiples "
-                f"of {multiple} px, at least {least}; the nearest is --size {advice}"
-            )
-        smallest = min(height, width) // 2 ** (self.discriminator_scales - 1)
+        least_depth = self.generator_depth or _least_depth(data)
+        levels = f"{'' if self.generator_depth else 'at least '}{least_depth} level{'s' if least_depth > 1 else ''}"
+        if not _fits(data, 2**least_depth):
+            yield _no_multiple(data, 2**least_depth, f"the generator with {levels} takes")
+        elif self.lambda_gan > 0 and not _fits(data, 2**self.discriminator_scales):
+            whose = f"discriminators at {self.discriminator_scales} scales (--discriminator-scales) take"
+            yield _no_multiple(data, 2**self.discriminator_scales, whose)
+        smallest = min(data.crop_size) // 2 ** (self.discriminator_scales - 1)
         if smallest < 2 ** (self.discriminator_layers + 1) and self.lambda_gan > 0:
             yield (
                 f"--size {data.size} is too small for {self.discriminator_scales} discriminators with "
@@ -124,8 +123,8 @@ class TandemConfig:
         return max(fits, default=1)
 
     def size_multiple(self, data: DataConfig) -> int:
-        """What the sides of the generator's input must be multiples of."""
-        return 2 ** self.resolved_generator_depth(data)
+        """What the sides of images in training must be multiples of: for the generator and every discriminator."""
+        return 2 ** max(self.resolved_generator_depth(data), self.discriminator_scales if self.lambda_gan > 0 else 1)
 
     def generator_spec(self, data: DataConfig) -> ResidualUNetSpec:
         """The generator's specification."""
@@ -155,3 +154,21 @@ class TandemConfig:
             layers=self.discriminator_layers,
             scales=self.discriminator_scales,
         )
+
+
+def _least_depth(data: DataConfig) -> int:
+    """The fewest levels that a generator has by default."""
+    small_enough = (d for d in range(1, MAX_LEVELS) if min(data.crop_size) // 2**d <= LARGEST_INNERMOST)
+    return next(small_enough, MAX_LEVELS)
+
+
+def _fits(data: DataConfig, multiple: int) -> bool:
+    return all(side % multiple == 0 for side in data.crop_size) and min(data.crop_size) >= SMALLEST_SIDE
+
+
+def _no_multiple(data: DataConfig, multiple: int, whose: str) -> str:
+    height, width = data.crop_size
+    least = -(-SMALLEST_SIDE // multiple) * multiple
+    near = [max(least, round(side / multiple) * multiple) for side in (height, width)]
+    advice = "x".join(str(side) for side in (near if height != width else near[:1]))
+    return f"--size {data.size}: {whose} multiples of {multiple} px, at least {least}; the nearest is --size {advice}"
