@@ -95,9 +95,9 @@ HOSTILE = [
     (put(float("nan"), "networks", "generator", "depth"), "depth must be int, not nan"),
     (
         put("transformer", "networks", "generator", "kind"),
-        "kind must be one of unet, resnet, encoder, patch_discriminator",
+        "kind must be one of unet, resnet, residual_unet, encoder",
     ),
-    (put([], "networks", "generator", "kind"), "kind must be one of unet, resnet, encoder, patch_discriminator"),
+    (put([], "networks", "generator", "kind"), "kind must be one of unet, resnet, residual_unet, encoder"),
     (put("layer", "networks", "generator", "norm"), "norm must be one of instance"),
     (drop("networks", "generator", "depth"), "networks.generator.depth is missing"),
     (put(1, "networks", "generator", "extra"), "networks.generator has unknown entries: extra"),
