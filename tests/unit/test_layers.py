@@ -16,7 +16,7 @@ ORDER = [
     {"names"},
     {"config"},
     {"rng", "files", "launch", "terminal"},
-    {"targets"},
+    {"targets", "prior"},
     {"fetch"},
     {"data"},
     {"networks"},
@@ -93,7 +93,7 @@ def test_the_walk_finds_imports_inside_functions(tmp_path: Path) -> None:
 
 def without_torch() -> list[str]:
     names = {name for name, _ in modules()}
-    light = {name for name in names if package_of(name) in {"config", "fetch", "data", "report"}}
+    light = {name for name in names if package_of(name) in {"config", "prior", "fetch", "data", "report"}}
     light -= {f"tandem.data.{name}" for name in ("contrast", "loader", "prefetch", "resident")}  # of tensors
     return ["tandem", "tandem.cli", *sorted(light), "tandem.checkpoint.manifest", "tandem.inference.translator"]
 
