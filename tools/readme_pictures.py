@@ -23,7 +23,7 @@ from tandem.config.data import Direction
 from tandem.data.discover import find_splits
 from tandem.data.synthetic import DemoInfo, load_dataset_info
 from tandem.data.unpaired import find_unpaired
-from tandem.inference.latents import interpolate_spherical
+from tandem.inference.latents import between
 from tandem.inference.translator import Translator
 from tandem.report.grid import image_grid, save_image
 
@@ -80,7 +80,7 @@ def draw_interpolation(translator: Translator, drawings: list[tuple[np.ndarray, 
     rows = []
     for index, (drawing, _) in enumerate(drawings):
         start, end = translator.sample_z(2, seed=index)
-        way = interpolate_spherical(start, end, np.linspace(0, 1, SAMPLES))
+        way = between(start, end, SAMPLES, way="spherical", prior=translator.prior)
         rows.append([drawing, *translator(drawing, z=way, output="array")])
     return write(image_grid(rows, scale=SCALE), path)
 

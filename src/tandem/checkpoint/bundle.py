@@ -3,35 +3,99 @@
 import dataclasses
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tandem.checkpoint.calibration import Calibration
-from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest, WeightsFile, read_manifest, sha256_of
+from tandem.checkpoint.manifest import (
+    MANIFEST_NAME,
+    LearnedPrior,
+    Manifest,
+    WeightsFile,
+    bundle_folder,
+    read_manifest,
+    sha256_of,
+)
 from tandem.checkpoint.tensors import read_tensors, write_tensors
 from tandem.errors import BundleError
 from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
 from tandem.networks.build import build_network
+from tandem.prior.distributions import MixturePrior
+
+PRIOR_TENSORS = ("weights", "means", "factors")
 
 
-def save_bundle(folder: Path, manifest: Manifest, networks: Mapping[str, nn.Module]) -> None:
+@dataclass(frozen=True)
+class FittedPrior:
+    """A learned prior as bundles and checkpoints hold it.
+
+    Attributes:
+        prior: Its numbers.
+        images: Training images to whose latents it was fitted.
+    """
+
+    prior: MixturePrior
+    images: int
+
+    @property
+    def entry(self) -> LearnedPrior:
+        """What a manifest says of it."""
+        family = "gaussian" if self.prior.components == 1 else "mixture"
+        return LearnedPrior(family=family, components=self.prior.components, images=self.images)
+
+    def tensors(self, prefix: str) -> dict[str, Tensor]:
+        """Its numbers by name: ``PREFIXweights``, ``PREFIXmeans`` and ``PREFIXfactors``."""
+        return {f"{prefix}{name}": torch.from_numpy(getattr(self.prior, name)) for name in PRIOR_TENSORS}
+
+    @classmethod
+    def of(cls, entry: LearnedPrior, tensors: Mapping[str, Tensor], prefix: str) -> "FittedPrior":
+        """The inverse of `entry` and `tensors`, of files that may be hostile.
+
+        Raises:
+            ValueError: The tensors are not those of a prior, or not of this one.
+        """
+        missing = [name for name in PRIOR_TENSORS if f"{prefix}{name}" not in tensors]
+        if missing:
+            raise ValueError(f"{prefix}{missing[0]} is missing")
+        given = {name: tensors[f"{prefix}{name}"] for name in PRIOR_TENSORS}
+        wrong = [name for name, tensor in given.items() if tensor.dtype != torch.float32]
+        if wrong:
+            raise ValueError(f"{wrong[0]} must be float32, not {given[wrong[0]].dtype}")
+        found = cls(MixturePrior(**{name: tensor.numpy() for name, tensor in given.items()}), entry.images)
+        if found.entry != entry or entry.images < 1:
+            raise ValueError(f"the manifest has {entry}, the tensors are those of {found.entry}")
+        return found
+
+
+def save_bundle(
+    folder: Path, manifest: Manifest, networks: Mapping[str, nn.Module], *, prior: FittedPrior | None = None
+) -> None:
     """Write or renew the bundle in `folder` with the weights of `networks`, named as in the manifest.
 
     A calibration of other weights is left out.
+
+    Args:
+        folder: Where.
+        manifest: What the model says of itself; its `weights` and `prior` are replaced.
+        networks: By name.
+        prior: What latents are drawn from; None: N(0, I).
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     tensors = {
         f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
     }
+    tensors |= {} if prior is None else prior.tensors("prior.")
     unnamed = folder / "weights.safetensors"
     write_tensors(unnamed, tensors, {"method": manifest.method})
     digest = sha256_of(unnamed)
     weights = folder / f"weights-{digest[:16]}.safetensors"
     unnamed.replace(weights)
-    manifest = dataclasses.replace(manifest, weights=WeightsFile(file=weights.name, sha256=digest))
+    entry = None if prior is None else prior.entry
+    manifest = dataclasses.replace(manifest, prior=entry, weights=WeightsFile(file=weights.name, sha256=digest))
     if manifest.calibration is not None and manifest.calibration.weights_sha256 != digest:
         manifest = dataclasses.replace(manifest, calibration=None)
     _write_manifest(folder, manifest)
@@ -120,3 +184,27 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> tuple[Mani
             raise BundleError(f"{path}: the weights do not fit the specification of {name}: {error}.") from error
         networks[name] = network.to(device).eval().requires_grad_(False)
     return manifest, networks
+
+
+def load_prior(path: Path, manifest: Manifest) -> FittedPrior | None:
+    """Read the learned prior of a bundle whose manifest, and so the hash of its weights, has been read.
+
+    Args:
+        path: The bundle's folder, or the run folder around it.
+        manifest: Its manifest.
+
+    Returns:
+        None where latents are drawn from N(0, I).
+
+    Raises:
+        BundleError: It is damaged or hostile, or the bundle has been renewed meanwhile.
+    """
+    if manifest.prior is None:
+        return None
+    assert manifest.weights is not None, "read_manifest refuses it"
+    try:
+        # The file's name carries its hash: where it is there it is the one that has been checked.
+        tensors = read_tensors(bundle_folder(path) / manifest.weights.file, ("prior.",))
+        return FittedPrior.of(manifest.prior, tensors, "prior.")
+    except (ValueError, OSError) as error:
+        raise BundleError(f"the prior of {path} cannot be read: {error}.") from error

@@ -79,6 +79,21 @@ class WeightsFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearnedPrior:
+    """What latents are drawn from, where that is not N(0, I); its numbers lie beside the weights, see `bundle`.
+
+    Attributes:
+        family: One Gaussian, or a mixture of several.
+        components: How many.
+        images: Training images to whose latents it was fitted.
+    """
+
+    family: Literal["gaussian", "mixture"]
+    components: int
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything about a model but its weights.
 
@@ -91,6 +106,7 @@ class Manifest:
             with the statistics of the image itself.
         training: Where the model comes from: steps, images, seed, options, data.
         statistics: Mean, standard deviation and spread of the training images in [-1, 1].
+        prior: What latents are drawn from; None, which is left out of the file: N(0, I).
         weights: The weights' file; None until the bundle is written.
         calibration: How sure the model is, where that was measured for these weights.
         format: Version of this format.
@@ -103,13 +119,17 @@ class Manifest:
     samples_with_noise: bool = False
     training: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    prior: LearnedPrior | None = None
     weights: WeightsFile | None = None
     calibration: Calibration | None = None
     format: int = FORMAT_VERSION
 
     def to_json(self) -> str:
         """The text of ``model.json``."""
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False) + "\n"
+        values = dataclasses.asdict(self)
+        if self.prior is None:
+            del values["prior"]
+        return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
 def read_manifest(path: Path) -> tuple[Manifest, Path]:
@@ -124,7 +144,7 @@ def read_manifest(path: Path) -> tuple[Manifest, Path]:
     Raises:
         BundleError: There is no bundle, or it is damaged, hostile or of another format.
     """
-    folder = _bundle_folder(path)
+    folder = bundle_folder(path)
     file = folder / MANIFEST_NAME
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:
@@ -189,7 +209,12 @@ def _weights_path(folder: Path, manifest: Manifest) -> Path:
     return path
 
 
-def _bundle_folder(path: Path) -> Path:
+def bundle_folder(path: Path) -> Path:
+    """The folder of the bundle at `path`, which is that folder, its ``model.json``, or the run folder around it.
+
+    Raises:
+        BundleError: There is none.
+    """
     if path.name == MANIFEST_NAME and path.is_file():
         return path.parent
     for folder in (path, path / "model"):

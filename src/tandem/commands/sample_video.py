@@ -194,7 +194,7 @@ def _latents(options: VideoRequest, translator: Translator) -> VideoLatents:
     if z is None:
         number = 1 if period is None else (options.walk_latents or WALK_LATENTS)
         z = translator.sample_z(number, seed=options.seed)
-    return VideoLatents(z, period)
+    return VideoLatents(z, period, translator.prior)
 
 
 def _say_what_is_left_out(left_out: Sequence[LeftOutTrack]) -> None:

@@ -35,8 +35,8 @@ class LatentPriorOptions:
 
     prior: PriorName = option(
         "normal",
-        "what z is drawn from when the model samples: N(0, I), or a Gaussian or a mixture of Gaussians that is fitted to "
-        "the latents of training images",
+        "what z is drawn from when the model samples: N(0, I), or a Gaussian or a mixture of Gaussians fitted to the "
+        "latents of training images",
     )
     prior_components: Components = option(
         "auto",

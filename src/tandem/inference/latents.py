@@ -6,16 +6,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from tandem.errors import ConfigError
-from tandem.rng import numpy_generator
+from tandem.prior.distributions import Prior
 
 LatentWay = Literal["spherical", "linear"]
 DEFAULT_SAMPLES = 5
-
-
-def draw_latents(number: int, latent_dim: int, *, seed: int) -> np.ndarray:
-    """Draw from N(0, I), each latent by its position: ``(number, latent_dim)``, float32."""
-    draws = [numpy_generator(seed, "sample", position=index).standard_normal(latent_dim) for index in range(number)]
-    return np.stack(draws).astype(np.float32)
 
 
 def choose_number(num_samples: int | None, *, is_stochastic: bool, method: str) -> int:
@@ -72,8 +66,17 @@ def given_latents(
     return list(array)
 
 
-def between(start: np.ndarray, end: np.ndarray, number: int, *, way: LatentWay) -> np.ndarray:
+def between(
+    start: np.ndarray, end: np.ndarray, number: int, *, way: LatentWay, prior: Prior | None = None
+) -> np.ndarray:
     """Latents at equal steps from `start` to `end`, both among them: ``(number, D)``, float32.
+
+    Args:
+        start: The first one.
+        end: The last one.
+        number: How many.
+        way: Along the great circle, or on the straight line.
+        prior: What latents are drawn from, which says what the circle is about; None: N(0, I).
 
     Raises:
         ConfigError: There are fewer than 2, or there is no such way.
@@ -83,7 +86,9 @@ def between(start: np.ndarray, end: np.ndarray, number: int, *, way: LatentWay) 
     if way not in get_args(LatentWay):
         raise ConfigError(f"way must be {' or '.join(get_args(LatentWay))}, not {way!r}.")
     shares = np.linspace(0, 1, number)
-    return (interpolate_spherical if way == "spherical" else interpolate_linear)(start, end, shares)
+    if way == "linear":
+        return interpolate_linear(start, end, shares)
+    return interpolate_spherical(start, end, shares, prior=prior)
 
 
 def interpolate_linear(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -92,16 +97,28 @@ def interpolate_linear(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -
     return ((1 - t) * start + t * end).astype(np.float32)
 
 
-def interpolate_spherical(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def interpolate_spherical(
+    start: np.ndarray, end: np.ndarray, shares: np.ndarray, *, prior: Prior | None = None
+) -> np.ndarray:
     """Latents on the great circle (slerp), ``(len(shares), D)``, float32.
 
     With ω the angle between start and end: (sin((1 − t)ω)·start + sin(tω)·end) / sin ω. The length of the latent stays
     that of typical draws, where the straight line passes nearer to the origin. (Nearly) parallel latents fall back to
     the straight line, which is the limit.
+
+    That holds about 0 for draws from N(0, I). Another prior is brought there first, by its own mean and covariance: of
+    a Gaussian the latents between two draws then are as typical as these. A circle about 0 would mean nothing where the
+    prior is not about 0, and the straight line leads through its mean, a style that no image has.
     """
+    if prior is None:
+        return _slerp(start, end, shares).astype(np.float32)
+    return prior.unstandardise(_slerp(prior.standardise(start), prior.standardise(end), shares)).astype(np.float32)
+
+
+def _slerp(start: np.ndarray, end: np.ndarray, shares: np.ndarray) -> np.ndarray:
     cosine = np.dot(start, end) / max(float(np.linalg.norm(start) * np.linalg.norm(end)), 1e-12)
     omega = np.arccos(np.clip(cosine, -1, 1))
-    if np.sin(omega) < 1e-4:
-        return interpolate_linear(start, end, shares)
     t = shares[:, None]
-    return ((np.sin((1 - t) * omega) * start + np.sin(t * omega) * end) / np.sin(omega)).astype(np.float32)
+    if np.sin(omega) < 1e-4:
+        return (1 - t) * start + t * end
+    return (np.sin((1 - t) * omega) * start + np.sin(t * omega) * end) / np.sin(omega)

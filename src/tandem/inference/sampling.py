@@ -1,6 +1,6 @@
 """Sampling to files: pictures, grids, animations, and the latent of every sample, so that any one can be made again.
 
-Four modes. ``random``: latents from N(0, I). ``interpolate``: latents between two random ones, linear and
+Four modes. ``random``: latents from the model's prior. ``interpolate``: latents between two random ones, linear and
 spherical. ``encode``: the posterior of the input's own ground truth, its mean first. ``reference``: the posterior mean
 of another image, whose style is transferred. Models without a latent have ``random`` alone: pix2pix draws its
 dropout, CycleGAN and CUT give one output, CycleGAN also the way back (``cycle``).
@@ -240,7 +240,7 @@ def _latents(
             start, end = translator.sample_z(2, seed=options.seed)
             captions = [f"{100 * share:.0f} %" for share in np.linspace(0, 1, number)]
             ways: Sequence[LatentWay] = ("linear", "spherical")
-            return [(way, captions, between(start, end, number, way=way)) for way in ways]
+            return [(way, captions, between(start, end, number, way=way, prior=translator.prior)) for way in ways]
         case "encode":
             if ground_truth is None:
                 raise DataError(

@@ -257,10 +257,17 @@ def _facts(model: _Model) -> ModelFacts:
         method=model.manifest.method,
         steps=count(steps) if isinstance(steps, int) else "–",
         size=f"{height}×{width} px",
-        latent=str(model.abilities.latent_dim or "none"),
+        latent=_latent(model),
         directions=", ".join(model.abilities.generators),
         fit=model.manifest.preprocessing.key(model.options.fit),
     )
+
+
+def _latent(model: _Model) -> str:
+    prior, dim = model.manifest.prior, model.abilities.latent_dim
+    if prior is None:
+        return str(dim or "none")
+    return f"{dim}, {'a Gaussian' if prior.components == 1 else f'a mixture of {prior.components}'} as prior"
 
 
 def _fit_of(model: _Model) -> str:

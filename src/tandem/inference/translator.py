@@ -17,10 +17,11 @@ from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_engine
 from tandem.inference.inputs import Fitted, fit_image, is_batch, to_input
-from tandem.inference.latents import LatentWay, between, choose_number, draw_latents, given_latents
+from tandem.inference.latents import LatentWay, between, choose_number, given_latents
 from tandem.inference.runner import Runner
 from tandem.inference.runtime import Auto, EngineName, InferencePrecision, OnTile, Runtime
 from tandem.inference.spread import Spread, SpreadBuilder, SpreadPlan, plan_spread
+from tandem.prior.distributions import NormalPrior, Prior
 from tandem.report.text import count
 
 if TYPE_CHECKING:  # start-up time
@@ -80,8 +81,11 @@ def load(
 
 def load_with(path: str | Path, runtime: Runtime, *, device: str = "auto") -> "Translator":
     """Load a model to be run as `runtime` says; see `load`."""
+    from tandem.checkpoint.bundle import load_prior  # noqa: PLC0415  (imports torch)
+
     manifest, loaded = load_engine(Path(path), device=device, runtime=runtime)
-    return Translator(manifest, loaded, runtime=runtime)
+    learned = load_prior(Path(path), manifest)
+    return Translator(manifest, loaded, prior=None if learned is None else learned.prior, runtime=runtime)
 
 
 class Translator:
@@ -96,9 +100,12 @@ class Translator:
         latent_dim: Length of the latent; 0 without one.
         multiple: Sides of the network's input are multiples of this.
         runtime: How it is run.
+        prior: What latents are drawn from: N(0, I), or what was fitted to the latents of training images.
     """
 
-    def __init__(self, manifest: Manifest, engine: Engine, *, runtime: Runtime | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, engine: Engine, *, prior: Prior | None = None, runtime: Runtime | None = None
+    ) -> None:
         self.abilities = abilities_of(manifest)
         self.manifest = manifest
         self.runtime = runtime or Runtime()
@@ -110,6 +117,12 @@ class Translator:
             has_dropout_noise=self.abilities.has_dropout_noise,
         )
         self.latent_dim = self.abilities.latent_dim
+        self.prior: Prior = NormalPrior(self.latent_dim) if prior is None else prior
+        if self.prior.latent_dim != self.latent_dim:
+            raise BundleError(
+                f"this model's prior is one of latents of {self.prior.latent_dim}, but its generator takes latents of "
+                f"{self.latent_dim}."
+            )
         self.multiple = max(generator.spec.size_multiple for generator in self.abilities.generators.values())
         encoder = manifest.networks.get("encoder")
         encodes = isinstance(encoder, EncoderSpec | PairEncoderSpec)
@@ -136,7 +149,8 @@ class Translator:
     def __repr__(self) -> str:
         images, steps = self.manifest.preprocessing, self.manifest.training.get("steps")
         height, width = images.size
-        latent = f"latent of {self.latent_dim}" if self.latent_dim else ""
+        learned = "" if isinstance(self.prior, NormalPrior) else f" from {self.prior.describe()}"
+        latent = f"latent of {self.latent_dim}{learned}" if self.latent_dim else ""
         parts = [
             f"{self.manifest.method} {' and '.join(self.directions)}",
             f"trained at {width}×{height} px" + (f" for {count(steps)} steps" if isinstance(steps, int) else ""),
@@ -242,7 +256,7 @@ class Translator:
             seed: Decides the ends that are not given: they are the first two samples of a call.
             start: The latent of the first output, ``(latent_dim,)``; that of a style is `encode`'s mu.
             end: That of the last one.
-            way: ``spherical`` along the great circle, or ``linear``.
+            way: ``spherical`` along the great circle about the prior's mean, or ``linear``.
             fit: As for a call.
             direction: As for a call.
             tile: As for a call.
@@ -268,7 +282,7 @@ class Translator:
         )
         return self(
             image,
-            z=between(first, last, num_frames, way=way),
+            z=between(first, last, num_frames, way=way, prior=self.prior),
             fit=fit,
             direction=direction,
             tile=tile,
@@ -549,8 +563,11 @@ class Translator:
             raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
 
     def sample_z(self, num_samples: int, *, seed: int = 0) -> np.ndarray:
-        """The codes of ``translator(image, num_samples, seed=seed)``: ``(num_samples, latent_dim)``, float32."""
-        return draw_latents(num_samples, self.latent_dim, seed=seed)
+        """The latents of ``translator(image, num_samples, seed=seed)``: ``(num_samples, latent_dim)``, float32.
+
+        They are drawn from `prior`, each by its position.
+        """
+        return self.prior.sample(num_samples, seed=seed)
 
     def _fit(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 
 from tandem.errors import ConfigError
 from tandem.inference.latents import interpolate_spherical
+from tandem.prior.distributions import Prior
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class VideoLatents:
     Attributes:
         z: ``(K, latent_dim)``, float32; K is 1 without a period, at least 2 with one.
         period: Seconds of one round; None: the latent stays.
+        prior: What the model draws its latents from; None: N(0, I).
 
     Raises:
         ConfigError: Number of latents and period do not fit, or a value is not finite.
@@ -27,6 +29,7 @@ class VideoLatents:
 
     z: np.ndarray
     period: Fraction | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.z).all():
@@ -49,4 +52,4 @@ class VideoLatents:
         position = len(self.z) * (seconds / self.period % 1)
         index = int(position)
         start, end = self.z[index], self.z[(index + 1) % len(self.z)]
-        return interpolate_spherical(start, end, np.array([float(position - index)]))[0]
+        return interpolate_spherical(start, end, np.array([float(position - index)]), prior=self.prior)[0]
