@@ -23,6 +23,7 @@ COMMANDS = {
     "calibrate": ("tandem.commands.calibrate", "measure on held-out pairs how sure a model is"),
     "compare": ("tandem.commands.compare", "put several models side by side: numbers, seeds, pictures"),
     "export": ("tandem.commands.export", "make a model of a run's best checkpoint, or of another one"),
+    "prior": ("tandem.commands.prior", "fit what a model draws its latents from to its training images"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
     "data": ("tandem.commands.data", "draw the demo dataset; check, pack or download a dataset"),

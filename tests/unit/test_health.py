@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tandem.config.specifications import PairEncoderSpec
+from tandem.networks.pair_encoder import PairEncoder
 from tandem.objectives.losses import kl_divergence
-from tandem.report.records import LatentHealth
-from tandem.training.health import RECOVERED_Z_CHANCE, Sampling, measure_health, pairwise_distance
+from tandem.prior.distributions import NORMAL_GUESS_ERROR
+from tandem.report.records import LatentFacts, LatentHealth
+from tandem.training.health import FAR_FROM, Sampling, measure_health, pairwise_distance
 
 
 class Painter(nn.Module):
@@ -72,7 +75,7 @@ def test_without_an_encoder() -> None:
 
 def test_chance_is_the_error_of_a_guess_of_zero() -> None:
     z = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
-    assert z.abs().mean().item() == pytest.approx(RECOVERED_Z_CHANCE, rel=5e-3)
+    assert z.abs().mean().item() == pytest.approx(NORMAL_GUESS_ERROR, rel=5e-3)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +143,62 @@ def test_without_a_spread_of_real_images_there_is_no_verdict_on_diversity() -> N
     health, _, _ = measure_health(Flat(), None, a, a, sampling=Sampling(z, None, 0.0))
     assert health.level == "info"
     assert "no scale" in health.verdict
+
+
+def test_a_guess_is_one_of_the_prior_s_mean() -> None:
+    """The same error says nothing where the prior is narrow."""
+    narrow = Sampling(Z, None, 0.5, guess_error=0.3)
+    health, _, _ = measure_health(Painter(0.1), Reader(0.1), A, B, sampling=narrow)
+    assert measure().level == "good"
+    assert health.level == "warning"
+    assert "a guess that is always the same has 0.30" in health.verdict
+
+
+def with_latents(prior: str, distance: float | None, active: int = 2) -> LatentHealth:
+    facts = LatentFacts(prior=prior, distance=distance, active=active, images=50)
+    sampling = Sampling(Z, None, 0.5, guess_error=5.0, latents=facts)
+    return measure_health(Painter(0.1), Reader(0.1), A, B, sampling=sampling)[0]
+
+
+@pytest.mark.parametrize(
+    ("prior", "distance", "active", "words"),
+    [
+        ("N(0, I)", 9.12, 2, "use 2 of 2 dimensions and are 9.1 nats from N(0, I), so that samples fall between"),
+        ("N(0, I)", 9.12, 1, "--prior mixture draws them where the latents are ('tandem prior' fits it to this run)."),
+        ("a Gaussian", 1.5, 1, "1.5 nats from a Gaussian, so that samples fall between the looks: --prior mixture "),
+        ("a mixture of 4 Gaussians", 1.5, 1, "1.5 nats from a mixture of 4 Gaussians, so that samples fall between"),
+        ("a mixture of 4 Gaussians", 1.5, 1, "the looks: more --prior-components draws them where the latents are"),
+    ],
+)
+def test_latents_far_from_the_prior_are_named_with_what_mends_it(
+    prior: str, distance: float, active: int, words: str
+) -> None:
+    health = with_latents(prior, distance, active)
+    assert words in health.verdict
+    assert health.level == "info"
+    assert health.recovered_z_chance == 5.0
+
+
+@pytest.mark.parametrize(("distance", "active"), [(FAR_FROM - 0.01, 2), (None, 2), (9.0, 0)])
+def test_other_latents_are_no_cause_for_concern(distance: float | None, active: int) -> None:
+    """Near the prior, or too few images to say, or all in one place: then nothing lies between."""
+    health = with_latents("N(0, I)", distance, active)
+    assert health.verdict.endswith(f"The latents of training images use {active} of 2 dimensions.")
+    assert health.level == measure().level
+    assert measure().latents is None
+
+
+def test_an_encoder_that_sees_the_inputs_gets_them() -> None:
+    """Its mu is the mean of A, which an encoder of B alone cannot know."""
+    spec = PairEncoderSpec(in_channels=3, input_channels=3, latent_dim=2, depth=2, filters=4)
+
+    class OfInputs(PairEncoder):
+        def forward(self, b: Tensor, a: Tensor | None = None, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+            del known
+            assert a is not None
+            assert a.shape == b.shape
+            mu = a.mean((1, 2, 3))[:, None].expand(-1, 2)
+            return mu, torch.zeros_like(mu)
+
+    health, _, _ = measure_health(Painter(0.1), OfInputs(spec), A + 0.5, B, sampling=Sampling(Z, None, 0.5))
+    assert health.recovered_z_error == pytest.approx((Z - 0.5).abs().mean().item())

@@ -41,6 +41,12 @@ STORED = {
         '"verdict": "Dropout is the only noise: samples of one input differ by 2.6 % of the distance between '
         'real images.", "level": "info"}'
     ),
+    "latents of training images": (
+        '{"kind": "health", "step": 9, "images": 18, "split": "val", "diversity": 0.1, "real_spread": 0.5, '
+        '"diversity_ratio": 0.2, "kl_per_dimension": [1.5], "recovered_z_error": 0.2, "recovered_z_chance": '
+        '0.7978845608028654, "fixed_l1": 0.2, "verdict": "z is used.", "level": "info", "latents": {"prior": '
+        '"N(0, I)", "distance": 9.125, "active": 1, "images": 500}}'
+    ),
     "both ways": (
         '{"kind": "health", "step": 4, "images": 4, "split": "val", "cycle_a": 0.8489915132522583, "cycle_b": '
         '0.8083230257034302, "change_a": 0.8663427829742432, "change_b": 0.7949485778808594, "verdict": '
@@ -64,6 +70,7 @@ KINDS = {
     "train": TrainRecord,
     "latent health": HealthRecord,
     "latent health without an encoder": HealthRecord,
+    "latents of training images": HealthRecord,
     "both ways": HealthRecord,
     "one way": HealthRecord,
     "validation": ValidationRecord,

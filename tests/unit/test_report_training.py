@@ -92,6 +92,18 @@ def test_only_a_running_page_renews_itself(tmp_path, state):
     assert "Remaining" not in parsed.text
 
 
+def test_training_page_shows_the_distance_from_the_prior(tmp_path):
+    """Where it is known; too few images have none."""
+    facts = {"prior": "N(0, I)", "active": 2, "images": 9}
+    told = [facts | {"distance": value} for value in (None, 2.5, 1.5)]
+    records = [parse_record(health_record(step, latents=one)) for step, one in enumerate(told)]
+    charts = svgs(training_page(replace(example_run(tmp_path), records=records)))
+    (label,) = [svg.get("aria-label") for svg in charts if "latents from the prior" in svg.get("aria-label")]
+    assert "distance from 2.5 to 1.5" in label
+    without = svgs(training_page(example_run(tmp_path)))
+    assert not any("latents from the prior" in svg.get("aria-label") for svg in without)
+
+
 def test_training_page_before_anything_is_known(tmp_path):
     empty = replace(
         example_run(tmp_path),

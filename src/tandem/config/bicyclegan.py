@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tandem.config.data import DataConfig
+from tandem.config.latent_prior import LatentPriorOptions
 from tandem.config.method import (
     MAX_DEPTH,
     GanLoss,
@@ -19,7 +20,7 @@ from tandem.config.specifications import Activation, EncoderSpec, Norm, PatchDis
 
 
 @dataclass(frozen=True, kw_only=True)
-class BicycleGANConfig:
+class BicycleGANConfig(LatentPriorOptions):
     """Options of the method; the defaults are those of the official implementation."""
 
     method: ClassVar[str] = "bicyclegan"
@@ -116,6 +117,7 @@ class BicycleGANConfig:
             )
         if self.lambda_kl > 0 and not (self.lambda_gan > 0 or self.lambda_l1 > 0):
             yield "--lambda-kl without --lambda-gan or --lambda-l1 encodes images into latents that nothing decodes"
+        yield from self.prior_problems(self.latent_dim, has_encoder=self.has_encoder)
         yield from self._size_problems(data)
 
     def _size_problems(self, data: DataConfig) -> Iterator[str]:

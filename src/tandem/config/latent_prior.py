@@ -15,7 +15,7 @@ MAX_PRIOR_NUMBERS = 2**22
 
 def most_components(latent_dim: int) -> int:
     """The largest number of Gaussians of this many dimensions; 0 where there is room for none."""
-    return min(MAX_COMPONENTS, MAX_PRIOR_NUMBERS // latent_dim**2)
+    return min(MAX_COMPONENTS, MAX_PRIOR_NUMBERS // max(1, latent_dim) ** 2)
 
 
 def components_problems(prior: PriorName, components: Components, latent_dim: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ place of a bundle's.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,29 @@ def make_validator(
         subject = split_subject(translator, images.folder, settings, direction=direction, positions=places)
         planned = _planned(Setup(subject, settings, lambda: networks), options, known)
         measured.append(_MeasuredDirection(direction, subject, settings, planned))
-    return MetricValidator(config, images, measured, known)
+
+    def renew() -> None:
+        translator.prior = model.prior()
+
+    return MetricValidator(config, images, measured, known, renew=renew)
 
 
 class MetricValidator:
-    """Measures the networks of a run; see `tandem.training.validation.Validator`."""
+    """Measures the networks of a run; see `tandem.training.validation.Validator`.
+
+    Before each measurement `renew` brings the model to what the run would export then.
+    """
 
     def __init__(
-        self, config: RunConfig, images: HeldOut, directions: Sequence["_MeasuredDirection"], known: MetricSet
+        self,
+        config: RunConfig,
+        images: HeldOut,
+        directions: Sequence["_MeasuredDirection"],
+        known: MetricSet,
+        *,
+        renew: Callable[[], object],
     ) -> None:
-        self._directions, self._images = directions, images
+        self._directions, self._images, self._renew = directions, images, renew
         several = directions[0].subject.num_samples > 1
         planned = {metric.name: metric for one in reversed(directions) for metric in one.planned}
         self._metrics = list(dict.fromkeys(metric.name for one in directions for metric in one.planned))
@@ -116,6 +129,7 @@ class MetricValidator:
 
     def __call__(self) -> dict[str, float | None]:
         """See `Validator`."""
+        self._renew()
         found = {one.direction: one.measure() for one in self._directions}
         numbers: dict[str, float] = {}
         for name in self._better:

@@ -64,6 +64,11 @@ def _latent_charts(health: Sequence[tuple[float, LatentHealth]], nature: Nature,
     if latest.kl_per_dimension:
         bars = {str(index): value for index, value in enumerate(latest.kl_per_dimension, 1)}
         charts.append(bar_chart(bars, title="KL of each dimension of z, latest", y_label="nats"))
+    facts = [(images, measured.latents) for images, measured in health if measured.latents is not None]
+    distances = [(images, one.distance) for images, one in facts if one.distance is not None]
+    if distances:
+        title = "Distance of training images' latents from the prior"
+        charts.append(_chart({"distance": distances}, title, {}, y_label="nats"))
     l1 = [(images, measured.fixed_l1) for images, measured in health]
     return [*charts, _chart({"L1": l1}, f"L1 to the ground truth, of {of_what}", {})]
 

@@ -66,6 +66,24 @@ class TrainRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LatentFacts:
+    """How the latents of training images stand to what the model draws its latents from.
+
+    Attributes:
+        prior: What that is, in words.
+        distance: KL(aggregate posterior ‖ prior) in nats, estimated from below (`tandem.prior.fitting.Choice`); None
+            for too few images.
+        active: Dimensions in which mu varies over the images (`tandem.prior.posteriors.ACTIVE_ABOVE`).
+        images: How many images.
+    """
+
+    prior: str
+    distance: float | None
+    active: int
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LatentHealth:
     """What was measured on fixed pairs and latents.
 
@@ -81,6 +99,7 @@ class LatentHealth:
         level: How worrying the verdict is.
         contrast: Contrast of the samples divided by that of the real images; None where these have none.
         detail: The same of their detail; see `tandem.data.contrast`.
+        latents: What is known of the latents of training images; None without an encoder.
     """
 
     diversity: float
@@ -94,10 +113,11 @@ class LatentHealth:
     level: Level
     contrast: float | None = None
     detail: float | None = None
+    latents: LatentFacts | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Its part of the line; what is None is null, but for the two numbers that are left out then."""
-        unknown = {name for name in ("contrast", "detail") if getattr(self, name) is None}
+        """Its part of the line; what is None is null, but for the last three, which are left out then."""
+        unknown = {name for name in ("contrast", "detail", "latents") if getattr(self, name) is None}
         values = asdict(self) | {"kl_per_dimension": list(self.kl_per_dimension)}
         return {name: value for name, value in values.items() if name not in unknown}
 

@@ -1,11 +1,16 @@
 """From a training state, or a checkpoint of one, to a model bundle."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from tandem.checkpoint.bundle import save_bundle
-from tandem.checkpoint.manifest import Manifest, Preprocessing, read_manifest
+from torch import Tensor
+
+from tandem.checkpoint.bundle import FittedPrior, save_bundle
+from tandem.checkpoint.manifest import LearnedPrior, Manifest, Preprocessing, read_manifest
 from tandem.checkpoint.store import CheckpointStore
+from tandem.config.parse import parse_dataclass
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.fit import FitRule
 from tandem.errors import CheckpointError
@@ -15,12 +20,17 @@ from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
 from tandem.version import __version__
 
+PRIOR_PREFIX = "prior/"
+"""Of the names of a learned prior's tensors in a checkpoint."""
 
-def export_model(folder: Path, *, state: TrainingState, config: RunConfig, inputs: Inputs) -> None:
+
+def export_model(
+    folder: Path, *, state: TrainingState, config: RunConfig, inputs: Inputs, prior: FittedPrior | None
+) -> None:
     """Write the networks that inference needs, ema_networks where the run keeps an average, as a bundle."""
     manifest = manifest_of(state=state, config=config, inputs=inputs)
     source = state.ema.networks if state.ema is not None else state.objective.networks
-    save_bundle(folder, manifest, {name: source[name] for name in manifest.networks})
+    save_bundle(folder, manifest, {name: source[name] for name in manifest.networks}, prior=prior)
 
 
 def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> Manifest:
@@ -85,4 +95,17 @@ def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
         "weights": "ema" if ema_networks else "last",
         "options": options,
     }
-    save_bundle(folder, dataclasses.replace(newest, training=training, weights=None), networks)
+    manifest = dataclasses.replace(newest, training=training, weights=None)
+    save_bundle(folder, manifest, networks, prior=_prior_of(store, metadata, tensors, step))
+
+
+def _prior_of(
+    store: CheckpointStore, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor], step: int
+) -> FittedPrior | None:
+    """The learned prior that a checkpoint carries."""
+    if metadata.get("prior") is None:
+        return None
+    try:
+        return FittedPrior.of(parse_dataclass(LearnedPrior, metadata["prior"], "prior"), tensors, PRIOR_PREFIX)
+    except ValueError as error:
+        raise CheckpointError(f"the prior of step {step} in {store.folder} is damaged: {error}.") from error

@@ -15,13 +15,14 @@ from tandem.data.check_images import SPREAD_SIZE
 from tandem.data.contrast import contrast, detail
 from tandem.networks.pair_encoder import encode_pair
 from tandem.objectives.losses import kl_divergence
-from tandem.report.records import LatentHealth, Level
+from tandem.prior.distributions import NORMAL_GUESS_ERROR
+from tandem.report.records import LatentFacts, LatentHealth, Level
 
-RECOVERED_Z_CHANCE = (2 / torch.pi) ** 0.5
-"""E|z| of a standard normal z: the error of a guess of 0."""
 IGNORED_BELOW = 0.02
 """A diversity ratio under which the samples of one input look alike."""
 WEAK_BELOW = 0.08
+FAR_FROM = 1.0
+"""Nats between the latents of training images and the prior from which samples fall between the looks."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,15 @@ class Sampling:
         z: Latents, ``(M, latent_dim)``; the dimension is 0 without a latent.
         seeds: One for each sample, for dropout; None where the generator has no noise of its own.
         real_spread: See `LatentHealth`.
+        guess_error: The error of who guesses the prior's mean for every latent.
+        latents: What is known of the latents of training images; None without an encoder.
     """
 
     z: Tensor
     seeds: Sequence[int] | None
     real_spread: float
+    guess_error: float = NORMAL_GUESS_ERROR
+    latents: LatentFacts | None = None
 
     def samples(self, generator: nn.Module, a: Tensor) -> Tensor:
         """Sample one input ``(1, C, H, W)``: ``(M, C, H, W)``, or a single one where nothing makes them differ."""
@@ -61,7 +66,7 @@ def measure_health(
 
     Args:
         generator: From (a, z) to b, in the state of sampling.
-        encoder: From b, or a and b, to (mu, logvar), likewise, or None.
+        encoder: From b, or from a and b, to (mu, logvar), likewise, or None.
         a: Inputs, ``(N, C, H, W)``, [-1, 1].
         b: Their true outputs, likewise.
         sampling: Latents and seeds of M samples.
@@ -81,8 +86,8 @@ def measure_health(
         mu, logvar = encode_pair(encoder, one_a, one_b)
         posteriors.append(kl_divergence(mu, logvar))
         reconstructions.append(generator(one_a, mu))
-        found, _ = encode_pair(encoder, one_a.expand(len(images), -1, -1, -1), images)
-        errors.append((found - z).abs().mean())
+        read_back, _ = encode_pair(encoder, one_a.expand(len(images), -1, -1, -1), images)
+        errors.append((read_back - z).abs().mean())
     sampled, reconstructed = torch.stack(samples), torch.cat(reconstructions)
     diversity = pairwise_distance(sampled)
     ratio = diversity / max(real_spread, 1e-12)
@@ -94,10 +99,11 @@ def measure_health(
         diversity_ratio=ratio,
         kl_per_dimension=tuple(torch.cat(posteriors).mean(0).tolist()) if posteriors else (),
         recovered_z_error=error,
-        recovered_z_chance=RECOVERED_Z_CHANCE,
+        recovered_z_chance=sampling.guess_error,
         fixed_l1=(reconstructed - b).abs().mean().item(),
         verdict=verdict,
         level=level,
+        latents=sampling.latents,
         **beside_real(sampled.flatten(0, 1), b),
     )
     return health, sampled, reconstructed
@@ -148,20 +154,37 @@ def _verdict(ratio: float, error: float | None, sampling: Sampling) -> tuple[str
         return (single if sampling.seeds is None else dropout), "info"
     if sampling.real_spread == 0:
         return "All training images are alike (or there is one only): there is no scale for diversity.", "info"
-    return _latent_verdict(ratio, error, percent)
+    verdict, level = _latent_verdict(ratio, error, percent, chance=sampling.guess_error)
+    if sampling.latents is None:
+        return verdict, level
+    remark, is_far = _prior_verdict(sampling.latents, sampling.z.shape[1])
+    return f"{verdict} {remark}", "info" if is_far and level == "good" else level
 
 
-def _latent_verdict(ratio: float, error: float | None, percent: str) -> tuple[str, Level]:
+def _prior_verdict(latents: LatentFacts, latent_dim: int) -> tuple[str, bool]:
+    """A sentence about the latents of training images, and whether they are far from what samples are drawn from."""
+    used = f"The latents of training images use {latents.active} of {latent_dim} dimensions"
+    if latents.distance is None or latents.distance < FAR_FROM or not latents.active:
+        return f"{used}.", False
+    mend = "more --prior-components" if latents.prior.startswith("a mixture") else "--prior mixture"
+    return (
+        f"{used} and are {latents.distance:.1f} nats from {latents.prior}, so that samples fall between the looks: "
+        f"{mend} draws them where the latents are ('tandem prior' fits it to this run).",
+        True,
+    )
+
+
+def _latent_verdict(ratio: float, error: float | None, percent: str, *, chance: float) -> tuple[str, Level]:
     if ratio < IGNORED_BELOW:
         return (
             f"z is being ignored: samples of one input differ by only {percent}. Early in training that is normal; "
             "if it stays so, raise --lambda-z or lower --lambda-kl and --lambda-l1.",
             "warning",
         )
-    if error is not None and error > 0.95 * RECOVERED_Z_CHANCE:
+    if error is not None and error > 0.95 * chance:
         return (
             f"Samples of one input differ by {percent}, but the encoder cannot tell their latents apart "
-            f"(error {error:.2f}, a guess of 0 has {RECOVERED_Z_CHANCE:.2f}).",
+            f"(error {error:.2f}, a guess that is always the same has {chance:.2f}).",
             "warning",
         )
     if ratio < WEAK_BELOW:

@@ -3,6 +3,7 @@
 import datetime
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from tandem.data.fit import FitRule
 from tandem.data.images import to_array
 from tandem.errors import NonFiniteError
 from tandem.objectives.objective import samples_with_dropout
+from tandem.prior.distributions import uniforms
 from tandem.report.links import run_links
 from tandem.report.nature import Nature
 from tandem.report.progress import TrainingProgress
@@ -25,6 +27,7 @@ from tandem.report.training_page import RunView
 from tandem.training.device import describe_device, peak_memory_mb
 from tandem.training.health import Sampling
 from tandem.training.inputs import Inputs
+from tandem.training.prior import RunPrior
 from tandem.training.recorder import Recorder
 from tandem.training.run_facts import facts_of, moment
 from tandem.training.run_folder import RunFolder
@@ -53,13 +56,14 @@ class Observer:
         *,
         run: RunFolder,
         device: torch.device,
+        prior: RunPrior,
         total_images: int,
         data: Sequence[Path | str] = (),
         processes: int = 1,
     ) -> None:
         self._config, self._inputs, self._state = config, inputs, state
         self._run, self._device, self._total_images = run, device, total_images
-        self._processes = processes
+        self._processes, self._prior = processes, prior
         self._recorder = Recorder(
             run,
             resume_step=state.step,
@@ -69,6 +73,7 @@ class Observer:
         )
         self._fixed = [tensor.to(device) for tensor in inputs.previews[1:]]
         number = config.training.num_preview_samples
+        self._uniform = uniforms(number, seed=config.training.seed, stream="preview_component")
         seeds = [rng.derive_seed(config.training.seed, "preview_noise", position=index) for index in range(number)]
         self._sampling = Sampling(
             z=inputs.z.to(device),
@@ -164,9 +169,10 @@ class Observer:
             NonFiniteError: The networks give values that are not finite; nothing has been written.
         """
         state, objective = self._state, self._state.objective
+        sampling = self._sampling_now()
         networks = state.ema.networks if state.ema is not None else objective.networks
         with sampling_state(networks, objective.inference_networks, noise=objective.samples_with_noise):
-            measured = measure(networks, *self._fixed, sampling=self._sampling, paired=self._config.objective.paired)
+            measured = measure(networks, *self._fixed, sampling=sampling, paired=self._config.objective.paired)
         if not all(bool(torch.isfinite(images).all()) for images in measured.columns.values()):
             raise NonFiniteError("the samples of the fixed inputs are not finite: the weights have diverged")
         self._recorder.write(
@@ -180,6 +186,12 @@ class Observer:
         )
         self._picture(measured.columns)
         return numbers_of(measured.health)
+
+    def _sampling_now(self) -> Sampling:
+        """The fixed draws as latents of the prior as it is now."""
+        prior = self._prior.prior()
+        z = torch.from_numpy(prior.transform(self._inputs.z.numpy(), self._uniform)).to(self._device)
+        return replace(self._sampling, z=z, guess_error=prior.guess_error, latents=self._prior.facts())
 
     def _picture(self, columns: Mapping[str, Tensor]) -> None:
         count = self._config.training.num_previews

@@ -10,6 +10,7 @@ from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, differences, from_flat
 from tandem.errors import BundleError, CheckpointError
 from tandem.report.records import read_metrics
+from tandem.training.export import PRIOR_PREFIX
 from tandem.training.inputs import Inputs
 from tandem.training.process_group import ProcessGroup
 from tandem.training.run_folder import RunFolder
@@ -46,6 +47,9 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "validate_trust_torchscript",
         "keep_best",
         "patience",
+        "prior",
+        "prior_components",
+        "prior_images",
     }
 )
 """Options that do not change what the steps compute."""
@@ -85,7 +89,9 @@ def resume(
                 + "\n".join(f"  - {change}" for change in changed)
                 + f"\nTo continue it give the same settings, e.g. with --config {folder.config}; or another --out."
             )
-        return [steps[-1], metadata], store.tensors(steps[-1])
+        tensors = store.tensors(steps[-1])
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(PRIOR_PREFIX)}
+        return [steps[-1], metadata], own
 
     found = process_group.on_main(read)
     told = process_group.broadcast(None if found is None else found[0])

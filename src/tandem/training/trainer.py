@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -25,11 +25,12 @@ from tandem.training.device import (
 )
 from tandem.training.disk import need_of, require_room
 from tandem.training.distributed import join
-from tandem.training.export import export_model
+from tandem.training.export import PRIOR_PREFIX, export_model
 from tandem.training.feed import Feed, budget_of, keep_decoded, to_device, workers_of
 from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
 from tandem.training.loggers import require_loggers
 from tandem.training.observer import Bystander, Observer
+from tandem.training.prior import RunPrior
 from tandem.training.process_group import Agreement, ProcessGroup, make_all_reduce
 from tandem.training.resume import resume
 from tandem.training.run_folder import RunFolder
@@ -192,6 +193,7 @@ class Trainer:
         if self.resumed_step is None and training.init_from is not None:
             start_from(self.state, Path(training.init_from), process_group)
         total = self.total_steps * training.batch_size
+        self.prior = RunPrior(config, inputs, self.state, device=device)
         self.observer = (
             Observer(
                 config,
@@ -199,6 +201,7 @@ class Trainer:
                 self.state,
                 run=run,
                 device=device,
+                prior=self.prior,
                 total_images=total,
                 data=data,
                 processes=process_group.size,
@@ -208,7 +211,14 @@ class Trainer:
         )
         self.validation = (
             Validation(
-                config, inputs, self.state, self.store, self.observer, device=device, make_validator=make_validator
+                config,
+                inputs,
+                self.state,
+                self.store,
+                self.observer,
+                device=device,
+                prior=self.prior,
+                make_validator=make_validator,
             )
             if isinstance(self.observer, Observer)
             else None
@@ -393,18 +403,20 @@ class Trainer:
             self._save(standing)
 
     def _save(self, standing: Standing = NOT_MEASURED) -> None:
+        prior = self.prior.fitted()
         metadata = self.state.metadata() | {
             "config": to_flat(self.config),
             "data_fingerprint": self.inputs.fingerprint,
             "networks": specifications(self.state.objective.networks),
+            "prior": None if prior is None else asdict(prior.entry),
         }
         self.observer.sync()
         # The checkpoint comes last: where there is one, everything else of its step is on the disk.
-        export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs)
+        export_model(self.folder.model, state=self.state, config=self.config, inputs=self.inputs, prior=prior)
         assert self.validation is not None
         self.store.save(
             self.state.step,
-            self.state.tensors(),
+            self.state.tensors() | ({} if prior is None else prior.tensors(PRIOR_PREFIX)),
             metadata,
             score=standing.score,
             rule=self.validation.rule.key,

@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -21,11 +21,13 @@ from tandem.checkpoint.store import CheckpointStore, Measured
 from tandem.config.run import RunConfig
 from tandem.data.contrast import LEAST_CONTRAST, LEAST_DETAIL
 from tandem.errors import ConfigError
+from tandem.prior.distributions import Prior
 from tandem.report.records import HealthRecord, ValidationRecord, ValidationSpeed
 from tandem.report.text import count, number
 from tandem.training.export import manifest_of
 from tandem.training.inputs import Inputs
 from tandem.training.observer import Observer
+from tandem.training.prior import RunPrior
 from tandem.training.snapshot import numbers_of, sampling_state
 from tandem.training.state import TrainingState
 
@@ -122,11 +124,13 @@ class LiveModel:
         manifest: What it would say of itself; the steps are those of the beginning.
         networks: By name, on their device; while a validator is called, in the state of sampling.
         device: Where they are.
+        prior: What it would draw its latents from now.
     """
 
     manifest: Manifest
     networks: Mapping[str, nn.Module]
     device: torch.device
+    prior: Callable[[], Prior]
 
 
 class Validator(Protocol):
@@ -173,6 +177,7 @@ class Validation:
         store: The checkpoints.
         observer: Writes the numbers down.
         device: Where the networks are.
+        prior: What the model draws its latents from.
         make_validator: Makes what measures.
 
     Raises:
@@ -188,6 +193,7 @@ class Validation:
         observer: Observer,
         *,
         device: torch.device,
+        prior: RunPrior,
         make_validator: MakeValidator | None,
     ) -> None:
         self._state, self._store, self._observer = state, store, observer
@@ -204,7 +210,7 @@ class Validation:
             networks = {name: source[name] for name in state.objective.inference_networks}
             manifest = manifest_of(state=state, config=config, inputs=inputs)
             self._networks = nn.ModuleDict(networks)
-            self._validator = make_validator(config, inputs, LiveModel(manifest, networks, device))
+            self._validator = make_validator(config, inputs, LiveModel(manifest, networks, device, prior.prior))
         self.rule = _snapshot_rule(config, inputs, state) if self._validator is None else self._validator.rule
         self._patience = config.validation.patience
         if self._patience and not self.rule.number:

@@ -2,7 +2,7 @@
 
 Paper: *Toward Multimodal Image-to-Image Translation* (1711.11586), which trains for both directions. The first asks
 whether the image shows the latents: with mu = 0 for every image the mean absolute error of z ~ N(0, I) is 0.798
-(`RECOVERED_Z_CHANCE`) and R² is 0. The second asks whether the latents hold the style of a real image.
+(`NORMAL_GUESS_ERROR`) and R² is 0. The second asks whether the latents hold the style of a real image.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,6 @@ from tandem.evaluation.metrics.l1 import l1
 from tandem.evaluation.networks.lpips import LPIPS
 from tandem.evaluation.rows.measurement import EachCase, to_batch
 from tandem.report.scores import MetricResult
-from tandem.training.health import RECOVERED_Z_CHANCE
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def latent_round_trip(latents: np.ndarray, recovered: np.ndarray, *, seed: int =
     """Compare latents with those that an encoder finds in the images generated from them.
 
     Args:
-        latents: ``(N, M, d)``: M for each of N inputs, drawn from N(0, I).
+        latents: ``(N, M, d)``: M for each of N inputs, drawn from the prior.
         recovered: The mu that came back, likewise.
         seed: Of the bootstrap.
 
@@ -117,6 +116,8 @@ class Bijection(Metric):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
+        assert setup.subject.model is not None, "checked"
+        self._chance = setup.subject.model.translator.prior.guess_error
         self._latents = _LatentRows("latents", num_samples=setup.subject.num_samples)
         self._images = _ReconstructionRows("reconstruction") if setup.subject.has_ground_truth else None
         self.on_cases = (self._latents,) if self._images is None else (self._latents, self._images)
@@ -134,7 +135,7 @@ class Bijection(Metric):
         rows = found.cases[self._latents.spec]
         latents = latent_round_trip(rows[:, 0], rows[:, 1], seed=self.seed)
         z_error, reconstruction = self.numbers
-        note = f"an encoder that knows nothing: {RECOVERED_Z_CHANCE:.3f}"
+        note = f"an encoder that knows nothing: {self._chance:.3f}"
         scores = [z_error.score(latents.error, note)]
         if np.isfinite(latents.r_squared).all():
             r_squared = Number("z-r-squared", "higher")
