@@ -29,6 +29,7 @@ from tandem.config.run import RunConfig, from_flat
 from tandem.training.setup import make_state
 
 TINY_OPTIONS: dict[str, Any] = {
+    "method": "bicyclegan",
     "size": 32,
     "generator_filters": 4,
     "encoder_filters": 4,

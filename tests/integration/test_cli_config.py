@@ -37,6 +37,7 @@ def printed(*words: str | Path) -> dict[str, str]:
 def test_a_printed_configuration_is_the_run(data: Path, tmp_path: Path) -> None:
     """Options → YAML → the same YAML → the same run, bit for bit."""
     options = {"learning_rate": 1e-05, "lambda_kl": 3e-07, "size": "64x64", "steps": 3, "dropout": True}
+    options["method"] = "bicyclegan"
     first = tandem("train", *tiny(**options), "--print-config")
     file = tmp_path / "run.yaml"
     file.write_text(first.out)
@@ -62,7 +63,7 @@ def test_every_option_of_the_file_is_an_option_of_the_command_line() -> None:
     config = tiny_config(**NUMBERS)
     values = {name: value for name, value in to_flat(config).items() if value is not None and value != []}
     assert tandem("train", *flags(**values), "--print-config").out == to_yaml(config)
-    help_text = tandem("train", "--help").out
+    help_text = tandem("train", "--method", "bicyclegan", "--help").out
     for cls in (DataConfig, BicycleGANConfig, TrainingConfig, ValidationConfig):
         for field in dataclasses.fields(cls):
             assert f"--{field.name.replace('_', '-')}" in help_text
@@ -71,15 +72,15 @@ def test_every_option_of_the_file_is_an_option_of_the_command_line() -> None:
 def test_options_win_over_the_file_over_the_preset(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("batch_size: 8\nlog_every: 9\n")
-    preset = PRESETS["demo"].options
-    found = printed("--preset", "demo", "--config", file, "--batch-size", "16")
+    preset = PRESETS["demo-bicyclegan"].options
+    found = printed("--preset", "demo-bicyclegan", "--config", file, "--batch-size", "16")
     assert found["batch_size"] == "16"
     assert found["log_every"] == "9"
     assert found["snapshot_every"] == str(preset["snapshot_every"])
     assert found["beta1"] == "0.5"
-    assert printed("--batch-size", "16", "--config", file, "--preset", "demo") == found
-    assert printed(f"--config={file}", "--preset=demo", "--batch-size=16") == found
-    assert printed("--preset=demo", "--no-conditional")["conditional"] == "false"
+    assert printed("--batch-size", "16", "--config", file, "--preset", "demo-bicyclegan") == found
+    assert printed(f"--config={file}", "--preset=demo-bicyclegan", "--batch-size=16") == found
+    assert printed("--preset=demo-bicyclegan", "--no-conditional")["conditional"] == "false"
 
 
 def test_the_last_file_wins(tmp_path: Path) -> None:
@@ -105,21 +106,22 @@ def test_the_last_file_wins(tmp_path: Path) -> None:
         (["--learning-rate", "0"], "--learning-rate must be above 0, not 0"),
         (["--beta1", "1"], "--beta1 must be below 1, not 1"),
         (
-            ["--gan-loss", "lsgn"],
+            ["--method", "bicyclegan", "--gan-loss", "lsgn"],
             "--gan-loss must be one of lsgan, bce, hinge, wgangp, not 'lsgn'. Did you mean lsgan?",
         ),
         (["--size", "100"], "the nearest is --size 96"),
         (["--size", "big"], "--size must be a number of pixels or HEIGHTxWIDTH"),
         (["--batch-size", "3"], "--batch-size must be even"),
         (["--steps", "3", "--epochs", "4"], "--steps and --epochs both say how long the run is"),
-        (["--lambda-gp", "1"], "--lambda-gp 1.0 has no effect without --gan-loss wgangp"),
-        (["--lr-decay-epochs", "5"], "have no effect with --lr-schedule constant"),
+        (["--method", "bicyclegan", "--lambda-gp", "1"], "--lambda-gp 1.0 has no effect without --gan-loss wgangp"),
+        (["--lr-decay-epochs", "5"], "have no effect with --lr-schedule half_linear"),
+        (["--preset", "demo-bicyclegan", "--lr-decay-epochs", "5"], "have no effect with --lr-schedule constant"),
         (["--load-size", "128"], "--load-size 128 is smaller than --size 256"),
         (["--device", "gpu"], "--device must be auto, cpu, cuda, cuda:N or mps, not 'gpu'"),
-        (["--method", "cylegan"], "unknown method 'cylegan': the methods are bicyclegan, pix2pix, cyclegan, cut, cvae"),
+        (["--method", "cylegan"], "unknown method 'cylegan': the methods are tandem, bicyclegan, pix2pix, cyclegan"),
         (["--preset", "horse2zebra", "--method", "cut"], "--preset horse2zebra is a recipe for cyclegan, not for cut"),
         (["--preset", "fastcut-horse2zebra", "--method", "cut"], "is a recipe for fastcut, not for cut"),
-        (["--method", "cyclegan", "--latent-dim", "4"], "--latent-dim is an option of bicyclegan, not of cyclegan."),
+        (["--method", "cyclegan", "--latent-dim", "4"], "--latent-dim is an option of tandem and bicyclegan, not of"),
         (["--method", "cyclegan", "--direction", "BtoA"], "--direction BtoA has no effect: CycleGAN learns both"),
         (["--method", "pix2pix", "--generator-blocks", "6"], "has no effect with --generator unet"),
         (["--method", "cut", "--input-channels", "1"], "--input-channels and --output-channels must be the same"),
@@ -141,7 +143,7 @@ def test_what_does_not_work_is_refused(tmp_path: Path, words: list[str], says: s
         (b"lamda_kl: 1\n", "the configuration file has an unknown key 'lamda_kl'. Did you mean 'lambda_kl'?"),
         (b"batch_size: many\n", "--batch-size must be a whole number of at least 1, not 'many'."),
         (b"steps: 1.5\n", "--steps must be a whole number of at least 1, not 1.5."),
-        (b"gan_loss: least\n", "--gan-loss must be one of lsgan, bce, hinge, wgangp, not 'least'."),
+        (b"method: bicyclegan\ngan_loss: least\n", "--gan-loss must be one of lsgan, bce, hinge, wgangp, not 'least'."),
         (b"flip: maybe\n", "--flip must be true or false, not 'maybe'"),
         (b"just words\n", "must hold lines such as 'steps: 1000', not 'just words'"),
         (b"", "must hold lines such as 'steps: 1000', not ''"),
@@ -175,7 +177,7 @@ def test_a_file_decides_about_the_method_unless_the_command_line_contradicts(tmp
 
 
 def test_a_variant_wins_over_the_preset_and_an_option_over_the_variant() -> None:
-    found = printed("--preset", "demo", "--method", "pix2pix-noise", "--lambda-l1-random", "5")
+    found = printed("--preset", "demo-bicyclegan", "--method", "pix2pix-noise", "--lambda-l1-random", "5")
     assert (found["method"], found["generator_filters"]) == ("bicyclegan", "24")
     assert (found["lambda_kl"], found["latent_trains_encoder"], found["lambda_l1_random"]) == ("0.0", "false", "5.0")
     assert printed("--method", "cyclegan")["batch_size"] == "1"
@@ -198,7 +200,8 @@ def test_missing_arguments(words: list[str], says: str) -> None:
 def test_the_help_names_defaults_and_meaning() -> None:
     out = tandem("train", "--help").out
     assert "weight of the KL divergence" in out
-    assert "default: 0.01" in out
+    assert "default: 0.0005" in out
+    assert "default: 0.01" in tandem("train", "--method", "bicyclegan", "--help").out
     with_preset = tandem("train", "--preset", "demo", "--help").out
     assert "default: 286" not in with_preset
     assert "default: 68" in with_preset

@@ -116,9 +116,10 @@ def test_the_pools_of_the_test_swap() -> None:
 )
 def test_other_options_have_no_baseline(options: dict[str, object]) -> None:
     """A ratio against something that computes another step would say nothing."""
-    assert not has_baseline(from_flat({"size": 256} | options))
+    assert not has_baseline(from_flat({"method": "bicyclegan", "size": 256} | options))
 
 
 def test_the_published_options_have_one() -> None:
-    assert has_baseline(from_flat({}))
+    assert has_baseline(from_flat({"method": "bicyclegan"}))
+    assert not has_baseline(from_flat({"method": "tandem"}))
     assert has_baseline(from_flat({"method": "cyclegan"}))

@@ -79,7 +79,7 @@ def images_at(objective: Objective, positions: Sequence[int], side: int) -> dict
 
 def trained(process_group: ProcessGroup, options: dict[str, Any], *, overlap: Overlap = "off") -> dict[str, np.ndarray]:
     """Terms of each step, and all that the networks and pools hold after the last, in this process."""
-    config = from_flat({"batch_size": 4} | options)
+    config = from_flat({"method": "bicyclegan", "batch_size": 4} | options)
     training = config.training
     objective = build_objective(config)
     objective.networks.double().train()

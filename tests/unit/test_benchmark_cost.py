@@ -52,7 +52,7 @@ def test_lists_of_an_optimiser_count() -> None:
 
 def test_the_published_step_at_256_px() -> None:
     """261 GFLOP in some 2,500 kernels, as counted on the official code."""
-    config = from_flat({"batch_size": 2})
+    config = from_flat({"method": "bicyclegan", "batch_size": 2})
     objective = build_objective(config)
     step = make_baseline(config, objective, META)
     latents = {"eps": torch.empty(1, 8), "z_random": torch.empty(1, 8)}

@@ -21,7 +21,7 @@ GROUPS = (DataConfig, BicycleGANConfig, TrainingConfig, ValidationConfig)
 
 
 def run(**options: Any) -> RunConfig:
-    return from_flat(options)
+    return from_flat({"method": "bicyclegan"} | options)
 
 
 def test_defaults_are_the_published_ones() -> None:

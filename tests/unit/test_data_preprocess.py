@@ -16,7 +16,7 @@ from tandem.data.check_report import SizeRange
 from tandem.errors import ConfigError, DataError
 from tandem.training.inputs import make_transform
 
-CONFIG: dict[str, Any] = {"size": 32, "flip": False, "generator_depth": 3}
+CONFIG: dict[str, Any] = {"method": "bicyclegan", "size": 32, "flip": False, "generator_depth": 3}
 
 
 def noise(height: int, width: int) -> np.ndarray:

@@ -145,7 +145,7 @@ def test_random_letters_are_like_no_option(command: Command) -> None:
         ("lerning-rate", "learning-rate"),
         ("bach-size", "batch-size"),
         ("deivce", "device"),
-        ("nrom", "norm"),
+        ("ouptut-channels", "output-channels"),
         ("step", "steps"),
         ("snapshot", "snapshot-every"),
         ("sede", "seed"),
@@ -226,7 +226,7 @@ def test_the_whole_command_is_said_where_all_names_are_known() -> None:
 
 def test_options_of_other_methods_and_commands_are_said_to_be_theirs() -> None:
     (problem,) = problems("train --lambda-cycle-a 10")
-    assert problem.text == "--lambda-cycle-a is an option of cyclegan, not of bicyclegan"
+    assert problem.text == "--lambda-cycle-a is an option of cyclegan, not of tandem"
     assert problem.methods == ("cyclegan",)
     (problem,) = problems("train --lambda-cycle 10")
     assert problem.text.startswith(
@@ -243,9 +243,9 @@ def test_options_of_other_methods_and_commands_are_said_to_be_theirs() -> None:
 
 def test_values_are_translated_where_the_option_has_our_name() -> None:
     assert value_here("--gan-loss", "vanilla") == "bce"
-    (problem,) = problems("train --gan-loss vanilla")
+    (problem,) = problems("train --method bicyclegan --gan-loss vanilla")
     assert problem.text.endswith("not 'vanilla'. Did you mean bce?")
-    (problem,) = problems("train --gan_mode layer")
+    (problem,) = problems("train --method bicyclegan --gan_mode layer")
     assert problem.text.startswith(
         "there is no option --gan_mode: here it is --gan-loss, one of lsgan, bce, hinge, wgangp,"
     )

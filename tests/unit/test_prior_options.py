@@ -24,12 +24,14 @@ from tandem.errors import ConfigError
 )
 def test_options_that_give_no_prior_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        from_flat(options)
+        from_flat({"method": "bicyclegan"} | options)
 
 
 def test_options_that_give_one_are_taken() -> None:
     assert from_flat({"method": "clr-gan", "prior": "mixture"}).objective.prior == "mixture"  # type: ignore[attr-defined]
-    assert from_flat({"prior": "mixture", "prior_components": 64}).objective.prior_components == 64  # type: ignore[attr-defined]
-    assert from_flat({}).objective.prior == "normal"  # type: ignore[attr-defined]
+    options = {"method": "bicyclegan", "prior": "mixture", "prior_components": 64}
+    assert from_flat(options).objective.prior_components == 64  # type: ignore[attr-defined]
+    assert from_flat({"method": "bicyclegan"}).objective.prior == "normal"  # type: ignore[attr-defined]
+    assert from_flat({"method": "tandem"}).objective.prior == "mixture"  # type: ignore[attr-defined]
     assert most_components(8) == 256
     assert most_components(2048) == 1

@@ -24,7 +24,14 @@ from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
 from tandem.training.process_group import ProcessGroup
 
-TINY = {"size": 32, "generator_filters": 2, "encoder_filters": 2, "discriminator_filters": 2, "batch_size": 4}
+TINY = {
+    "method": "bicyclegan",
+    "size": 32,
+    "generator_filters": 2,
+    "encoder_filters": 2,
+    "discriminator_filters": 2,
+    "batch_size": 4,
+}
 ROOT = Path(__file__).parents[2]
 LINK = Link(bytes_per_second=1e9, latency_seconds=1e-5)
 

@@ -266,7 +266,8 @@ def _help(one: Option, default: Any) -> str:
     elif default in {None, (), ""} or one.declared.one_way:
         note = ""
     else:
-        note = f" (default: {to_text(default)})"
+        several = isinstance(default, tuple) and one.declared.read is not None
+        note = f" (default: {','.join(map(to_text, default)) if several else to_text(default)})"
     return f"{one.declared.help}{note}".replace("%", "%%")
 
 

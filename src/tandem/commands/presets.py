@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tandem.commands.parser import Command
-from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.options import Options, flag, option
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS, find_preset, preset_options
-from tandem.config.run import METHODS, from_flat, resolve_method, to_flat
+from tandem.config.run import DEFAULT_METHOD, METHODS, from_flat, resolve_method, to_flat
 from tandem.config.values import to_text
 from tandem.config.variants import VARIANTS
 from tandem.data.download.catalogue import find
@@ -172,7 +171,7 @@ def num_images(preset: Preset) -> int | None:
 
 
 def _wrapped(preset: Preset, width: int) -> str:
-    method = {} if preset.method == BicycleGANConfig.method else {"method": preset.method}
+    method = {} if preset.method == DEFAULT_METHOD else {"method": preset.method}
     options = method | dict(preset.options)
     words = " ".join(_written(name, value).replace(" ", NO_BREAK) for name, value in options.items())
     lines = textwrap.wrap(

@@ -16,7 +16,7 @@ from tandem.commands.unknown import unknown_key
 from tandem.config.data import DataConfig, with_changes
 from tandem.config.options import Options, names_of, option, refuse
 from tandem.config.presets import find_preset
-from tandem.config.run import METHODS, RunConfig, from_flat, resolve_method
+from tandem.config.run import DEFAULT_METHOD, METHODS, RunConfig, from_flat, resolve_method
 from tandem.config.training import TrainingConfig
 from tandem.config.validation import ValidationConfig
 from tandem.config.variants import VARIANTS
@@ -27,7 +27,6 @@ from tandem.targets import folder_problems
 from tandem.training.run_folder import RunFolder
 from tandem.training.sources import recall_data
 
-DEFAULT_METHOD = "bicyclegan"
 DESCRIPTION = (
     "Train a model on image pairs or on two domains, or continue the run in --out where it stopped. Options win over "
     "--config, --config over --preset, --preset over the defaults of the published method."

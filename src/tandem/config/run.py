@@ -39,6 +39,9 @@ METHOD_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """Settings of a method, as published or as tried here, among the options that are not its own."""
 
+DEFAULT_METHOD = TandemConfig.method
+"""What is trained where neither a method nor a preset is named."""
+
 DEFAULT_EPOCHS = 200
 
 
@@ -130,7 +133,7 @@ def from_flat(flat: Mapping[str, Any], *, own: type[MethodConfig] | None = None)
         ConfigError: An unknown method or name.
     """
     rest = dict(flat)
-    name = rest.pop("method", BicycleGANConfig.method)
+    name = rest.pop("method", DEFAULT_METHOD)
     if own is not None and name == own.method:
         cls = own
     else:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tandem.config.data import DataConfig
+from tandem.config.latent_prior import LatentPriorOptions, PriorName
 from tandem.config.method import Init
-from tandem.config.options import option
+from tandem.config.options import option, same
 from tandem.config.specifications import PairEncoderSpec, ResidualUNetSpec, SpectralDiscriminatorSpec
 
 MAX_LEVELS = 8
@@ -19,13 +20,14 @@ SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class TandemConfig:
+class TandemConfig(LatentPriorOptions):
     """Options of the method."""
 
     method: ClassVar[str] = "tandem"
     paired: ClassVar[bool] = True
     parts: ClassVar[int] = 2
 
+    prior: PriorName = same(LatentPriorOptions, "prior", default="mixture")
     latent_dim: int = option(8, "length of the latent z", at_least=1, below=4097)
     generator_filters: int = option(64, "filters of the generator's outermost level", at_least=1, below=1025)
     generator_depth: int | None = option(
@@ -74,6 +76,7 @@ class TandemConfig:
                 "half of a batch is given its own style, the other half that of another pair"
             )
         yield from self._options_without_effect()
+        yield from self.prior_problems(self.latent_dim, has_encoder=True)
         yield from self._size_problems(data)
 
     def _options_without_effect(self) -> Iterator[str]:
