@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from process_groups import run_forked
 from safetensors.numpy import load_file
 from support import (
     assert_same_run,
@@ -19,6 +20,7 @@ from support import (
     sample,
     state_of,
     tandem,
+    tiny,
     tiny_config,
     train,
 )
@@ -231,3 +233,22 @@ def test_the_chosen_images_are_those_of_the_seed(data: Path, tmp_path: Path) -> 
     assert names[0] == names[1] == sorted(names[0])
     assert len({tuple(one) for one in names}) > 1
     assert len(choose_pairs(split, 100, seed=0)) == 7
+
+
+def test_two_processes_fit_it_once(data: Path, tmp_path: Path) -> None:
+    """The main process alone; what the run writes goes on in one process, and is exported as it was written."""
+    run = tmp_path / "run"
+    options = {"steps": 5, "batch_size": 4, "keep_last": 9, **MIXTURE}
+    run_forked("train", data, "--out", run, *tiny(**options), logs=tmp_path / "logs")
+    written = files_of(run / "model")
+    assert read_manifest(run)[0].prior is not None
+    exported = tandem("export", run, "--checkpoint", "5", "--out", tmp_path / "model")
+    assert exported.status == 0, exported.err
+    assert files_of(tmp_path / "model") == written
+    made = tandem(
+        *("prior", run, "--prior", "mixture", "--prior-components", "2", "--device", "cpu"),
+        *("--out", tmp_path / "made"),
+    )
+    assert made.status == 0, made.err
+    assert files_of(tmp_path / "made") == written
+    train(data, run, **(options | {"steps": 6}))

@@ -228,15 +228,20 @@ def _maximise(sums: np.ndarray, dim: int, *, least: int) -> _Gaussians:
     return _Gaussians(numbers / numbers.sum(), means, covariances)
 
 
-def _k_means(x: np.ndarray, components: int, generator: np.random.Generator, *, steps: int = 10) -> np.ndarray:
-    """The cluster of each point, ``(N,)``: k-means++ (Arthur and Vassilvitskii, 2007), then Lloyd's steps."""
+def _k_means(x: np.ndarray, components: int, generator: np.random.Generator, *, steps: int = 30) -> np.ndarray:
+    """The cluster of each point, ``(N,)``: k-means++ (Arthur and Vassilvitskii, 2007), then Lloyd's steps.
+
+    Of several candidates for each centre the one that brings the points nearest to their centres is taken.
+    """
     centres = x[[generator.integers(len(x))]]
     nearest = np.square(x - centres[0]).sum(1)
+    candidates = 2 + int(math.log(components))
     while len(centres) < components:
         total = nearest.sum()
-        chosen = int(generator.choice(len(x), p=nearest / total if total > 0 else None))
-        centres = np.concatenate([centres, x[[chosen]]])
-        nearest = np.minimum(nearest, np.square(x - x[chosen]).sum(1))
+        chosen = generator.choice(len(x), candidates, p=nearest / total if total > 0 else None)
+        distances = np.minimum(nearest, np.square(x[chosen][:, None] - x).sum(2))
+        best = int(distances.sum(1).argmin())
+        centres, nearest = np.concatenate([centres, x[[chosen[best]]]]), distances[best]
     members = np.zeros(len(x), int)
     for _ in range(steps):
         distances = np.square(centres).sum(1) - 2 * x @ centres.T
