@@ -163,11 +163,21 @@ def with_latents(prior: str, distance: float | None, active: int = 2) -> LatentH
 @pytest.mark.parametrize(
     ("prior", "distance", "active", "words"),
     [
-        ("N(0, I)", 9.12, 2, "use 2 of 2 dimensions and are 9.1 nats from N(0, I), so that samples fall between"),
+        ("N(0, I)", 9.12, 2, "use 2 of 2 dimensions and are 9.1 nats from N(0, I), so that samples may fall between"),
         ("N(0, I)", 9.12, 1, "--prior mixture draws them where the latents are ('tandem prior' fits it to this run)."),
-        ("a Gaussian", 1.5, 1, "1.5 nats from a Gaussian, so that samples fall between the looks: --prior mixture "),
-        ("a mixture of 4 Gaussians", 1.5, 1, "1.5 nats from a mixture of 4 Gaussians, so that samples fall between"),
-        ("a mixture of 4 Gaussians", 1.5, 1, "the looks: more --prior-components draws them where the latents are"),
+        (
+            "a Gaussian",
+            4.5,
+            1,
+            "4.5 nats from a Gaussian, so that samples may fall between the looks: --prior mixture ",
+        ),
+        (
+            "a mixture of 4 Gaussians",
+            4.5,
+            1,
+            "4.5 nats from a mixture of 4 Gaussians, so that samples may fall between",
+        ),
+        ("a mixture of 4 Gaussians", 4.5, 1, "the looks: more --prior-components draws them where the latents are"),
     ],
 )
 def test_latents_far_from_the_prior_are_named_with_what_mends_it(
@@ -177,6 +187,16 @@ def test_latents_far_from_the_prior_are_named_with_what_mends_it(
     assert words in health.verdict
     assert health.level == "info"
     assert health.recovered_z_chance == 5.0
+
+
+def test_draws_that_the_generator_is_trained_with_are_no_cause_for_concern() -> None:
+    facts = LatentFacts(prior="N(0, I)", distance=4.24, active=2, images=50)
+    sampling = Sampling(Z, None, 0.5, latents=facts, trains_on_draws=True)
+    health, _, _ = measure_health(Painter(0.1), Reader(0.1), A, B, sampling=sampling)
+    assert health.verdict.endswith(
+        "The latents of training images use 2 of 2 dimensions and are 4.2 nats from N(0, I)."
+    )
+    assert health.level == measure().level == "good"
 
 
 @pytest.mark.parametrize(("distance", "active"), [(FAR_FROM - 0.01, 2), (None, 2), (9.0, 0)])

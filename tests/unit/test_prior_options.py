@@ -27,6 +27,14 @@ def test_options_that_give_no_prior_are_refused(options: dict[str, Any], message
         from_flat({"method": "bicyclegan"} | options)
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("bicyclegan", True), ("cvae-gan", False), ("cae-gan", False), ("cvae-gan++", True), ("clr-gan", True)],
+)
+def test_which_generators_are_trained_with_draws(method: str, expected: bool) -> None:
+    assert from_flat({"method": method}).objective.trains_on_draws is expected  # type: ignore[attr-defined]
+
+
 def test_options_that_give_one_are_taken() -> None:
     assert from_flat({"method": "clr-gan", "prior": "mixture"}).objective.prior == "mixture"  # type: ignore[attr-defined]
     options = {"method": "bicyclegan", "prior": "mixture", "prior_components": 64}

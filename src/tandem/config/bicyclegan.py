@@ -90,6 +90,11 @@ class BicycleGANConfig(LatentPriorOptions):
         """Whether a loss uses G(A, z) with a random z."""
         return self.lambda_gan2 > 0 or self.lambda_l1_random > 0 or self.lambda_z > 0 or self.lambda_ms > 0
 
+    @property
+    def trains_on_draws(self) -> bool:
+        """See `LatentPriorOptions`."""
+        return self.has_random_branch
+
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""
         if batch_size % 2:

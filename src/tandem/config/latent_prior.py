@@ -49,6 +49,11 @@ class LatentPriorOptions:
         2000, "training images whose latents the prior is fitted to and measured on, at most", at_least=1
     )
 
+    @property
+    def trains_on_draws(self) -> bool:
+        """Whether the generator is trained with draws from N(0, I) too, not with latents of images alone."""
+        return False
+
     def prior_problems(self, latent_dim: int, *, has_encoder: bool) -> Iterator[str]:
         """Say why there can be no such prior."""
         if self.prior != "normal" and not has_encoder:

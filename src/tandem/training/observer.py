@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.config.command_line import changed_options, train_command
+from tandem.config.latent_prior import LatentPriorOptions
 from tandem.config.run import RunConfig, to_flat
 from tandem.config.values import to_text
 from tandem.data.fit import FitRule
@@ -79,6 +80,7 @@ class Observer:
             z=inputs.z.to(device),
             seeds=seeds if samples_with_dropout(state.objective) else None,
             real_spread=inputs.report.spread_b,
+            trains_on_draws=isinstance(config.objective, LatentPriorOptions) and config.objective.trains_on_draws,
         )
         paired = config.objective.paired
         caption = caption_of(state.objective.networks, sampling=self._sampling, paired=paired)
