@@ -17,11 +17,13 @@ needs_two = pytest.mark.skipif(GPUS < 2, reason="needs two CUDA devices")
 
 
 @needs_two
-@pytest.mark.parametrize("method", ["bicyclegan", "cyclegan", "pix2pix"])
+@pytest.mark.parametrize("method", ["bicyclegan", "tandem", "cyclegan", "pix2pix"])
 def test_two_gpus_make_the_run_of_one(data: Path, tmp_path: Path, method: str) -> None:
     """Pix2pix has batch norm, CycleGAN pools; dropout is off, since it draws for each process."""
     options = OPTIONS | {"method": method}
-    if method != "bicyclegan":
+    if method == "tandem":
+        options |= {"gan_from": 0.4}
+    elif method != "bicyclegan":
         options |= {"encoder_filters": None, "latent_dim": None, "size": 64, "dropout": False}
     if method == "cyclegan":
         options |= {"pool_size": 3, "generator_blocks": 1}

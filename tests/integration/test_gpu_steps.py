@@ -24,6 +24,8 @@ CASES: dict[str, dict[str, Any]] = {
     "dropout": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 8, "dropout": True},
     "clipping": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 8, "clip_grad_norm": 1.0},
     "decay": {"method": "bicyclegan", "lr_schedule": "linear", "lr_constant_epochs": 1, "lr_decay_epochs": 20},
+    "tandem": {"method": "tandem", "latent_dim": 2, "encoder_filters": 8, "gan_from": 0.1},
+    "tandem_mode_seeking": {"method": "tandem", "latent_dim": 2, "encoder_filters": 8, "gan_from": 0, "lambda_ms": 1.0},
     "pix2pix": {"method": "pix2pix"},
     "cyclegan": {"method": "cyclegan", "generator_blocks": 2, "pool_size": 8},
 }

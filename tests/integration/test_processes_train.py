@@ -33,6 +33,8 @@ CYCLE = {
     "latent_dim": None,
     **OPTIONS,
 }
+TANDEM = OPTIONS | {"method": "tandem", "gan_from": 0.0, "lr_schedule": "constant"}
+"""Half a run then has the learning rate of the whole one."""
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,17 @@ def test_two_processes_make_the_run_of_one(data: Path, whole: Path, tmp_path: Pa
     assert state_of(whole)[0].keys() == state_of(tmp_path / "one")[0].keys()
 
 
+def test_discriminators_of_tandem_join_two_processes_as_they_join_one(data: Path, tmp_path: Path) -> None:
+    """By the losses of the whole batch, at the same step; the same run up to rounding, and the same state in both."""
+    options = OPTIONS | {"method": "tandem", "log_every": 1}
+    run_forked("train", data, "--out", tmp_path / "two", *tiny(**options), logs=tmp_path / "logs")
+    train(data, tmp_path / "one", **options)
+    (_, one), (_, two) = (state_of(tmp_path / name) for name in ("one", "two"))
+    assert one["joining"]["joined_at"] == two["joining"]["joined_at"] is not None
+    np.testing.assert_allclose(one["joining"]["means"], two["joining"]["means"], rtol=1e-3)
+    assert moved_apart(tmp_path / "one", tmp_path / "two") < 0.02
+
+
 def test_gradients_sent_early_make_the_same_run(data: Path, whole: Path, tmp_path: Path) -> None:
     """Bit by bit, checkpoints and all."""
     options = tiny(**OPTIONS, overlap="on")
@@ -70,7 +83,7 @@ def test_gradients_sent_early_make_the_same_run(data: Path, whole: Path, tmp_pat
     assert_same_state(whole, tmp_path / "run")
 
 
-@pytest.mark.parametrize("options", [OPTIONS, CYCLE], ids=["bicyclegan", "cyclegan with pools"])
+@pytest.mark.parametrize("options", [OPTIONS, CYCLE, TANDEM], ids=["bicyclegan", "cyclegan with pools", "tandem"])
 def test_resuming_is_bit_exact(data: Path, tmp_path: Path, options: dict[str, object]) -> None:
     """Five steps and five more are ten."""
     for out, steps in (("whole", 10), ("parts", 5), ("parts", 10)):

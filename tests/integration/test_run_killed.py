@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import (
@@ -86,10 +87,11 @@ def test_killed_at_every_touch_of_a_file(data: Path, tmp_path: Path) -> None:
         shutil.rmtree(out)
 
 
-def test_killed_after_random_times(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"method": "tandem", "batch_size": 2}], ids=["default", "tandem"])
+def test_killed_after_random_times(data: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     out, whole = tmp_path / "run", tmp_path / "whole"
-    train(data, whole, steps=25)
-    command: list[str | Path] = ["train", data, "--out", out, *tiny(steps=25)]
+    train(data, whole, steps=25, **options)
+    command: list[str | Path] = ["train", data, "--out", out, *tiny(steps=25, **options)]
     delays = random.Random(1)
     for _ in range(4):
         pid = fork(*command)

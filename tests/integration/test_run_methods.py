@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import assert_same_run, files_of, log_of, state_of, tandem, tiny, train
+from support import assert_same_run, files_of, log_of, state_of, tandem, tiny, tiny_config, train
 
 from tandem.data.synthetic import write_dataset
+from tandem.training.trainer import train as train_run
 
 HALF, WHOLE = 5, 10
 NONE = {"encoder_filters": None, "latent_dim": None}
@@ -26,6 +27,14 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "pix2pix-noise": ("pairs", {"method": "pix2pix-noise"}),
     "mode seeking": ("pairs", {"lambda_ms": 1.0}),
 }
+
+TANDEM: dict[str, dict[str, Any]] = {
+    "by its losses": {"encoder_sees_input": False, "learning_rate": 0.01, "lr_warmup_steps": 0},
+    "before the stop": {"gan_from": 0.3, "direction": "BtoA"},
+    "at the stop": {"gan_from": 0.5, "lambda_ms": 1.0, "recompute_activations": True},
+    "after the stop": {"gan_from": 0.7, "batch_size": 4, "accumulate": 2},
+}
+"""Runs of tandem by when their discriminators join; the length says it, so that halves have that of the whole."""
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +61,42 @@ def test_half_and_half_is_whole(datasets: dict[str, Path], tmp_path: Path, name:
     pools = {key: len(value) for key, value in state_of(whole)[0].items() if key.startswith("pool/")}
     assert pools == ({"pool/a/images": 3, "pool/b/images": 3} if name == "cyclegan" else {})
     assert {line["kind"] for line in log_of(whole)} == {"train", "health"}
+
+
+@pytest.mark.parametrize("name", TANDEM)
+def test_tandem_stopped_and_continued_is_whole(datasets: dict[str, Path], tmp_path: Path, name: str) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    options: dict[str, Any] = {"method": "tandem", "batch_size": 2, "steps": WHOLE, "log_every": 1} | TANDEM[name]
+    train(datasets["pairs"], whole, **options)
+    train_run(
+        tiny_config(**options | {"num_workers": 2}),
+        datasets["pairs"],
+        halves,
+        callback=lambda record: record.step >= HALF,
+        quiet=True,
+    )
+    assert state_of(halves)[1]["step"] == HALF
+    joined_at = {"by its losses": 8, "before the stop": 3, "at the stop": 5, "after the stop": 7}[name]
+    assert state_of(halves)[1]["joining"]["joined_at"] == (joined_at if joined_at < HALF else None)
+    continued = train(datasets["pairs"], halves, **options)
+    assert "another length" not in continued.err
+    assert_same_run(whole, halves)
+    assert state_of(whole)[1]["joining"]["joined_at"] == joined_at
+    judged = [line["step"] for line in log_of(whole) if line["kind"] == "train" and "gan" in line["losses"]]
+    assert judged == list(range(joined_at + 1, WHOLE + 1))
+
+
+def test_what_follows_the_length_of_a_run_goes_by_a_new_one(datasets: dict[str, Path], tmp_path: Path) -> None:
+    """And a longer run says so; discriminators that have joined stay."""
+    options = {"method": "tandem", "batch_size": 2}
+    train(datasets["pairs"], tmp_path / "run", steps=4, **options)
+    joined = state_of(tmp_path / "run")[1]["joining"]["joined_at"]
+    longer = train(datasets["pairs"], tmp_path / "run", steps=6, **options)
+    assert "the run has another length now, which --lr-schedule half_linear goes by" in longer.err
+    assert state_of(tmp_path / "run")[1]["joining"]["joined_at"] == joined == 3
+    constant = {"lr_schedule": "constant"}
+    train(datasets["pairs"], tmp_path / "other", steps=4, **options, **constant)
+    assert "another length" not in train(datasets["pairs"], tmp_path / "other", steps=6, **options, **constant).err
 
 
 def test_measuring_does_not_change_what_is_trained(datasets: dict[str, Path], tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ OF_ENSEMBLES = {"crps", "crps-4", "crps-16", "energy-score", "spread-skill"}
 OF_ENSEMBLES |= {"coverage-50", "coverage-80", "coverage-90"}
 MEASURED = {
     "bicyclegan": OF_PAIRS | OF_ENSEMBLES,
+    "tandem": OF_PAIRS | OF_ENSEMBLES,
     "pix2pix": OF_PAIRS | OF_ENSEMBLES,
     "cyclegan": {
         f"{name}{way}" for name in ("frechet", "cycle", "contrast", "detail") for way in ("", "-AtoB", "-BtoA")

@@ -25,6 +25,7 @@ SMALL = {"generator_filters": 8, "discriminator_filters": 8, "size": 32, "device
 
 def stepped(config: RunConfig) -> TrainingState:
     state = make_state(config, torch.device("cpu"))
+    state.objective.joined = True  # from then on a checkpoint is as large as it gets
     batch = {name: 2 * torch.rand(2, 3, 32, 32) - 1 for name in ("a", "b")} | state.objective.draw(0, range(2))
     train_step(state.objective, state.optimizers, batch)
     return state
@@ -36,6 +37,8 @@ def stepped(config: RunConfig) -> TrainingState:
         {"encoder_filters": 8},
         {"encoder_filters": 8, "ema_halflife_images": 0, "freeze": "encoder,generator.up.0"},
         {"method": "cyclegan", "generator_blocks": 1, "pool_size": 2},
+        {"method": "tandem", "encoder_filters": 8},
+        {"method": "tandem", "encoder_filters": 8, "freeze": "disc"},
     ],
 )
 def test_the_need_is_what_is_written(options: dict[str, Any], tmp_path: Path) -> None:

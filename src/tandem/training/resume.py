@@ -1,5 +1,6 @@
 """Going on from the newest checkpoint of a run."""
 
+import logging
 from contextlib import suppress
 from typing import Any
 
@@ -52,7 +53,10 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "prior_images",
     }
 )
-"""Options that do not change what the steps compute."""
+"""Options that do not change what the steps compute; but for the length, which ``--lr-schedule half_linear`` and what
+joins late follow (`tandem.training.joining`): from there on they go by the new one."""
+
+log = logging.getLogger(__name__)
 
 
 def resume(
@@ -78,9 +82,8 @@ def resume(
             _require_no_steps(folder)
             return None
         metadata = store.metadata(steps[-1])
-        changed = differences(
-            from_flat(metadata["config"], own=type(config.objective)), config, ignore=MAY_CHANGE_ON_RESUME
-        )
+        before = from_flat(metadata["config"], own=type(config.objective))
+        changed = differences(before, config, ignore=MAY_CHANGE_ON_RESUME)
         if metadata["data_fingerprint"] != inputs.fingerprint:
             changed.append("the training data: other pairs or other names")
         if changed:
@@ -89,6 +92,7 @@ def resume(
                 + "\n".join(f"  - {change}" for change in changed)
                 + f"\nTo continue it give the same settings, e.g. with --config {folder.config}; or another --out."
             )
+        _say_what_follows_the_length(before, config)
         tensors = store.tensors(steps[-1])
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(PRIOR_PREFIX)}
         return [steps[-1], metadata], own
@@ -100,6 +104,15 @@ def resume(
     step, metadata = told
     state.load(process_group.broadcast_tensors(None if found is None else found[1]), metadata)
     return step
+
+
+def _say_what_follows_the_length(before: RunConfig, config: RunConfig) -> None:
+    lengths = [(one.training.steps, one.training.epochs) for one in (before, config)]
+    if lengths[0] != lengths[1] and config.training.lr_schedule == "half_linear":
+        log.warning(
+            "the run has another length now, which --lr-schedule half_linear goes by: the learning rate is now what it "
+            "would be in a run of that length"
+        )
 
 
 def _require_no_steps(folder: RunFolder) -> None:
