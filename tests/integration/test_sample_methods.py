@@ -17,12 +17,14 @@ from tandem.rng import derive_seed
 NONE = {"encoder_filters": None, "latent_dim": None, "learning_rate": 0.01, "ema_halflife_images": 0}
 PIX2PIX = NONE | {"method": "pix2pix", "size": 64}
 UNPAIRED = NONE | {"generator_blocks": 5, "discriminator_layers": 2}
+TANDEM = {"method": "tandem", "batch_size": 2, "learning_rate": 0.01, "lr_warmup_steps": 0, "ema_halflife_images": 0}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "pix2pix": ("pairs", PIX2PIX),
     "quiet": ("pairs", PIX2PIX | {"test_noise": False}),
     "cyclegan": ("domains", UNPAIRED | {"method": "cyclegan"}),
     "cut": ("domains", UNPAIRED | {"method": "cut", "nce_patches": 8, "nce_filters": 8}),
     "pix2pix-noise": ("pairs", {"method": "pix2pix-noise", "learning_rate": 0.01}),
+    "tandem": ("pairs", TANDEM | {"direction": "BtoA", "input_channels": 1}),
 }
 
 
@@ -167,9 +169,10 @@ def test_after_training_the_held_out_split_is_there(models: dict[str, Path]) -> 
         "cyclegan": 4,
         "cut": 2,
         "pix2pix-noise": 2,
+        "tandem": 2,
     }
     numbers = {name: len(records[0]["series"][0]["samples"]) for name, records in found.items()}
-    assert numbers == {"pix2pix": 1, "quiet": 1, "cyclegan": 2, "cut": 1, "pix2pix-noise": 5}
+    assert numbers == {"pix2pix": 1, "quiet": 1, "cyclegan": 2, "cut": 1, "pix2pix-noise": 5, "tandem": 5}
 
 
 REFUSED = [
@@ -198,6 +201,10 @@ REFUSED = [
     ("quiet", ["A", "--num-samples", "3"], 2, "it has neither a latent nor dropout"),
     ("pix2pix-noise", ["A", "--mode", "encode"], 1, "this model has no encoder"),
     ("pix2pix-noise", ["A", "--cycle"], 2, "this one (bicyclegan) goes one way only"),
+    ("tandem", ["A", "--cycle"], 2, "this one (tandem) goes one way only"),
+    ("tandem", ["A", "--direction", "AtoB"], 2, "direction must be BtoA for this model, not 'AtoB'"),
+    ("tandem", ["A", "--tile", "16"], 2, "does not translate in tiles, since its norms need whole maps"),
+    ("tandem", ["A", "--memory-gb", "0.000001"], 2, "does not translate in tiles, since its norms need whole maps"),
 ]
 
 
@@ -225,3 +232,53 @@ def test_an_ablation_without_an_encoder_samples(models: dict[str, Path], odd: di
     assert not translator.abilities.has_encoder
     (series,) = records_of(tmp_path / "random")[1]["series"]
     assert len({tuple(shot["z"]) for shot in series["samples"]}) == 2
+
+
+@pytest.mark.parametrize("mode", ["encode", "reference", "interpolate"])
+def test_tandem_encodes_pairs_with_their_input_and_references_without(
+    models: dict[str, Path], datasets: dict[str, Path], odd: dict[str, Path], tmp_path: Path, mode: str
+) -> None:
+    """The recorded latents are those of the translator, and make the pictures again; B is the input, and grey."""
+    reference = odd["b"] / "odd_b.png"
+    words = ["--mode", mode, *(["--reference", str(reference)] if mode == "reference" else ["--num-samples", "2"])]
+    sample(models["tandem"], datasets["pairs"], *words, out=tmp_path / "out")
+    translator = package.load(models["tandem"], device="cpu")
+    assert translator.abilities.encoder_sees_input
+    for record in records_of(tmp_path / "out")[1:]:
+        both = Image.open(datasets["pairs"] / "test" / f"{record['name']}.png")
+        output, its_input = np.asarray(both.crop((0, 0, 32, 32))), np.asarray(both.crop((32, 0, 64, 32)).convert("L"))
+        for series in record["series"]:
+            for shot in series["samples"]:
+                again = translator(its_input, z=shot["z"], output="array")[0]
+                assert np.array_equal(pixels(tmp_path / "out" / shot["file"]), again)
+        first = record["series"][0]["samples"][0]["z"]
+        if mode == "encode":
+            np.testing.assert_allclose(first, translator.encode(output, input_image=its_input)[0], rtol=0, atol=1e-5)
+            assert np.abs(first - translator.encode(output)[0]).max() > 1e-4
+        elif mode == "reference":
+            np.testing.assert_allclose(first, translator.encode(reference)[0], rtol=0, atol=1e-5)
+
+
+def test_tandem_translates_a_video_frame_by_frame(models: dict[str, Path], tmp_path: Path) -> None:
+    frames = [np.random.default_rng(seed).integers(0, 256, (21, 30), dtype=np.uint8) for seed in range(3)]
+    first, *rest = map(Image.fromarray, frames)
+    first.save(tmp_path / "in.gif", save_all=True, append_images=rest)
+    sample(models["tandem"], tmp_path / "in.gif", "--seed", "4", out=tmp_path / "out.gif")
+    with Image.open(tmp_path / "out.gif") as made:
+        assert (made.n_frames, made.size) == (3, (30, 21))
+
+
+def test_every_kept_checkpoint_of_tandem_is_a_model(datasets: dict[str, Path], tmp_path: Path) -> None:
+    """Those before and after the discriminators have joined alike."""
+    options = TANDEM | {"gan_from": 0.5, "snapshot_every": 1, "keep_last": 9, "ema_halflife_images": 100}
+    train(datasets["pairs"], tmp_path / "run", steps=4, **options)
+    image, shots = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8), {}
+    for step in range(1, 5):
+        out = tmp_path / f"model-{step}"
+        assert tandem("export", tmp_path / "run", "--checkpoint", str(step), "--out", out).status == 0
+        translator = package.load(out, device="cpu")
+        assert translator.manifest.training["steps"] == step
+        assert set(translator.manifest.networks) == {"generator", "encoder"}
+        shots[step] = translator(image, 1, output="array")[0]
+    assert np.array_equal(shots[4], package.load(tmp_path / "run", device="cpu")(image, 1, output="array")[0])
+    assert len({shot.tobytes() for shot in shots.values()}) == 4
