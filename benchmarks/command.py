@@ -18,7 +18,7 @@ from tandem.config.options import options_of
 from tandem.config.training import TrainingConfig
 from tandem.errors import ConfigError, TandemError
 
-METHODS = ("bicyclegan", "cyclegan", "pix2pix")
+METHODS = ("bicyclegan", "tandem", "cyclegan", "pix2pix")
 """The methods whose step is measured."""
 
 

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tandem.bench.train_step import make_stepper
-from tandem.config.run import from_flat
+from tandem.bench.train_step import make_stepper, whole_step
+from tandem.config.run import METHODS, from_flat
 
 GB = 2**30
 SIDE = 256
-BATCHES = {"bicyclegan": 2, "pix2pix": 1, "cyclegan": 1, "cut": 1}
-"""The published batch of each method, which the steps are run with."""
+BATCHES = {"tandem": 8, "bicyclegan": 2, "pix2pix": 1, "cyclegan": 1, "cut": 1}
+"""The usual batch of each method, which the steps are run with."""
 SIZES = (256, 512)
 CARDS = (8, 24)
 CONTEXT_GB, KERNELS = 1.0, 0.2
@@ -70,7 +70,7 @@ class _Kept:
 
 def training_bytes(method: str) -> tuple[int, float]:
     """What a step takes whatever its batch, and for each image of 256 px."""
-    options: dict[str, Any] = {"method": method, "size": SIDE, "batch_size": BATCHES[method]}
+    options: dict[str, Any] = {"method": method, "size": SIDE, "batch_size": BATCHES[method]} | whole_step(method)
     stepper, batches, state = make_stepper(from_flat(options), torch.device("cpu"))
     parameters = list(state.objective.networks.parameters())
     weights = sum(one.numel() * one.element_size() for one in parameters)
@@ -97,7 +97,7 @@ def main() -> None:
         fixed, image = training_bytes(method)
         for size in SIZES:
             each = image * (size / SIDE) ** 2
-            fits = [largest_batch(fixed, each, card_gb=c, multiple=2 if method == "bicyclegan" else 1) for c in CARDS]
+            fits = [largest_batch(fixed, each, card_gb=c, multiple=METHODS[method].parts) for c in CARDS]
             cells = [method, f"{size} px", f"{fixed / GB:.2f} GB", f"{each / GB:.2f} GB", *map(str, fits)]
             print("| " + " | ".join(cells) + " |", flush=True)
 

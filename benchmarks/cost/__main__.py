@@ -39,11 +39,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, help="folder for cost.md, cost.svg and cost.json")
     add_training_options(parser)
     args = parser.parse_args(arguments)
+    from benchmarks.cost.cells import smallest_batch  # noqa: PLC0415
     from benchmarks.cost.table import CostTable  # noqa: PLC0415  (--help without torch)
     from tandem.networks.device import choose_device  # noqa: PLC0415
     from tandem.report.progress import TaskProgress  # noqa: PLC0415
 
-    batches = args.batches or [batch for batch in BATCHES if args.method != "bicyclegan" or batch % 2 == 0]
+    batches = args.batches or [batch for batch in BATCHES if batch % smallest_batch(args.method) == 0]
     device = choose_device(args.device)
     with TaskProgress("cost of a step", len(args.sizes) * len(batches), "cells") as progress:
         table = CostTable.measure(

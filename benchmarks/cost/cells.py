@@ -20,7 +20,7 @@ import torch
 from benchmarks.cost.counting import Work, count_work, peak_bandwidth, peak_flops
 from tandem.bench.timing import wait_for
 from tandem.bench.train_step import make_step, warmup_steps
-from tandem.config.run import RunConfig, from_flat, to_flat
+from tandem.config.run import METHODS, RunConfig, from_flat, to_flat
 from tandem.training.device import configure_backends, peak_memory_mb
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +155,7 @@ def _work_per_image(config: RunConfig, device: torch.device) -> Work:
 
 def smallest_batch(method: str) -> int:
     """The smallest batch that a method trains with; its batches are multiples of it."""
-    return 2 if method == "bicyclegan" else 1
+    return METHODS[method].parts
 
 
 def _quartiles(seconds: Sequence[float]) -> tuple[float, float]:

@@ -9,9 +9,10 @@ import torch
 from support import tandem
 
 from tandem.bench.train_report import targets_of, training_text
-from tandem.bench.train_step import bench_config
+from tandem.bench.train_step import bench_config, make_stepper
 from tandem.bench.worker import running_variants
 from tandem.commands.bench import BENCHMARKS
+from tandem.config.tandem import TandemConfig
 
 TINY = ["--size", "64", "--filters", "4", "--device", "cpu", "--rounds", "2"]
 
@@ -48,19 +49,19 @@ def test_the_header_says_what_was_measured_where() -> None:
     assert {"tandem", "python", "cuda", "cudnn", "date", "cpu", "float32_matmul"} <= header.keys()
 
 
-@pytest.mark.parametrize("method", ["bicyclegan", "cyclegan", "pix2pix"])
+@pytest.mark.parametrize("method", ["bicyclegan", "tandem", "cyclegan", "pix2pix"])
 def test_a_training_step_is_measured(method: str) -> None:
     measured = tandem("bench", "train", "--method", method, *TINY, "--json")
     assert measured.status == 0, measured.err
     report = json.loads(measured.out)
     assert report["method"] == method
-    assert report["batch_size"] == (2 if method == "bicyclegan" else 1)
+    assert report["batch_size"] == {"bicyclegan": 2, "tandem": 8}.get(method, 1)
     for seconds in report["train_step_seconds"].values():
         assert len(seconds["all"]) == 2
         assert seconds["median"] == statistics.median(seconds["all"]) > 0
         assert min(seconds["all"]) <= seconds["quartiles"][0] <= seconds["median"] <= seconds["quartiles"][1]
     assert all(megabytes > 50 for megabytes in report["peak_memory_mb"].values())
-    if method == "pix2pix":
+    if method in {"pix2pix", "tandem"}:
         assert report["train_step_seconds"].keys() == {"tandem"}
         assert report["train_step_speedup"] is None
     else:
@@ -69,7 +70,16 @@ def test_a_training_step_is_measured(method: str) -> None:
     assert report["targets"] == []  # they are for the published sizes
     text = training_text(report)
     assert f"{report['train_step_seconds']['tandem']['median']:.2f}"[:3] in text or " ms (" in text
-    assert ("times as fast" in text) == ("published order" in text) == (method != "pix2pix")
+    assert ("times as fast" in text) == ("published order" in text) == (method not in {"pix2pix", "tandem"})
+
+
+def test_of_tandem_the_step_with_discriminators_is_measured() -> None:
+    """At the method's own proportions."""
+    config = bench_config("tandem", size=64, filters=64)
+    assert config.objective == TandemConfig(gan_from=0.0)
+    stepper, batches, state = make_stepper(bench_config("tandem", size=32, filters=4), torch.device("cpu"))
+    stepper.step(batches)
+    assert {"gan", "latent", "disc_real"} <= state.meter.means().keys()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def batch_of(config: RunConfig) -> tuple[Any, dict[str, torch.Tensor]]:
     return objective, images | objective.draw(0, [0, 1])
 
 
-@pytest.mark.parametrize("method", ["bicyclegan", "pix2pix", "cyclegan"])
+@pytest.mark.parametrize("method", ["bicyclegan", "tandem", "pix2pix", "cyclegan"])
 def test_the_steps_of_a_method_can_be_captured(method: str) -> None:
     objective, batch = batch_of(config_of(method=method))
     assert obstacle(objective, [batch]) is None

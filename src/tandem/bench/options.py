@@ -29,10 +29,10 @@ class BenchOptions(Options):
 class BenchTrainOptions(BenchOptions):
     """Which training step is measured."""
 
-    method: Literal["bicyclegan", "cyclegan", "pix2pix"] = option("bicyclegan", "what is trained")
+    method: Literal["bicyclegan", "tandem", "cyclegan", "pix2pix"] = option("bicyclegan", "what is trained")
     size: int = option(256, "side of the images")
     batch_size: int | None = option(None, "images per step; the published number if not given")
-    filters: int = option(64, "width of all networks; 64 is the published one")
+    filters: int = option(64, "width of all networks; 64 is the published one, and tandem's default")
     preset: str | None = option(
         None, "measure the training step of this preset instead, and say how long it takes", metavar="NAME"
     )

@@ -11,6 +11,7 @@ from tandem.bench.baselines.build import has_baseline, make_baseline
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.run import RunConfig, from_flat
+from tandem.config.tandem import TandemConfig
 from tandem.data.loader import Batch
 from tandem.data.micro_batches import MicroBatches
 from tandem.objectives.build import build_objective
@@ -33,18 +34,30 @@ def bench_config(
     Args:
         method: Its name.
         size: Side of the images.
-        filters: Width of all networks.
+        filters: Width of all networks; of tandem the generator's, and the others in proportion.
         batch_size: Images per step; the published number if not given.
         options: Further options of a run by name, such as the precision.
     """
     flat: dict[str, object] = {"method": method, "size": size, "seed": 0, "generator_filters": filters}
-    flat["ema_halflife_images"] = 0  # the published training has no moving average
-    flat["discriminator_filters"] = filters
+    if method == TandemConfig.method:
+        flat["encoder_filters"] = max(1, filters * TandemConfig.encoder_filters // TandemConfig.generator_filters)
+        flat["discriminator_filters"] = max(
+            1, filters * TandemConfig.discriminator_filters // TandemConfig.generator_filters
+        )
+    else:
+        flat["ema_halflife_images"] = 0  # the published training has no moving average
+        flat["discriminator_filters"] = filters
     if method == BicycleGANConfig.method:
         flat["encoder_filters"] = filters
+    flat |= whole_step(method)
     if batch_size is not None:
         flat["batch_size"] = batch_size
     return from_flat(flat | options)
+
+
+def whole_step(method: str) -> dict[str, object]:
+    """Options under which the first step of a method has all phases: what is measured is the costlier kind of step."""
+    return {"gan_from": 0.0} if method == TandemConfig.method else {}
 
 
 def variants_of(config: RunConfig) -> tuple[Variant, ...]:

@@ -38,10 +38,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _config(options: BenchTrainOptions) -> RunConfig:
-    from tandem.bench.train_step import bench_config  # noqa: PLC0415  (start-up time)
+    from tandem.bench.train_step import bench_config, whole_step  # noqa: PLC0415  (start-up time)
 
     if options.preset is not None:
-        return from_flat(preset_options(find_preset(options.preset).name) | options.of_step)
+        preset = preset_options(find_preset(options.preset).name)
+        return from_flat(preset | whole_step(str(preset["method"])) | options.of_step)
     return bench_config(
         options.method,
         size=options.size,
