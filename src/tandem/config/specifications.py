@@ -216,6 +216,11 @@ class ResidualUNetSpec(_Bounded):
         return tuple(self.filters * min(level, 4) for level in range(1, self.depth + 1))
 
     @property
+    def narrow_width(self) -> int:
+        """Channels of the only maps at the resolution of the image."""
+        return max(8, self.filters // 4)
+
+    @property
     def dropout(self) -> bool:
         """There is none."""
         return False

@@ -29,7 +29,7 @@ class TandemConfig(LatentPriorOptions):
 
     prior: PriorName = same(LatentPriorOptions, "prior", default="mixture")
     latent_dim: int = option(8, "length of the latent z", at_least=1, below=4097)
-    generator_filters: int = option(64, "filters of the generator's outermost level", at_least=1, below=1025)
+    generator_filters: int = option(48, "filters of the generator's outermost level", at_least=1, below=1025)
     generator_depth: int | None = option(
         None, "levels of the generator; by default as many as the size allows, down to maps of 4 px"
     )

@@ -5,6 +5,10 @@ block on the way down and one on the way up (group norm, SiLU, conv3, group norm
 conv3, plus the input, times 1/√2). Levels are joined by convolutions with stride 2 and by nearest upsampling with a
 conv3; the way up sees the block of the way down beside it. Without a latent the scales and shifts are missing.
 
+The last maps are doubled by bilinear interpolation, not shuffled to pixels: a shuffle gives each of the four pixels of
+a block weights of its own, and outputs get dots with a period of 2 px. Two narrow conv3 at full resolution, which see
+the image beside the maps, bring its edges back.
+
 z goes through a small MLP. What comes out enters every block twice: as scale and shift behind the second norm, and
 added to the feature maps at the block's input. With scales and shifts alone only two or three dimensions of z get used.
 """
@@ -51,7 +55,14 @@ class ResidualUNet(nn.Module):
         self.head = named_sequence(
             norm=_group_norm(widths[0]),
             activation=nn.SiLU(),
-            conv=nn.Conv2d(widths[0], spec.out_channels * SHUFFLE**2, 3, padding=1),
+            resize=nn.Upsample(scale_factor=SHUFFLE, mode="bilinear", align_corners=False),
+        )
+        narrow = spec.narrow_width
+        self.output = named_sequence(
+            conv1=nn.Conv2d(widths[0] + spec.in_channels, narrow, 3, padding=1),
+            activation=nn.SiLU(),
+            conv2=nn.Conv2d(narrow, spec.out_channels, 3, padding=1),
+            tanh=nn.Tanh(),
         )
 
     def forward(self, a: Tensor, z: Tensor | None = None) -> Tensor:
@@ -79,7 +90,7 @@ class ResidualUNet(nn.Module):
         for level in reversed(range(len(self.up))):
             x = self.up[level](F.interpolate(x, scale_factor=2.0, mode="nearest"))
             x = self.decode[level](torch.cat([x, skips.pop()], 1), style)
-        return full_precision(torch.tanh(F.pixel_shuffle(self.head(x), SHUFFLE)))
+        return full_precision(self.output(torch.cat([self.head(x), a], 1)))
 
     def _check(self, a: Tensor, z: Tensor | None) -> None:
         spec = self.spec
