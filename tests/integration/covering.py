@@ -13,7 +13,7 @@ from tandem.config.options import Option, options_of
 from tandem.config.run import METHODS, from_flat
 from tandem.config.training import TrainingConfig
 from tandem.config.validation import ValidationConfig
-from tandem.config.values import choices
+from tandem.config.values import choices, is_many
 from tandem.errors import ConfigError
 from tandem.inference.runtime import Runtime
 from tandem.inference.sampling import SamplingOptions
@@ -108,10 +108,12 @@ def values_of(one: Option) -> tuple[Any, ...]:
     found: tuple[Any, ...] = CHANNELS.get(one.field, ()) or NUMBERS.get(one.field, ())
     if one.hint is bool:
         found = (False, True)
+    left_out = ELSEWHERE.get(one.field, set())
+    if is_many(one.hint):  # each choice by itself
+        return tuple((choice,) for choice in choices(one.hint) if choice not in left_out)
     found += tuple(choices(one.hint))
     if type(None) in typing.get_args(one.hint) and choices(one.hint):
         found += (None,)
-    left_out = ELSEWHERE.get(one.field, set())
     return tuple(value for value in found if value not in left_out and not one.out_of_bounds(value))
 
 

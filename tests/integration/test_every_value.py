@@ -55,7 +55,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_training_to_use(images: Path, features: Path, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "run"
     given = {name: value for name, value in run.training.items() if value is not None} | {"validate_features": features}
-    assert_ends("train", images, "--out", out, *flags(**given))
+    words = flags(**{name: ",".join(value) if isinstance(value, tuple) else value for name, value in given.items()})
+    assert_ends("train", images, "--out", out, *words)
     assert {"train", "health", "validation"} == {line["kind"] for line in log_of(out)}
     assert_page_is_whole(out / "index.html", least=1)
     assert_page_is_whole(out / "samples" / "index.html", least=2)

@@ -17,6 +17,8 @@ from tandem.training.step import StepOptions, train_step
 
 BATCH = 8
 WIDTHS = {"generator_filters": 2, "discriminator_filters": 2}
+AUGMENT = ("color", "translation", "cutout")
+BICYCLE = {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2}
 TANDEM = {"method": "tandem", "latent_dim": 2, "encoder_filters": 2, "generator_filters": 8}
 CASES: dict[str, dict[str, Any]] = {
     "bicyclegan": {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2},
@@ -32,11 +34,15 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "clr-gan": {"method": "clr-gan", "latent_dim": 2, "encoder_filters": 2},
     "cvae-gan": {"method": "cvae-gan", "latent_dim": 2, "encoder_filters": 2},
+    "augmented": BICYCLE | {"conditional": True, "diffaugment": AUGMENT},
+    "augmented_wgangp": BICYCLE | {"gan_loss": "wgangp", "diffaugment": AUGMENT},
+    "augmented_pix2pix": {"method": "pix2pix", "norm": "instance", "dropout": False, "diffaugment": AUGMENT},
     "pix2pix": {"method": "pix2pix", "norm": "instance", "dropout": False},
     "cyclegan": {"method": "cyclegan", "generator_blocks": 1},
     "cut": {"method": "cut", "generator_blocks": 6, "nce_patches": 8},
     "fastcut": {"method": "fastcut", "generator_blocks": 6, "nce_patches": 8},
     "tandem": TANDEM,
+    "augmented_tandem": TANDEM | {"diffaugment": AUGMENT},
     "tandem_mode_seeking": TANDEM | {"lambda_ms": 1.0, "kl_bound": 0.02, "free_bits": 0.001, "input_dropout": 0.5},
 }
 

@@ -26,7 +26,7 @@ BICYCLE = WIDTHS | {"encoder_filters": 2, "latent_dim": 2}
 PIX2PIX = WIDTHS | {"method": "pix2pix", "dropout": False}
 CYCLE = WIDTHS | {"method": "cyclegan", "generator_blocks": 1}
 CUT = WIDTHS | {"method": "cut", "generator_blocks": 5, "nce_filters": 4, "nce_patches": 8}
-
+AUGMENT = ("color", "translation", "cutout")
 TANDEM = BICYCLE | {"method": "tandem", "discriminator_layers": 2, "generator_filters": 8}
 
 CASES: dict[str, dict[str, Any]] = {
@@ -61,6 +61,8 @@ CASES: dict[str, dict[str, Any]] = {
     "tandem with mode seeking, near the bounds of KL": TANDEM
     | {"lambda_ms": 1.0, "kl_bound": 0.02, "free_bits": 0.001, "input_dropout": 0.5},
     "tandem whose encoder sees outputs alone": TANDEM | {"encoder_sees_input": False},
+    "tandem, augmented, in two micro-batches": TANDEM | {"accumulate": 2, "batch_size": 8, "diffaugment": AUGMENT},
+    "bicyclegan, augmented": BICYCLE | {"conditional": True, "diffaugment": AUGMENT},
     "tandem in two micro-batches": TANDEM | {"accumulate": 2, "batch_size": 8},
     "bicyclegan in two micro-batches": BICYCLE | {"accumulate": 2, "batch_size": 8},
     "kl sum in two micro-batches": BICYCLE | {"accumulate": 2, "batch_size": 8, "kl_reduction": "sum"},

@@ -20,6 +20,7 @@ from tandem.training.step import train_step
 SMALL: dict[str, Any] = {"generator_filters": 2, "discriminator_filters": 2, "size": 32}
 BICYCLE = SMALL | {"encoder_filters": 2, "latent_dim": 2, "batch_size": 2}
 TANDEM = BICYCLE | {"discriminator_layers": 2}
+AUGMENT = ("color", "translation", "cutout")
 UNPAIRED = SMALL | {"generator_blocks": 1}
 CUT = SMALL | {"generator_blocks": 5, "nce_filters": 4, "nce_patches": 8}
 
@@ -37,6 +38,9 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "cae-gan": ("cae-gan", BICYCLE),
     "pix2pix-noise": ("pix2pix-noise", BICYCLE),
     "mode seeking": ("bicyclegan", BICYCLE | {"lambda_ms": 1.0}),
+    "augmented": ("bicyclegan", BICYCLE | {"conditional": True, "diffaugment": AUGMENT}),
+    "pix2pix augmented": ("pix2pix", SMALL | {"size": 64, "diffaugment": AUGMENT}),
+    "tandem augmented": ("tandem", TANDEM | {"gan_from": 0.3, "diffaugment": AUGMENT}),
     "tandem that joins before": ("tandem", TANDEM | {"gan_from": 0.3, "lambda_ms": 1.0}),
     "tandem that joins there": ("tandem", TANDEM | {"gan_from": 0.5}),
     "tandem that joins later": ("tandem", TANDEM | {"gan_from": 0.7}),

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal
 from tandem.config.data import DataConfig
 from tandem.config.latent_prior import LatentPriorOptions
 from tandem.config.method import (
+    DIFFAUGMENT_HELP,
     MAX_DEPTH,
+    Augmentation,
     GanLoss,
     Init,
     discriminator_layers_problems,
@@ -15,7 +17,7 @@ from tandem.config.method import (
     unet_depth,
     unet_problems,
 )
-from tandem.config.options import option
+from tandem.config.options import option, read_choices
 from tandem.config.specifications import Activation, EncoderSpec, Norm, PatchDiscriminatorSpec, UNetSpec, Upsampling
 
 
@@ -69,6 +71,9 @@ class BicycleGANConfig(LatentPriorOptions):
     )
     kl_reduction: Literal["sum", "mean"] = option("sum", "KL over the batch: summed as published, or a mean per sample")
     lambda_gp: float = option(10.0, "weight of the gradient penalty; only with --gan-loss wgangp", at_least=0)
+    diffaugment: tuple[Augmentation, ...] = option(
+        (), DIFFAUGMENT_HELP, metavar="NAMES", read=read_choices("--diffaugment", Augmentation)
+    )
     update_order: Literal["generator_first", "discriminator_first"] = option(
         "generator_first", "which phase of a step comes first"
     )
@@ -104,6 +109,8 @@ class BicycleGANConfig(LatentPriorOptions):
             )
         if self.gan_loss != "wgangp" and self.lambda_gp != BicycleGANConfig.lambda_gp:
             yield f"--lambda-gp {self.lambda_gp} has no effect without --gan-loss wgangp"
+        if self.diffaugment and self.lambda_gan == 0 and self.lambda_gan2 == 0:
+            yield f"--diffaugment {','.join(self.diffaugment)} has no effect without --lambda-gan and --lambda-gan2"
         if self.gan_loss == "wgangp" and (self.discriminator_norm or self.norm) == "batch":
             yield (
                 "--gan-loss wgangp penalises the gradient of each sample, which batch norm in the discriminators ties "

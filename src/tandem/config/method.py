@@ -9,6 +9,12 @@ from tandem.config.specifications import FIRST_DROPOUT_LEVEL
 GanLoss = Literal["lsgan", "bce", "hinge", "wgangp"]
 PlainGanLoss = Literal["lsgan", "bce", "hinge"]
 Init = Literal["xavier", "normal", "fan_in"]
+Augmentation = Literal["color", "translation", "cutout"]
+"""Parts of DiffAugment; see `tandem.objectives.diffaugment`."""
+DIFFAUGMENT_HELP = (
+    "what discriminators see of real images and fakes is augmented, for few pairs: some of color, translation, cutout, "
+    "with commas between"
+)
 MIN_DEPTH, MAX_DEPTH = 5, 9
 MAX_BLOCKS = 64
 SMALLEST_RESNET_INPUT = 16

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tandem.config.data import DataConfig
-from tandem.config.method import PlainGanLoss
-from tandem.config.options import option
+from tandem.config.method import DIFFAUGMENT_HELP, Augmentation, PlainGanLoss
+from tandem.config.options import option, read_choices
 from tandem.config.shared_networks import NetworkOptions
 from tandem.config.specifications import DiscriminatorSpec, GeneratorSpec, Norm
 
@@ -28,6 +28,9 @@ class Pix2PixConfig(NetworkOptions):
     gan_loss: PlainGanLoss = option("bce", "the adversarial loss")
     lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the discriminator", at_least=0)
     lambda_l1: float = option(100.0, "weight of |G(A) - B|", at_least=0)
+    diffaugment: tuple[Augmentation, ...] = option(
+        (), DIFFAUGMENT_HELP, metavar="NAMES", read=read_choices("--diffaugment", Augmentation)
+    )
 
     @property
     def latent_dim(self) -> int:
@@ -39,6 +42,8 @@ class Pix2PixConfig(NetworkOptions):
         del batch_size
         if self.lambda_gan == 0 and self.lambda_l1 == 0:
             yield "all loss weights are 0: there is nothing to train"
+        if self.diffaugment and self.lambda_gan == 0:
+            yield f"--diffaugment {','.join(self.diffaugment)} has no effect with --lambda-gan 0"
         if not self.test_noise and not self.dropout and self.norm != "batch":
             yield "--no-test-noise has no effect without --dropout and without batch norm"
         yield from self.network_problems(data)

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from tandem.config.data import DataConfig
 from tandem.config.latent_prior import LatentPriorOptions, PriorName
-from tandem.config.method import Init
-from tandem.config.options import option, same
+from tandem.config.method import DIFFAUGMENT_HELP, Augmentation, Init
+from tandem.config.options import option, read_choices, same
 from tandem.config.specifications import PairEncoderSpec, ResidualUNetSpec, SpectralDiscriminatorSpec
 
 MAX_LEVELS = 8
@@ -65,6 +65,9 @@ class TandemConfig(LatentPriorOptions):
     lambda_ms: float = option(
         0.0, "weight of mode seeking (MSGAN): |z1 - z2| over the distance of their two images", at_least=0
     )
+    diffaugment: tuple[Augmentation, ...] = option(
+        (), DIFFAUGMENT_HELP, metavar="NAMES", read=read_choices("--diffaugment", Augmentation)
+    )
     init: Init = option("fan_in", "distribution of the initial weights")
     init_gain: float = option(1.0, "gain (fan_in, xavier) or standard deviation (normal)", above=0)
 
@@ -87,6 +90,8 @@ class TandemConfig(LatentPriorOptions):
                 yield f"--lambda-z {self.lambda_z:g} has no effect with --lambda-gan 0"
             if self.lambda_ms > 0:
                 yield f"--lambda-ms {self.lambda_ms:g} has no effect with --lambda-gan 0"
+            if self.diffaugment:
+                yield f"--diffaugment {','.join(self.diffaugment)} has no effect with --lambda-gan 0"
         if self.lambda_kl == 0:
             if self.free_bits > 0:
                 yield f"--free-bits {self.free_bits:g} has no effect with --lambda-kl 0"

@@ -27,6 +27,7 @@ from tandem import rng
 from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
+from tandem.objectives.diffaugment import augmented, draw_augmentation
 from tandem.objectives.losses import (
     discriminator_gan_loss,
     generator_gan_loss,
@@ -98,18 +99,24 @@ class BicycleGAN:
         initialise_networks(self.networks, self.config.init, gain=self.config.init_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
-        """Draw for the encoded half of the batch.
+        """Draw for the encoded half of the batch, and T for all of it.
 
         Returns:
-            ``eps`` and ``z_random`` ``(h, latent_dim)``, WGAN-GP's ``mix`` ``(h,)`` and, for mode seeking, ``z_other``.
+            ``eps`` and ``z_random`` ``(h, latent_dim)``, WGAN-GP's ``mix`` ``(h,)``, for mode seeking ``z_other``, and
+            with DiffAugment ``augment`` ``(2h, 7)``.
         """
         half = positions[: len(positions) // 2]
+        augment = {"augment": draw_augmentation(seed, positions)} if self.config.diffaugment else {}
         seeking = {"z_other": rng.normal(seed, "z_other", half, (self.config.latent_dim,))}
-        return (seeking if self.config.lambda_ms > 0 else {}) | {
-            "eps": rng.normal(seed, "eps", half, (self.config.latent_dim,)),
-            "z_random": rng.normal(seed, "z_random", half, (self.config.latent_dim,)),
-            "mix": torch.special.ndtr(rng.normal(seed, "mix", half, ())),
-        }
+        return (
+            augment
+            | (seeking if self.config.lambda_ms > 0 else {})
+            | {
+                "eps": rng.normal(seed, "eps", half, (self.config.latent_dim,)),
+                "z_random": rng.normal(seed, "z_random", half, (self.config.latent_dim,)),
+                "mix": torch.special.ndtr(rng.normal(seed, "mix", half, ())),
+            }
+        )
 
     def fakes(self, batch: StepTensors) -> Fakes:
         """Translate the first half of the batch with the encoded and with the random latent."""
@@ -137,6 +144,7 @@ class BicycleGAN:
         """The weighted terms of the generator and the encoder."""
         config = self.config
         a1, _, b1, _ = _halves(batch)
+        first, _ = _augmentations(batch)
         terms: Terms = {}
         if config.lambda_z > 0 and fakes.random is not None:
             encoder = self.networks["encoder"]
@@ -144,14 +152,12 @@ class BicycleGAN:
                 mu_random, _ = encoder(fakes.random)
             terms["latent"] = config.lambda_z * (mu_random - batch["z_random"]).abs().mean()
         if config.lambda_gan > 0 and fakes.encoded is not None:
-            logits = self._remember(
-                fakes, "disc_encoded", self.networks["disc_encoded"], self._discriminator_input(a1, fakes.encoded)
-            )
+            shown = self._discriminator_input(a1, fakes.encoded, first)
+            logits = self._remember(fakes, "disc_encoded", self.networks["disc_encoded"], shown)
             terms["gan_encoded"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_gan2 > 0 and fakes.random is not None:
-            logits = self._remember(
-                fakes, "disc_random", self._random_discriminator, self._discriminator_input(a1, fakes.random)
-            )
+            shown = self._discriminator_input(a1, fakes.random, first)
+            logits = self._remember(fakes, "disc_random", self._random_discriminator, shown)
             terms["gan_random"] = config.lambda_gan2 * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0 and fakes.encoded is not None:
             terms["l1"] = config.lambda_l1 * (fakes.encoded - b1).abs().mean()
@@ -170,14 +176,17 @@ class BicycleGAN:
     def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The terms of the discriminators, on detached fakes."""
         a1, a2, b1, b2 = _halves(batch)
+        first, second = _augmentations(batch)
         terms: Terms = {}
         if self.config.lambda_gan > 0 and fakes.encoded is not None:
-            real, fake = self._discriminator_input(a1, b1), self._discriminator_input(a1, fakes.encoded.detach())
+            real = self._discriminator_input(a1, b1, first)
+            fake = self._discriminator_input(a1, fakes.encoded.detach(), first)
             discriminator = self.networks["disc_encoded"]
             logits = self._both_logits(fakes, "disc_encoded", discriminator, real=real, fake=fake)
             terms |= self._loss_terms("disc_encoded", discriminator, logits, real=real, fake=fake, mix=batch["mix"])
         if self.config.lambda_gan2 > 0 and fakes.random is not None:
-            real, fake = self._discriminator_input(a2, b2), self._discriminator_input(a1, fakes.random.detach())
+            real = self._discriminator_input(a2, b2, second)
+            fake = self._discriminator_input(a1, fakes.random.detach(), first)
             discriminator = self._random_discriminator
             logits = self._both_logits(fakes, "disc_random", discriminator, real=real, fake=fake)
             terms |= self._loss_terms("disc_random", discriminator, logits, real=real, fake=fake, mix=batch["mix"])
@@ -220,11 +229,20 @@ class BicycleGAN:
     def _random_discriminator(self) -> nn.Module:
         return self.networks["disc_encoded" if self.config.shared_discriminator else "disc_random"]
 
-    def _discriminator_input(self, a: Tensor, image: Tensor) -> Tensor:
-        return torch.cat([a, image], 1) if self.config.conditional else image
+    def _discriminator_input(self, a: Tensor, image: Tensor, augmentation: Tensor | None) -> Tensor:
+        beside = a if self.config.conditional else None
+        return augmented(self.config.diffaugment, image, augmentation, beside=beside)
 
 
 def _halves(batch: StepTensors) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     a1, a2 = batch["a"].chunk(2)
     b1, b2 = batch["b"].chunk(2)
     return a1, a2, b1, b2
+
+
+def _augmentations(batch: StepTensors) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """T of each half of the batch; none without DiffAugment."""
+    if "augment" not in batch:
+        return None, None
+    first, second = batch["augment"].chunk(2)
+    return first, second

@@ -10,12 +10,12 @@ The only noise is dropout. Models sample with it switched on, and with the stati
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from tandem.config.data import DataConfig
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.networks.build import build_network
+from tandem.objectives.diffaugment import augmented, draw_augmentation
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
 from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
@@ -52,9 +52,8 @@ class Pix2Pix:
         initialise_networks(self.networks, self.config.init, gain=self.config.init_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
-        """There are no random numbers but dropout's."""
-        del seed, positions
-        return {}
+        """Draw ``augment`` ``(N, 7)`` of DiffAugment where it is on; all else that is random is dropout."""
+        return {"augment": draw_augmentation(seed, positions)} if self.config.diffaugment else {}
 
     def fakes(self, batch: StepTensors) -> Fakes:
         """Translate the batch."""
@@ -64,8 +63,8 @@ class Pix2Pix:
         """The terms of the discriminator, on detached fakes."""
         disc = self.networks["disc"]
         # Two forwards, the fakes' first, as published: batch norm counts each of them.
-        fake = disc(torch.cat([batch["a"], fakes.b.detach()], 1))
-        real = disc(torch.cat([batch["a"], batch["b"]], 1))
+        fake = disc(self._shown(batch, fakes.b.detach()))
+        real = disc(self._shown(batch, batch["b"]))
         real_term, fake_term = discriminator_gan_terms(self.config.gan_loss, real, fake)
         return {"disc_real": 0.5 * real_term, "disc_fake": 0.5 * fake_term}
 
@@ -73,8 +72,11 @@ class Pix2Pix:
         """The weighted terms of the generator."""
         config, terms = self.config, {}
         if config.lambda_gan > 0:
-            logits = self.networks["disc"](torch.cat([batch["a"], fakes.b], 1))
+            logits = self.networks["disc"](self._shown(batch, fakes.b))
             terms["gan"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0:
             terms["l1"] = config.lambda_l1 * (fakes.b - batch["b"]).abs().mean()
         return terms
+
+    def _shown(self, batch: StepTensors, image: Tensor) -> Tensor:
+        return augmented(self.config.diffaugment, image, batch.get("augment"), beside=batch["a"])

@@ -32,6 +32,7 @@ from tandem import rng
 from tandem.config.data import DataConfig
 from tandem.config.tandem import TandemConfig
 from tandem.networks.build import build_network
+from tandem.objectives.diffaugment import augmented, draw_augmentation
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss, kl_divergence, mode_seeking
 from tandem.objectives.objective import Phase, StepTensors, Terms, frozen, initialise_networks
 from tandem.objectives.pool import ImagePool
@@ -90,9 +91,13 @@ class Tandem:
         initialise_networks(self.networks, self.config.init, gain=self.config.init_gain, seed=seed)
 
     def draw(self, seed: int, positions: Sequence[int]) -> dict[str, Tensor]:
-        """Draw ``eps`` ``(N, latent_dim)`` of the posterior samples, and ``known`` ``(N,)``: whether E sees A."""
+        """Draw ``eps`` ``(N, latent_dim)`` of the posterior samples, ``known`` ``(N,)``: whether E sees A, and T.
+
+        The last is ``augment`` ``(N, 7)`` of DiffAugment, where that is on.
+        """
         hidden = torch.special.ndtr(rng.normal(seed, "known", positions, ())) < self.config.input_dropout
-        return {
+        augment = {"augment": draw_augmentation(seed, positions)} if self.config.diffaugment else {}
+        return augment | {
             "eps": rng.normal(seed, "eps", positions, (self.config.latent_dim,)),
             "known": (~hidden).to(torch.float32),
         }
@@ -119,7 +124,7 @@ class Tandem:
             terms["kl"] = config.lambda_kl * self._bounded_kl(fakes.mu[:own], fakes.logvar[:own])
         if not self._judges:
             return terms
-        logits = self.networks["disc"](torch.cat([batch["a"], fakes.b], 1))
+        logits = self.networks["disc"](self._shown(batch, fakes.b))
         terms["gan"] = config.lambda_gan * generator_gan_loss("hinge", logits)
         if config.lambda_z > 0:
             with frozen(self.networks["encoder"]):
@@ -133,7 +138,7 @@ class Tandem:
     def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The terms of the discriminators, on detached fakes."""
         disc = self.networks["disc"]
-        real, fake = (disc(torch.cat([batch["a"], images], 1)) for images in (batch["b"], fakes.b.detach()))
+        real, fake = (disc(self._shown(batch, images)) for images in (batch["b"], fakes.b.detach()))
         real_term, fake_term = discriminator_gan_terms("hinge", real, fake)
         return {"disc_real": real_term, "disc_fake": fake_term}
 
@@ -148,6 +153,9 @@ class Tandem:
     @property
     def _seeks(self) -> bool:
         return self._judges and self.config.lambda_ms > 0
+
+    def _shown(self, batch: StepTensors, images: Tensor) -> Tensor:
+        return augmented(self.config.diffaugment, images, batch.get("augment"), beside=batch["a"])
 
     def _encode(self, b: Tensor, a: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         encoder = self.networks["encoder"]

@@ -27,7 +27,10 @@ EPOCHS = {"n_epochs": "100", "n_epochs_decay": "100"}
 SNAPSHOTS = "it counts steps: images of an epoch / batch size × epochs"
 PAGE = "the run writes index.html, a page without a server"
 SEVERAL_GPUS = "several GPUs: torchrun --nproc-per-node 2 -m tandem train …"
-AUGMENTATION = "images are resized, cropped (--preprocess) and flipped (--flip), nothing else"
+AUGMENTATION = (
+    "images are resized, cropped (--preprocess) and flipped (--flip), nothing else; --diffaugment augments what "
+    "discriminators see"
+)
 
 
 def published() -> Iterator[OtherName]:

@@ -124,9 +124,10 @@ def _data() -> Iterator[OtherName]:
     yield _TRAINERS.nothing(
         "aug aa crop_type augment augmentation augmentations augpipe aug_prob color_jitter jitter rotate rotation"
         " vflip vertical_flip crop_pct interpolation center_crop_size mixup cutmix cutout random_erasing"
-        " random_rotate brightness contrast data_augmentation use_augmentation aug_p diffaug diffaugment ada",
+        " random_rotate brightness contrast data_augmentation use_augmentation aug_p ada",
         AUGMENTATION,
     )
+    yield _TRAINERS.option("diffaug diff_augment diff_aug", "--diffaugment {}", note="what discriminators see alone")
     yield _TRAINERS.switch("btoa b2a reverse reversed ", "--direction BtoA")
     yield _TRAINERS.switch("atob a2b", "--direction AtoB")
     yield _TRAINERS.switch(
