@@ -23,17 +23,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tandem.config.specifications import BackboneName
 from tandem.errors import TandemError
 from tandem.evaluation.metrics import frechet_distance, kid, ms_ssim, prdc, psnr, ssim
 from tandem.evaluation.metrics.frechet import statistics_of
 from tandem.evaluation.metrics.kid import kid_subsets
-from tandem.evaluation.networks.backbones import Backbone, BackboneName
 from tandem.evaluation.networks.features import FeatureExtractor, FeatureSpec, InputSpec
 from tandem.evaluation.networks.inception import INPUT_SIZE, TAP_SIZES, InceptionFID, Tap, load_inception
 from tandem.evaluation.networks.lpips import LPIPS, LPIPSVersion
 from tandem.evaluation.networks.resize import Resizer, resize_images
-from tandem.evaluation.networks.tensor_files import read_arrays, read_state_dict
 from tandem.evaluation.networks.weights import WeightsSource
+from tandem.networks.backbones.classifiers import Backbone
+from tandem.networks.backbones.tensor_files import read_arrays, read_state_dict
 
 Case = tuple[str, float, float]
 """What was compared, the largest deviation, and the tolerance."""

@@ -30,11 +30,11 @@ from tandem.evaluation.networks.features import (
     mobilenet_extractor,
 )
 from tandem.evaluation.networks.inception import InceptionFID, for_inference
-from tandem.evaluation.networks.mobilenet import INPUT_SIZE, MobileNet
 from tandem.evaluation.networks.resize import Resizer
 from tandem.evaluation.networks.weights import WeightsSource
 from tandem.evaluation.rows.gather import gather
 from tandem.evaluation.subject import file_cases, folder_images
+from tandem.networks.backbones.mobilenet import INPUT_SIZE, MobileNet
 from tandem.rng import numpy_generator
 
 FeatureNetwork = Literal["inception", "mobilenet"]

@@ -17,8 +17,8 @@ from support import Finished, assert_page_is_whole, files_of, pixels, tandem
 import tandem as package
 from model_files import write_onnx
 from tandem.data.synthetic import classify_mode, load_dataset_info, write_dataset
-from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone
 from tandem.evaluation.networks.lpips import LPIPS
+from tandem.networks.backbones.classifiers import TAP_CHANNELS, Backbone
 from tandem.rng import derive_seed
 
 NUM_TEST, NUM_SAMPLES = 7, 3

@@ -119,7 +119,7 @@ def test_a_killed_process_with_workers_can_be_followed_at_once(data: Path, tmp_p
 
 
 HALF_WRITTEN = """
-import os, sys, tandem.checkpoint.tensors as tensors
+import os, sys, tandem.tensors as tensors
 from tandem.cli import main
 whole = tensors.save_file
 def half(values, path, text):

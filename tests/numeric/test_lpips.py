@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from tandem.config.specifications import BackboneName
 from tandem.errors import DataError, WeightsError
-from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone, BackboneName
 from tandem.evaluation.networks.lpips import LPIPS, LPIPSVersion, consecutive
+from tandem.networks.backbones.classifiers import TAP_CHANNELS, Backbone
 from tandem.rng import numpy_generator
 
 Array = np.ndarray

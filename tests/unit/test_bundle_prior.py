@@ -16,12 +16,12 @@ from test_prior import mixture
 import tandem
 from tandem.checkpoint.bundle import FittedPrior, load_bundle, load_prior, save_bundle
 from tandem.checkpoint.manifest import LearnedPrior, read_manifest, sha256_of
-from tandem.checkpoint.tensors import read_tensors, write_tensors
 from tandem.errors import BundleError
 from tandem.inference.latents import between
 from tandem.inference.video.latent_walk import VideoLatents
 from tandem.prior.distributions import MixturePrior, NormalPrior
 from tandem.rng import numpy_generator
+from tandem.tensors import read_tensors, write_tensors
 
 IMAGE = np.zeros((16, 16, 3), np.uint8)
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tandem.checkpoint.store import CheckpointStore
-from tandem.checkpoint.tensors import write_tensors
 from tandem.config.run import RunConfig, from_flat
 from tandem.errors import CheckpointError
+from tandem.tensors import write_tensors
 from tandem.training.disk import DiskNeed, need_of, require_room
 from tandem.training.run_folder import RunFolder
 from tandem.training.setup import make_state

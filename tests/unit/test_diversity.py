@@ -23,9 +23,9 @@ from tandem.evaluation.metrics.lpips_diversity import (
     real_pair_diversity,
     sample_diversity,
 )
-from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone
 from tandem.evaluation.networks.lpips import LPIPS, LPIPSSpec
 from tandem.evaluation.real_pairs import NUM_PAIRS, random_pairs
+from tandem.networks.backbones.classifiers import TAP_CHANNELS, Backbone
 from tandem.prior.distributions import NORMAL_GUESS_ERROR
 from tandem.rng import numpy_generator
 

@@ -16,7 +16,7 @@ ORDER = [
     {"names"},
     {"config"},
     {"rng", "files", "launch", "terminal"},
-    {"targets", "prior"},
+    {"targets", "prior", "tensors"},
     {"fetch"},
     {"data"},
     {"networks"},

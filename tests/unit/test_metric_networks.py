@@ -12,7 +12,7 @@ import torch
 from tandem.errors import WeightsError
 from tandem.evaluation.networks.features import full_float32, inception_extractor, mobilenet_extractor
 from tandem.evaluation.networks.inception import TAP_SIZES, InceptionFID, load_inception
-from tandem.evaluation.networks.mobilenet import MobileNet
+from tandem.networks.backbones.mobilenet import MobileNet
 from tandem.rng import numpy_generator
 
 CPU = torch.device("cpu")

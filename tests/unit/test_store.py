@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from tandem.checkpoint import tensors as tensor_files
+from tandem import tensors as tensor_files
 from tandem.checkpoint.store import Best, CheckpointStore
-from tandem.checkpoint.tensors import read_metadata, read_tensors, write_tensors
 from tandem.errors import CheckpointError
+from tandem.tensors import read_metadata, read_tensors, write_tensors
 
 TENSORS = {"a/weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
 

@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 
 from file_server import Behaviour, FileServer
 from tandem.errors import WeightsError
-from tandem.evaluation.networks import tensor_files, weights
+from tandem.evaluation.networks import weights
 from tandem.evaluation.networks.download import WEIGHTS_POLICY
-from tandem.evaluation.networks.tensor_files import read_arrays, read_state_dict
 from tandem.evaluation.networks.weights import PUBLISHED, PublishedWeights, cache_folder, find_weights
+from tandem.networks.backbones import tensor_files
+from tandem.networks.backbones.tensor_files import read_arrays, read_state_dict
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -19,11 +19,11 @@ from tandem.checkpoint.manifest import (
     read_manifest,
     sha256_of,
 )
-from tandem.checkpoint.tensors import read_tensors, write_tensors
 from tandem.errors import BundleError
 from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
 from tandem.networks.build import build_network
 from tandem.prior.distributions import MixturePrior
+from tandem.tensors import read_tensors, write_tensors
 
 PRIOR_TENSORS = ("weights", "means", "factors")
 

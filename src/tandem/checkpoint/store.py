@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from tandem.checkpoint.tensors import read_metadata, read_tensors, write_tensors
 from tandem.config.parse import parse_dataclass
 from tandem.errors import CheckpointError
 from tandem.files import remove_leftovers
+from tandem.tensors import read_metadata, read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")

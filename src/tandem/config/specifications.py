@@ -12,6 +12,8 @@ Norm = Literal["instance", "instance_affine", "batch", "none"]
 Activation = Literal["relu", "lrelu", "elu"]
 Injection = Literal["none", "input", "all"]
 Upsampling = Literal["transposed", "bilinear"]
+BackboneName = Literal["alex", "vgg", "squeeze"]
+"""Classifiers whose inner maps are compared; see `tandem.networks.backbones.classifiers`."""
 
 FIRST_DROPOUT_LEVEL = 4
 """The U-Net's level from which on blocks have dropout, the innermost excepted."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tandem.config.options import Options, option, same
+from tandem.config.specifications import BackboneName
 from tandem.config.validation import ValidationConfig, ValueRange
 from tandem.data.fit import Fit
 from tandem.errors import ConfigError
@@ -14,7 +15,6 @@ from tandem.errors import ConfigError
 MAX_PALETTE_BYTES = 2**20
 
 Resizer = Literal["clean", "torch-fidelity", "pytorch-fid"]
-BackboneName = Literal["alex", "vgg", "squeeze"]
 LPIPSVersion = Literal["v0.0", "v0.1"]
 Palette = tuple[tuple[int, int, int], ...]
 """The colour of each class, 0 to 255."""

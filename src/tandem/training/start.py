@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from tandem.checkpoint.manifest import read_manifest, sha256_of
 from tandem.checkpoint.store import CheckpointStore
-from tandem.checkpoint.tensors import read_tensors
 from tandem.config.parse import parse_value
 from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError, CheckpointError
 from tandem.report.text import count
+from tandem.tensors import read_tensors
 from tandem.training.adapt import adapt, words_of
 from tandem.training.process_group import ProcessGroup
 from tandem.training.run_folder import RunFolder

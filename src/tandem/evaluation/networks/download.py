@@ -4,10 +4,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tandem.errors import WeightsError
-from tandem.evaluation.networks.tensor_files import MAX_BYTES
 from tandem.fetch.errors import FetchError
 from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_file
+from tandem.networks.backbones.tensor_files import MAX_BYTES
 from tandem.report.progress import TaskProgress
 
 WEIGHTS_POLICY = FetchPolicy(max_bytes=MAX_BYTES, max_seconds=86_400.0, refuse_pages=True)

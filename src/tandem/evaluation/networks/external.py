@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tandem.errors import DataError, MissingExtraError, WeightsError
-from tandem.evaluation.networks.tensor_files import sha256_of
+from tandem.networks.backbones.tensor_files import sha256_of
 from tandem.threads import session_options
 
 ExternalKind = Literal["onnx", "torchscript"]

@@ -24,12 +24,13 @@ from torch import Tensor
 from tandem.config.validation import ValueRange
 from tandem.errors import DataError, WeightsError
 from tandem.evaluation.images import check_batch, to_bytes_scale
-from tandem.evaluation.networks import inception, mobilenet
+from tandem.evaluation.networks import inception
 from tandem.evaluation.networks.external import ExternalKind, load_external
 from tandem.evaluation.networks.resize import resize_images
-from tandem.evaluation.networks.tensor_files import read_arrays, read_state_dict, sha256_of
 from tandem.evaluation.networks.weights import WeightsSource, find_weights
 from tandem.evaluation.options import Resizer
+from tandem.networks.backbones import mobilenet
+from tandem.networks.backbones.tensor_files import read_arrays, read_state_dict, sha256_of
 
 FeaturePrecision = Literal["float32", "float64"]
 
@@ -238,7 +239,7 @@ def inception_spec(
 
 
 def mobilenet_extractor(path: Path, *, device: torch.device, resizer: Resizer = "clean") -> FeatureExtractor:
-    """MobileNet v1 from a NumPy file; see `tandem.evaluation.networks.mobilenet`.
+    """MobileNet v1 from a NumPy file; see `tandem.networks.backbones.mobilenet`.
 
     Raises:
         WeightsError: The file cannot be read or holds something else.

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tandem.evaluation.networks.tensor_files import load_strictly
+from tandem.networks.backbones.tensor_files import load_strictly
 
 Tap = Literal["64", "192", "768", "2048", "logits", "logits_unbiased"]
 

@@ -17,19 +17,22 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tandem.config.specifications import BackboneName
 from tandem.errors import DataError
 from tandem.evaluation.images import check_batch, to_signed_scale
-from tandem.evaluation.networks.backbones import TAP_CHANNELS, Backbone, BackboneName
 from tandem.evaluation.networks.features import full_float32
-from tandem.evaluation.networks.tensor_files import load_strictly, read_state_dict
 from tandem.evaluation.networks.weights import WeightsName, WeightsSource, find_weights
 from tandem.evaluation.options import LPIPSVersion
+from tandem.networks.backbones.classifiers import (
+    MIN_SIDE,
+    SCALE,
+    SHIFT,
+    TAP_CHANNELS,
+    Backbone,
+    without_classifier,
+)
+from tandem.networks.backbones.tensor_files import load_strictly, read_state_dict
 
-MIN_SIDE = 32
-"""Smaller images leave nothing of the inner maps."""
-
-_SHIFT = (-0.030, -0.088, -0.188)
-_SCALE = (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
 
 Embedding = list[Tensor]
@@ -84,7 +87,7 @@ class LPIPS(nn.Module):
         super().__init__()
         self.spec = spec or LPIPSSpec(version, network, None, None)
         self.backbone = Backbone(network)
-        wanted = _features_of(self.backbone, backbone)
+        wanted = without_classifier(self.backbone, backbone)
         load_strictly(self.backbone, wanted, name=_file_name(self.spec.backbone_weights, f"the weights of {network}"))
         self.heads = nn.ParameterDict(
             {
@@ -96,8 +99,8 @@ class LPIPS(nn.Module):
         load_strictly(self.heads, renamed, name=_file_name(self.spec.head_weights, f"the heads of LPIPS {version}"))
         shifted = version == "v0.1"
         # Rounded to float32 as in the original, also when the network is converted to float64.
-        self.register_buffer("shift", torch.tensor(_SHIFT if shifted else (0.0,) * 3).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor(_SCALE if shifted else (1.0,) * 3).view(1, 3, 1, 1))
+        self.register_buffer("shift", torch.tensor(SHIFT if shifted else (0.0,) * 3).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor(SCALE if shifted else (1.0,) * 3).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -186,12 +189,6 @@ def load_lpips(
 def consecutive(embedding: Embedding) -> tuple[Embedding, Embedding]:
     """The embeddings of images 1 to M-1 and 2 to M, for the distances of consecutive pairs."""
     return [tap[:-1] for tap in embedding], [tap[1:] for tap in embedding]
-
-
-def _features_of(network: Backbone, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors but for those of the classifier, which the published files hold as well."""
-    known = network.state_dict().keys()
-    return {key: value for key, value in state.items() if key in known or not key.startswith("classifier.")}
 
 
 def _file_name(source: WeightsSource | None, otherwise: str) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from tandem.errors import WeightsError
 from tandem.evaluation.networks.download import download
-from tandem.evaluation.networks.tensor_files import sha256_of
+from tandem.networks.backbones.tensor_files import sha256_of
 
 WeightsName = Literal[
     "inception",

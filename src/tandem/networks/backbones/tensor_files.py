@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from tandem.checkpoint.tensors import read_tensors
 from tandem.errors import WeightsError, listed
+from tandem.tensors import read_tensors
 
 MAX_BYTES = 1 << 30
 """Larger files are refused, packed or unpacked; the largest published one (VGG16) has 553 MB."""

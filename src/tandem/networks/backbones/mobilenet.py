@@ -2,7 +2,8 @@
 
 Paper: *MobileNets* (1704.04861). Input 224×224 RGB in [-1, 1]; batch norm (eps 0.001), ReLU6, TensorFlow's "SAME"
 padding, which for a stride of 2 and an even size pads at the right and at the bottom only. The features are the
-spatial means of the last block. The width follows from the file.
+spatial means of the last block; a loss compares the maps of `TAPS`, of images of any size. The width follows from the
+file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.errors import WeightsError
-from tandem.evaluation.networks.tensor_files import load_strictly
+from tandem.networks.backbones.tensor_files import load_strictly
 
 INPUT_SIZE = 224
 """Height and width of the input."""
+
+TAPS = tuple(f"Conv2d_{index}_pointwise" for index in (1, 3, 5, 11, 13))
+"""The last convolutions at a half, a quarter and so on of the size."""
 
 _MAX_WIDTH = 1024
 _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
@@ -30,14 +34,18 @@ class SameConv(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, channels, kernel, stride, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(channels, eps=0.001)
-        self.reach = kernel - stride if kernel > 1 else 0
+        self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, in_channels, H, W)`` with even sides to ``(N, channels, H / stride, W / stride)``."""
-        if self.reach:
-            before = self.reach // 2
-            x = F.pad(x, (before, self.reach - before) * 2)
+        """``(N, in_channels, H, W)`` to ``(N, channels, ⌈H / stride⌉, ⌈W / stride⌉)``."""
+        if self.kernel > 1:
+            x = F.pad(x, (*self._padding(x.shape[3]), *self._padding(x.shape[2])))
         return F.relu6(self.bn(self.conv(x)))
+
+    def _padding(self, side: int) -> tuple[int, int]:
+        """Before and after: what the last window lacks, the odd pixel at the end."""
+        total = max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0)
+        return total // 2, total - total // 2
 
 
 class MobileNet(nn.Module):
@@ -58,9 +66,16 @@ class MobileNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, 3, 224, 224)`` in [-1, 1] to features ``(N, out_features)``."""
-        for layer in self.layers.values():
+        return self.maps(x)[-1].mean((2, 3))
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """``(N, 3, H, W)`` in [-1, 1] to the maps at `TAPS`: ``(N, C, ⌈H/2⌉, ⌈W/2⌉)`` and so on."""
+        found = []
+        for name, layer in self.layers.items():
             x = layer(x)
-        return x.mean((2, 3))
+            if name in TAPS:
+                found.append(x)
+        return found
 
 
 def mobilenet_from_arrays(arrays: Mapping[str, np.ndarray], *, name: str = "the file") -> MobileNet:

@@ -1,14 +1,16 @@
-"""The backbones of LPIPS: AlexNet, VGG16 and SqueezeNet 1.1 without their classifiers.
+"""Classifiers whose inner maps are compared, as LPIPS does: bodies of AlexNet, VGG16 and SqueezeNet 1.1.
 
 Papers: *One weird trick for parallelizing convolutional neural networks* (1404.5997), *Very Deep Convolutional
 Networks* (1409.1556), *SqueezeNet* (1602.07360). Parameter names are torchvision's (``features.0.weight`` …), so
 that its weight files fit; what belongs to their classifiers is not needed.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from tandem.evaluation.options import BackboneName
+from tandem.config.specifications import BackboneName
 
 TAPS: dict[BackboneName, tuple[int, ...]] = {
     "alex": (1, 4, 7, 9, 11),
@@ -23,6 +25,15 @@ TAP_CHANNELS: dict[BackboneName, tuple[int, ...]] = {
     "squeeze": (64, 128, 256, 384, 384, 512, 512),
 }
 """Channels of each tap."""
+
+
+SHIFT = (-0.030, -0.088, -0.188)
+"""Mean of the channels of what they were trained on, as far as LPIPS knows it; for images in [-1, 1]."""
+SCALE = (0.458, 0.448, 0.450)
+"""Its standard deviation."""
+
+MIN_SIDE = 32
+"""Smaller images leave nothing of the inner maps."""
 
 
 class Fire(nn.Module):
@@ -61,6 +72,12 @@ class Backbone(nn.Module):
             if index in self.taps:
                 found.append(x)
         return found
+
+
+def without_classifier(network: Backbone, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors but for those of the classifier, which the published files hold as well."""
+    known = network.state_dict().keys()
+    return {key: value for key, value in state.items() if key in known or not key.startswith("classifier.")}
 
 
 def _alexnet() -> list[nn.Module]:
