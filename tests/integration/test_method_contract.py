@@ -73,6 +73,7 @@ class Regression:
         self.inference_networks: tuple[str, ...] = ("generator",)
         self.samples_with_noise = False
         self.differentiates_gradients = False
+        self.features = None
         self.joined = True
         self.micro_batches = 1
         self.pools: Mapping[str, ImagePool] = {}

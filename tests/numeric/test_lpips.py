@@ -1,27 +1,15 @@
 """LPIPS against a plain NumPy computation, for all backbones and both versions, with filled weights."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
+from plain_backbones import NETWORKS, Array, weights_of
 from tandem.config.specifications import BackboneName
 from tandem.errors import DataError, WeightsError
 from tandem.evaluation.networks.lpips import LPIPS, LPIPSVersion, consecutive
-from tandem.networks.backbones.classifiers import TAP_CHANNELS, Backbone
+from tandem.networks.backbones.classifiers import TAP_CHANNELS
 from tandem.rng import numpy_generator
-
-Array = np.ndarray
-
-
-def weights_of(name: BackboneName) -> dict[str, torch.Tensor]:
-    rng = numpy_generator(3, name)
-    state = {}
-    for key, value in Backbone(name).state_dict().items():
-        scale = 0.05 if value.ndim == 1 else np.sqrt(2 / value[0].numel())
-        state[key] = torch.from_numpy(scale * rng.standard_normal(tuple(value.shape)))
-    return state
 
 
 def heads_of(name: BackboneName) -> dict[str, torch.Tensor]:
@@ -29,65 +17,6 @@ def heads_of(name: BackboneName) -> dict[str, torch.Tensor]:
     return {
         f"lin{k}.model.1.weight": torch.from_numpy(rng.random((1, c, 1, 1))) for k, c in enumerate(TAP_CHANNELS[name])
     }
-
-
-def conv(x: Array, state: dict[str, Any], key: str, *, stride: int = 1, pad: int = 0) -> Array:
-    weight, bias = (state[f"{key}.{part}"].numpy() for part in ("weight", "bias"))
-    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
-    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(1, 2))[:, ::stride, ::stride]
-    return np.einsum("chwij,ocij->ohw", windows, weight, optimize=True) + bias[:, None, None]
-
-
-def pool(x: Array, size: int, *, ceil: bool = False) -> Array:
-    if ceil and (x.shape[1] - size) % 2:
-        x = np.pad(x, ((0, 0), (0, 1), (0, 0)), constant_values=-np.inf)
-    if ceil and (x.shape[2] - size) % 2:
-        x = np.pad(x, ((0, 0), (0, 0), (0, 1)), constant_values=-np.inf)
-    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::2, ::2].max((3, 4))
-
-
-def relu(x: Array) -> Array:
-    return np.maximum(x, 0)
-
-
-def alex(x: Array, s: dict[str, Any]) -> list[Array]:
-    a = relu(conv(x, s, "features.0", stride=4, pad=2))
-    b = relu(conv(pool(a, 3), s, "features.3", pad=2))
-    c = relu(conv(pool(b, 3), s, "features.6", pad=1))
-    d = relu(conv(c, s, "features.8", pad=1))
-    return [a, b, c, d, relu(conv(d, s, "features.10", pad=1))]
-
-
-def vgg(x: Array, s: dict[str, Any]) -> list[Array]:
-    taps = []
-    for block in ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)):
-        x = pool(x, 2) if taps else x
-        for index in block:
-            x = relu(conv(x, s, f"features.{index}", pad=1))
-        taps.append(x)
-    return taps
-
-
-def squeeze(x: Array, s: dict[str, Any]) -> list[Array]:
-    def fire(x: Array, index: int) -> Array:
-        x = relu(conv(x, s, f"features.{index}.squeeze"))
-        expanded = [conv(x, s, f"features.{index}.expand1x1"), conv(x, s, f"features.{index}.expand3x3", pad=1)]
-        return relu(np.concatenate(expanded))
-
-    taps = [relu(conv(x, s, "features.0", stride=2))]
-    for blocks in ((3, 4), (6, 7)):
-        x = pool(taps[-1], 3, ceil=True)
-        for index in blocks:
-            x = fire(x, index)
-        taps.append(x)
-    x = pool(x, 3, ceil=True)
-    for index in (9, 10, 11, 12):
-        x = fire(x, index)
-        taps.append(x)
-    return taps
-
-
-NETWORKS: dict[BackboneName, Any] = {"alex": alex, "vgg": vgg, "squeeze": squeeze}
 
 
 def plain_lpips(name: BackboneName, version: LPIPSVersion, a: Array, b: Array) -> list[float]:

@@ -1,7 +1,6 @@
 """The networks of FID and of the NumPy file: which weights they take, and a plain computation of MobileNet."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from plain_backbones import mobilenet_arrays, plain_mobilenet
 from tandem.errors import WeightsError
 from tandem.evaluation.networks.features import full_float32, inception_extractor, mobilenet_extractor
 from tandem.evaluation.networks.inception import TAP_SIZES, InceptionFID, load_inception
@@ -78,47 +78,6 @@ class TestInception:
         torch.testing.assert_close(together["logits"] - together["logits_unbiased"], state["fc.bias"][None])
 
 
-def mobilenet_arrays(widths: tuple[int, ...]) -> dict[str, np.ndarray]:
-    rng = numpy_generator(0, "mobilenet")
-    arrays: dict[str, np.ndarray] = {"Conv2d_0/weights": rng.normal(0, 0.3, (3, 3, 3, widths[0]))}
-    for index, (inner, outer) in enumerate(pairwise(widths), start=1):
-        arrays[f"Conv2d_{index}_depthwise/depthwise_weights"] = rng.normal(0, 0.5, (3, 3, inner, 1))
-        arrays[f"Conv2d_{index}_pointwise/weights"] = rng.normal(0, 1 / np.sqrt(inner), (1, 1, inner, outer))
-    for key in list(arrays):
-        layer = key.partition("/")[0]
-        channels = arrays[key].shape[2] if "depthwise" in key else arrays[key].shape[3]
-        arrays[f"{layer}/BatchNorm/gamma"] = rng.uniform(2, 4, channels)
-        arrays[f"{layer}/BatchNorm/beta"] = rng.uniform(0, 3, channels)
-        arrays[f"{layer}/BatchNorm/moving_mean"] = rng.normal(0, 0.3, channels)
-        arrays[f"{layer}/BatchNorm/moving_variance"] = rng.uniform(0.5, 1.5, channels)
-    return {key: array.astype(np.float32) for key, array in arrays.items()}
-
-
-def plain_mobilenet(x: np.ndarray, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Channels last, padded as TensorFlow says: out = ceil(in / stride), the odd pixel at the end."""
-
-    def windows(x: np.ndarray, stride: int) -> np.ndarray:
-        total = max((-(-x.shape[0] // stride) - 1) * stride + 3 - x.shape[0], 0)
-        before, after = total // 2, total - total // 2
-        x = np.pad(x, ((before, after), (before, after), (0, 0)))
-        return np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(0, 1))[::stride, ::stride]
-
-    def norm(x: np.ndarray, layer: str) -> np.ndarray:
-        gamma, beta, mean, variance = (
-            arrays[f"{layer}/BatchNorm/{name}"] for name in ("gamma", "beta", "moving_mean", "moving_variance")
-        )
-        return np.clip((x - mean) / np.sqrt(variance + 1e-3) * gamma + beta, 0, 6)
-
-    x = norm(np.einsum("hwcij,ijco->hwo", windows(x, 2), arrays["Conv2d_0/weights"], optimize=True), "Conv2d_0")
-    for index in range(1, 14):
-        stride = 2 if index in {2, 4, 6, 12} else 1
-        depthwise, pointwise = f"Conv2d_{index}_depthwise", f"Conv2d_{index}_pointwise"
-        kernel = arrays[f"{depthwise}/depthwise_weights"][..., 0]
-        x = norm(np.einsum("hwcij,ijc->hwc", windows(x, stride), kernel, optimize=True), depthwise)
-        x = norm(x @ arrays[f"{pointwise}/weights"][0, 0], pointwise)
-    return x.mean((0, 1))
-
-
 class TestMobileNet:
     widths = (2, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 6, 6)
 
@@ -129,7 +88,7 @@ class TestMobileNet:
         assert extractor.spec.num_features == 6
         image = numpy_generator(1, "image").integers(0, 256, (224, 224, 3), dtype=np.uint8)
         found = extractor(torch.from_numpy(image).permute(2, 0, 1)[None])[0]
-        expected = plain_mobilenet(image.astype(np.float64) / 127.5 - 1, arrays)
+        expected = plain_mobilenet(image.astype(np.float64) / 127.5 - 1, arrays)[-1].mean((0, 1))
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-5)
         assert np.ptp(expected) > 0.1
 

@@ -8,12 +8,15 @@ from tandem.config.data import DataConfig
 from tandem.config.latent_prior import LatentPriorOptions
 from tandem.config.method import (
     DIFFAUGMENT_HELP,
+    FEATURE_WEIGHTS_HELP,
+    LAMBDA_FEATURES_HELP,
     MAX_DEPTH,
     Augmentation,
     GanLoss,
     Init,
     discriminator_layers_problems,
     dropout_problems,
+    feature_problems,
     unet_depth,
     unet_problems,
 )
@@ -71,6 +74,8 @@ class BicycleGANConfig(LatentPriorOptions):
     )
     kl_reduction: Literal["sum", "mean"] = option("sum", "KL over the batch: summed as published, or a mean per sample")
     lambda_gp: float = option(10.0, "weight of the gradient penalty; only with --gan-loss wgangp", at_least=0)
+    lambda_features: float = option(0.0, LAMBDA_FEATURES_HELP % "G(A, E(B))", at_least=0)
+    feature_weights: str | None = option(None, FEATURE_WEIGHTS_HELP, metavar="FILE")
     diffaugment: tuple[Augmentation, ...] = option(
         (), DIFFAUGMENT_HELP, metavar="NAMES", read=read_choices("--diffaugment", Augmentation)
     )
@@ -83,7 +88,7 @@ class BicycleGANConfig(LatentPriorOptions):
     @property
     def has_encoded_branch(self) -> bool:
         """Whether a loss uses G(A, E(B)) or the posterior E(B); this is what trains the encoder."""
-        return self.lambda_gan > 0 or self.lambda_l1 > 0 or self.lambda_kl > 0
+        return self.lambda_gan > 0 or self.lambda_l1 > 0 or self.lambda_features > 0 or self.lambda_kl > 0
 
     @property
     def has_encoder(self) -> bool:
@@ -127,9 +132,10 @@ class BicycleGANConfig(LatentPriorOptions):
                 "--lambda-z without --lambda-gan, --lambda-l1 or --lambda-kl leaves the encoder untrained (the latent "
                 "regression reaches the generator only); give one of these a weight, or --latent-trains-encoder"
             )
-        if self.lambda_kl > 0 and not (self.lambda_gan > 0 or self.lambda_l1 > 0):
+        if self.lambda_kl > 0 and not (self.lambda_gan > 0 or self.lambda_l1 > 0 or self.lambda_features > 0):
             yield "--lambda-kl without --lambda-gan or --lambda-l1 encodes images into latents that nothing decodes"
         yield from self.prior_problems(self.latent_dim, has_encoder=self.has_encoder)
+        yield from feature_problems(self.lambda_features, self.feature_weights, data)
         yield from self._size_problems(data)
 
     def _size_problems(self, data: DataConfig) -> Iterator[str]:

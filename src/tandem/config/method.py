@@ -21,6 +21,15 @@ SMALLEST_RESNET_INPUT = 16
 """The blocks reflect an edge of a map of a quarter of the size, and instance norm needs several values."""
 
 
+LAMBDA_FEATURES_HELP = "weight of the distance between %s and B in the features of --feature-weights"
+FEATURE_WEIGHTS_HELP = (
+    "weights of the network whose features are compared: MobileNet in .npz; VGG16, AlexNet or SqueezeNet in .pth or "
+    ".safetensors"
+)
+SMALLEST_FEATURES_INPUT = 32
+"""Smaller images leave nothing of the inner maps of classifiers."""
+
+
 class MethodConfig(Protocol):
     """The options of a method: a frozen dataclass whose fields are `tandem.config.options.option`.
 
@@ -107,6 +116,23 @@ def discriminator_layers_problems(
             f"{scales} discriminators with {used} layers" if scales > 1 else f"a discriminator with {used} layers"
         )
         yield f"--size {data.size} is too small for {discriminators}: lower {advice}"
+
+
+def feature_problems(weight: float, file: str | None, data: DataConfig) -> Iterator[str]:
+    """Say why features cannot be compared with ``--lambda-features`` `weight` and ``--feature-weights`` `file`."""
+    if weight == 0:
+        if file is not None:
+            yield f"--feature-weights {file} has no effect without --lambda-features"
+        return
+    if file is None:
+        yield (
+            f"--lambda-features {weight:g} needs --feature-weights FILE, the weights of a network: MobileNet in .npz, "
+            "or VGG16, AlexNet or SqueezeNet in .pth or .safetensors"
+        )
+    if data.output_channels not in {1, 3}:
+        yield f"--lambda-features compares images of 1 or 3 channels, not of --output-channels {data.output_channels}"
+    if min(data.crop_size) < SMALLEST_FEATURES_INPUT:
+        yield f"--size {data.size} is too small for --lambda-features: at least {SMALLEST_FEATURES_INPUT} px"
 
 
 def _no_multiple(data: DataConfig, multiple: int, whose: str) -> str:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tandem.config.data import DataConfig
-from tandem.config.method import DIFFAUGMENT_HELP, Augmentation, PlainGanLoss
+from tandem.config.method import (
+    DIFFAUGMENT_HELP,
+    FEATURE_WEIGHTS_HELP,
+    LAMBDA_FEATURES_HELP,
+    Augmentation,
+    PlainGanLoss,
+    feature_problems,
+)
 from tandem.config.options import option, read_choices
 from tandem.config.shared_networks import NetworkOptions
 from tandem.config.specifications import DiscriminatorSpec, GeneratorSpec, Norm
@@ -28,6 +35,8 @@ class Pix2PixConfig(NetworkOptions):
     gan_loss: PlainGanLoss = option("bce", "the adversarial loss")
     lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the discriminator", at_least=0)
     lambda_l1: float = option(100.0, "weight of |G(A) - B|", at_least=0)
+    lambda_features: float = option(0.0, LAMBDA_FEATURES_HELP % "G(A)", at_least=0)
+    feature_weights: str | None = option(None, FEATURE_WEIGHTS_HELP, metavar="FILE")
     diffaugment: tuple[Augmentation, ...] = option(
         (), DIFFAUGMENT_HELP, metavar="NAMES", read=read_choices("--diffaugment", Augmentation)
     )
@@ -40,12 +49,13 @@ class Pix2PixConfig(NetworkOptions):
     def problems(self, data: DataConfig, batch_size: int) -> Iterator[str]:
         """Say what does not fit together, each with the option to change."""
         del batch_size
-        if self.lambda_gan == 0 and self.lambda_l1 == 0:
+        if self.lambda_gan == 0 and self.lambda_l1 == 0 and self.lambda_features == 0:
             yield "all loss weights are 0: there is nothing to train"
         if self.diffaugment and self.lambda_gan == 0:
             yield f"--diffaugment {','.join(self.diffaugment)} has no effect with --lambda-gan 0"
         if not self.test_noise and not self.dropout and self.norm != "batch":
             yield "--no-test-noise has no effect without --dropout and without batch norm"
+        yield from feature_problems(self.lambda_features, self.feature_weights, data)
         yield from self.network_problems(data)
 
     def generator_spec(self, data: DataConfig) -> GeneratorSpec:

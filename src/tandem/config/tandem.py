@@ -6,7 +6,14 @@ from typing import ClassVar
 
 from tandem.config.data import DataConfig
 from tandem.config.latent_prior import LatentPriorOptions, PriorName
-from tandem.config.method import DIFFAUGMENT_HELP, Augmentation, Init
+from tandem.config.method import (
+    DIFFAUGMENT_HELP,
+    FEATURE_WEIGHTS_HELP,
+    LAMBDA_FEATURES_HELP,
+    Augmentation,
+    Init,
+    feature_problems,
+)
 from tandem.config.options import option, read_choices, same
 from tandem.config.specifications import PairEncoderSpec, ResidualUNetSpec, SpectralDiscriminatorSpec
 
@@ -65,6 +72,8 @@ class TandemConfig(LatentPriorOptions):
     lambda_ms: float = option(
         0.0, "weight of mode seeking (MSGAN): |z1 - z2| over the distance of their two images", at_least=0
     )
+    lambda_features: float = option(0.0, LAMBDA_FEATURES_HELP % "G(A, E(A, B))", at_least=0)
+    feature_weights: str | None = option(None, FEATURE_WEIGHTS_HELP, metavar="FILE")
     diffaugment: tuple[Augmentation, ...] = option(
         (), DIFFAUGMENT_HELP, metavar="NAMES", read=read_choices("--diffaugment", Augmentation)
     )
@@ -80,6 +89,7 @@ class TandemConfig(LatentPriorOptions):
             )
         yield from self._options_without_effect()
         yield from self.prior_problems(self.latent_dim, has_encoder=True)
+        yield from feature_problems(self.lambda_features, self.feature_weights, data)
         yield from self._size_problems(data)
 
     def _options_without_effect(self) -> Iterator[str]:

@@ -8,7 +8,8 @@ fake_encoded = G(A1, z_enc), fake_random = G(A1, z_rand).
   λ_GAN·GAN(D, fake_encoded) + λ_GAN2·GAN(D2, fake_random) + λ_L1·|fake_encoded − B1| + λ_KL·KL(E(B1) ‖ N(0, I))
   + λ_z·|mu(E(fake_random)) − z_rand|. The last term reaches G only: E is frozen in that forward
   (unless ``latent_trains_encoder``, as in the paper's cLR-GAN).
-  An option of later work is mode seeking (MSGAN, 1903.05628): λ_ms·1/(|G(A1, z') − fake_random| / |z' − z_rand|).
+  An option of later work is mode seeking (MSGAN, 1903.05628): λ_ms·1/(|G(A1, z') − fake_random| / |z' − z_rand|);
+  another is a distance of fake_encoded from B1 in features (`tandem.objectives.feature_loss`).
 - ``discriminator`` phase (D, D2): real B1 against fake_encoded, real B2 against fake_random.
 
 Deviations from the reference implementation, equal in their numbers: one backward over the summed terms instead
@@ -28,6 +29,7 @@ from tandem.config.bicyclegan import BicycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
 from tandem.objectives.diffaugment import augmented, draw_augmentation
+from tandem.objectives.feature_loss import FeatureLoss, features_of
 from tandem.objectives.losses import (
     discriminator_gan_loss,
     generator_gan_loss,
@@ -79,6 +81,7 @@ class BicycleGAN:
         self.differentiates_gradients = config.gan_loss == "wgangp"
         self.joined = True
         self.micro_batches = 1
+        self.features: FeatureLoss | None = features_of(config.feature_weights)
         self.pools: Mapping[str, ImagePool] = {}
         self.phases = self._phases()
         # Batch norm's statistics belong to one forward: sharing it would change the numbers.
@@ -161,6 +164,8 @@ class BicycleGAN:
             terms["gan_random"] = config.lambda_gan2 * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0 and fakes.encoded is not None:
             terms["l1"] = config.lambda_l1 * (fakes.encoded - b1).abs().mean()
+        if self.features is not None and fakes.encoded is not None:
+            terms["features"] = config.lambda_features * self.features(fakes.encoded, b1)
         if config.lambda_l1_random > 0 and fakes.random is not None:
             terms["l1_random"] = config.lambda_l1_random * (fakes.random - b1).abs().mean()
         if fakes.random is not None and fakes.other is not None:

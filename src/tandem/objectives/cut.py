@@ -27,6 +27,7 @@ from tandem.config.cut import TAPPED_BLOCKS, CUTConfig
 from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
 from tandem.networks.resnet import ResNet
+from tandem.objectives.feature_loss import FeatureLoss
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss, patch_nce
 from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
@@ -62,6 +63,7 @@ class CUT:
         self.differentiates_gradients = False
         self.joined = True
         self.micro_batches = 1
+        self.features: FeatureLoss | None = None
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator", "projector"), self.generator_terms, through_fakes=True)
         discriminator = Phase("discriminator", ("disc",), self.discriminator_terms)

@@ -22,6 +22,7 @@ from tandem import rng
 from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
+from tandem.objectives.feature_loss import FeatureLoss
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
 from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
@@ -67,6 +68,7 @@ class CycleGAN:
         self.differentiates_gradients = False
         self.joined = True
         self.micro_batches = 1
+        self.features: FeatureLoss | None = None
         self.pools: Mapping[str, ImagePool] = {name: ImagePool(config.pool_size) for name in ("a", "b")}
         self.phases: tuple[Phase, ...] = (
             Phase("generator", ("gen_ab", "gen_ba"), self.generator_terms, through_fakes=True),

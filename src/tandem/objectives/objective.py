@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tandem import rng
 from tandem.networks.layers import Init, initialise
+from tandem.objectives.feature_loss import FeatureLoss
 from tandem.objectives.pool import ImagePool
 
 StepTensors = Mapping[str, Tensor]
@@ -57,6 +58,9 @@ class Objective(Protocol):
     """Whether a loss is made of gradients (WGAN-GP): the step differentiates twice, which compiled code cannot do."""
     pools: Mapping[str, ImagePool]
     """What the method remembers besides weights, by name; part of the training state, the same in all processes."""
+    features: FeatureLoss | None
+    """Compares images in the maps of a network that nobody trains; None where no loss does. No part of state or bundle:
+    the state has the SHA-256 of its file."""
     joined: bool
     """Whether phases that join late are part of the steps; what they add to other losses follows it too."""
     micro_batches: int

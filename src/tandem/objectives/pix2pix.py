@@ -16,6 +16,7 @@ from tandem.config.data import DataConfig
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.networks.build import build_network
 from tandem.objectives.diffaugment import augmented, draw_augmentation
+from tandem.objectives.feature_loss import FeatureLoss, features_of
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
 from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
@@ -42,6 +43,7 @@ class Pix2Pix:
         self.differentiates_gradients = False
         self.joined = True
         self.micro_batches = 1
+        self.features: FeatureLoss | None = features_of(config.feature_weights)
         self.pools: Mapping[str, ImagePool] = {}
         generator = Phase("generator", ("generator",), self.generator_terms, through_fakes=True)
         discriminator = Phase("discriminator", ("disc",), self.discriminator_terms)
@@ -76,6 +78,8 @@ class Pix2Pix:
             terms["gan"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0:
             terms["l1"] = config.lambda_l1 * (fakes.b - batch["b"]).abs().mean()
+        if self.features is not None:
+            terms["features"] = config.lambda_features * self.features(fakes.b, batch["b"])
         return terms
 
     def _shown(self, batch: StepTensors, image: Tensor) -> Tensor:

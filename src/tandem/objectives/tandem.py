@@ -33,6 +33,7 @@ from tandem.config.data import DataConfig
 from tandem.config.tandem import TandemConfig
 from tandem.networks.build import build_network
 from tandem.objectives.diffaugment import augmented, draw_augmentation
+from tandem.objectives.feature_loss import FeatureLoss, features_of
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss, kl_divergence, mode_seeking
 from tandem.objectives.objective import Phase, StepTensors, Terms, frozen, initialise_networks
 from tandem.objectives.pool import ImagePool
@@ -80,6 +81,7 @@ class Tandem:
         self.samples_with_noise = False
         self.differentiates_gradients = False
         self.micro_batches = 1
+        self.features: FeatureLoss | None = features_of(config.feature_weights)
         self.pools: Mapping[str, ImagePool] = {}
         self.joined = False
         generator = Phase("generator", self.inference_networks, self.generator_terms, through_fakes=True)
@@ -120,6 +122,8 @@ class Tandem:
         """The weighted terms of the generator and the encoder."""
         config, own = self.config, fakes.own
         terms: Terms = {"l1": config.lambda_l1 * (fakes.b[:own] - batch["b"][:own]).abs().mean()}
+        if self.features is not None:
+            terms["features"] = config.lambda_features * self.features(fakes.b[:own], batch["b"][:own])
         if config.lambda_kl > 0:
             terms["kl"] = config.lambda_kl * self._bounded_kl(fakes.mu[:own], fakes.logvar[:own])
         if not self._judges:

@@ -38,6 +38,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "num_preview_samples",
         "log",
         "threads",
+        "feature_weights",  # whose SHA-256 the state has
         "validate_every",
         "validate_metrics",
         "validate_images",

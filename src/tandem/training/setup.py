@@ -47,6 +47,8 @@ def make_state(
     if training.freeze:
         freeze(objective, training.freeze)
     objective.networks.to(device=device, memory_format=image_layout(device)).train()  # pyright: ignore[reportCallIssue]
+    if objective.features is not None:
+        objective.features.to(device=device, memory_format=image_layout(device))  # pyright: ignore[reportCallIssue]
     optimizers = {
         name: make_adam(network.parameters(), lr=training.learning_rate, betas=(training.beta1, training.beta2))
         for name, network in objective.networks.items()

@@ -113,7 +113,9 @@ class TrainingState:
         start = {} if self.start is None else {"start": dict(self.start)}
         joining = {} if self.joining is None else {"joining": self.joining.state()}
         counts = {"step": self.step, "waited": self.waited, "meter_counts": dict(self.meter.counts)}
-        return counts | scale | start | joining
+        features = self.objective.features
+        seen_with = {} if features is None else {"feature_weights": features.sha256}
+        return counts | scale | start | joining | seen_with
 
     @property
     def images_before(self) -> int:
@@ -124,7 +126,8 @@ class TrainingState:
         """Take over a saved state.
 
         Raises:
-            CheckpointError: Tensors are missing, left over or of another shape; nothing has been changed then.
+            CheckpointError: Tensors are missing, left over or of another shape, or features are those of another file;
+                nothing has been changed then.
         """
         groups: dict[str, dict[str, Tensor]] = {kind: {} for kind in ("network", "ema", "optimizer", "pool", "meter")}
         for name, tensor in tensors.items():
@@ -144,6 +147,7 @@ class TrainingState:
             f"  - tensors of the unknown kind {group}" for group in groups.keys() - expected.keys() - {"meter", "pool"}
         ]
         problems += _pool_misfits(self.objective.pools, groups["pool"], stepped=int(metadata["step"]) > 0)
+        problems += _other_features(self.objective, metadata)
         if problems:
             raise CheckpointError("the checkpoint does not fit this run:\n" + "\n".join(problems[:20]))
         self.objective.networks.load_state_dict(groups["network"])
@@ -172,6 +176,14 @@ def _misfits(group: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor])
         if name in given and own[name].shape != given[name].shape
     ]
     return problems
+
+
+def _other_features(objective: Objective, metadata: Mapping[str, Any]) -> list[str]:
+    """Say that the features that a loss compares are not those that the checkpoint was trained with."""
+    before, now = metadata.get("feature_weights"), None if objective.features is None else objective.features.sha256
+    if before == now:
+        return []
+    return [f"  - the file of --feature-weights: its SHA-256 was {before}, is {now}; give the file that it began with"]
 
 
 def _pool_misfits(pools: Mapping[str, ImagePool], given: Mapping[str, Tensor], *, stepped: bool) -> list[str]:

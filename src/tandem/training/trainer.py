@@ -170,6 +170,8 @@ class Trainer:
         )
         self.micro_batches.require_equal(training.batch_size)
         self.state = make_state(config, device, micro_batches=self.micro_batches.count, make_objective=make_objective)
+        if self.state.objective.features is not None:
+            process_group.require_same("the file of --feature-weights", self.state.objective.features.sha256)
         process_group.join(self.state.objective)
         all_reduce = make_all_reduce(process_group, training.overlap)
         self.stepper = Stepper(

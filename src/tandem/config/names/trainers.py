@@ -551,11 +551,20 @@ def _networks_and_losses() -> Iterator[OtherName]:
         "init init_method init_mode weight_init initializer initialization initialisation", "--init {}"
     )
     yield _TRAINERS.option("buffer_size replay_buffer image_pool pool num_pool history_size max_pool", "--pool-size {}")
+    yield _TRAINERS.option(
+        "lambda_vgg lambda_perceptual vgg_weight perceptual_weight vgg_w lambda_content",
+        "--lambda-features {}",
+        note="--feature-weights names the file of the network's weights",
+    )
     yield _TRAINERS.nothing(
-        "lambda_feat lambda_vgg lambda_perceptual vgg_weight perceptual_weight lambda_lpips lpips_weight"
-        " no_ganFeat_loss no_vgg_loss vgg perceptual lambda_tv tv_weight vgg_w lambda_style lambda_content"
-        " lambda_ssim ssim_weight use_vgg perceptual_loss",
-        "there is no perceptual or feature loss; LPIPS is measured by 'tandem evaluate', not trained on",
+        "no_vgg_loss vgg perceptual use_vgg perceptual_loss",
+        "--lambda-features and --feature-weights compare features; without them nothing does",
+        takes_value=False,
+    )
+    yield _TRAINERS.nothing(
+        "lambda_feat lambda_lpips lpips_weight no_ganFeat_loss lambda_tv tv_weight lambda_style lambda_ssim"
+        " ssim_weight",
+        "the losses are L1, the adversarial one and --lambda-features; LPIPS is measured by 'tandem evaluate'",
     )
     yield _TRAINERS.nothing(
         "label_nc n_classes num_classes c_dim classes no_instance instance_feat n_local_enhancers niter_fix_global"

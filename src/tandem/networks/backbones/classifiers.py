@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from tandem.config.method import SMALLEST_FEATURES_INPUT
 from tandem.config.specifications import BackboneName
 
 TAPS: dict[BackboneName, tuple[int, ...]] = {
@@ -32,7 +33,7 @@ SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """Its standard deviation."""
 
-MIN_SIDE = 32
+MIN_SIDE = SMALLEST_FEATURES_INPUT
 """Smaller images leave nothing of the inner maps."""
 
 
