@@ -123,9 +123,9 @@ ONE = torch.ones(1)
         ({}, {"components": 4}, "the tensors are those of"),
         ({}, {"family": "gaussian"}, "the tensors are those of"),
         ({}, {"images": 0}, "the manifest has"),
-        ({}, {"family": "uniform"}, "prior has a value of a wrong type"),
-        ({}, {"extra": 1}, "prior has a value of a wrong type"),
-        ({}, {"components": "3"}, "prior has a value of a wrong type"),
+        ({}, {"family": "uniform"}, "prior.family must be one of gaussian, mixture"),
+        ({}, {"extra": 1}, "prior has unknown entries: extra"),
+        ({}, {"components": "3"}, "prior.components must be int"),
         (
             {"prior.means": torch.zeros(3, 5), "prior.factors": torch.eye(5).expand(3, 5, 5)},
             None,

@@ -59,8 +59,8 @@ class TandemConfig(LatentPriorOptions):
     lambda_gan: float = option(0.2, "weight of the adversarial loss; 0 leaves out the discriminators", at_least=0)
     gan_from: float | None = option(
         None,
-        "share of the run after which the discriminators join; by default when L1 has fallen by less than 5 % in a "
-        "tenth of the run, and for its last quarter at the latest",
+        "share of the run after which the discriminators join; by default when the mean L1 of a tenth of the run is "
+        "less than 5 % below that of the tenth before, and for its last quarter at the latest",
         at_least=0,
         below=1,
     )
