@@ -251,7 +251,7 @@ class RunPrior:
         return FixedPairs(
             choose_pairs(split, number, seed=self._seed),
             FitRule.of(data),
-            multiple=self._config.objective.size_multiple(data),
+            multiple=self._state.objective.networks["generator"].spec.size_multiple,  # type: ignore[union-attr]
             direction=data.direction,
             channels=(data.input_channels, data.output_channels),
         )
