@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from process_groups import run_forked
-from support import assert_same_run, state_of, tandem, tiny, train
+from support import assert_same_run, log_of, state_of, tandem, tiny, train
 from torch import Tensor
 from validated import METHODS
 
@@ -144,3 +144,30 @@ def test_two_processes_start_from_the_same_weights(data: Path, finished_run: Pat
     still = {name for name in after if torch.equal(before[name], after[name])}
     assert {name for name in after if name.startswith(("network/generator.down.3.", "network/disc_encoded."))} <= still
     assert "network/generator.up.0.upsampling.conv.weight" not in still
+
+
+def test_tandem_starts_from_another_run_with_other_channels_and_a_frozen_discriminator(
+    data: Path, tmp_path: Path
+) -> None:
+    """Of every network all is taken or adapted; the discriminators judge as the other run left them."""
+    own = {"method": "tandem", "batch_size": 2, "gan_from": 0.0}
+    train(data, tmp_path / "source", steps=3, **own)
+    said = started(data, tmp_path / "frozen", tmp_path / "source", **own, freeze="disc")
+    assert said.count("tensors taken\n") == 3
+    (state, metadata), (before, _) = state_of(tmp_path / "frozen"), state_of(tmp_path / "source")
+    assert metadata["joining"]["joined_at"] == 0
+    (line,) = (one for one in log_of(tmp_path / "frozen") if one["kind"] == "train")
+    assert line["losses"].keys() == {"l1", "kl", "gan", "latent"}
+    assert all(torch.equal(state[key], before[key]) for key in state if key.startswith("network/disc."))
+    other = {"input_channels": 1, "output_channels": 4, "latent_dim": 3, "encoder_sees_input": False}
+    grey = started(data, tmp_path / "grey", tmp_path / "source", **own | other)
+    assert "as initialised" not in grey
+    for adapted in (
+        "stem.weight: 12 → 4",
+        "head.conv.weight: 12 → 16",
+        "style.first.weight: 4 → 3",
+        "mu.weight: 4 → 3",
+    ):
+        assert adapted in grey
+    assert "body.conv0.weight: 28 → 16" in grey
+    assert "scales.0.body.0.weight: 24 → 20" in grey

@@ -46,7 +46,7 @@ def images(positions: list[int], dtype: torch.dtype) -> Batch:
 
 def run(dtype: torch.dtype, **options: Any) -> tuple[torch.Tensor, list[str]]:
     """Losses ``(STEPS, terms)`` of a run, float64."""
-    config = from_flat(TINY | options)
+    config = from_flat({name: value for name, value in (TINY | options).items() if value is not None})
     passes = config.training.accumulate
     state = make_state(config, CPU, micro_batches=passes)
     state.objective.networks.to(dtype)
@@ -128,3 +128,11 @@ def test_lower_precision_learns_the_same(
 ) -> None:
     """fp16 leaves out its first updates, while it looks for a scale that does not overflow."""
     assert_same_means(run(torch.float32, precision=precision)[0], plain[0], tolerance)
+
+
+def test_tandem_learns_the_same_in_half_precision() -> None:
+    """With all of its phases from the first step on."""
+    own = {"method": "tandem", "gan_from": 0.0, "encoder_depth": None, "lr_warmup_steps": 0}
+    exact, near = run(torch.float32, **own)[0], run(torch.float32, **own, precision="bf16")[0]
+    assert_same_means(near, exact, 0.1)
+    assert not torch.equal(near, exact)

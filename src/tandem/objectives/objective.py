@@ -34,7 +34,8 @@ class Phase:
         loss: From the batch and the fakes of the step to named terms.
         through_fakes: Whether the gradient passes through the fakes; otherwise the loss uses them detached.
         uses_pools: Whether the loss exchanges fakes with the pools.
-        joins_late: Whether it is part of the steps only once the method has `Objective.joined`.
+        joins_late: Whether it is part of the steps only once the method has `Objective.joined`. The trainer decides
+            when from the term ``l1``, which another phase must have.
     """
 
     name: str
