@@ -88,7 +88,7 @@ class ResidualUNet(nn.Module):
                 skips.append(x)
                 x = self.down[level](x)
         for level in reversed(range(len(self.up))):
-            x = self.up[level](F.interpolate(x, scale_factor=2.0, mode="nearest"))
+            x = self.up[level](_doubled(x))
             x = self.decode[level](torch.cat([x, skips.pop()], 1), style)
         return full_precision(self.output(torch.cat([self.head(x), a], 1)))
 
@@ -137,6 +137,18 @@ class ModulatedBlock(nn.Module):
             y = y * (1 + scale) + shift
         y = self.conv2(F.silu(y))
         return (y + (x if self.shortcut is None else self.shortcut(x))) * math.sqrt(0.5)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    """Each pixel as 2×2 pixels.
+
+    What PyTorch (2.13) compiles for the backward of its nearest upsampling in this network is wrong on the CPU by as
+    much as the gradients are large, so compiled code repeats the pixels by their shape.
+    """
+    if not torch.compiler.is_dynamo_compiling():
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+    n, c, h, w = x.shape
+    return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
