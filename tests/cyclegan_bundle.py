@@ -5,13 +5,14 @@ from pathlib import Path
 from preprocessing import preprocessing
 from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest
-from tandem.config.specifications import ResNetSpec
+from tandem.config.specifications import GeneratorSpec, ResNetSpec
 from tandem.networks.build import build_network
 
+RESNET = ResNetSpec(in_channels=3, out_channels=3, filters=2, blocks=1)
 
-def make_cyclegan(folder: Path) -> None:
-    """Write it to `folder`."""
-    spec = ResNetSpec(in_channels=3, out_channels=3, filters=2, blocks=1)
+
+def make_cyclegan(folder: Path, *, spec: GeneratorSpec = RESNET) -> None:
+    """Write it to `folder`, with two generators of a kind."""
     manifest = Manifest(
         tandem_version="0",
         method="cyclegan",

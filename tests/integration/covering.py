@@ -78,6 +78,7 @@ NEEDED: dict[Value, dict[str, Any]] = {
     ("preprocess", "scale_width_and_crop"): {"load_size": None},
     ("generator", "unet"): {"generator_blocks": None, "generator_depth": 3},
     ("generator", "resnet"): {"generator_depth": None},
+    ("generator", "residual_unet"): {"generator_blocks": None, "generator_depth": 2, "dropout": False},
     ("discriminator", "pixel"): {"discriminator_layers": None},
     ("gan_loss", "wgangp"): {"discriminator_norm": "none"},
     ("dropout", True): {"size": 64, "generator_depth": 6},

@@ -17,6 +17,7 @@ from tandem.training.step import StepOptions, train_step
 
 BATCH = 8
 WIDTHS = {"generator_filters": 2, "discriminator_filters": 2}
+RESIDUAL = {"generator": "residual_unet", "generator_depth": 2, "generator_filters": 8, "dropout": False}
 AUGMENT = ("color", "translation", "cutout")
 BICYCLE = {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 2}
 TANDEM = {"method": "tandem", "latent_dim": 2, "encoder_filters": 2, "generator_filters": 8}
@@ -38,6 +39,8 @@ CASES: dict[str, dict[str, Any]] = {
     "augmented_wgangp": BICYCLE | {"gan_loss": "wgangp", "diffaugment": AUGMENT},
     "augmented_pix2pix": {"method": "pix2pix", "norm": "instance", "dropout": False, "diffaugment": AUGMENT},
     "pix2pix": {"method": "pix2pix", "norm": "instance", "dropout": False},
+    "pix2pix_residual": RESIDUAL | {"method": "pix2pix", "norm": "instance"},
+    "cyclegan_residual": RESIDUAL | {"method": "cyclegan"},
     "cyclegan": {"method": "cyclegan", "generator_blocks": 1},
     "cut": {"method": "cut", "generator_blocks": 6, "nce_patches": 8},
     "fastcut": {"method": "fastcut", "generator_blocks": 6, "nce_patches": 8},

@@ -59,6 +59,19 @@ def test_onnx_runtime_runs_tandem(tmp_path: Path, *, sees_input: bool) -> None:
     assert np.array_equal(codes[0], codes[2]) == (not sees_input)
 
 
+def test_the_residual_unet_without_a_latent_in_both_directions(tmp_path: Path) -> None:
+    """As CycleGAN has it: ONNX Runtime gives the same images, and tiles are refused."""
+    spec = ResidualUNetSpec(in_channels=3, out_channels=3, latent_dim=0, depth=2, filters=8)
+    make_cyclegan(tmp_path / "model", spec=spec)
+    reference, exported = (load(tmp_path / "model", device="cpu", engine=engine) for engine in ("torch", "onnx"))
+    for direction in ("AtoB", "BtoA"):
+        expected = reference(picture(30, 41), direction=direction, output="tensor")
+        torch.testing.assert_close(exported(picture(30, 41), direction=direction, output="tensor"), expected, **CLOSE)
+        assert expected.shape == (1, 3, 30, 41)
+    with pytest.raises(ConfigError, match=r"\(a residual U-Net\) does not translate in tiles"):
+        reference(picture(32, 32), tile=16)
+
+
 @pytest.mark.slow
 def test_onnx_runtime_gives_the_same_cycle(tmp_path: Path) -> None:
     make_cyclegan(tmp_path / "model")

@@ -20,6 +20,7 @@ from tandem.training.step import train_step
 SMALL: dict[str, Any] = {"generator_filters": 2, "discriminator_filters": 2, "size": 32}
 BICYCLE = SMALL | {"encoder_filters": 2, "latent_dim": 2, "batch_size": 2}
 TANDEM = BICYCLE | {"discriminator_layers": 2}
+RESIDUAL = {"generator": "residual_unet", "generator_depth": 2, "dropout": False}
 AUGMENT = ("color", "translation", "cutout")
 UNPAIRED = SMALL | {"generator_blocks": 1}
 CUT = SMALL | {"generator_blocks": 5, "nce_filters": 4, "nce_patches": 8}
@@ -30,6 +31,8 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "cyclegan that swaps": ("cyclegan", UNPAIRED | {"pool_size": 2}),
     "cyclegan that fills": ("cyclegan", UNPAIRED | {"pool_size": 7, "batch_size": 2, "dropout": True}),
     "cyclegan without pool": ("cyclegan", UNPAIRED | {"pool_size": 0, "norm": "batch"}),
+    "residual pix2pix": ("pix2pix", SMALL | RESIDUAL),
+    "residual cyclegan": ("cyclegan", SMALL | RESIDUAL | {"pool_size": 2}),
     "cut": ("cut", CUT | {"dropout": True}),
     "fastcut": ("fastcut", CUT | {"batch_size": 2}),
     "cvae-gan": ("cvae-gan", BICYCLE),

@@ -11,7 +11,13 @@ from tandem.config.cyclegan import CycleGANConfig
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.presets import PRESETS, preset_options
 from tandem.config.run import RunConfig, from_flat, resolve_method, to_flat
-from tandem.config.specifications import PatchDiscriminatorSpec, PatchProjectorSpec, PixelDiscriminatorSpec, ResNetSpec
+from tandem.config.specifications import (
+    PatchDiscriminatorSpec,
+    PatchProjectorSpec,
+    PixelDiscriminatorSpec,
+    ResidualUNetSpec,
+    ResNetSpec,
+)
 from tandem.config.variants import VARIANTS
 from tandem.errors import ConfigError
 
@@ -46,6 +52,23 @@ def test_defaults_are_those_of_the_official_option_names() -> None:
     assert cyclegan_from_official({}, size=256)[0] == CycleGANConfig(generator_blocks=9, discriminator_layers=3)
 
 
+@pytest.mark.parametrize("method", ["pix2pix", "cyclegan"])
+def test_the_residual_unet_of_tandem_without_a_latent(method: str) -> None:
+    options: dict[str, Any] = {
+        "generator": "residual_unet",
+        "dropout": False,
+        "input_channels": 1,
+        "output_channels": 1,
+    }
+    for given, depth in (({"size": 128}, 5), ({"size": 96}, 4), ({"size": 256, "generator_depth": 3}, 3)):
+        config = run(method, **options | given)
+        method_config = config.objective
+        assert isinstance(method_config, Pix2PixConfig | CycleGANConfig)
+        spec = method_config.generator_of(config.data, in_channels=1, out_channels=1)
+        assert spec == ResidualUNetSpec(in_channels=1, out_channels=1, latent_dim=0, depth=depth, filters=64)
+        assert method_config.size_multiple(config.data) == 2**depth == spec.size_multiple
+
+
 def test_specifications() -> None:
     config = run("cyclegan", size=128, input_channels=1, output_channels=3, lambda_identity=0.0)
     method = config.objective
@@ -71,6 +94,7 @@ def test_specifications() -> None:
     assert [c.objective.size_multiple(c.data) for c in (cut, config)] == [4, 4]
 
 
+RESIDUAL: dict[str, Any] = {"generator": "residual_unet", "dropout": False}
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("pix2pix", {"generator_depth": 10}, "--generator-depth must be from 2 to 9, not 10"),
     ("pix2pix", {"generator_depth": 1}, "--generator-depth must be from 2 to 9, not 1"),
@@ -98,6 +122,25 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "pix2pix",
         {"generator": "resnet", "generator_depth": 5},
         "--generator-depth 5 has no effect with --generator res",
+    ),
+    (
+        "pix2pix",
+        {"generator": "residual_unet"},
+        "--dropout has no effect with --generator residual_unet, which has none: give --no-dropout",
+    ),
+    (
+        "pix2pix",
+        RESIDUAL | {"generator_blocks": 6},
+        "--generator-blocks 6 has no effect with --generator residual_unet",
+    ),
+    ("pix2pix", RESIDUAL | {"upsampling": "bilinear"}, "--upsampling bilinear has no effect with --generator residual"),
+    ("pix2pix", RESIDUAL | {"test_noise": False}, "--no-test-noise has no effect without --dropout and without batch"),
+    ("pix2pix", RESIDUAL | {"generator_depth": 9}, "--generator-depth must be from 1 to 8, not 9"),
+    ("cyclegan", RESIDUAL | {"dropout": True}, "--dropout has no effect with --generator residual_unet"),
+    (
+        "cyclegan",
+        RESIDUAL | {"size": 60, "generator_depth": 3},
+        "--size 60: the generator with 3 levels takes multiples of 8 px, at least 16; the nearest is --size 64",
     ),
     ("pix2pix", {"generator": "resnet", "upsampling": "bilinear"}, "--upsampling bilinear has no effect with --genera"),
     (

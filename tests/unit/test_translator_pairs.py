@@ -103,7 +103,7 @@ def test_channels_of_inputs_are_their_own(tmp_path: Path) -> None:
 
 
 def test_tiles_are_refused_with_what_the_whole_image_takes(translator: Translator, folder: Path) -> None:
-    says = r"\(of the method tandem\) does not translate in tiles, since its norms need whole maps. 64 x 32 px at once"
+    says = r"\(a residual U-Net\) does not translate in tiles, since its norms need whole maps. 64 x 32 px at once"
     small = load(folder, device="cpu", memory_gb=1e-6)
     for one, options in ((small, {}), (translator, {"tile": 16})):
         with pytest.raises(ConfigError, match=says):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from tandem.config.data import DataConfig
 from tandem.config.method import (
@@ -14,7 +14,7 @@ from tandem.config.method import (
     feature_problems,
 )
 from tandem.config.options import option, read_choices
-from tandem.config.shared_networks import NetworkOptions
+from tandem.config.shared_networks import Body, NetworkOptions
 from tandem.config.specifications import DiscriminatorSpec, GeneratorSpec, Norm
 
 
@@ -26,7 +26,7 @@ class Pix2PixConfig(NetworkOptions):
     paired: ClassVar[bool] = True
     parts: ClassVar[int] = 1
 
-    generator: Literal["resnet", "unet"] = option("unet", "body of the generator")
+    generator: Body = option("unet", "body of the generator; residual_unet is that of tandem")
     norm: Norm = option("batch", "normalisation in all networks")
     dropout: bool = option(True, "dropout 0.5 in the generator's inner blocks: the method's only noise")
     test_noise: bool = option(
@@ -53,8 +53,9 @@ class Pix2PixConfig(NetworkOptions):
             yield "all loss weights are 0: there is nothing to train"
         if self.diffaugment and self.lambda_gan == 0:
             yield f"--diffaugment {','.join(self.diffaugment)} has no effect with --lambda-gan 0"
-        if not self.test_noise and not self.dropout and self.norm != "batch":
-            yield "--no-test-noise has no effect without --dropout and without batch norm"
+        has_norm = self.norm == "batch" and self.generator != "residual_unet"
+        if not self.test_noise and not self.dropout and not has_norm:
+            yield "--no-test-noise has no effect without --dropout and without batch norm in the generator"
         yield from feature_problems(self.lambda_features, self.feature_weights, data)
         yield from self.network_problems(data)
 

@@ -15,17 +15,20 @@ from tandem.config.method import (
     unet_problems,
 )
 from tandem.config.options import option
+from tandem.config.residual_unet import residual_unet_depth, residual_unet_problems
 from tandem.config.specifications import (
     DiscriminatorSpec,
     GeneratorSpec,
     Norm,
     PatchDiscriminatorSpec,
     PixelDiscriminatorSpec,
+    ResidualUNetSpec,
     ResNetSpec,
     UNetSpec,
     Upsampling,
 )
 
+Body = Literal["resnet", "unet", "residual_unet"]
 PUBLISHED_LAYERS = 3
 
 
@@ -33,13 +36,13 @@ PUBLISHED_LAYERS = 3
 class NetworkOptions:
     """Options of generators and discriminators; the methods change some of the defaults."""
 
-    generator: Literal["resnet", "unet"] = option("resnet", "body of a generator")
+    generator: Body = option("resnet", "body of a generator; residual_unet is that of tandem")
     generator_filters: int = option(64, "filters after a generator's first layer (ngf)", at_least=1, below=4097)
     generator_blocks: int | None = option(
         None, "residual blocks of --generator resnet; by default 9 from 256 px on, 6 below"
     )
     generator_depth: int | None = option(
-        None, "stride-2 levels of --generator unet; by default as many as the size allows"
+        None, "levels of --generator unet or residual_unet; by default as many as the size allows"
     )
     upsampling: Upsampling = option("transposed", "upsampling in --generator unet; bilinear leaves no checkerboard")
     norm: Norm = option("instance", "normalisation in all networks")
@@ -57,14 +60,18 @@ class NetworkOptions:
         if self.generator == "unet":
             misfits = list(unet_problems(self.generator_depth, data))
             yield from misfits or dropout_problems(self.generator_depth, data, dropout=self.dropout)
-            if self.generator_blocks is not None:
-                yield f"--generator-blocks {self.generator_blocks} has no effect with --generator unet"
+        elif self.generator == "residual_unet":
+            yield from residual_unet_problems(self.generator_depth, data)
+            if self.dropout:
+                yield "--dropout has no effect with --generator residual_unet, which has none: give --no-dropout"
         else:
             yield from resnet_problems(data, self.generator_blocks)
             if self.generator_depth is not None:
                 yield f"--generator-depth {self.generator_depth} has no effect with --generator resnet"
-            if self.upsampling != NetworkOptions.upsampling:
-                yield f"--upsampling {self.upsampling} has no effect with --generator resnet"
+        if self.generator != "resnet" and self.generator_blocks is not None:
+            yield f"--generator-blocks {self.generator_blocks} has no effect with --generator {self.generator}"
+        if self.generator != "unet" and self.upsampling != NetworkOptions.upsampling:
+            yield f"--upsampling {self.upsampling} has no effect with --generator {self.generator}"
         layers = self.discriminator_layers
         if self.discriminator == "patch":
             advice = "--discriminator-layers, or choose --discriminator pixel"
@@ -74,10 +81,27 @@ class NetworkOptions:
 
     def size_multiple(self, data: DataConfig) -> int:
         """What the sides of a generator's input must be multiples of."""
-        return 2 ** unet_depth(self.generator_depth, data) if self.generator == "unet" else 4
+        match self.generator:
+            case "unet":
+                return 2 ** unet_depth(self.generator_depth, data)
+            case "residual_unet":
+                return 2 ** residual_unet_depth(self.generator_depth, data)
+            case "resnet":
+                return 4
 
     def generator_of(self, data: DataConfig, *, in_channels: int, out_channels: int) -> GeneratorSpec:
-        """A generator's specification; as published, its convolutions have a bias only with instance norm."""
+        """A generator's specification; as published, its convolutions have a bias only with instance norm.
+
+        The residual U-Net has its own norms, and biases always.
+        """
+        if self.generator == "residual_unet":
+            return ResidualUNetSpec(
+                in_channels=in_channels,
+                out_channels=out_channels,
+                latent_dim=0,
+                depth=residual_unet_depth(self.generator_depth, data),
+                filters=self.generator_filters,
+            )
         if self.generator == "resnet":
             return ResNetSpec(
                 in_channels=in_channels,

@@ -15,15 +15,16 @@ from tandem.config.method import (
     feature_problems,
 )
 from tandem.config.options import option, read_choices, same
+from tandem.config.residual_unet import (
+    MAX_LEVELS,
+    fits_multiple,
+    no_multiple,
+    residual_unet_depth,
+    residual_unet_problems,
+)
 from tandem.config.specifications import PairEncoderSpec, ResidualUNetSpec, SpectralDiscriminatorSpec
 
-MAX_LEVELS = 8
-INNERMOST = 4
-"""Side in pixels of the innermost map, as far as the size of the images allows."""
-LARGEST_INNERMOST = 15
-"""The largest that it is unless ``--generator-depth`` says so: a generator sees little of an image around a pixel."""
 ENCODER_DEPTH = 3
-SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,16 +112,13 @@ class TandemConfig(LatentPriorOptions):
             yield f"--input-dropout {self.input_dropout:g} has no effect with --no-encoder-sees-input"
 
     def _size_problems(self, data: DataConfig) -> Iterator[str]:
+        misfits = list(residual_unet_problems(self.generator_depth, data))
+        yield from misfits
         if self.generator_depth is not None and not 1 <= self.generator_depth <= MAX_LEVELS:
-            yield f"--generator-depth must be from 1 to {MAX_LEVELS}, not {self.generator_depth}"
             return
-        least_depth = self.generator_depth or _least_depth(data)
-        levels = f"{'' if self.generator_depth else 'at least '}{least_depth} level{'s' if least_depth > 1 else ''}"
-        if not _fits(data, 2**least_depth):
-            yield _no_multiple(data, 2**least_depth, f"the generator with {levels} takes")
-        elif self.lambda_gan > 0 and not _fits(data, 2**self.discriminator_scales):
+        if not misfits and self.lambda_gan > 0 and not fits_multiple(data, 2**self.discriminator_scales):
             whose = f"discriminators at {self.discriminator_scales} scales (--discriminator-scales) take"
-            yield _no_multiple(data, 2**self.discriminator_scales, whose)
+            yield no_multiple(data, 2**self.discriminator_scales, whose)
         smallest = min(data.crop_size) // 2 ** (self.discriminator_scales - 1)
         if smallest < 2 ** (self.discriminator_layers + 1) and self.lambda_gan > 0:
             yield (
@@ -130,15 +128,7 @@ class TandemConfig(LatentPriorOptions):
 
     def resolved_generator_depth(self, data: DataConfig) -> int:
         """Levels of the generator: as given, or as many as the size allows (4 at 64 px, 5 at 128, 6 at 256)."""
-        if self.generator_depth is not None:
-            return self.generator_depth
-        sides = data.crop_size
-        fits = [
-            depth
-            for depth in range(1, MAX_LEVELS + 1)
-            if all(side % 2**depth == 0 for side in sides) and min(sides) // 2**depth >= INNERMOST
-        ]
-        return max(fits, default=1)
+        return residual_unet_depth(self.generator_depth, data)
 
     def size_multiple(self, data: DataConfig) -> int:
         """What the sides of images in training must be multiples of: for the generator and every discriminator."""
@@ -172,21 +162,3 @@ class TandemConfig(LatentPriorOptions):
             layers=self.discriminator_layers,
             scales=self.discriminator_scales,
         )
-
-
-def _least_depth(data: DataConfig) -> int:
-    """The fewest levels that a generator has by default."""
-    small_enough = (d for d in range(1, MAX_LEVELS) if min(data.crop_size) // 2**d <= LARGEST_INNERMOST)
-    return next(small_enough, MAX_LEVELS)
-
-
-def _fits(data: DataConfig, multiple: int) -> bool:
-    return all(side % multiple == 0 for side in data.crop_size) and min(data.crop_size) >= SMALLEST_SIDE
-
-
-def _no_multiple(data: DataConfig, multiple: int, whose: str) -> str:
-    height, width = data.crop_size
-    least = -(-SMALLEST_SIDE // multiple) * multiple
-    near = [max(least, round(side / multiple) * multiple) for side in (height, width)]
-    advice = "x".join(str(side) for side in (near if height != width else near[:1]))
-    return f"--size {data.size}: {whose} multiples of {multiple} px, at least {least}; the nearest is --size {advice}"

@@ -58,7 +58,7 @@ def make_plan(
     if isinstance(network, ResidualUNet):
         _, height, width = shape
         raise ConfigError(
-            "this generator (of the method tandem) does not translate in tiles, since its norms need whole maps. "
+            "this generator (a residual U-Net) does not translate in tiles, since its norms need whole maps. "
             f"{width} x {height} px at once take about {forward_bytes(network.spec, height, width) / 2**30:.2g} GiB: "
             "allow as much (memory_gb, --memory-gb), leave out the tile, or translate a smaller image."
         )
