@@ -6,6 +6,7 @@ from tandem.commands.dispatch import dispatch
 
 BENCHMARKS = {
     "train": ("tandem.commands.bench_train", "the training step and its memory, against the published order"),
+    "quality": ("tandem.commands.bench_quality", "what several settings make of the same data in the same time"),
     "sample": ("tandem.commands.bench_sample", "the time that a sample takes"),
 }
 """Module (with a function ``main(arguments) -> exit status``) and one line of help of each benchmark."""

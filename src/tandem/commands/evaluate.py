@@ -16,7 +16,7 @@ from tandem.config.training import TrainingConfig
 from tandem.errors import ConfigError, PeerError, Problem
 from tandem.evaluation.options import EvaluationOptions
 from tandem.report.evaluation_page import direction_warnings, side_by_side, uncertainty
-from tandem.report.progress import TaskProgress
+from tandem.report.progress import evaluation_progress
 from tandem.report.scores import EvaluationReport
 from tandem.report.text import number
 from tandem.targets import folder_problems
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     cache = own.cache or out / "cache"
     with _ended_by_sigterm(), join(own.device) as process_group:
         subjects = process_group.main_first(lambda: _subjects(own, options, str(process_group.device)))
-        with _Bars() as bars:
+        with evaluation_progress() as bars:
             found = evaluate_directions(
                 subjects, options, process_group=process_group, cache=cache, on_progress=bars.callback
             )
@@ -184,34 +184,3 @@ def _subjects(own: EvaluateOptions, options: EvaluationOptions, device: str) -> 
         )
         for direction in directions
     ]
-
-
-class _Bars:
-    """A progress bar for each part of the work, one after the other."""
-
-    def __init__(self) -> None:
-        self._name = ""
-        self._bar: TaskProgress | None = None
-
-    def __enter__(self) -> "_Bars":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._close(error)
-
-    def callback(self, what: str, done: int, total: int) -> None:
-        """Take note that `done` of `total` units of a part are done."""
-        if what != self._name:
-            self._close((None, None, None))
-            self._name = what
-            self._bar = TaskProgress(
-                f"evaluating {what}", total, {"metrics": "metrics", "real pairs": "pairs"}.get(what, "images")
-            )
-            self._bar.__enter__()
-        assert self._bar is not None
-        self._bar.callback(done, total)
-
-    def _close(self, error: Sequence[object]) -> None:
-        if self._bar is not None:
-            bar, self._bar = self._bar, None
-            bar.__exit__(*error)  # type: ignore[arg-type]

@@ -95,6 +95,56 @@ def line_chart(
     return _svg(width, height, f"{title}, {y_label} over {x_label}: {ends}", parts)
 
 
+def point_chart(
+    points: ChartLines,
+    *,
+    title: str,
+    x_label: str,
+    y_label: str = "",
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    reference: Mapping[str, float] | None = None,
+) -> Svg:
+    """Return one SVG element with points that no line joins; each says by itself what it is.
+
+    Args:
+        points: Points (x, y) by the name of their series; those that are not finite are left out.
+        title: Heading, also the start of the text for screen readers.
+        x_label: What x counts.
+        y_label: What y measures, with its unit.
+        width: Width in px of the drawing's own coordinates; the page scales it.
+        height: Likewise.
+        reference: Named y values to draw as dashed lines across, their names in the legend.
+    """
+    drawn = {name: [(x, y) for x, y in some if math.isfinite(x) and math.isfinite(y)] for name, some in points.items()}
+    if not any(drawn.values()):
+        return _empty(title, width)
+    levels = {name: y for name, y in (reference or {}).items() if math.isfinite(y)}
+    xs = [x for some in drawn.values() for x, _ in some]
+    ys = [*levels.values(), *(y for some in drawn.values() for _, y in some)]
+    (x_low, x_high), (y_low, y_high) = linear_domain(xs), linear_domain(ys)
+    ticks = linear_ticks(y_low, y_high)
+    labels = tick_labels(ticks)
+    legend, legend_height = _legend([*drawn], width, "bar")
+    left, right = 12 + _LETTER * max(map(len, labels)), width - 12.0
+    to_x = Scale(x_low, x_high, left, right)
+    to_y = Scale(y_low, y_high, height - 38, 50 + legend_height)
+    parts = [*_heading(title, y_label, to_y.end), legend]
+    parts += [*_grid(zip(ticks, labels, strict=True), to_y, left, right), *_x_axis(to_x, height, x_label)]
+    for name, y in levels.items():
+        parts.append(
+            f'<path class="reference" d="M{left:.2f} {to_y(y):.2f}H{right:.2f}" {_REFERENCE}/>'
+            f'<text class="reference" x="{right:.2f}" y="{to_y(y) - 4:.2f}" text-anchor="end" style="{_MUTED}">'
+            f"{escape(name)}</text>"
+        )
+    for index, (name, some) in enumerate(drawn.items()):
+        parts += [_point(to_x(x), to_y(y), f"{name}: {number(y)} at {number(x)}", index) for x, y in some]
+    spoken = "; ".join(
+        f"{name} " + ", ".join(f"{number(y)} at {number(x)}" for x, y in some) for name, some in drawn.items()
+    )
+    return _svg(width, height, f"{title}, {y_label} over {x_label}: {spoken}", parts)
+
+
 def bar_chart(
     values: Mapping[str, float] | Mapping[str, Mapping[str, float]],
     *,
@@ -271,6 +321,13 @@ def _end_labels(
         f"{escape(_shortened(name, letters))}</text>"
         for y, (_, name, stroke) in zip(heights, wanted, strict=True)
     ]
+
+
+def _point(x: float, y: float, spoken: str, index: int) -> str:
+    return (
+        f'<circle class="point" cx="{x:.2f}" cy="{y:.2f}" r="4.5" fill-opacity="0.8" style="fill:{_colour(index)}">'
+        f"<title>{escape(spoken)}</title></circle>"
+    )
 
 
 def _bar(x: float, width: float, to_y: Scale, value: float, *, spoken: str, colour: str) -> str:

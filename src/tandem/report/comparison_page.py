@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tandem.report.charts import bar_chart
 from tandem.report.evaluation_page import uncertainty
@@ -13,8 +14,8 @@ from tandem.report.side_by_side import LEGEND_HEADER, SideBySide
 from tandem.report.text import joined, number
 
 _LEGEND = (
-    "In brackets are intervals. {best} marks the best value of a row, ≈ the values whose interval overlaps with that "
-    "of the best: they may be as good{unequal}."
+    "In brackets are intervals. {best} marks the best value of a {line}, ≈ the values whose interval overlaps with "
+    "that of the best: they may be as good{unequal}."
 )
 _UNEQUAL = ", ≠ numbers that must not be compared with each other"
 _WORDS = {
@@ -22,6 +23,10 @@ _WORDS = {
     "higher": "higher\N{NO-BREAK SPACE}is\N{NO-BREAK SPACE}better",
     "neither": "",
 }
+
+
+ARROWS: Mapping[Better, str] = MappingProxyType({"lower": "↓", "higher": "↑", "neither": ""})
+"""Which way is better, as tables show it."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def comparison_page(content: Comparison, *, links: Sequence[Link] = ()) -> str:
         "seeds": content.seeds,
         "seed_warnings": content.warnings,
         "warnings": comparison_warnings(compared),
-        "legend": _legend("★", compared),
+        "legend": legend_of("★", compared),
         "header": ("Number", *names, ""),
         "rows": [
             (one.name, *(_cell(one, name, marks=("★ ", "")) for name in names), _WORDS[one.better]) for one in compared
@@ -128,15 +133,16 @@ def comparison_markdown(content: Comparison) -> str:
     """Return the tables and the warnings in Markdown."""
     parts = [_evaluations_markdown(content.names, content.compared)] if content.compared else []
     for table in content.seeds:
-        parts.append(f"{table.title}. {table.lead}\n\n{_table_markdown(table.header, table.rows)}")
+        parts.append(f"{table.title}. {table.lead}\n\n{markdown_table(table.header, table.rows)}")
     if content.warnings:
         parts.append("".join(f"- {_plain(text)}\n" for text in content.warnings))
     if content.pictures is not None:
-        parts.append(_table_markdown(LEGEND_HEADER, [model.row for model in content.pictures.models]))
+        parts.append(markdown_table(LEGEND_HEADER, [model.row for model in content.pictures.models]))
     return "\n".join(parts)
 
 
-def _table_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(map(_plain, line))} |\n" for line in lines)
 
@@ -147,11 +153,10 @@ def _evaluations_markdown(names: Sequence[str], compared: Sequence[ComparedScore
         "|---|" + "---|" * len(names),
     ]
     for one in compared:
-        arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[one.better]
         cells = [_cell(one, name, marks=("**", "**")) for name in names]
-        lines.append(f"| {one.name}{arrow} | " + " | ".join(cells) + " |")
+        lines.append(f"| {f'{one.name} {ARROWS[one.better]}'.strip()} | " + " | ".join(cells) + " |")
     if any(one.best or one.differs_in for one in compared):
-        lines += ["", _legend("Bold type", compared)]
+        lines += ["", legend_of("Bold type", compared)]
     warnings = comparison_warnings(compared)
     return "\n".join(lines + ([""] if warnings else []) + [f"- {_plain(text)}" for text in warnings]) + "\n"
 
@@ -168,8 +173,9 @@ def comparison_warnings(compared: Sequence[ComparedScore]) -> list[str]:
     ]
 
 
-def _legend(best: str, compared: Sequence[ComparedScore]) -> str:
-    return _LEGEND.format(best=best, unequal=_UNEQUAL if any(one.differs_in for one in compared) else "")
+def legend_of(best: str, compared: Sequence[ComparedScore], *, line: str = "row") -> str:
+    """What the marks mean; `best` says what the best value of a number has, `line` where its values stand."""
+    return _LEGEND.format(best=best, line=line, unequal=_UNEQUAL if any(one.differs_in for one in compared) else "")
 
 
 def _cell(one: ComparedScore, name: str, *, marks: tuple[str, str]) -> str:
@@ -177,14 +183,17 @@ def _cell(one: ComparedScore, name: str, *, marks: tuple[str, str]) -> str:
     if score is None:
         return "–"
     interval = uncertainty(score)
-    text = number(score.value)
-    if name == one.best:
-        text = text.join(marks)
-    elif name in one.near_best:
-        text = f"≈ {text}"
-    elif one.differs_in:
-        text = f"≠ {text}"
+    text = marked(one, name, number(score.value), marks=marks)
     return text + (f" ({interval})" if interval else "")
+
+
+def marked(one: ComparedScore, name: str, text: str, *, marks: tuple[str, str]) -> str:
+    """The text of a number with its mark: of the best one `marks` around it, of those that may be as good ≈."""
+    if name == one.best:
+        return text.join(marks)
+    if name in one.near_best:
+        return f"≈ {text}"
+    return f"≠ {text}" if one.differs_in and name in one.scores else text
 
 
 def _overlap(a: Score, b: Score) -> bool:

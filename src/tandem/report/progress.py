@@ -185,6 +185,45 @@ class TaskProgress:
         self.console.print(shown(text), markup=False, highlight=False, soft_wrap=True)
 
 
+class PartsProgress:
+    """A context manager that shows a progress for each part of some work, one after the other.
+
+    Args:
+        lead: What stands before the name of each part.
+        units: What is counted, in the plural, for parts that count no images.
+    """
+
+    def __init__(self, lead: str, units: Mapping[str, str]) -> None:
+        self._lead, self._units = lead, units
+        self._name = ""
+        self._bar: TaskProgress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.__exit__(kind, error, trace)
+
+    def callback(self, what: str, done: int, total: int) -> None:
+        """Take note that `done` of `total` units of a part are done."""
+        if what != self._name:
+            self.__exit__(None, None, None)
+            self._name = what
+            self._bar = TaskProgress(f"{self._lead} {what}", total, self._units.get(what, "images"))
+            self._bar.__enter__()
+        assert self._bar is not None
+        self._bar.callback(done, total)
+
+
+def evaluation_progress() -> PartsProgress:
+    """What an evaluation shows."""
+    return PartsProgress("evaluating", {"metrics": "metrics", "real pairs": "pairs"})
+
+
 class TrainingProgress(TaskProgress):
     """Progress of a training run, counted in images, with its latest losses and memory.
 
