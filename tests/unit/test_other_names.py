@@ -235,8 +235,10 @@ def test_options_of_other_methods_and_commands_are_said_to_be_theirs() -> None:
     (problem,) = problems("train --lambda-cycel-a 10")
     assert problem.text.endswith("Did you mean --lambda-cycle-a, an option of cyclegan?")
     (problem,) = problems("sample --steps 3")
-    assert problem.text == "--steps is an option of 'tandem train' and 'tandem demo', not of 'tandem sample'"
-    assert problem.commands == ("train", "demo")
+    assert problem.text == (
+        "--steps is an option of 'tandem train', 'tandem bench quality' and 'tandem demo', not of 'tandem sample'"
+    )
+    assert problem.commands == ("train", "bench quality", "demo")
     (problem,) = problems("evaluate --snapshot_every 3")
     assert problem.text.startswith("--snapshot_every is --snapshot-every, an option of 'tandem train'")
 

@@ -91,7 +91,7 @@ class QualityOptions(Options):
         if self.plan is not None:
             extra = [*(["--presets"] if self.presets else []), *(["--common"] if self.common else []), *given]
             if extra:
-                yield f"{joined(extra)} and --plan both say what is trained: leave out one of them"
+                yield f"{joined([*extra, '--plan'])} both say what is trained: leave out one of them"
         if self.json and self.markdown:
             yield "--json and --markdown both go to standard output: give one of them"
 
@@ -117,13 +117,18 @@ class MeasuredOptions(Options):
             yield Problem(f"--weights {self.weights} is no folder", "--weights", self.weights)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SharedDataOptions(Options, DataConfig):
+    """The options of the data; whether they go together with those of each setting is asked of its run."""
+
+
 COMMAND = Command(
     "bench quality",
     "Train several settings with several seeds on the same data for the same time, measure the last checkpoint of each "
     "on held-out images beside real ones, and write one page. Whatever is finished is not done again.",
     {
         "": QualityOptions,
-        "the data, for all settings alike": DataConfig,
+        "the data, for all settings alike": SharedDataOptions,
         "how all models are measured": MeasuredOptions,
     },
 )
@@ -132,7 +137,7 @@ COMMAND = Command(
 def main(arguments: Sequence[str]) -> int:
     """Parse the options, train, measure, write the page and print the table."""
     values = COMMAND.values(arguments)
-    own, measured = build(values, QualityOptions, MeasuredOptions)
+    own, _, measured = build(values, *COMMAND.groups.values())
     data_options = {name: values[name] for name in names_of(DataConfig) if name in values}
     if own.check is not None:
         return _check(own, values)
@@ -178,7 +183,6 @@ def _bench(own: QualityOptions, measured: MeasuredOptions, data_options: Mapping
     models = elsewhere_models(own.models)
     direction = _direction(settings, data_options)
     layout = data_options.get("layout", DataConfig.layout)
-    first = next(iter(settings.values()), None)
     return QualityBench(
         out=own.out,
         data=own.data,
@@ -188,7 +192,7 @@ def _bench(own: QualityOptions, measured: MeasuredOptions, data_options: Mapping
         measuring=_measuring(
             own,
             measured,
-            split=held_out_split(own.data, first, own.split, layout=layout),
+            split=held_out_split(own.data, own.split, layout=layout),
             layout=layout,
             direction=direction,
             device=str(device),

@@ -7,7 +7,6 @@ from typing import Any
 
 from tandem.commands.parser import Command
 from tandem.commands.train import TrainOptions, resolve
-from tandem.config.data import DataConfig
 from tandem.config.options import names_of, refuse
 from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS, RunConfig
@@ -118,11 +117,12 @@ def resolve_settings(
         try:
             found[one.name] = _resolved(one, data, dict(common), known)
         except ConfigError as error:
-            lead = "" if str(error).startswith("--presets") else f"{one.name}: "
+            lead = "" if str(error).startswith("--presets") else f"{one.base}: "
             problems += [dataclasses.replace(problem, text=lead + problem.text) for problem in error.problems]
     for name, _ in common:
         if name in GIVEN_TO_THE_BENCH or (not problems and name not in known):
-            text = f"--common {name}: {_why_not(name)}, or no setting has it.{nearest(name, sorted(known))}"
+            hint = "" if name in GIVEN_TO_THE_BENCH else nearest(name, sorted(known))
+            text = f"--common {name}: {_why_not(name)}{'' if name in GIVEN_TO_THE_BENCH else ' of any setting'}.{hint}"
             problems.append(Problem(text, "--common", name))
     refuse(problems)
     return found
@@ -181,6 +181,4 @@ def _unknown(one: SettingText, names: set[str]) -> Iterator[Problem]:
 
 
 def _why_not(name: str) -> str:
-    if name in GIVEN_TO_THE_BENCH:
-        return "the bench decides it for all settings"
-    return f"there is no such option here{' of a run' if name in names_of(DataConfig) else ''}"
+    return "the bench decides it for all settings" if name in GIVEN_TO_THE_BENCH else "there is no such option"

@@ -225,11 +225,26 @@ def choose_split(
     Raises:
         DataError: There is no dataset or no such split.
     """
-    splits = _splits(path, layout)
+    splits = splits_of(path, layout=layout)
     chosen = splits.get(split) if split else first_split(splits, order)
     if chosen is None:
         raise DataError(f"{path} has no split '{split}', only {', '.join(splits)}")
     return chosen
+
+
+def splits_of(path: Path, *, layout: LayoutChoice = "auto") -> Mapping[str, Split]:
+    """All splits of a dataset, of pairs where it has them, else of two domains.
+
+    Args:
+        path: The dataset.
+        layout: How A and B lie in folders; see `tandem.data.discover`.
+
+    Raises:
+        DataError: There is no dataset, or something is wrong with it.
+    """
+    if is_shards(path):
+        return open_shards(read_shards(path), paired=not has_two_domains(path))
+    return find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)
 
 
 def has_two_domains(path: Path) -> bool:
@@ -237,12 +252,6 @@ def has_two_domains(path: Path) -> bool:
     if not is_shards(path):
         return looks_unpaired(path)
     return all(shard.domain != "ab" for shard in read_shards(path).shards)
-
-
-def _splits(path: Path, layout: LayoutChoice) -> Mapping[str, Split]:
-    if is_shards(path):
-        return open_shards(read_shards(path), paired=not has_two_domains(path))
-    return find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -43,6 +43,7 @@ from tandem.bench.quality.plan import (
 from tandem.bench.quality.results import BenchRow, BenchRun, gather_rows, read_sample, to_json
 from tandem.bench.quality.worker import DONE_NAME
 from tandem.checkpoint.manifest import Manifest, read_manifest
+from tandem.config.data import LayoutChoice
 from tandem.config.parse import parse_dataclass
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Split, first_split
@@ -52,7 +53,7 @@ from tandem.evaluation.folder import PAGE_NAME as REPORT_PAGE
 from tandem.evaluation.seed_groups import expand_seeds
 from tandem.evaluation.seeds import seed_folder
 from tandem.files import atomic_write_text
-from tandem.inference.jobs import choose_split, unique_names
+from tandem.inference.jobs import splits_of, unique_names
 from tandem.inference.side_by_side import Request, sample_pages, sample_side_by_side
 from tandem.names import file_stem
 from tandem.report.links import links_of
@@ -165,8 +166,9 @@ class QualityBench:
                 option="--out",
             )
         found = []
+        images = {name: self._num_train(config) for name, config in self.settings.items()}
         for name, config in self.settings.items():
-            num_train = self._num_train(config)
+            num_train = images[name]
             known = plan.find(name)
             if known is None:
                 known = self._planned(name, config, num_train)
@@ -292,9 +294,9 @@ class QualityBench:
         return [split.fingerprint() for _, split in sorted(self._splits().items())]
 
     def _splits(self) -> Mapping[str, Split]:
-        """The held-out split and the training images, as evaluations read them."""
-        names = (self.measuring.split, "train") if self.settings else (self.measuring.split,)
-        return {name: choose_split(self.data, name, layout=self.measuring.layout) for name in names}
+        """The held-out split and the training images, where there are any, as evaluations read them."""
+        splits = splits_of(self.data, layout=self.measuring.layout)
+        return {name: splits[name] for name in (self.measuring.split, "train") if name in splits}
 
     # --- where everything is
 
@@ -432,20 +434,18 @@ def folder_name(name: str) -> str:
     return file_stem(re.sub(r"[^\w.+=-]+", "-", name))
 
 
-def held_out_split(data: Path, config: RunConfig | None, wanted: str | None, *, layout: Any) -> str:
+def held_out_split(data: Path, wanted: str | None, *, layout: LayoutChoice) -> str:
     """The split on which everything is measured.
 
     Args:
         data: The dataset.
-        config: Of a setting; None where nothing is trained.
         wanted: The split that was asked for; None for test, else val.
         layout: How A and B lie in the dataset.
 
     Raises:
         DataError: There is none.
     """
-    paired = config is None or config.objective.paired
-    splits = find_data(data, paired=paired, layout=layout)
+    splits = splits_of(data, layout=layout)
     chosen = splits.get(wanted) if wanted is not None else first_split(splits, HELD_OUT_AFTER_TRAINING)
     if chosen is None:
         which = f"no split '{wanted}'" if wanted is not None else "neither a split test nor val"

@@ -95,9 +95,10 @@ class CostLog:
         self._before = self._lines[-1] if self._lines else Cost(step=0, cpu_seconds=0.0, seconds=0.0, memory_mb=None)
 
     def add(self, step: int, *, memory_mb: float | None, finished: bool = False) -> None:
-        """Write down what the training has cost by now."""
+        """Write down what the training has cost by now, in the place of what it had before the rest of this step."""
         before = self._before
         known = [one for one in (before.memory_mb, memory_mb) if one is not None]
+        self._lines = [one for one in self._lines if one.step < step]
         self._lines.append(
             Cost(
                 step=step,
