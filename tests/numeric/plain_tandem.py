@@ -29,15 +29,6 @@ def blocks_of_pixels(image: Tensor) -> Tensor:
     return found.reshape(1, 4 * channels, height // 2, width // 2)
 
 
-def pixels_of_blocks(blocks: Tensor) -> Tensor:
-    """The way back."""
-    (_, planes, height, width) = blocks.shape
-    image = blocks.new_zeros(1, planes // 4, 2 * height, 2 * width)
-    for place in range(4):
-        image[:, :, place // 2 :: 2, place % 2 :: 2] = blocks[:, place::4]
-    return image
-
-
 def normed(w: Weights, name: str, x: Tensor) -> Tensor:
     """Group norm with groups of eight channels, or of all where eight do not divide them."""
     channels = x.shape[1]
@@ -54,6 +45,13 @@ def convolved(w: Weights, name: str, x: Tensor, *, stride: int = 1) -> Tensor:
 
 def linear(w: Weights, name: str, x: Tensor) -> Tensor:
     return w[f"{name}.weight"] @ x + w[f"{name}.bias"]
+
+
+def doubled(x: Tensor, dim: int) -> Tensor:
+    """Bilinear interpolation to twice the side: ¾ of the nearer value and ¼ of the next; edges repeat."""
+    before = torch.cat([x.narrow(dim, 0, 1), x.narrow(dim, 0, x.shape[dim] - 1)], dim)
+    after = torch.cat([x.narrow(dim, 1, x.shape[dim] - 1), x.narrow(dim, x.shape[dim] - 1, 1)], dim)
+    return torch.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], dim + 1).flatten(dim, dim + 1)
 
 
 def block(w: Weights, name: str, x: Tensor, style: Tensor) -> Tensor:
@@ -77,7 +75,8 @@ def generated(w: Weights, a: Tensor, z: Tensor) -> Tensor:
     for level in reversed(range(levels - 1)):
         x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
         x = block(w, f"decode.{level}", torch.cat([convolved(w, f"up.{level}", x), seen[level]], 1), style)
-    return torch.tanh(pixels_of_blocks(convolved(w, "head.conv", silu(normed(w, "head.norm", x)))))
+    x = torch.cat([doubled(doubled(silu(normed(w, "head.norm", x)), 2), 3), a], 1)
+    return torch.tanh(convolved(w, "output.conv2", silu(convolved(w, "output.conv1", x))))
 
 
 def encoded(w: Weights, b: Tensor, a: Tensor | None) -> tuple[Tensor, Tensor]:

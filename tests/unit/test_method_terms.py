@@ -90,7 +90,7 @@ def test_networks_and_terms(name: str) -> None:
         ("cae-gan", "lambda_l1", 1.0, {"l1": 0.1}),
         ("tandem", "lambda_l1", 1.0, {"l1": 0.1}),
         ("tandem", "lambda_kl", 0.01, {"kl": 10}),
-        ("tandem", "lambda_gan", 0.6, {"gan": 3}),
+        ("tandem", "lambda_gan", 3.0, {"gan": 3}),
         ("tandem", "lambda_z", 0.25, {"latent": 0.5}),
     ],
 )

@@ -57,10 +57,10 @@ class TandemConfig(LatentPriorOptions):
         30.0, "nats of KL above which its weight is a hundred times as large, so that it cannot run away", above=0
     )
     free_bits: float = option(0.0, "nats of KL that every dimension of z has for nothing", at_least=0)
-    lambda_gan: float = option(0.2, "weight of the adversarial loss; 0 leaves out the discriminators", at_least=0)
+    lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the discriminators", at_least=0)
     gan_from: float | None = option(
         None,
-        "share of the run after which the discriminators join; by default when the mean L1 of a tenth of the run is "
+        "share of the run after which the discriminators join; by default when the lowest L1 of a tenth of the run is "
         "less than 5 % below that of the tenth before, and for its last quarter at the latest",
         at_least=0,
         below=1,

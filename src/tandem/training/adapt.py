@@ -36,11 +36,13 @@ _FIRST = {
 _LAST = {
     "unet": r"up\.0\.upsampling\.conv\.(weight|bias)",
     "resnet": r"head\.conv\.(weight|bias)",
-    "residual_unet": r"head\.conv\.(weight|bias)",
+    "residual_unet": r"output\.conv2\.(weight|bias)",
 }
 _HEADS = {"encoder": r"(mu|logvar)\.(weight|bias)", "pair_encoder": r"(mu|logvar)\.(weight|bias)"}
 _DOWN = r"down\.\d+\.conv\.weight"
 _STYLE = r"style\.first\.weight"
+_BESIDE = r"output\.conv1\.weight"
+"""A convolution of the residual U-Net that reads maps, and the image behind them."""
 _PLANES = {"residual_unet": 4, "pair_encoder": 4, "spectral_discriminator": 4}
 """Planes that a channel is cut into, by kind; 1 for others."""
 
@@ -66,9 +68,11 @@ def adapt(
         made = _inputs(key, source, fresh, before, after)
     elif kind == "residual_unet" and re.fullmatch(_STYLE, key):
         made = _common(source, fresh, 1)
+    elif kind == "residual_unet" and re.fullmatch(_BESIDE, key):
+        made = _image_behind_maps(source, fresh, before["in_channels"], after["in_channels"])
     elif re.fullmatch(_LAST.get(kind, "$^"), key):
         transposed = key.endswith("weight") and kind == "unet" and after["upsampling"] == "transposed"
-        made = _repeated(source, 1 if transposed else 0, after["out_channels"], mean=True, planes=_PLANES.get(kind, 1))
+        made = _repeated(source, 1 if transposed else 0, after["out_channels"], mean=True)
     elif re.fullmatch(_HEADS.get(kind, "$^"), key):
         made = _common(source, fresh, 0) if source.shape[1:] == fresh.shape[1:] else None
     else:
@@ -97,6 +101,14 @@ def _inputs(
             return None
         image = _repeated(image, 1, channels[1] // planes, mean=False, planes=planes)
     return torch.cat([image, _common(source[:, channels[0] :], fresh[:, channels[1] :], 1)], 1)
+
+
+def _image_behind_maps(source: Tensor, fresh: Tensor, before: int, after: int) -> Tensor | None:
+    """A convolution that reads maps and, behind them, an image of `before` channels, for one of `after`."""
+    maps = source[:, :-before]
+    if maps.shape[1] != fresh.shape[1] - after or source.shape[0] != fresh.shape[0]:
+        return None
+    return torch.cat([maps, _repeated(source[:, -before:], 1, after, mean=False)], 1)
 
 
 def _pair_inputs(source: Tensor, fresh: Tensor, before: Mapping[str, Any], after: Mapping[str, Any]) -> Tensor | None:
