@@ -28,7 +28,7 @@ COMMANDS = {
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
     "data": ("tandem.commands.data", "draw the demo dataset; check, pack or download a dataset"),
     "demo": ("tandem.commands.demo", "draw, train, sample and measure the demo in one go"),
-    "bench": ("tandem.commands.bench", "measure this machine: training step, sampling"),
+    "bench": ("tandem.commands.bench", "measure the training step, sampling, and quality against time"),
 }
 """Module (with a function ``main(arguments) -> exit status``) and one line of help of each sub-command."""
 

@@ -14,5 +14,5 @@ BENCHMARKS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Dispatch to a benchmark, or say which there are."""
-    description = "Measure this machine: medians with their quartiles, and JSON with --json."
+    description = "Measure speed, medians with their quartiles, or quality; and JSON with --json."
     return dispatch("bench", description, BENCHMARKS, arguments)

@@ -119,7 +119,11 @@ class MeasuredOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SharedDataOptions(Options, DataConfig):
-    """The options of the data; whether they go together with those of each setting is asked of its run."""
+    """The options of the data."""
+
+    def problems(self) -> Iterator[str]:
+        """None: whether they go together is asked of the run of each setting, which may have others of its own."""
+        yield from ()
 
 
 COMMAND = Command(

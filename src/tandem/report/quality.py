@@ -145,7 +145,7 @@ class QualityReport:
     def compared(self, name: str) -> ComparedScore:
         """A number of all rows but the real images, which are not in competition."""
         found = {row.name: one for row in self.rows if row.kind != "real" and (one := row.find(name)) is not None}
-        better: Better = next((one.better for one in found.values()), "neither")
+        better = next(iter(found.values())).better if found else "neither"
         scores = {row: one.score for row, one in found.items()}
         return ComparedScore(name, better, scores, tuple(self.differs_in.get(name, ())))
 

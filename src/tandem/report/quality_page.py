@@ -61,7 +61,7 @@ def quality_page(report: QualityReport, *, pictures: SideBySide | None, links: S
             for name in report.numbers
         ],
         "runs": runs,
-        "facts": [(name, _in_words(value)) for name, value in (report.conditions | report.machine).items()],
+        "facts": [(name, _in_words(value)) for name, value in {**report.conditions, **report.machine}.items()],
     }
     settings = sum(row.kind == "setting" for row in report.rows)
     subtitle = f"{settings} setting{'' if settings == 1 else 's'} on the same data."
