@@ -33,8 +33,8 @@ def expected(losses: list[float]) -> int:
     """The rule of the documentation, written out."""
     size = len(losses) // 40
     means = [sum(losses[start : start + size]) / size for start in range(0, len(losses), size)]
-    for end in range(8, 31):
-        if min(means[end - 4 : end]) > 0.95 * min(means[end - 8 : end - 4]):
+    for end in range(16, 31):
+        if min(means[end - 8 : end]) > 0.95 * min(means[end - 16 : end - 8]):
             return end * size
     return 30 * size
 
@@ -55,14 +55,14 @@ def test_they_join_where_the_rule_says(losses: list[float]) -> None:
 
 
 def test_flat_losses_have_them_early_and_falling_ones_late() -> None:
-    assert joined_at([1.0] * 400) == 80
+    assert joined_at([1.0] * 400) == 160
     assert joined_at([math.exp(-step / 400) for step in range(400)]) == 300
 
 
 @pytest.mark.parametrize("restart_at", [7, 20, 33, 150, 199])
 def test_a_continued_run_joins_at_the_same_step(restart_at: int) -> None:
     losses = [max(0.2, math.exp(-step / 100)) + 0.01 * math.sin(step) for step in range(400)]
-    assert joined_at(losses, restart_at=restart_at) == joined_at(losses) == 210
+    assert joined_at(losses, restart_at=restart_at) == joined_at(losses) == 250
 
 
 @pytest.mark.parametrize(("share", "step"), [(0.0, 0), (0.25, 100), (0.501, 201)])

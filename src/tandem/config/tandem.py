@@ -60,8 +60,8 @@ class TandemConfig(LatentPriorOptions):
     lambda_gan: float = option(1.0, "weight of the adversarial loss; 0 leaves out the discriminators", at_least=0)
     gan_from: float | None = option(
         None,
-        "share of the run after which the discriminators join; by default when the lowest L1 of a tenth of the run is "
-        "less than 5 % below that of the tenth before, and for its last quarter at the latest",
+        "share of the run after which the discriminators join; by default when the lowest L1 of a fifth of the run is "
+        "less than 5 % below that of the fifth before, and for its last quarter at the latest",
         at_least=0,
         below=1,
     )

@@ -1,12 +1,12 @@
 """When phases join that are not part of the steps from the beginning: the discriminators of `tandem`.
 
 They join when reconstruction has ceased to improve by itself. The run is counted in windows of a fortieth of its
-length, in each of which the mean of the watched term is taken. At the end of a window, from the eighth on, late phases
-join if the lowest mean of the last four, a tenth of the run, is not at least 5 % below the lowest of the four before
-them. They join after three quarters of the run at the latest. So data with textures, which no latent of a few numbers
-reconstructs, has its discriminators early, and data whose outputs are decided by their latent has them late. (Lowest
-means, because L1 jumps up now and then at a high rate: by single windows, or by means of four, the discriminators
-joined in the demo while L1 fell by 12 % in a tenth of the run.)
+length, in each of which the mean of the watched term is taken. At the end of a window, from the sixteenth on, late
+phases join if the lowest mean of the last eight, a fifth of the run, is not at least 5 % below the lowest of the eight
+before them. They join after three quarters of the run at the latest. So data with textures, which no latent of a few
+numbers reconstructs, has its discriminators early, and data whose outputs are decided by their latent has them late.
+(Lowest means, and of a fifth, because at a high rate L1 jumps up now and then and takes up to a tenth of the run to
+come back: by windows of a tenth the discriminators joined in the demo after such a jump, at half of the run.)
 
 The rule follows from the losses of the run alone: it is the same in all processes and for a run that was continued.
 """
@@ -23,7 +23,7 @@ from tandem.config.tandem import TandemConfig
 from tandem.objectives.objective import Objective, Terms
 
 WINDOWS = 40
-TENTH = 4
+FIFTH = 8
 """Windows."""
 LEAST_FALL = 0.05
 LATEST = 0.75
@@ -80,8 +80,8 @@ class Joining:
             self._sum, self._count = None, 0
 
     def _is_flat(self) -> bool:
-        last, before = self._means[-TENTH:], self._means[-2 * TENTH : -TENTH]
-        return len(before) == TENTH and min(last) > (1 - LEAST_FALL) * min(before)
+        last, before = self._means[-FIFTH:], self._means[-2 * FIFTH : -FIFTH]
+        return len(before) == FIFTH and min(last) > (1 - LEAST_FALL) * min(before)
 
     def state(self) -> dict[str, Any]:
         """What a continued run needs, as JSON."""
