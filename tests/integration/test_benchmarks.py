@@ -18,7 +18,7 @@ TINY = ["--filters", "4", "--device", "cpu"]
 
 
 def test_all_are_here() -> None:
-    assert {"acceptance", "cost", "features", "loading", "profile", "scaling", "threads"} == set(BENCHMARKS)
+    assert {"acceptance", "cost", "demo", "features", "loading", "profile", "scaling", "threads"} == set(BENCHMARKS)
 
 
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "acceptance"])
@@ -28,7 +28,7 @@ def test_every_benchmark_has_help_with_json_and_device(name: str) -> None:
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert f"usage: python -m benchmarks.{name} " in shown.stdout
     assert "--json" in shown.stdout
-    assert ("--device" in shown.stdout) == (name != "threads")  # which is of CPUs alone
+    assert ("--device" in shown.stdout) == (name not in {"demo", "threads"})  # which are of CPUs alone
     listed = {word for word in re.findall(r"--[\w-]+", shown.stdout) if not word.startswith("--no-")}
     assert {option for option in listed - {"--help"} if option not in README} == set()
 

@@ -75,7 +75,7 @@ def test_a_training_step_is_measured(method: str) -> None:
 
 def test_of_tandem_the_step_with_discriminators_is_measured() -> None:
     """At the method's own proportions."""
-    config = bench_config("tandem", size=64, filters=64)
+    config = bench_config("tandem", size=64)
     assert config.objective == TandemConfig(gan_from=0.0)
     stepper, batches, state = make_stepper(bench_config("tandem", size=32, filters=4), torch.device("cpu"))
     stepper.step(batches)

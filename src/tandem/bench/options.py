@@ -32,7 +32,9 @@ class BenchTrainOptions(BenchOptions):
     method: Literal["bicyclegan", "tandem", "cyclegan", "pix2pix"] = option("bicyclegan", "what is trained")
     size: int = option(256, "side of the images")
     batch_size: int | None = option(None, "images per step; the published number if not given")
-    filters: int = option(64, "width of all networks; 64 is the published one, and tandem's default")
+    filters: int | None = option(
+        None, "width of all networks; by default that of the method: 64, the published one, or 48 (tandem)", at_least=1
+    )
     preset: str | None = option(
         None, "measure the training step of this preset instead, and say how long it takes", metavar="NAME"
     )

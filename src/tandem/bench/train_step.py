@@ -23,21 +23,23 @@ from tandem.training.stepper import Stepper
 
 Variant = Literal["tandem", "published"]
 MANY_IMAGES = MANY_STEPS = 1_000_000
+PUBLISHED_FILTERS = 64
 """Of an epoch: more than a benchmark sees, so that the learning rate stays."""
 
 
 def bench_config(
-    method: str, *, size: int, filters: int, batch_size: int | None = None, **options: object
+    method: str, *, size: int, filters: int | None = None, batch_size: int | None = None, **options: object
 ) -> RunConfig:
     """A method with its published options at another size, width or batch size.
 
     Args:
         method: Its name.
         size: Side of the images.
-        filters: Width of all networks; of tandem the generator's, and the others in proportion.
+        filters: Width of all networks; of tandem the generator's, and the others in proportion. None: the method's own.
         batch_size: Images per step; the published number if not given.
         options: Further options of a run by name, such as the precision.
     """
+    filters = filters or (TandemConfig.generator_filters if method == TandemConfig.method else PUBLISHED_FILTERS)
     flat: dict[str, object] = {"method": method, "size": size, "seed": 0, "generator_filters": filters}
     if method == TandemConfig.method:
         flat["encoder_filters"] = max(1, filters * TandemConfig.encoder_filters // TandemConfig.generator_filters)

@@ -47,8 +47,9 @@ def has_baseline(config: RunConfig) -> bool:
         case _:
             return False
     read = {*_READ, *(name for name in to_flat(config) if name.startswith(_OF_NETWORKS))}
-    defaults = dataclasses.asdict(type(method)()) | {"clip_grad_norm": TrainingConfig().clip_grad_norm}
-    at_defaults = all(to_flat(config)[name] == value for name, value in defaults.items() if name not in read)
+    given, defaults = dataclasses.asdict(method), dataclasses.asdict(type(method)())
+    at_defaults = all(given[name] == value for name, value in defaults.items() if name not in read)
+    at_defaults = at_defaults and config.training.clip_grad_norm == TrainingConfig().clip_grad_norm
     return computes and at_defaults and all(map(has_plain_form, specs))
 
 
