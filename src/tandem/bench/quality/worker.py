@@ -88,7 +88,9 @@ def _interrupt(*_: object) -> None:
 
 def _stop_without_bench() -> None:
     """Wait for the end of standard input, which comes when the bench is gone."""
-    sys.stdin.read()
+    # sys.stdin.read() would hold a lock for which a process that the loader forks meanwhile waits for ever.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
