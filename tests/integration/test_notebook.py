@@ -33,7 +33,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = [_shown(cell) for cell in notebook.cells if cell.cell_type == "code"]
     assert shown[0]["text/plain"].startswith("<PairedSplit: train: 24 pairs")
     assert "finished at step 60 of 60" in shown[1]["text/plain"]
-    assert "<Translator: bicyclegan AtoB, trained at 32×32 px for 60 steps" in shown[3]["text/plain"]
+    assert "<Translator: tandem AtoB, trained at 32×32 px for 60 steps" in shown[3]["text/plain"]
     assert "image/png" in shown[4]
     assert "may be in [0, 1] or in [-1, 1]" in shown[5]["text"]
     assert "True\n6 (32, 32)\n" in shown[5]["text"]
