@@ -164,7 +164,8 @@ def test_tandem_starts_from_another_run_with_other_channels_and_a_frozen_discrim
     assert "as initialised" not in grey
     for adapted in (
         "stem.weight: 12 → 4",
-        "head.conv.weight: 12 → 16",
+        "output.conv1.weight: 7 → 5",
+        "output.conv2.weight: 3 → 4",
         "style.first.weight: 4 → 3",
         "mu.weight: 4 → 3",
     ):

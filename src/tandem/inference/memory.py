@@ -11,14 +11,12 @@ def forward_bytes(spec: GeneratorSpec, height: int, width: int) -> int:
 
     The maps at the image's two largest resolutions decide. Of the U-Net these are, at its outermost level, the skip,
     the way up before and after its norm, and both joined; of the residual generator the maps at full resolution before
-    and after norm and padding, and those at half of it; with blurs twice as many channels are at full resolution. The
-    largest maps of the residual U-Net have half the sides of the image, a quarter of the pixels. On its way up at that
-    level there are the way up alone, joined to the skip, and moved by the latent, the activation of its norm, and the
-    first convolution with what it sorts for itself: 11 times `filters` channels.
+    and after norm and padding, and those at half of it; with blurs twice as many channels are at full resolution. Of
+    the residual U-Net these are its outermost maps, doubled to full resolution, joined to the image, and once more as
+    its convolution sorts them for itself.
     """
     if isinstance(spec, ResidualUNetSpec):
-        maps = 11 * spec.filters + 12 * (spec.in_channels + spec.out_channels)
-        return FLOAT * height * width * maps // 4
+        return FLOAT * height * width * (5 * spec.filters // 2 + 6 * (spec.in_channels + spec.out_channels))
     maps = 2 if isinstance(spec, UNetSpec) else 8 if spec.antialias else 4
     return FLOAT * height * width * (maps * spec.filters + spec.in_channels + spec.out_channels)
 
