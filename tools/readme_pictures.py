@@ -88,7 +88,7 @@ def draw_interpolation(translator: Translator, drawings: list[tuple[np.ndarray, 
 def draw_styles(translator: Translator, drawings: list[tuple[np.ndarray, np.ndarray]], path: Path) -> Path:
     """Above the references, below them each drawing in the style of each."""
     references = [rendering for _, rendering in drawings]
-    latents = [translator.encode(reference)[0] for reference in references]
+    latents = [translator.encode(reference, input_image=drawing)[0] for drawing, reference in drawings]
     rows: list[list[np.ndarray | None]] = [[None, *references]]
     rows += [
         [drawing, *(translator(drawing, z=latent, output="array")[0] for latent in latents)] for drawing, _ in drawings
