@@ -89,7 +89,7 @@ def test_half_and_half_is_whole(held_out: dict[str, Path], features: Path, tmp_p
     """Validated off the cadence of the snapshots, stopped between validations, with other loader workers."""
     kind, options = METHODS[name]
     options = options | {"validate_every": 3, "validate_images": 3, "validate_features": features, "keep_last": 1}
-    options |= COMPETING
+    options = COMPETING | options
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train(held_out[kind], whole, steps=10, **options)
     train(held_out[kind], halves, steps=5, num_workers=1, **options)

@@ -125,7 +125,7 @@ def test_a_pool_that_is_not_resumed_makes_another_run() -> None:
         ("tandem that joins before", 3),
         ("tandem that joins there", 5),
         ("tandem that joins later", 7),
-        ("tandem by its losses", 5),
+        ("tandem by its losses", 8),
     ],
 )
 def test_where_discriminators_join(name: str, joined_at: int) -> None:

@@ -20,6 +20,7 @@ from tandem.training.stepper import Stepper
 STEPS, SIZE, BATCH = 200, 32, 4
 CPU = torch.device("cpu")
 TINY = {
+    "method": "bicyclegan",
     "size": SIZE,
     "batch_size": BATCH,
     "latent_dim": 2,

@@ -13,7 +13,7 @@ from tandem.training.setup import make_state
 from tandem.training.stepper import Stepper
 
 CPU = torch.device("cpu")
-TINY = {"size": 64, "batch_size": 2, "generator_filters": 2, "discriminator_filters": 2}
+TINY = {"method": "bicyclegan", "size": 64, "batch_size": 2, "generator_filters": 2, "discriminator_filters": 2}
 
 
 def config_of(**options: Any) -> RunConfig:

@@ -14,7 +14,7 @@ from tandem.training.step import train_step
 
 SMALL: dict[str, Any] = {"generator_filters": 4, "discriminator_filters": 4, "size": 32, "device": "cpu"}
 METHODS: dict[str, dict[str, Any]] = {
-    "bicyclegan": {"encoder_filters": 4, "learning_rate": 0.01},
+    "bicyclegan": {"method": "bicyclegan", "encoder_filters": 4, "learning_rate": 0.01},
     "pix2pix": {"method": "pix2pix", "size": 64, "norm": "batch"},
     "cyclegan": {"method": "cyclegan", "generator_blocks": 1, "norm": "batch"},
     "cut": {"method": "cut", "nce_filters": 4, "nce_patches": 4},

@@ -149,10 +149,15 @@ class CheckpointStore:
         except (ValueError, OSError) as error:
             raise CheckpointError(self._damaged(step, error)) from error
 
-    def best(self) -> Best | None:
-        """The checkpoint with the lowest score, or None when no checkpoint has one."""
+    def best(self, *, goes_on: bool = False) -> Best | None:
+        """The checkpoint with the lowest score, or None when no checkpoint has one.
+
+        Args:
+            goes_on: Whether a score of the end of the run has ceased to count, because there is a later step.
+        """
         steps = self.steps()
-        scored = [best for step in steps if (best := self._score(step, newest=step == steps[-1])) is not None]
+        newest = None if goes_on or not steps else steps[-1]
+        scored = [best for step in steps if (best := self._score(step, newest=step == newest)) is not None]
         competing = [best for best in scored if best.rule == scored[-1].rule]
         return min(competing, key=lambda best: (best.score, best.step)) if competing else None
 

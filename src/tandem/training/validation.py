@@ -282,7 +282,7 @@ class Validation:
 
     def beats_the_best(self, score: float | None) -> bool:
         """Whether a score is better than all before it; of equals the earlier one stays."""
-        best = self._store.best()
+        best = self._store.best(goes_on=True)
         return score is not None and (best is None or best.rule != self.rule.key or score < best.score)
 
     def waited(self) -> int:
