@@ -45,8 +45,24 @@ class _Bounded:
                 raise ValueError(f"{field.name} must be from {low} to {high}, not {value}")
 
 
+class _Halving(_Bounded):
+    """A network whose levels halve the image, down to one pixel at the least."""
+
+    depth: int
+
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of."""
+        return 2**self.depth
+
+    @property
+    def smallest_side(self) -> int:
+        """What the sides must be at least."""
+        return self.size_multiple
+
+
 @dataclass(frozen=True, kw_only=True)
-class UNetSpec(_Bounded):
+class UNetSpec(_Halving):
     """A U-Net generator; see `tandem.networks.unet`.
 
     Attributes:
@@ -71,16 +87,6 @@ class UNetSpec(_Bounded):
     dropout: bool = False
     bias: bool = True
     skip_first: bool = False
-
-    @property
-    def size_multiple(self) -> int:
-        """What the sides of an image must be multiples of."""
-        return 2**self.depth
-
-    @property
-    def smallest_side(self) -> int:
-        """What the sides must be at least."""
-        return self.size_multiple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +202,7 @@ class PatchProjectorSpec(_Bounded):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResidualUNetSpec(_Bounded):
+class ResidualUNetSpec(_Halving):
     """A residual U-Net that feels the latent in every block; see `tandem.networks.residual_unet`.
 
     Attributes:
@@ -226,16 +232,6 @@ class ResidualUNetSpec(_Bounded):
     def dropout(self) -> bool:
         """There is none."""
         return False
-
-    @property
-    def size_multiple(self) -> int:
-        """What the sides of an image must be multiples of."""
-        return 2**self.depth
-
-    @property
-    def smallest_side(self) -> int:
-        """What the sides must be at least."""
-        return self.size_multiple
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ class Fakes:
     Attributes:
         b: G(A, z), ``(N, C, H, W)`` in [-1, 1].
         z: The latents, ``(N, latent_dim)``: of the first `own` samples posterior samples of their own pairs.
-        mu: Posterior means of all pairs, ``(N, latent_dim)``.
+        mu: Posterior means, ``(n, latent_dim)``: of all pairs, or of the first half where the others are not needed.
         logvar: Posterior log-variances, likewise.
         own: How many samples have the style of their own pair: all, or the first half.
         z_other: Posterior samples of the second half, for mode seeking; None without it.
@@ -107,9 +107,10 @@ class Tandem:
     def fakes(self, batch: StepTensors) -> Fakes:
         """Translate the batch: all in their own style, or half of it in that of other pairs."""
         a, b = batch["a"], batch["b"]
-        mu, logvar = self._encode(b, a, batch["known"])
-        posterior = mu + batch["eps"] * torch.exp(0.5 * logvar)
         own = len(a) // 2 if self._swaps else len(a)
+        encoded = len(a) if self._seeks else own
+        mu, logvar = self._encode(b[:encoded], a[:encoded], batch["known"][:encoded])
+        posterior = mu + batch["eps"][:encoded] * torch.exp(0.5 * logvar)
         z = torch.cat([posterior[:own], posterior[:own].detach()]) if self._swaps else posterior
         generator = self.networks["generator"]
         if not self._seeks:
