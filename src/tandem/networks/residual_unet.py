@@ -142,8 +142,9 @@ class ModulatedBlock(nn.Module):
 def _doubled(x: Tensor) -> Tensor:
     """Each pixel as 2×2 pixels.
 
-    What PyTorch (2.13) compiles for the backward of its nearest upsampling in this network is wrong on the CPU by as
-    much as the gradients are large, so compiled code repeats the pixels by their shape.
+    What PyTorch (2.13) compiles on the CPU for nearest upsampling of a block's scaled sum has gradients that are wrong
+    by as much as they are large (findings/torch-compile-nearest-upsampling.sh), so compiled code repeats the pixels by
+    their shape.
     """
     if not torch.compiler.is_dynamo_compiling():
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
