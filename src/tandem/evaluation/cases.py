@@ -319,6 +319,16 @@ class ModelCase:
         loaded = Loaded(self, generate, read=lambda: self.job.read(translator), is_sample_read=False)
         return loaded
 
+    def reconstruct(self, loaded: Loaded) -> np.ndarray:
+        """The input in the style that the encoder reads from its ground truth, ``(1, H, W, C)``, uint8.
+
+        Args:
+            loaded: The case, of a model with an encoder, with a ground truth.
+        """
+        model = self.model
+        mu, _ = model.translator.encode(loaded.ground_truth, input_image=loaded.input, fit=model.fit)
+        return model.translator(loaded.input, z=mu, fit=model.fit, direction=model.direction, output="array")
+
     def files(self) -> list[ImageFile]:
         """See `GeneratedCase`; the file of the ground truth too."""
         return list(self.job.item.files)

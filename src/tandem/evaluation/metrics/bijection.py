@@ -175,7 +175,5 @@ class _ReconstructionRows(EachCase):
         """See `EachCase`."""
         case = loaded.case
         assert isinstance(case, ModelCase)
-        model = case.model
-        mu, _ = model.translator.encode(loaded.ground_truth, input_image=loaded.input, fit=model.fit)
-        again = model.translator(loaded.input, z=mu, fit=model.fit, direction=model.direction, output="array")
+        again = case.reconstruct(loaded)
         return l1(to_batch(again), to_batch(loaded.ground_truth[None])).cpu().numpy()

@@ -84,7 +84,10 @@ def measure_coverage(
 
 
 class ModeCoverage(Metric):
-    """How many modes the samples show, and how often; see `tandem.data.synthetic.Coverage`."""
+    """How many modes the samples show, how often, and whether an encoded style gives the mode it was read from.
+
+    See `tandem.data.synthetic.Coverage`.
+    """
 
     name: ClassVar = "mode-coverage"
     title: ClassVar = "Mode coverage"
@@ -95,8 +98,13 @@ class ModeCoverage(Metric):
         folder = setup.subject.demo_folder
         assert folder is not None, "checked"
         split = setup.subject.data["split"]
-        self._rows = _ModeRows(load_dataset_info(folder), split, setup.subject.num_samples)
-        self.on_cases = (self._rows,)
+        info = load_dataset_info(folder)
+        self._rows = _ModeRows(info, split, setup.subject.num_samples)
+        model = setup.subject.model
+        self._reconstructions = None
+        if model is not None and model.translator.abilities.has_encoder and setup.subject.has_ground_truth:
+            self._reconstructions = _ReconstructedModeRows(info, split)
+        self.on_cases = (self._rows,) if self._reconstructions is None else (self._rows, self._reconstructions)
 
     @classmethod
     def check(cls, setup: Setup) -> None:
@@ -114,16 +122,21 @@ class ModeCoverage(Metric):
         measured, count = coverage(modes.astype(np.int64)), len(modes)
         ideal = f"an ideal sampler: {measured.expected_frequency_distance:.3f}"
         number_of = f"of {measured.num_modes}; ideal: {measured.expected:.2f}"
-        scores = (
+        scores = [
             Number("modes", "higher").plain_score(measured.covered, count, number_of),
             Number("frequency-distance", "lower").plain_score(measured.frequency_distance, count, ideal),
             Number("no-mode", "lower").plain_score(measured.unassigned, count, "share of samples that show no mode"),
-        )
+        ]
+        if self._reconstructions is not None:
+            shown, true = found.cases[self._reconstructions.spec].astype(np.int64).T
+            note = "share of ground truths whose encoded style gives their mode again"
+            again = Number("mode-reconstructed", "higher")
+            scores.append(again.plain_score(float((shown == true).mean()), count, note))
         frequencies = list(measured.frequencies)
         return MetricResult(
             metric=self.name,
             title=self.title,
-            scores=scores,
+            scores=tuple(scores),
             depends_on={"inputs": count, "samples": measured.num_samples, "frequencies": frequencies},
             outcomes=("frequencies",),
             shares={str(index + 1): share for index, share in enumerate(frequencies)},
@@ -135,8 +148,7 @@ class _ModeRows(EachCase):
     """The mode of each sample of a case, ``(M,)``; -1 for none."""
 
     def __init__(self, info: DemoInfo, split: str, num_samples: int) -> None:
-        depends = {"seed": info.seed, "size": info.size, "split": split}
-        super().__init__("modes", num_samples=num_samples, depends_on=depends)
+        super().__init__("modes", num_samples=num_samples, depends_on=_known_by(info, split))
         self._info, self._split = info, split
 
     def row(self, loaded: Loaded) -> np.ndarray:
@@ -144,3 +156,23 @@ class _ModeRows(EachCase):
         case = loaded.case
         assert isinstance(case, ModelCase)
         return modes_of(loaded.samples(self.num_samples), self._info.mask(self._split, case.job.name))
+
+
+class _ReconstructedModeRows(EachCase):
+    """The mode of what is generated from the encoded style of the ground truth, and its true mode, ``(2,)``."""
+
+    def __init__(self, info: DemoInfo, split: str) -> None:
+        super().__init__("reconstructed-modes", depends_on=_known_by(info, split))
+        self._info, self._split = info, split
+
+    def row(self, loaded: Loaded) -> np.ndarray:
+        """See `EachCase`."""
+        case = loaded.case
+        assert isinstance(case, ModelCase)
+        name = case.job.name
+        shown = modes_of(case.reconstruct(loaded), self._info.mask(self._split, name))
+        return np.array([shown[0], self._info.entry(self._split, name).mode])
+
+
+def _known_by(info: DemoInfo, split: str) -> dict[str, object]:
+    return {"seed": info.seed, "size": info.size, "split": split}
