@@ -190,9 +190,9 @@ def test_only_the_first_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (Image.new("F", (2, 2)), "'F', whose range is not known"),
-        (Image.new("I", (2, 2), 70000), "values from 70000 to 70000"),
-        (Image.new("I", (2, 2), -1), "values from -1 to -1"),
+        (Image.new("F", (2, 2)), "32-bit floating-point samples .* from 0 to 0"),
+        (Image.new("I", (2, 2), 70000), "signed 32-bit samples .* from 70000 to 70000"),
+        (Image.new("I", (2, 2), -1), "signed 32-bit samples .* from -1 to -1"),
     ],
 )
 def test_unknown_ranges_are_refused(tmp_path: Path, image: Image.Image, reason: str) -> None:
@@ -200,6 +200,18 @@ def test_unknown_ranges_are_refused(tmp_path: Path, image: Image.Image, reason: 
     with pytest.raises(DataError, match=reason) as caught:
         images.read_image(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (Image.new("F", (2, 2)), "'F', whose range is not known"),
+        (Image.new("I", (2, 2), 70000), "values from 70000 to 70000"),
+    ],
+)
+def test_pictures_of_unknown_ranges_are_refused(image: Image.Image, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        images.array_from_pil(image)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -213,7 +225,11 @@ def test_broken_files_name_file_and_reason(tmp_path: Path) -> None:
         "text.png": (b"not an image", "not an image"),
         "empty.png": (b"", "empty"),
         "nopixels.png": (png_header(4, 4), "truncated"),
-        "postscript.png": (postscript.getvalue(), "not an image"),
+        "postscript.png": (postscript.getvalue(), "is PostScript, not an image of the formats JPEG, PNG"),
+        "drawing.png": (b"<svg/>", "is an SVG drawing, not an image"),
+        "pointer.png": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS: fetch the file itself"),
+        "scan.png": (bytes(128) + b"DICM", "is a DICOM image"),
+        "photo.jpg": (b"\0\0\0\x18ftypheic", "is an HEIC image"),
         "large.png": (png_header(20_000, 6_000), "20000 x 6000 pixels, at most 100000000"),
         "bomb.png": (png_header(60_000, 60_000), "at most 100000000 pixels"),
     }

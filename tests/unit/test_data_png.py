@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.data.images import array_from_pil, read_image
+from tandem.data.images import array_from_pil, read_image, read_stored
 
 GREY, COLOUR = 0, 2
 
@@ -34,9 +34,10 @@ def png_of(samples: np.ndarray, *, depth: int, transparent: tuple[int, ...] | No
 
 
 def eight_bits(samples: np.ndarray, depth: int, kind: int) -> np.ndarray:
-    """By the rules of `tandem.data.images`: greys of 16 bits are rounded, colours of 16 bits cut to the high byte."""
+    """By the rules of `tandem.data.images`: 16 bits are rounded."""
+    del kind
     if depth == 16:
-        return (samples // 256 if kind == COLOUR else np.rint(samples / 257)).astype(np.uint8)
+        return np.rint(samples / 257).astype(np.uint8)
     return (samples * (255 // (2**depth - 1))).astype(np.uint8)
 
 
@@ -85,8 +86,35 @@ def test_colours_of_sixteen_bits_through_an_open_file(interlaced: bool) -> None:
     if interlaced:
         file = as_adam7(samples, tuple(map(int, samples[1, 2])))
     found = read_image(io.BytesIO(file), channels=4)
-    assert np.array_equal(found[:, :, :3], samples // 256)
+    assert np.array_equal(found[:, :, :3], np.rint(samples / 257))
     assert np.argwhere(found[:, :, 3] == 0).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+@pytest.mark.parametrize("row_filter", range(5))
+def test_sixteen_bits_stay_sixteen(kind: int, channels: int, row_filter: int) -> None:
+    """Every colour type and every filter of rows, which predicts bytes from those a pixel before."""
+    samples = np.random.default_rng(row_filter).integers(0, 2**16, (6, 7, channels), dtype=np.uint16)
+    rows = samples.astype(">u2").view(np.uint8).reshape(6, -1).astype(int)
+    size, data, above = 2 * channels, b"", np.zeros(14 * channels, int)
+    for row in rows:
+        left, corner = (np.concatenate([np.zeros(size, int), line[:-size]]) for line in (row, above))
+        guess = left + above - corner
+        distances = np.abs(guess - np.stack([left, above, corner]))
+        paeth = np.choose(distances.argmin(axis=0), [left, above, corner])
+        predicted = [0 * row, left, above, (left + above) // 2, paeth][row_filter]
+        data, above = data + bytes([row_filter]) + ((row - predicted) % 256).astype(np.uint8).tobytes(), row
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 7, 6, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(data)),
+        (b"IEND", b""),
+    ]
+    written = [struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in chunks]
+    file = b"\x89PNG\r\n\x1a\n" + b"".join(written)
+    stored = read_stored(file)
+    assert np.array_equal(stored.values, samples)
+    assert (stored.values.dtype, stored.bits) == (np.uint16, 16)
+    assert (stored.num_colours, stored.has_alpha) == (1 if channels < 3 else 3, channels in (2, 4))
 
 
 def as_adam7(samples: np.ndarray, transparent: tuple[int, ...]) -> bytes:

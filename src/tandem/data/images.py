@@ -1,14 +1,16 @@
 """Image files, arrays and tensors: the one place where images are decoded and values change range.
 
-An *array* is ``(H, W, C)``, unsigned integers, with C channels: 1 luma, 2 luma + alpha, 3 RGB, 4 RGBA.
+An *array* is ``(H, W, C)`` with C channels: 1 luma, 2 luma + alpha, 3 RGB, 4 RGBA, or bands that are no colours.
 A *tensor* is ``(C, H, W)``, float32, [-1, 1]. How a file becomes an array:
 
 - EXIF rotation is applied; EXIF that cannot be parsed counts as none, as in image viewers.
 - Only the first frame of an animation is read. Colour profiles are not applied.
 - Palettes become RGB, or RGBA where the palette is transparent. CMYK, YCbCr, HSV and LAB become RGB by
   Pillow's rules.
-- 1-bit becomes 0 and 255. 16-bit grayscale becomes 8-bit as round(value / 257), so that 65535 is 255;
-  16-bit colour is cut to its high byte by Pillow. Floating-point images are refused: their range is unknown.
+- 1-bit becomes 0 and 255, 2 and 4 bits are spread over 0 to 255. A TIFF's pages of one channel each are its channels;
+  see `tandem.data.formats` for what else of it Pillow does not read.
+- 16-bit becomes 8-bit as round(value / 257), so that 65535 is 255; 10, 12 and 14 bits likewise by their own largest
+  value. Signed and 32-bit integers and floating point are refused there: what is black and white in them is unknown.
 - A PNG's transparent grey or colour (tRNS) is compared on the scale of the file's bit depth, of 16-bit colour with both
   bytes.
 - Alpha is composited over white where 1 or 3 channels are asked for; 2 and 4 channels keep it.
@@ -27,6 +29,18 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
+from tandem.data.formats.png import read_deep, scale_transparency
+from tandem.data.formats.signatures import HEAD_BYTES, what_it_is
+from tandem.data.formats.stored import (
+    MAX_PIXELS,
+    TURNED_ORIENTATIONS,
+    StoredImage,
+    UnreadableError,
+    kind_of_samples,
+    turned_upright,
+)
+from tandem.data.formats.tiff import read_tiff, read_tiff_size
+from tandem.data.formats.tiff_tags import is_tiff
 from tandem.data.image_file import ImageFile
 from tandem.errors import ConfigError, DataError
 
@@ -36,16 +50,11 @@ if TYPE_CHECKING:
 ImageSource = Path | bytes | BinaryIO | ImageFile
 ResizeMethod = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
-MAX_PIXELS = 100_000_000
-"""Images with more pixels are refused before they are decoded."""
-
 _NETPBM_SUFFIXES = frozenset({".pbm", ".pgm", ".pnm", ".ppm"})
 IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Lower-case suffixes of the files that count as images."""
 
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
-_GREYS_OF = {"L;2": 4, "L;4": 16, "L": 256}
-"""How many greys there are in Pillow's raw modes of greyscale PNGs."""
 _MAY_BE_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 # Pillow's other decoders are left out on purpose: some run external programs (EPS) and few are hardened.
@@ -73,7 +82,7 @@ class ImageReadError(DataError):
 
 
 def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
-    """Read an image as an array with a given number of channels.
+    """Read an image as an array of 8 bits with a given number of channels.
 
     Args:
         source: An image file, a path, the bytes of a file, or an open binary file (read from its beginning).
@@ -83,40 +92,100 @@ def read_image(source: ImageSource, *, channels: int = 3) -> np.ndarray:
         ``(H, W, channels)``, uint8, upright.
 
     Raises:
-        ImageReadError: The file is missing, damaged, truncated, too large or no image.
+        ImageReadError: The file is missing, damaged, truncated, too large, no image, or of a kind that is not read.
     """
-    return convert_channels(read_native(source), channels)
+    return as_picture(read_stored(source), channels, _name_of(source))
 
 
 def read_native(source: ImageSource) -> np.ndarray:
-    """Read an image with the channels that it has: ``(H, W, 1 to 4)``, uint8, upright; see `read_image`."""
-    with _opened(source) as (image, name):
-        return _upright_array(image, name)
+    """Read an image with the channels and the type that its file has: ``(H, W, C)``, upright; see `read_stored`."""
+    return read_stored(source).values
+
+
+def read_stored(source: ImageSource) -> StoredImage:
+    """Read an image as its file stores it.
+
+    Raises:
+        ImageReadError: The file is missing, damaged, truncated, too large, no image, or of a kind that is not read.
+    """
+    with _opened(source) as (stream, name):
+        is_a_tiff = is_tiff(stream.read(4))
+        stored = read_tiff(stream) if is_a_tiff else None
+        if stored is not None:
+            return stored
+        try:
+            with _opened_by_pillow(stream, name) as image:
+                return _stored_by_pillow(image, name)
+        except UnidentifiedImageError:
+            stored = read_tiff(stream, pillow=False) if is_a_tiff else None
+            if stored is None:
+                raise
+            return stored
 
 
 def read_size(source: ImageSource) -> tuple[int, int]:
     """The ``(width, height)`` that `read_image` gives, from the file's header where that is enough.
 
-    Of a PNG the pixels are passed over, behind which EXIF may follow; a TIFF is decoded.
+    Of a PNG the pixels are passed over, behind which EXIF may follow; a TIFF that Pillow reads is decoded.
 
     Raises:
         ImageReadError: The file is missing, damaged, too large or no image.
     """
-    with _opened(source) as (image, _):
-        if image.format == "TIFF":  # turned by Pillow when it is loaded
-            image.load()
-        width, height = image.size
-        if isinstance(image, PngImageFile) and not _may_hold_exif(image):
-            return width, height
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+    with _opened(source) as (stream, name):
+        is_a_tiff = is_tiff(stream.read(4))
+        size = read_tiff_size(stream) if is_a_tiff else None
+        if size is not None:
+            return size
+        try:
+            with _opened_by_pillow(stream, name) as image:
+                if image.format == "TIFF":  # turned by Pillow when it is loaded
+                    image.load()
+                width, height = image.size
+                if isinstance(image, PngImageFile) and not _may_hold_exif(image):
+                    return width, height
+                return (height, width) if _orientation(image) in TURNED_ORIENTATIONS else (width, height)
+        except UnidentifiedImageError:
+            size = read_tiff_size(stream, pillow=False) if is_a_tiff else None
+            if size is None:
+                raise
+            return size
+
+
+def as_picture(stored: StoredImage, channels: int, name: str) -> np.ndarray:
+    """The 8-bit picture of an image with a number of channels: ``(H, W, channels)``, uint8; see the module.
+
+    Raises:
+        ImageReadError: Its samples say nothing of black and white, or its channels are others; `name` is the file.
+    """
+    values, kind = stored.values, kind_of_samples(stored.values.dtype, stored.bits)
+    if stored.white is None or stored.bits > 16:
+        low, high = (f"{one:.6g}" if values.dtype.kind == "f" else str(one) for one in (values.min(), values.max()))
+        raise ImageReadError(
+            name,
+            f"has {kind} samples ({stored.kind}) from {low} to {high}, whose black and white are not known: "
+            "save it with 8 or 16 bits a channel",
+        )
+    if stored.bits != 8:
+        # Only with an even white there are ties; of 10 to 16 bits it is odd, so that this is exactly round().
+        scaled = (values.astype(np.uint32) * np.uint32(255) + np.uint32(stored.white // 2)) // np.uint32(stored.white)
+        values = scaled.astype(np.uint8)
+    if not stored.num_colours and values.shape[2] != channels:
+        raise ImageReadError(
+            name,
+            f"has {values.shape[2]} channels ({stored.kind}) that are no colours, and {channels} were asked for: "
+            "only all of them can be taken",
+        )
+    if values.shape[2] != channels and stored.num_colours:
+        values = values[:, :, : stored.num_colours + stored.has_alpha]
+    return convert_channels(values, channels)
 
 
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
     """Convert an open Pillow image by the rules of `read_image`: ``(H, W, channels)``, uint8, upright."""
     name = str(getattr(image, "filename", "") or "image")
     with _decoding(name):
-        array = _upright_array(image, name)
-    return convert_channels(array, channels)
+        stored = _stored_by_pillow(image, name)
+    return as_picture(stored, channels, name)
 
 
 def pil_from_array(array: np.ndarray) -> Image.Image:
@@ -210,15 +279,44 @@ def half_range(dtype: npt.DTypeLike) -> float:
     return np.iinfo(dtype).max / 2
 
 
+def _name_of(source: ImageSource) -> str:
+    return str(source if isinstance(source, Path | ImageFile) else getattr(source, "name", "image data"))
+
+
 @contextmanager
-def _opened(source: ImageSource) -> Iterator[tuple[Image.Image, str]]:
-    name = str(source if isinstance(source, Path | ImageFile) else getattr(source, "name", "image data"))
+def _opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
+    name = _name_of(source)
     with _decoding(name), ExitStack() as closing:
-        opened = closing.enter_context(source.open()) if isinstance(source, ImageFile) else source
-        stream = io.BytesIO(opened) if isinstance(opened, bytes) else opened
-        image = closing.enter_context(Image.open(stream, formats=_FORMATS))
+        if isinstance(source, ImageFile):
+            stream = closing.enter_context(source.open())
+        elif isinstance(source, Path):
+            stream = closing.enter_context(source.open("rb"))
+        else:
+            stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        stream.seek(0)
+        try:
+            yield stream, name
+        except UnidentifiedImageError as error:
+            raise ImageReadError(name, _unidentified(stream)) from error
+
+
+@contextmanager
+def _opened_by_pillow(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
+    with Image.open(stream, formats=_FORMATS) as image:
         _check_size(image, name)
-        yield image, name
+        yield image
+
+
+def _unidentified(stream: BinaryIO) -> str:
+    """Why a file is refused that Pillow does not open."""
+    stream.seek(0)
+    head = stream.read(HEAD_BYTES)
+    if not head:
+        return "the file is empty (0 bytes)"
+    found, formats = what_it_is(head), ", ".join(_FORMATS)
+    if found is not None:
+        return f"is {found}, not an image of the formats {formats}"
+    return f"not an image, or of none of the formats {formats}"
 
 
 @contextmanager
@@ -228,11 +326,8 @@ def _decoding(name: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except UnidentifiedImageError as error:
-        empty = Path(name).is_file() and Path(name).stat().st_size == 0
-        formats = ", ".join(_FORMATS)
-        reason = "the file is empty (0 bytes)" if empty else f"not an image, or of none of the formats {formats}"
-        raise ImageReadError(name, reason) from error
+    except UnreadableError as error:
+        raise ImageReadError(name, str(error)) from error
     except Image.DecompressionBombError as error:
         raise ImageReadError(name, f"too large, at most {MAX_PIXELS} pixels are read ({error})") from error
     except _DECODER_ERRORS as error:
@@ -248,15 +343,17 @@ def _check_size(image: Image.Image, name: str) -> None:
         raise ImageReadError(name, f"has no pixels ({width} x {height})")
 
 
-def _upright_array(image: Image.Image, name: str) -> np.ndarray:
+def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
     _check_size(image, name)
-    low_bytes = _transparent_by_depth(image) if isinstance(image, PngImageFile) else None
+    if isinstance(image, PngImageFile):
+        scale_transparency(image)
+    array = read_deep(image) if isinstance(image, PngImageFile) else None
     image.load()
-    mode = image.mode
-    if low_bytes is not None:
-        array = _with_transparent_colour(np.array(image), low_bytes, image.info["transparency"])
+    mode, bits = image.mode, 8
+    if array is not None:
+        bits = 16
     elif mode == "I" or mode.startswith("I;16"):
-        array = _from_sixteen_bits(image, name)
+        array, bits = _sixteen_bits(image, name), 16
     elif mode in ("1", "L", "LA", "La"):
         array = np.array(image.convert("LA" if image.has_transparency_data else "L"))
     elif mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"):
@@ -267,62 +364,18 @@ def _upright_array(image: Image.Image, name: str) -> np.ndarray:
             f"has pixels of the kind '{mode}', whose range is not known: save it with 8 or 16 bits a channel",
         )
     array = array.reshape(*array.shape[:2], -1)
-    return np.ascontiguousarray(_rotated(array, _orientation(image)))
+    upright = np.ascontiguousarray(turned_upright(array, _orientation(image)))
+    colours, alpha = divmod(array.shape[2] - 1, 2)
+    kind = f"{bits}-bit {image.format or 'image'}"
+    return StoredImage(upright, bits, 1 + 2 * colours, bool(alpha), kind=kind)
 
 
-def _from_sixteen_bits(image: Image.Image, name: str) -> np.ndarray:
+def _sixteen_bits(image: Image.Image, name: str) -> np.ndarray:
     values = np.array(image).astype(np.int64)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         raise ImageReadError(name, f"has values from {low} to {high}; grayscale is read from 0 to 65535")
-    # 257 is odd, so there are no ties and this is exactly round(value / 257).
-    luma = ((values + 128) // 257).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if not isinstance(transparent, int):
-        return luma
-    return np.stack([luma, np.where(values == transparent, 0, 255).astype(np.uint8)], axis=2)
-
-
-def _transparent_by_depth(image: PngImageFile) -> np.ndarray | None:
-    """Bring the transparent grey or colour of a PNG that is not loaded yet to the scale of its pixels in Pillow.
-
-    The file says it on the scale of its bit depth, and Pillow keeps it so: of 2 and 4 bits, whose greys Pillow spreads
-    to 0 to 255, no pixel would ever be transparent.
-
-    Returns:
-        Of 16 bits a colour, of which Pillow gives the high bytes, the low bytes ``(H, W, 3)``: only together they tell
-        which pixels are transparent. None of other files.
-    """
-    transparent = image.info.get("transparency")
-    raw_mode = image.tile[0].args if image.tile else None
-    if isinstance(transparent, int) and raw_mode in _GREYS_OF:
-        greys = _GREYS_OF[raw_mode]
-        image.info["transparency"] = (transparent % greys) * (255 // (greys - 1))
-    elif isinstance(transparent, tuple) and raw_mode == "RGB":
-        image.info["transparency"] = tuple(value % 256 for value in transparent)
-    elif isinstance(transparent, tuple) and raw_mode == "RGB;16B":
-        return _low_bytes(image)
-    return None
-
-
-def _low_bytes(image: PngImageFile) -> np.ndarray:
-    """Those of a PNG of 16 bits a colour that is not loaded yet, ``(H, W, 3)``, uint8."""
-    file = image.fp
-    assert file is not None
-    begin = file.tell()
-    file.seek(0)
-    with Image.open(file, formats=["PNG"]) as again:
-        # Read as if the low byte came first, what Pillow takes for the high one is the low one.
-        again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
-        low = np.array(again)
-    file.seek(begin)
-    return low
-
-
-def _with_transparent_colour(high: np.ndarray, low: np.ndarray, transparent: tuple[int, ...]) -> np.ndarray:
-    """RGBA of the high and low bytes of colours of 16 bits, of which one is transparent."""
-    same = (high.astype(np.uint16) * 256 + low == np.array(transparent)).all(axis=2)
-    return np.concatenate([high, np.where(same, 0, 255).astype(np.uint8)[:, :, None]], axis=2)
+    return values.astype(np.uint16)
 
 
 def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -355,12 +408,3 @@ def _may_hold_exif(image: PngImageFile) -> bool:
         return True
     finally:
         file.seek(begin)
-
-
-def _rotated(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Bring stored pixels upright; the numbers are those of EXIF's Orientation."""
-    if orientation in (5, 6, 7, 8):
-        array = array.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array[::-1] if orientation in (3, 4, 7, 8) else array

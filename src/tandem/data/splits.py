@@ -16,8 +16,9 @@ import numpy as np
 
 from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
+from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import ImageFile
-from tandem.data.images import ImageReadError, convert_channels, read_native, read_size
+from tandem.data.images import ImageReadError, as_picture, read_image, read_size, read_stored
 from tandem.data.listing import count
 
 SplitName = Literal["train", "val", "test"]
@@ -113,9 +114,9 @@ class SingleImage:
             ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
         """
         if self.half is None:
-            return convert_channels(read_native(self.file), channels)
+            return read_image(self.file, channels=channels)
         left, right = _halves(self.file)
-        return convert_channels(left if self.half == "left" else right, channels)
+        return as_picture(left if self.half == "left" else right, channels, str(self.file))
 
     def size(self) -> tuple[int, int]:
         """See `Item`."""
@@ -153,10 +154,11 @@ class Pair:
         if self.file_b is None:
             first, second = _halves(self.file_a)
         else:
-            first, second = read_native(self.file_a), read_native(self.file_b)
-            self._require_one_size(*(array.shape[1::-1] for array in (first, second)))
-        a, b = (first, second) if direction == "AtoB" else (second, first)
-        return convert_channels(a, channels_a), convert_channels(b, channels_b)
+            first, second = read_stored(self.file_a), read_stored(self.file_b)
+            self._require_one_size(*(one.values.shape[1::-1] for one in (first, second)))
+        read = (first, self.file_a), (second, self.file_b or self.file_a)
+        (a, file_a), (b, file_b) = read if direction == "AtoB" else read[::-1]
+        return as_picture(a, channels_a, str(file_a)), as_picture(b, channels_b, str(file_b))
 
     def size(self) -> tuple[int, int]:
         """See `Item`."""
@@ -175,13 +177,14 @@ class Pair:
             raise ImageReadError(str(self.file_a), reason)
 
 
-def _halves(file: ImageFile) -> tuple[np.ndarray, np.ndarray]:
-    whole = read_native(file)
-    width = whole.shape[1]
+def _halves(file: ImageFile) -> tuple[StoredImage, StoredImage]:
+    whole = read_stored(file)
+    width = whole.values.shape[1]
     if width % 2:
         reason = f"its width {width} is odd, so it is no A | B side by side: crop it or pair it anew"
         raise ImageReadError(str(file), reason)
-    return whole[:, : width // 2], whole[:, width // 2 :]
+    left, right = whole.values[:, : width // 2], whole.values[:, width // 2 :]
+    return whole.with_values(left), whole.with_values(right)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""PNG files of 16 bits, of which Pillow gives the high bytes, in both; and their transparent grey or colour (tRNS)."""
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+_GREYS_OF = {"L;2": 4, "L;4": 16, "L": 256}
+"""How many greys there are in Pillow's raw modes of greyscale PNGs."""
+_DEEP_COLOURS = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+"""Raw modes of 16 bits a channel: as if the low byte came first, what Pillow takes for the high byte is the low one."""
+
+
+def read_deep(image: PngImageFile) -> np.ndarray | None:
+    """The samples of a PNG of 16 bits that is not loaded yet.
+
+    Returns:
+        ``(H, W, C)``, uint16: grey, grey and alpha, RGB or RGBA, with alpha where a grey or colour is transparent; None
+        of fewer bits.
+    """
+    raw_mode = _raw_mode(image)
+    if raw_mode == "I;16B":
+        values = np.array(image).astype(np.uint16)[:, :, None]
+    elif raw_mode == "LA;16B":
+        image.tile = [tile._replace(args="RGBA") for tile in image.tile]  # four bytes a pixel, as they are
+        values = np.array(image).view(">u2").astype(np.uint16)
+    elif raw_mode in _DEEP_COLOURS:
+        low = _loaded_as(image, _DEEP_COLOURS[raw_mode])
+        values = np.array(image).astype(np.uint16) * np.uint16(256) + low
+    else:
+        return None
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int | tuple) or values.shape[2] not in (1, 3):
+        return values
+    same = (values == np.array(transparent)).all(axis=2)
+    return np.concatenate([values, np.where(same, 0, 65535).astype(np.uint16)[:, :, None]], axis=2)
+
+
+def scale_transparency(image: PngImageFile) -> None:
+    """Bring the transparent grey of a PNG that is not loaded yet to the scale of its pixels in Pillow.
+
+    The file says it on the scale of its bit depth, and Pillow keeps it so: of 2 and 4 bits, whose greys Pillow spreads
+    to 0 to 255, no pixel would ever be transparent.
+    """
+    transparent, raw_mode = image.info.get("transparency"), _raw_mode(image)
+    if isinstance(transparent, int) and raw_mode in _GREYS_OF:
+        greys = _GREYS_OF[raw_mode]
+        image.info["transparency"] = (transparent % greys) * (255 // (greys - 1))
+    elif isinstance(transparent, tuple) and raw_mode == "RGB":
+        image.info["transparency"] = tuple(value % 256 for value in transparent)
+
+
+def _raw_mode(image: PngImageFile) -> str | None:
+    args = image.tile[0].args if image.tile else None
+    return args if isinstance(args, str) else None
+
+
+def _loaded_as(image: PngImageFile, raw_mode: str) -> np.ndarray:
+    """The pixels that come of another raw mode, of a PNG that is not loaded yet and stays so."""
+    file = image.fp
+    assert file is not None
+    begin = file.tell()
+    file.seek(0)
+    with Image.open(file, formats=["PNG"]) as again:
+        again.tile = [tile._replace(args=raw_mode) for tile in again.tile]
+        pixels = np.array(again)
+    file.seek(begin)
+    return pixels

@@ -1,0 +1,69 @@
+"""An image as its file stores it: the samples in their own type, and what its channels are."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+MAX_PIXELS = 100_000_000
+"""Images with more pixels are refused before they are decoded."""
+MAX_CHANNELS = 64
+"""Of an image."""
+MAX_VALUES = 4 * MAX_PIXELS
+"""Pixels times channels: likewise."""
+TURNED_ORIENTATIONS = (5, 6, 7, 8)
+"""Of EXIF: those that exchange width and height."""
+
+
+class UnreadableError(Exception):
+    """A file that is not read; its text is the reason, for `tandem.data.images.ImageReadError`."""
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """The samples of a file, upright.
+
+    Attributes:
+        values: ``(H, W, C)``, in the file's own type and in the byte order of the machine. First come the colours, then
+            alpha, then whatever else there is.
+        bits: Bits of a sample that the file uses: 12 of a uint16 array where it packs 12 bits.
+        num_colours: 1 of a grey picture, 3 of a coloured one (RGB); 0 where channels are no colours: bands, pages.
+        has_alpha: Whether alpha follows the colours.
+        num_frames: Pages or frames of the file; others than the first are in `values` only where they are channels.
+        kind: What the file is, for messages: e.g. ``12-bit TIFF``.
+    """
+
+    values: np.ndarray
+    bits: int
+    num_colours: int
+    has_alpha: bool
+    num_frames: int = 1
+    kind: str = ""
+
+    @property
+    def white(self) -> int | None:
+        """The largest value that the bits can say; None of signed and floating-point samples."""
+        return 2**self.bits - 1 if self.values.dtype.kind == "u" else None
+
+    def with_values(self, values: np.ndarray) -> "StoredImage":
+        """The same file's image with other values, such as a part of it."""
+        return replace(self, values=values)
+
+
+def kind_of_samples(dtype: np.dtype, bits: int) -> str:
+    """In words, e.g. ``12-bit``, ``signed 16-bit``, ``32-bit floating-point``."""
+    words = {
+        "u": f"{bits}-bit",
+        "i": f"signed {bits}-bit",
+        "f": f"{bits}-bit floating-point",
+        "c": f"{bits}-bit complex",
+    }
+    return words.get(dtype.kind, str(dtype))
+
+
+def turned_upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Bring stored pixels upright; the numbers are those of EXIF's Orientation, others change nothing."""
+    if orientation in TURNED_ORIENTATIONS:
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array[::-1] if orientation in (3, 4, 7, 8) else array
