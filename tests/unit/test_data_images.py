@@ -315,6 +315,20 @@ def test_resize_treats_every_channel_alike(channels: int) -> None:
     assert images.resize(array, 40, 30) is array
 
 
+def test_channels_of_sixteen_bits() -> None:
+    rgba = noise(9, 8, 4, dtype=np.uint16)
+    rgba[0, 0], rgba[0, 1] = (0, 65535, 65535, 65535), (65535, 65535, 65535, 0)
+    colour, alpha = rgba[..., :3].astype(float), rgba[..., 3:] / 65535
+    over_white = np.rint(colour * alpha + 65535 * (1 - alpha))
+    found = images.convert_channels(rgba, 3)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, over_white)
+    luma = over_white @ [0.299, 0.587, 0.114]
+    assert np.abs(images.convert_channels(rgba, 1)[..., 0] - luma).max() < 1.2
+    np.testing.assert_array_equal(images.convert_channels(found, 4)[..., 3], 65535)
+    np.testing.assert_array_equal(images.convert_channels(rgba[..., :1], 3), np.repeat(rgba[..., :1], 3, axis=2))
+
+
 def test_resize_of_sixteen_bits_keeps_the_range() -> None:
     array = noise(40, 30, 2, dtype=np.uint16) // 2 + 64 * 256  # so that the 8-bit result does not clip
     expected = images.resize((array // 256).astype(np.uint8), 25, 44).astype(float) * 256 + 128

@@ -1,5 +1,6 @@
 """Images that stay decoded: the same pixels as from the files, within the budget, in memory that processes share."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,9 @@ import torch
 from decoded_data import KINDS, TRANSFORMS, assert_same, dataset, take, write
 from torch.utils.data import DataLoader, Dataset
 
+from tandem.data.augment import TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
+from tandem.data.images import pil_from_array
 from tandem.data.micro_batches import MicroBatches
 from tandem.data.resident import ResidentDataset, fill
 from tandem.errors import ConfigError, DataError
@@ -23,6 +26,7 @@ LARGE = 1 << 20
 LITTER = """
 import os, signal
 import numpy as np
+from tandem.data.augment import TrainTransform
 from tandem.data.decoded import DecodedImages
 images = DecodedImages(10, 100_000_000)
 images.put(0, np.zeros((3, 1000, 1000), np.uint8))
@@ -109,8 +113,7 @@ def test_only_what_is_written_takes_memory() -> None:
     block = np.arange(3 * 64 * 64, dtype=np.uint8).reshape(3, 64, 64)
     assert images.put(5, block)
     assert images.put(5, block + 1)  # is there already
-    found = images.get(5)
-    assert found is not None
+    (found,) = images.get(5) or ()
     assert np.array_equal(found, block)
     assert images.get(6) is None
     with pytest.raises(ValueError, match="read-only"):
@@ -122,7 +125,7 @@ def test_only_what_is_written_takes_memory() -> None:
 class Slow:
     """An image whose copying takes so long that somebody else comes with the same one."""
 
-    size, shape = 12, (3, 2, 2)
+    dtype, shape = np.dtype(np.uint8), (3, 2, 2)
 
     def __init__(self, images: DecodedImages) -> None:
         self.images = images
@@ -142,8 +145,7 @@ def test_two_that_decode_the_same_image_take_its_room_once() -> None:
     assert images.put(0, slow)  # type: ignore[arg-type]
     assert slow.met == [True]
     assert images.used == 12
-    found = images.get(0)
-    assert found is not None
+    (found,) = images.get(0) or ()
     assert found.flatten().tolist() == list(range(12))
 
 
@@ -156,8 +158,7 @@ def test_workers_do_not_multiply_the_memory() -> None:
     ready, go = context.Barrier(3), context.Event()
 
     def look() -> None:
-        planes = images.get(0)
-        assert planes is not None
+        (planes,) = images.get(0) or ()
         assert planes.sum(dtype=np.int64) == held // 3000 * 3000  # maps every page
         ready.wait()
         go.wait()
@@ -223,9 +224,69 @@ def test_sizes_that_differ_are_refused_as_without(tmp_path: Path) -> None:
     assert str(found.value) == str(expected.value)
 
 
-def test_planes_follow_one_another() -> None:
-    a, b = np.arange(12, dtype=np.uint8).reshape(2, 2, 3), np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
-    assert planes_of([a, b]).tolist() == [[[0, 3], [6, 9]], [[1, 4], [7, 10]], [[2, 5], [8, 11]], [[0, 1], [2, 3]]]
+def test_planes_are_contiguous_and_keep_their_type() -> None:
+    for dtype in (np.uint8, np.uint16):
+        planes = planes_of(np.arange(12, dtype=dtype).reshape(2, 2, 3))
+        assert planes.tolist() == [[[0, 3], [6, 9]], [[1, 4], [7, 10]], [[2, 5], [8, 11]]]
+        assert (planes.dtype, planes.flags.c_contiguous) == (dtype, True)
+
+
+def test_every_image_of_a_slot_keeps_its_type() -> None:
+    kept = DecodedImages(9, 1000)
+    types = [np.uint8, np.uint16, np.uint32, np.int8, np.int16, np.int32, np.float16, np.float32, np.float64]
+    for slot, dtype in enumerate(types):
+        number = np.array(0.3).astype(dtype) if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max
+        assert kept.put(slot, np.full((1, 1, 3), 7, np.uint8), np.full((2, 1, 2), number, dtype))
+    for slot, dtype in enumerate(types):
+        odd, planes = kept.get(slot) or ()
+        assert (odd.tolist(), planes.shape, planes.dtype) == ([[[7] * 3]], (2, 1, 2), dtype)
+        assert np.unique(planes).tolist() == [dtype(0.3) if np.issubdtype(dtype, np.floating) else np.iinfo(dtype).max]
+        assert planes.flags.aligned
+
+
+@pytest.mark.parametrize("sixteen", ["A", "B", "both"])
+def test_sixteen_bits_beside_eight(tmp_path: Path, sixteen: str) -> None:
+    """Each image keeps its type: from files, decoded and on the device; 16 bits take two bytes."""
+    draw, written = np.random.default_rng(0), {}
+    for side, index in itertools.product("AB", range(5)):
+        dtype = np.uint16 if sixteen in (side, "both") else np.uint8
+        written[side, index] = draw.integers(0, np.iinfo(dtype).max, (12, 14, 1), dtype, endpoint=True)
+        (tmp_path / f"train{side}").mkdir(exist_ok=True)
+        pil_from_array(written[side, index]).save(tmp_path / f"train{side}" / f"{index}.png")
+    options = {"direction": "AtoB", "channels_a": 1, "channels_b": 1}
+    transform = TrainTransform((12, 14), flip=False, crop=False)
+    kept = dataset(tmp_path, "folders", transform, **options)
+    expected = take(dataset(tmp_path, "folders", transform, **options), 4)
+    kept.decoded = DecodedImages(kept.num_slots, LARGE)
+    fill(kept, kept.decoded)
+    assert kept.decoded.used == 5 * 12 * 14 * (4 if sixteen == "both" else 3)
+    assert_same(take(kept, 4), expected)
+    assert_same(take(ResidentDataset(kept, torch.device("cpu")), 4), expected)
+    for batch in expected:
+        for name, a, b in zip(batch["names"], batch["a"], batch["b"], strict=True):
+            for side, tensor in (("A", a), ("B", b)):
+                values = written[side, int(name)]
+                exact = values[:, :, 0] / (np.iinfo(values.dtype).max / 2) - 1
+                assert np.abs(tensor[0].numpy() - exact).max() < 1e-6
+
+
+def test_files_of_both_depths_in_one_domain(tmp_path: Path) -> None:
+    for side, index in itertools.product("AB", range(4)):
+        (tmp_path / f"train{side}").mkdir(exist_ok=True)
+        values = np.full((8, 10, 1), 40000 if index % 2 else 100, np.uint16 if index % 2 else np.uint8)
+        pil_from_array(values).save(tmp_path / f"train{side}" / f"{index}.png")
+    transform = TrainTransform((8, 10), flip=False, crop=False)
+    kept = dataset(tmp_path, "folders", transform, channels_a=1, channels_b=1)
+    expected = take(kept, 4)
+    kept.decoded = DecodedImages(kept.num_slots, LARGE)
+    fill(kept, kept.decoded)
+    assert_same(take(ResidentDataset(kept, torch.device("cpu")), 4), expected)
+    shown = {
+        (name, round(a.mean().item(), 4))
+        for batch in expected
+        for name, a in zip(batch["names"], batch["a"], strict=True)
+    }
+    assert {value for _, value in shown} == {round(100 / 127.5 - 1, 4), round(40000 / 32767.5 - 1, 4)}
 
 
 def test_progress_counts_what_is_there_already(tmp_path: Path) -> None:

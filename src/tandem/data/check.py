@@ -18,13 +18,13 @@ from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
 from tandem.data.check_images import ImageCheck, ImageChecker, ImageStatistics, checks_of
 from tandem.data.check_report import ChannelStatistics, CheckReport, SizeRange, read_cache, write_cache
-from tandem.data.images import half_range
+from tandem.data.images import eight_bits, half_range
 from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
 from tandem.threads import usable_cores
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Part of the cache's key; to be raised when the check or the report changes."""
 
 _MAX_STATISTICS_IMAGES = 500
@@ -159,9 +159,11 @@ def _statistics(images: Sequence[ImageStatistics]) -> ChannelStatistics:
 
 def _spread(couples: Sequence[tuple[np.ndarray | None, np.ndarray | None]]) -> float:
     distances = []
-    for x, y in couples:
-        assert x is not None
-        assert y is not None
+    for one, other in couples:
+        assert one is not None
+        assert other is not None
+        alike = one.dtype == other.dtype  # else they are files of 8 and of 16 bits
+        x, y = (one, other) if alike else (eight_bits(one), eight_bits(other))
         distances.append(float(np.abs(x.astype(np.int64) - y).mean() / half_range(x.dtype)))
     return float(np.mean(distances)) if distances else 0.0
 

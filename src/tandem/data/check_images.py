@@ -92,7 +92,7 @@ class ImageChecker:
         moments = _moments(image) if here and check.index in self.spaced[side] else None
         small = here and side == "b" and check.index in self.compared
         thumbnail = resize(image, SPREAD_SIZE, SPREAD_SIZE) if small else None
-        return ImageStatistics(width, height, loaded[0] * loaded[1] * channels, moments, thumbnail)
+        return ImageStatistics(width, height, loaded[0] * loaded[1] * channels * image.itemsize, moments, thumbnail)
 
 
 def checks_of(split: Split, direction: Direction) -> Iterator[ImageCheck]:

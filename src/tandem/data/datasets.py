@@ -178,7 +178,7 @@ class UnpairedDataset(SampleDataset):
         They have the training size and scale, see `FitRule.fixed`; their `position` is `index`.
         """
         a, b = (domain[index * len(domain) // (number or len(self))] for domain in (self.a, self.b))
-        arrays = a.read_image(self.channels_a), b.read_image(self.channels_b)
+        arrays = a.read_values(self.channels_a), b.read_values(self.channels_b)
         array_a, array_b = (rule.fixed(image, multiple=self.transform.multiple) for image in arrays)
         return Sample(a=to_tensor(array_a), b=to_tensor(array_b), name=f"{a.name} | {b.name}", position=index)
 
@@ -187,4 +187,4 @@ class UnpairedDataset(SampleDataset):
 
     def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
         image, channels = self._image(slot), self.channels_a if slot < len(self.a) else self.channels_b
-        return [image.read_image(channels)], image.file
+        return [image.read_values(channels)], image.file

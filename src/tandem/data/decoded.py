@@ -1,17 +1,19 @@
-"""Images that stay decoded: uint8, in memory that all loader workers share, each decoded once.
+"""Images that stay decoded: in their own type, in memory that all loader workers share, each decoded once.
 
 The memory is a file without a name (on Linux one that never was on a disk), mapped by every process that holds the
 object: forked and spawned workers see the same pages, the system frees them with the last process however it ends, and
 only what has been written takes space.
 """
 
+import math
 import mmap
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
@@ -22,13 +24,37 @@ if sys.platform != "win32":
     import fcntl
     from multiprocessing.reduction import DupFd
 
-_ABSENT, _BEING_WRITTEN = 0, -1
+_ABSENT, _BEING_WRITTEN = 0, -1  # above 0: how many images a slot holds
 _HEADER = np.dtype([("used", np.int64), ("full", np.int64)])
-_RECORD = np.dtype([("start", np.int64), ("channels", np.int64), ("height", np.int64), ("width", np.int64)])
+_TYPES = tuple(map(np.dtype, ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")))
+MOST_IMAGES = 2
+"""In a slot: both of a pair."""
+_PLACE = np.dtype([("start", np.int64), ("type", np.int64), ("shape", np.int64, 3)])
+_RECORD = np.dtype([("state", np.int64), ("places", _PLACE, MOST_IMAGES)])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image lies among the bytes of all images.
+
+    Attributes:
+        start: Its first byte, at a multiple of the size of a value.
+        dtype: The type of its values.
+        shape: Of its planes, ``(C, H, W)``.
+    """
+
+    start: int
+    dtype: np.dtype
+    shape: tuple[int, int, int]
+
+    @property
+    def end(self) -> int:
+        """The byte behind it."""
+        return self.start + math.prod(self.shape) * self.dtype.itemsize
 
 
 class DecodedImages:
-    """Numbered slots for groups of images of one size, filled in any order by any process; nothing is ever replaced.
+    """Numbered slots for an image or two, filled in any order by any process; nothing is ever replaced.
 
     Args:
         num_slots: How many there are.
@@ -66,53 +92,63 @@ class DecodedImages:
         return bool(self._header["full"])
 
     def __contains__(self, slot: int) -> bool:
-        return int(self._records["start"][slot]) > 0
+        return int(self._records["state"][slot]) > 0
 
-    def get(self, slot: int) -> np.ndarray | None:
-        """The planes of a slot's images, ``(sum of C, H, W)``, uint8, a view that cannot be written; None if absent."""
-        start, channels, height, width = map(int, self._records[slot])
-        if start in (_ABSENT, _BEING_WRITTEN):
+    def get(self, slot: int) -> list[np.ndarray] | None:
+        """The images of a slot, each ``(C, H, W)`` in its own type, views that cannot be written; None if absent."""
+        if slot not in self:
             return None
-        planes = self._pixels[start - 1 : start - 1 + channels * height * width].reshape(channels, height, width)
-        planes.flags.writeable = False
-        return planes
+        images = [self._view(place) for place in self._places(slot)]
+        for planes in images:
+            planes.flags.writeable = False
+        return images
 
-    def put(self, slot: int, planes: np.ndarray) -> bool:
-        """Keep planes ``(C, H, W)``, uint8, unless the slot is taken.
+    def put(self, slot: int, *images: np.ndarray) -> bool:
+        """Keep the images of a slot, each ``(C, H, W)``, unless it is taken.
 
         Returns:
             Whether the slot is taken now; otherwise there was no room.
         """
-        record, size = self._records[slot : slot + 1], planes.size
+        record = self._records[slot : slot + 1]
         with self._locked():
-            if record["start"][0] != _ABSENT:
+            if record["state"][0] != _ABSENT:
                 return True
-            begin = self.used
-            if begin + size > self.capacity:
+            end, places = self.used, []
+            for planes in images:
+                start = -(-end // planes.dtype.itemsize) * planes.dtype.itemsize
+                places.append(Place(start, planes.dtype, planes.shape))
+                end = places[-1].end
+            if end > self.capacity:
                 self._header["full"] = 1
                 return False
-            self._header["used"] = begin + size
-            record["start"] = _BEING_WRITTEN
-        self._pixels[begin : begin + size].reshape(planes.shape)[:] = planes
-        with self._locked():  # whoever sees the start sees all the rest
-            record["channels"], record["height"], record["width"] = planes.shape
-            record["start"] = begin + 1
+            self._header["used"] = end
+            record["state"] = _BEING_WRITTEN
+        for place, planes in zip(places, images, strict=True):
+            self._view(place)[:] = planes
+        with self._locked():  # whoever sees the state sees all the rest
+            for index, place in enumerate(places):
+                record["places"][0, index] = place.start, _TYPES.index(place.dtype), place.shape
+            record["state"] = len(images)
         return True
 
-    def dense(self) -> tuple[np.ndarray, np.ndarray]:
-        """All pixels that are held, ``(used,)``, uint8, and where they are.
-
-        Returns:
-            The pixels; and ``(num_slots, 4)``, int64: start, channels, height, width of each slot.
+    def dense(self) -> tuple[np.ndarray, list[list[Place]]]:
+        """All bytes that are held, ``(used,)``, uint8, and where the images of each slot are.
 
         Raises:
             ConfigError: A slot is empty.
         """
-        missing = int((self._records["start"] <= 0).sum())
+        missing = int((self._records["state"] <= 0).sum())
         if missing:
             raise ConfigError(f"{missing} of {self.num_slots} images have not been decoded: fill all slots first.")
-        places = np.stack([self._records[name] for name in _RECORD.names or ()], axis=1)
-        return self._pixels[: self.used], places - np.array([1, 0, 0, 0])
+        return self._pixels[: self.used], [self._places(slot) for slot in range(self.num_slots)]
+
+    def _places(self, slot: int) -> list[Place]:
+        record = self._records[slot]
+        found = record["places"][: int(record["state"])]
+        return [Place(int(start), _TYPES[int(kind)], (int(c), int(h), int(w))) for start, kind, (c, h, w) in found]
+
+    def _view(self, place: Place) -> np.ndarray:
+        return self._pixels[place.start : place.end].view(place.dtype).reshape(place.shape)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -128,9 +164,9 @@ class DecodedImages:
         return _attached, (DupFd(self._file.fileno()), self.num_slots, self.capacity)
 
 
-def planes_of(images: Sequence[np.ndarray]) -> np.ndarray:
-    """The planes of images ``(H, W, C)`` of one size, one image after the other: ``(sum of C, H, W)``, contiguous."""
-    return np.concatenate([np.moveaxis(image, 2, 0) for image in images])
+def planes_of(image: np.ndarray) -> np.ndarray:
+    """The planes of an image ``(H, W, C)``: ``(C, H, W)``, contiguous, of the same type."""
+    return np.ascontiguousarray(np.moveaxis(image, 2, 0))
 
 
 def _attached(handle: Any, num_slots: int, capacity: int) -> DecodedImages:

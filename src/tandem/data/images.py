@@ -157,27 +157,48 @@ def as_picture(stored: StoredImage, channels: int, name: str) -> np.ndarray:
     Raises:
         ImageReadError: Its samples say nothing of black and white, or its channels are others; `name` is the file.
     """
-    values, kind = stored.values, kind_of_samples(stored.values.dtype, stored.bits)
+    return eight_bits(by_type(stored, channels, name))
+
+
+def by_type(stored: StoredImage, channels: int, name: str) -> np.ndarray:
+    """An image whose black and white are those of its type, as training takes it.
+
+    Returns:
+        ``(H, W, channels)``, uint8, or uint16 of files with more than 8 bits; of 10 to 14 bits they are spread over 16.
+
+    Raises:
+        ImageReadError: Its samples say nothing of black and white, or its channels are others; `name` is the file.
+    """
+    values = stored.values
     if stored.white is None or stored.bits > 16:
+        kind = kind_of_samples(values.dtype, stored.bits)
         low, high = (f"{one:.6g}" if values.dtype.kind == "f" else str(one) for one in (values.min(), values.max()))
         raise ImageReadError(
             name,
             f"has {kind} samples ({stored.kind}) from {low} to {high}, whose black and white are not known: "
             "save it with 8 or 16 bits a channel",
         )
-    if stored.bits != 8:
-        # Only with an even white there are ties; of 10 to 16 bits it is odd, so that this is exactly round().
-        scaled = (values.astype(np.uint32) * np.uint32(255) + np.uint32(stored.white // 2)) // np.uint32(stored.white)
-        values = scaled.astype(np.uint8)
-    if not stored.num_colours and values.shape[2] != channels:
+    white = np.iinfo(values.dtype).max
+    if stored.white != white:
+        # The product is below 2**32, and there are no ties: white is odd.
+        values = ((values.astype(np.uint32) * white + stored.white // 2) // stored.white).astype(values.dtype)
+    if values.shape[2] == channels:
+        return values
+    if not stored.num_colours:
         raise ImageReadError(
             name,
             f"has {values.shape[2]} channels ({stored.kind}) that are no colours, and {channels} were asked for: "
             "only all of them can be taken",
         )
-    if values.shape[2] != channels and stored.num_colours:
-        values = values[:, :, : stored.num_colours + stored.has_alpha]
-    return convert_channels(values, channels)
+    return convert_channels(values[:, :, : stored.num_colours + stored.has_alpha], channels)
+
+
+def eight_bits(array: np.ndarray) -> np.ndarray:
+    """The same image as uint8; of uint16 round(value / 257)."""
+    if array.dtype == np.uint8:
+        return array
+    half_range(array.dtype)
+    return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 257 is odd: there are no ties
 
 
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
@@ -201,7 +222,15 @@ def pil_from_array(array: np.ndarray) -> Image.Image:
 
 
 def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
-    """Convert between luma, luma + alpha, RGB and RGBA: ``(H, W, 1 to 4)`` to ``(H, W, channels)``, uint8."""
+    """Convert between luma, luma + alpha, RGB and RGBA.
+
+    Args:
+        array: ``(H, W, 1 to 4)``, uint8 or uint16.
+        channels: 1 to 4.
+
+    Returns:
+        ``(H, W, channels)`` of the same type.
+    """
     if channels not in (1, 2, 3, 4):
         raise ConfigError(f"{channels} channels were asked for; image files give 1, 2, 3 or 4.")
     given = array.shape[2]
@@ -211,12 +240,13 @@ def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
     if alpha is not None and channels in (1, 3):
         colour = _over_white(colour, alpha)
     if colour.shape[2] == 3 and channels in (1, 2):
-        colour = np.array(Image.fromarray(np.ascontiguousarray(colour)).convert("L"))[:, :, None]
+        colour = _luma(colour)
     if colour.shape[2] == 1 and channels in (3, 4):
         colour = np.repeat(colour, 3, axis=2)
     if channels in (1, 3):
         return colour
-    return np.concatenate([colour, np.full_like(colour[:, :, :1], 255) if alpha is None else alpha], axis=2)
+    opaque = np.full_like(colour[:, :, :1], np.iinfo(colour.dtype).max) if alpha is None else alpha
+    return np.concatenate([colour, opaque], axis=2)
 
 
 def resize(array: np.ndarray, height: int, width: int, *, method: ResizeMethod = "bicubic") -> np.ndarray:
@@ -378,9 +408,20 @@ def _sixteen_bits(image: Image.Image, name: str) -> np.ndarray:
     return values.astype(np.uint16)
 
 
+def _luma(colour: np.ndarray) -> np.ndarray:
+    """ITU-R 601 luma ``(H, W, 1)`` of RGB, by the integers that Pillow computes it with."""
+    if colour.dtype == np.uint8:
+        return np.array(Image.fromarray(np.ascontiguousarray(colour)).convert("L"))[:, :, None]
+    weighted = colour.astype(np.uint32) * np.array([19595, 38470, 7471], np.uint32)
+    total = weighted.sum(axis=2, keepdims=True, dtype=np.uint64)
+    return ((total + 32768) >> 16).astype(colour.dtype)
+
+
 def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    weight = alpha.astype(np.uint16)
-    return ((colour * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+    white = np.iinfo(colour.dtype).max
+    wide = np.uint16 if white == 255 else np.uint32
+    weight = alpha.astype(wide)
+    return ((colour * weight + white * (white - weight) + white // 2) // white).astype(colour.dtype)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,10 +8,12 @@ tensor: by a number, CUDA would multiply with the inverse).
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.data.decoded import DecodedImages
+from tandem.data.augment import CropWindow
+from tandem.data.decoded import DecodedImages, Place
 from tandem.data.images import half_range
 from tandem.data.loader import Batch, differing_sizes
 from tandem.data.samples import Sample, SampleDataset
@@ -36,7 +38,10 @@ class ResidentDataset:
         pixels, self._places = dataset.decoded.dense()
         self._dataset, self._device = dataset, device
         self._pixels = torch.from_numpy(pixels).to(device, copy=True)
-        self._half = torch.tensor(half_range(pixels.dtype), dtype=torch.float32, device=device)
+        self._halves = {
+            dtype: torch.tensor(half_range(dtype), dtype=torch.float32, device=device)
+            for dtype in {place.dtype for places in self._places for place in places}
+        }
 
     def __len__(self) -> int:
         """The number of positions in an epoch."""
@@ -58,40 +63,54 @@ class ResidentDataset:
         """
         slots = [self._dataset.slots_at(position) for position in positions]
         names = [self._dataset.name_of(own) for own in slots]
-        windows = []
+        parts: list[list[tuple[Place, CropWindow]]] = []
         for position, own in zip(positions, slots, strict=True):
-            sizes = [(int(height), int(width)) for _, _, height, width in self._places[list(own)]]
-            windows.append(self._dataset.windows_at(position, sizes))
-        sizes = [((own[0].height, own[0].width), (own[-1].height, own[-1].width)) for own in windows]
+            images = [self._places[slot] for slot in own]
+            windows = self._dataset.windows_at(position, [places[0].shape[1:] for places in images])
+            parts.append([(place, cut) for places, cut in zip(images, windows, strict=True) for place in places])
+        sizes = [((a.height, a.width), (b.height, b.width)) for (_, a), (_, b) in parts]
         if len(set(sizes)) > 1:
             raise differing_sizes(names, sizes)
-        sides = []
-        for side, (height, width) in enumerate(sizes[0][: len(slots[0])]):
-            rows = [
-                [*self._places[own[side]].tolist(), window[side].top, window[side].left, int(window[side].flipped)]
-                for own, window in zip(slots, windows, strict=True)
-            ]
-            sides.append(self._gathered(rows, height, width))
-        channels = self._dataset.channels_a
-        a, b = sides if len(sides) == 2 else (sides[0][:, :channels], sides[0][:, channels:])
-        return Batch(a=self._floats(a), b=self._floats(b), names=names, positions=list(positions))
+        a, b = (self._batch_of([own[side] for own in parts]) for side in (0, 1))
+        return Batch(a=a, b=b, names=names, positions=list(positions))
 
-    def _gathered(self, rows: Sequence[Sequence[int]], height: int, width: int) -> Tensor:
-        """The bytes of windows, ``(N, C, height, width)``; see the unpacking for what a row is."""
+    def _batch_of(self, parts: Sequence[tuple[Place, CropWindow]]) -> Tensor:
+        """Windows of one size of images, ``(N, C, height, width)``, float32, [-1, 1]."""
+        kinds = {place.dtype for place, _ in parts}
+        if len(kinds) == 1:
+            return self._gathered(parts, *kinds)
+        # Files of 8 and of 16 bits beside each other: one by one.
+        return torch.cat([self._gathered([part], part[0].dtype) for part in parts])
+
+    def _gathered(self, parts: Sequence[tuple[Place, CropWindow]], dtype: np.dtype) -> Tensor:
+        """Those of images of one type."""
+        (channels, *_), first = parts[0][0].shape, parts[0][1]
+        rows = [
+            [place.start // dtype.itemsize, *place.shape[1:], window.top, window.left, int(window.flipped)]
+            for place, window in parts
+        ]
         numbers = torch.tensor(rows, dtype=torch.int64)
         if self._device.type == "cuda":
             numbers = numbers.pin_memory()
         columns = numbers.to(self._device, non_blocking=True).T[:, :, None, None, None]
-        start, _, heights, widths, top, left, flipped = columns
+        start, heights, widths, top, left, flipped = columns
         plane, row, column = (
             torch.arange(count, device=self._device).view(shape)
-            for count, shape in ((rows[0][1], (-1, 1, 1)), (height, (-1, 1)), (width, (-1,)))
+            for count, shape in ((channels, (-1, 1, 1)), (first.height, (-1, 1)), (first.width, (-1,)))
         )
-        column = torch.where(flipped.bool(), width - 1 - column, column)
-        return self._pixels[start + (plane * heights + top + row) * widths + left + column]
+        column = torch.where(flipped.bool(), first.width - 1 - column, column)
+        index = start + (plane * heights + top + row) * widths + left + column
+        return self._values(dtype, index).div_(self._halves[dtype]).sub_(1)
 
-    def _floats(self, values: Tensor) -> Tensor:
-        return values.to(torch.float32, memory_format=torch.contiguous_format).div_(self._half).sub_(1)
+    def _values(self, dtype: np.dtype, index: Tensor) -> Tensor:
+        """The values of a type at some places, float32."""
+        pixels = self._pixels
+        if dtype == np.uint16:  # which few devices gather: as signed ones, of which the upper half is negative
+            whole = pixels[: len(pixels) // 2 * 2].view(torch.int16)[index].to(torch.int32)
+            found = whole.bitwise_and_(0xFFFF)
+        else:
+            found = pixels[index]
+        return found.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def fill(

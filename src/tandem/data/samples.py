@@ -29,8 +29,8 @@ class SampleDataset(ABC):
     """What both kinds of data share: samples are cut out of loaded images, which may stay decoded.
 
     A *slot* is the number of an item, a pair or a single image of a domain, which is read and loaded together. Its
-    images lie behind one another as planes ``(sum of C, H, W)``, uint8, as `transform.load` gives them; cut, flipped
-    and made floats is what comes out.
+    images are planes ``(C, H, W)``, each in the type of its file, as `transform.load` gives them; cut, flipped and made
+    floats is what comes out.
 
     Attributes:
         transform: What is done to images.
@@ -79,8 +79,8 @@ class SampleDataset(ABC):
     def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
         """The images of a slot at native size, and the file that is named where they are too small."""
 
-    def loaded(self, slot: int) -> np.ndarray:
-        """The planes of a slot, decoded already or read now.
+    def loaded(self, slot: int) -> list[np.ndarray]:
+        """The planes of each image of a slot, decoded already or read now.
 
         Raises:
             DataError: A file cannot be read or is too small for the crop.
@@ -89,16 +89,16 @@ class SampleDataset(ABC):
         if planes is None:
             images, file = self._read_slot(slot)
             try:
-                planes = planes_of(self.transform.load(images))
+                planes = [planes_of(image) for image in self.transform.load(images)]
             except DataError as error:
                 raise DataError(f"{file}: {error}") from error
             if self.decoded is not None:
-                self.decoded.put(slot, planes)
+                self.decoded.put(slot, *planes)
         return planes
 
     def _keep(self, slot: int, images: Sequence[np.ndarray]) -> None:
         if self.decoded is not None and not self.decoded.full:
-            self.decoded.put(slot, planes_of(self.transform.load(images)))
+            self.decoded.put(slot, *map(planes_of, self.transform.load(images)))
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position in the run, from 0 without end.
@@ -108,8 +108,7 @@ class SampleDataset(ABC):
         """
         slots = self.slots_at(position)
         loaded = [self.loaded(slot) for slot in slots]
-        windows = self.windows_at(position, [(planes.shape[1], planes.shape[2]) for planes in loaded])
-        cut = [window.cut(planes) for planes, window in zip(loaded, windows, strict=True)]
-        a, b = cut if len(cut) == 2 else (cut[0][: self.channels_a], cut[0][self.channels_a :])
-        tensors = [to_tensor(np.moveaxis(planes, 0, 2)) for planes in (a, b)]
+        windows = self.windows_at(position, [(images[0].shape[1], images[0].shape[2]) for images in loaded])
+        cut = [window.cut(image) for images, window in zip(loaded, windows, strict=True) for image in images]
+        tensors = [to_tensor(np.moveaxis(planes, 0, 2)) for planes in cut]
         return Sample(a=tensors[0], b=tensors[1], name=self.name_of(slots), position=position)

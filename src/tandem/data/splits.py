@@ -18,7 +18,7 @@ from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import ImageFile
-from tandem.data.images import ImageReadError, as_picture, read_image, read_size, read_stored
+from tandem.data.images import ImageReadError, by_type, eight_bits, read_size, read_stored
 from tandem.data.listing import count
 
 SplitName = Literal["train", "val", "test"]
@@ -62,7 +62,8 @@ class Item(Protocol):
             channels_b: Channels of the model's output, 1 to 4.
 
         Returns:
-            Input ``(H, W, channels_a)`` and output ``(H, W, channels_b)``, uint8; None for that of a single image.
+            Input ``(H, W, channels_a)`` and output ``(H, W, channels_b)``, each uint8 or uint16 as its file has it;
+            None for the output of a single image.
 
         Raises:
             ImageReadError: A file is unreadable, the two differ in size, or a side-by-side file has an odd width.
@@ -105,18 +106,28 @@ class SingleImage:
     def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, None]:
         """See `Item`."""
         del direction, channels_b
-        return self.read_image(channels_a), None
+        return self.read_values(channels_a), None
 
     def read_image(self, channels: int) -> np.ndarray:
-        """Read it: ``(H, W, channels)``, uint8.
+        """Read it as a picture: ``(H, W, channels)``, uint8.
+
+        Raises:
+            ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
+        """
+        return eight_bits(self.read_values(channels))
+
+    def read_values(self, channels: int) -> np.ndarray:
+        """Read it as training does: ``(H, W, channels)``, uint8 or uint16.
 
         Raises:
             ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
         """
         if self.half is None:
-            return read_image(self.file, channels=channels)
-        left, right = _halves(self.file)
-        return as_picture(left if self.half == "left" else right, channels, str(self.file))
+            stored = read_stored(self.file)
+        else:
+            left, right = _halves(self.file)
+            stored = left if self.half == "left" else right
+        return by_type(stored, channels, str(self.file))
 
     def size(self) -> tuple[int, int]:
         """See `Item`."""
@@ -158,7 +169,7 @@ class Pair:
             self._require_one_size(*(one.values.shape[1::-1] for one in (first, second)))
         read = (first, self.file_a), (second, self.file_b or self.file_a)
         (a, file_a), (b, file_b) = read if direction == "AtoB" else read[::-1]
-        return as_picture(a, channels_a, str(file_a)), as_picture(b, channels_b, str(file_b))
+        return by_type(a, channels_a, str(file_a)), by_type(b, channels_b, str(file_b))
 
     def size(self) -> tuple[int, int]:
         """See `Item`."""

@@ -13,7 +13,7 @@ import numpy as np
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.discover import find_splits
 from tandem.data.image_file import DiskFile
-from tandem.data.images import IMAGE_SUFFIXES, read_size
+from tandem.data.images import IMAGE_SUFFIXES, eight_bits, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, SingleImage, Split, SplitName, first_split
@@ -56,7 +56,8 @@ class Job:
         """
         spec = translator.abilities.generator(self.direction).spec
         direction = self.direction or translator.directions[0]
-        return self.item.read(direction, channels_a=spec.in_channels, channels_b=spec.out_channels)
+        a, b = self.item.read(direction, channels_a=spec.in_channels, channels_b=spec.out_channels)
+        return eight_bits(a), None if b is None else eight_bits(b)
 
     def describe(self) -> str:
         """What is read, its files and a hash of each one's content, as text: identifies the job between runs.
