@@ -19,16 +19,19 @@ wait_passively()
 if TYPE_CHECKING:
     from tandem.api import TrainedRun, train
     from tandem.config.run import RunConfig
+    from tandem.data.array_files import read_image, write_image
     from tandem.inference.translator import Translator, load
 
-__all__ = ["RunConfig", "TrainedRun", "Translator", "__version__", "load", "train"]
+__all__ = ["RunConfig", "TrainedRun", "Translator", "__version__", "load", "read_image", "train", "write_image"]
 
 _HOMES = {
     "RunConfig": "tandem.config.run",
     "TrainedRun": "tandem.api",
     "Translator": "tandem.inference.translator",
     "load": "tandem.inference.translator",
+    "read_image": "tandem.data.array_files",
     "train": "tandem.api",
+    "write_image": "tandem.data.array_files",
 }
 
 

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
+from tandem.data.formats.numpy_files import is_npy, is_zip, read_npy, read_npz, read_numpy_size
 from tandem.data.formats.png import read_deep, scale_transparency
 from tandem.data.formats.signatures import HEAD_BYTES, what_it_is
 from tandem.data.formats.stored import (
@@ -51,7 +52,9 @@ ImageSource = Path | bytes | BinaryIO | ImageFile
 ResizeMethod = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 _NETPBM_SUFFIXES = frozenset({".pbm", ".pgm", ".pnm", ".ppm"})
-IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
+    *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".npz", ".png", ".tif", ".tiff", ".webp"),
+}
 """Lower-case suffixes of the files that count as images."""
 
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
@@ -109,7 +112,13 @@ def read_stored(source: ImageSource) -> StoredImage:
         ImageReadError: The file is missing, damaged, truncated, too large, no image, or of a kind that is not read.
     """
     with _opened(source) as (stream, name):
-        is_a_tiff = is_tiff(stream.read(4))
+        head = stream.read(8)
+        stream.seek(0)
+        if is_npy(head):
+            return read_npy(stream)
+        if is_zip(head):
+            return read_npz(stream)
+        is_a_tiff = is_tiff(head)
         stored = read_tiff(stream) if is_a_tiff else None
         if stored is not None:
             return stored
@@ -132,7 +141,11 @@ def read_size(source: ImageSource) -> tuple[int, int]:
         ImageReadError: The file is missing, damaged, too large or no image.
     """
     with _opened(source) as (stream, name):
-        is_a_tiff = is_tiff(stream.read(4))
+        head = stream.read(8)
+        stream.seek(0)
+        if is_npy(head) or is_zip(head):
+            return read_numpy_size(stream, zipped=is_zip(head))
+        is_a_tiff = is_tiff(head)
         size = read_tiff_size(stream) if is_a_tiff else None
         if size is not None:
             return size
@@ -397,7 +410,14 @@ def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
     upright = np.ascontiguousarray(turned_upright(array, _orientation(image)))
     colours, alpha = divmod(array.shape[2] - 1, 2)
     kind = f"{bits}-bit {image.format or 'image'}"
-    return StoredImage(upright, bits, 1 + 2 * colours, bool(alpha), kind=kind)
+    return StoredImage(upright, bits, 1 + 2 * colours, bool(alpha), num_frames=_frames(image), kind=kind)
+
+
+def _frames(image: Image.Image) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except _DECODER_ERRORS:  # of a later frame, which is not read
+        return 1
 
 
 def _sixteen_bits(image: Image.Image, name: str) -> np.ndarray:

@@ -1,5 +1,8 @@
 """PNG files of 16 bits, of which Pillow gives the high bytes, in both; and their transparent grey or colour (tRNS)."""
 
+import struct
+import zlib
+
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
@@ -8,6 +11,8 @@ _GREYS_OF = {"L;2": 4, "L;4": 16, "L": 256}
 """How many greys there are in Pillow's raw modes of greyscale PNGs."""
 _DEEP_COLOURS = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 """Raw modes of 16 bits a channel: as if the low byte came first, what Pillow takes for the high byte is the low one."""
+_UP = 2
+"""The filter of rows that are stored as differences from the row above."""
 
 
 def read_deep(image: PngImageFile) -> np.ndarray | None:
@@ -65,3 +70,17 @@ def _loaded_as(image: PngImageFile, raw_mode: str) -> np.ndarray:
         pixels = np.array(again)
     file.seek(begin)
     return pixels
+
+
+def png_bytes(array: np.ndarray) -> bytes:
+    """A PNG of 16 bits of an array ``(H, W, 1 to 4)``, uint16: grey, grey and alpha, RGB or RGBA."""
+    height, width, channels = array.shape
+    rows = np.ascontiguousarray(array, dtype=">u2").view(np.uint8).reshape(height, -1)
+    above = np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
+    filtered = np.concatenate([np.full((height, 1), _UP, np.uint8), rows - above], axis=1)
+    head = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b"")]
+    written = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)

@@ -67,3 +67,21 @@ def turned_upright(array: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]
     return array[::-1] if orientation in (3, 4, 7, 8) else array
+
+
+def check_values(width: int, height: int, channels: int) -> None:
+    """Refuse an image without pixels, or with more than are read.
+
+    Raises:
+        UnreadableError: It is one.
+    """
+    if width < 1 or height < 1 or channels < 1:
+        raise UnreadableError(f"has no pixels ({width} x {height})")
+    if width * height > MAX_PIXELS:
+        raise UnreadableError(f"too large: {width} x {height} pixels, at most {MAX_PIXELS} pixels are read")
+    if channels > MAX_CHANNELS:
+        raise UnreadableError(f"has {channels} channels or pages, at most {MAX_CHANNELS} are read as channels")
+    if width * height * channels > MAX_VALUES:
+        raise UnreadableError(
+            f"too large: {width} x {height} pixels of {channels} channels, at most {MAX_VALUES} values are read"
+        )

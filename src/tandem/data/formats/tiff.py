@@ -13,12 +13,10 @@ from typing import BinaryIO
 import numpy as np
 
 from tandem.data.formats.stored import (
-    MAX_CHANNELS,
-    MAX_PIXELS,
-    MAX_VALUES,
     TURNED_ORIENTATIONS,
     StoredImage,
     UnreadableError,
+    check_values,
     kind_of_samples,
     turned_upright,
 )
@@ -112,24 +110,6 @@ def describe_samples(page: TiffPage) -> str:
     """The kind of a page's samples, e.g. ``12-bit``."""
     kind = {2: "i", 3: "f", 5: "c", 6: "c"}.get(page.sample_format, "u")
     return kind_of_samples(np.dtype(f"{kind}{16 if kind == 'c' else 8}"), page.bits)
-
-
-def check_values(width: int, height: int, channels: int) -> None:
-    """Refuse an image without pixels, or with more than are read.
-
-    Raises:
-        UnreadableError: It is one.
-    """
-    if width < 1 or height < 1 or channels < 1:
-        raise UnreadableError(f"has no pixels ({width} x {height})")
-    if width * height > MAX_PIXELS:
-        raise UnreadableError(f"too large: {width} x {height} pixels, at most {MAX_PIXELS} pixels are read")
-    if channels > MAX_CHANNELS:
-        raise UnreadableError(f"has {channels} channels or pages, at most {MAX_CHANNELS} are read as channels")
-    if width * height * channels > MAX_VALUES:
-        raise UnreadableError(
-            f"too large: {width} x {height} pixels of {channels} channels, at most {MAX_VALUES} values are read"
-        )
 
 
 def _are_channels(pages: list[TiffPage]) -> bool:

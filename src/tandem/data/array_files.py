@@ -1,0 +1,154 @@
+"""Image files as arrays in their own type, for programs: what training reads, and what sampling writes."""
+
+import io
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tandem.data.formats.numpy_files import npy_bytes, npz_bytes
+from tandem.data.formats.png import png_bytes
+from tandem.data.formats.stored import MAX_CHANNELS, kind_of_samples
+from tandem.data.formats.tiff_writer import MAX_BYTES, tiff_bytes
+from tandem.data.images import pil_from_array, read_native, read_stored
+from tandem.errors import ConfigError, DataError
+from tandem.files import atomic_write_bytes
+
+_EIGHT_BIT = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
+_ANY_TYPE = (".tif", ".tiff", ".npy", ".npz")
+WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT)
+"""Endings of the files that `write_image` writes."""
+
+log = logging.getLogger(__name__)
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image file as training does, before any scaling.
+
+    Grey that counts from white is turned, palettes and transparent colours are expanded, EXIF orientation is applied;
+    pages of one channel each are the channels of the image. 1, 2 and 4 bits are spread over 8; packed samples of more
+    are the integers that the file holds: 0 to 4095 of 12 bits.
+
+    Args:
+        path: PNG, TIFF, NPY, NPZ, JPEG, WebP, BMP, GIF, PNM or JPEG 2000.
+
+    Returns:
+        ``(H, W, C)``, in the file's own type and the byte order of the machine.
+
+    Raises:
+        ImageReadError: The file is missing, damaged, too large, or of a kind that is not read.
+
+    Example:
+        >>> import tempfile, numpy as np
+        >>> heights = np.array([[[0], [1500]], [[2999], [4095]]], np.uint16)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(f"{folder}/x.tif", heights)
+        ...     read_image(f"{folder}/x.tif").tolist() == heights.tolist()
+        0
+        True
+    """
+    return read_native(Path(path))
+
+
+def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None = None) -> int:
+    """Write an array as an image file, exactly.
+
+    Args:
+        path: Where to; the ending says the format. PNG takes 8 and 16 bits of one to four channels, TIFF, NPY and NPZ
+            any type and up to 64 channels, JPEG, WebP and BMP 8 bits.
+        array: ``(H, W)`` or ``(H, W, C)``. Of unsigned integers one channel is grey, two are grey with alpha, three
+            RGB, four RGBA.
+        like: An image file whose type the array is brought to: rounded to whole numbers where that holds integers, and
+            cut off where its bits end. Without it the array keeps its own type.
+
+    Returns:
+        How many values were cut off; a warning says so.
+
+    Raises:
+        DataError: The format does not hold such an array, or a value is not finite.
+        ConfigError: The ending is none of a format that is written.
+    """
+    path, array = Path(path), np.asarray(array)
+    array = array[:, :, None] if array.ndim == 2 else array
+    if array.ndim != 3 or 0 in array.shape or array.shape[2] > MAX_CHANNELS:
+        raise DataError(f"An image is (H, W) or (H, W, C) with C up to {MAX_CHANNELS}, not of shape {array.shape}.")
+    clipped = 0
+    if like is not None:
+        model = read_stored(Path(like))
+        white = model.white
+        array, clipped = to_type(array, model.values.dtype, low=0 if white else None, high=white)
+    if clipped:
+        log.warning("%s: %d of %d values were cut off to fit into %s", path, clipped, array.size, array.dtype)
+    atomic_write_bytes(path, encoded(array, path.suffix.lower()))
+    return clipped
+
+
+def to_type(
+    array: np.ndarray, dtype: np.dtype, *, low: float | None = None, high: float | None = None
+) -> tuple[np.ndarray, int]:
+    """Bring values to a type: rounded to the nearest, ties to even, and cut off at its ends.
+
+    Args:
+        array: Of any shape.
+        dtype: An integer or floating-point type.
+        low: Cut off below this; by default the least value of an integer type.
+        high: Likewise above.
+
+    Returns:
+        The array, and how many values were cut off.
+
+    Raises:
+        DataError: A value is not finite, where integers are wanted.
+    """
+    if array.dtype == dtype and low is None and high is None:
+        return array, 0
+    if dtype.kind == "f":
+        low, high = (None, None) if low is None and high is None else (low, high)
+        ends = (np.finfo(dtype).min if low is None else low, np.finfo(dtype).max if high is None else high)
+        finite = np.isfinite(array)
+        outside = int(((array < ends[0]) | (array > ends[1]))[finite].sum())
+        return np.where(finite, np.clip(array, *ends), array).astype(dtype), outside
+    if not np.isfinite(array).all():
+        raise DataError(f"The array holds values that are not finite, which {dtype} cannot say.")
+    info = np.iinfo(dtype)
+    ends = (info.min if low is None else int(low), info.max if high is None else int(high))
+    whole = np.rint(array) if array.dtype.kind == "f" else array.astype(np.int64)
+    outside = int(((whole < ends[0]) | (whole > ends[1])).sum())
+    return np.clip(whole, *ends).astype(dtype), outside
+
+
+def encoded(array: np.ndarray, suffix: str) -> bytes:
+    """The file of an array ``(H, W, C)``, whose ending is `suffix`.
+
+    Raises:
+        DataError: The format does not hold such an array.
+        ConfigError: The ending is none of a format that is written.
+    """
+    dtype, channels = array.dtype, array.shape[2]
+    this = f"{channels} x {kind_of_samples(dtype, 8 * dtype.itemsize)}"
+    if dtype.kind not in "uif" or (dtype.kind != "f" and dtype.itemsize > 4) or dtype.itemsize > 8:
+        raise DataError(f"Images hold integers of 8, 16 or 32 bits or floating point, not {dtype}.")
+    if suffix in (".npy", ".npz"):
+        return npy_bytes(array) if suffix == ".npy" else npz_bytes(array)
+    if suffix in (".tif", ".tiff"):
+        if array.nbytes > MAX_BYTES:
+            raise DataError(f"A TIFF holds 4 GiB, not {array.nbytes} bytes: write a .npy.")
+        return tiff_bytes(array)
+    if suffix not in WRITTEN_SUFFIXES:
+        raise ConfigError(f"No image is written to a file that ends in '{suffix}': use {_joined(WRITTEN_SUFFIXES)}.")
+    allowed: Sequence[np.dtype] = [np.dtype(np.uint8)]
+    if suffix == ".png":
+        allowed = [np.dtype(np.uint8), np.dtype(np.uint16)]
+    if dtype not in allowed or channels > 4 or (suffix in (".jpg", ".jpeg", ".bmp") and channels not in (1, 3)):
+        raise DataError(f"A {suffix} file does not hold {this} channels: write {_joined(_ANY_TYPE)}.")
+    if dtype == np.uint16:
+        return png_bytes(array)
+    stream = io.BytesIO()
+    options = {".webp": {"lossless": True, "exact": True}, ".jpg": {"quality": 92}, ".jpeg": {"quality": 92}}
+    pil_from_array(array).save(stream, _EIGHT_BIT.get(suffix, "PNG"), **options.get(suffix, {}))
+    return stream.getvalue()
+
+
+def _joined(endings: Sequence[str]) -> str:
+    return f"{', '.join(endings[:-1])} or {endings[-1]}"
