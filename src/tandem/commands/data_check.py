@@ -10,6 +10,7 @@ from tandem.commands.parser import Command
 from tandem.config.data import DataConfig, LayoutChoice
 from tandem.config.options import REQUIRED, Options, option, same
 from tandem.data.check import check_data
+from tandem.data.check_remarks import in_subfolders, remarks_of
 from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
@@ -62,6 +63,8 @@ def main(arguments: Sequence[str]) -> int:
         report.max_height,
         report.spread_b,
     )
+    for remark in (*remarks_of(report), *in_subfolders(splits.values())):
+        log.warning("%s", remark)
     return 0
 
 

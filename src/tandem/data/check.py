@@ -17,7 +17,14 @@ import numpy as np
 from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
 from tandem.data.check_images import ImageCheck, ImageChecker, ImageStatistics, checks_of
-from tandem.data.check_report import ChannelStatistics, CheckReport, SizeRange, read_cache, write_cache
+from tandem.data.check_report import (
+    ChannelStatistics,
+    CheckReport,
+    SizeRange,
+    ValueFacts,
+    read_cache,
+    write_cache,
+)
 from tandem.data.images import eight_bits, half_range
 from tandem.data.splits import Split
 from tandem.errors import DataError, listed
@@ -146,6 +153,21 @@ def _summarise(
         sizes_a=_sizes(sides["a"]),
         sizes_b=_sizes(sides["b"]),
         loaded_bytes=sum(image.loaded_bytes for images in sides.values() for image in images),
+        values_a=_values([outcome["a"] for _, outcome in found if "a" in outcome]),
+        values_b=_values([outcome["b"] for _, outcome in found if "b" in outcome]),
+    )
+
+
+def _values(images: Sequence[ImageStatistics]) -> ValueFacts:
+    if not images:
+        return ValueFacts()
+    bits = max(image.bits for image in images)
+    return ValueFacts(
+        bits=bits,
+        highest=max(image.highest for image in images if image.bits == bits),
+        all_grey=all(image.is_grey for image in images),
+        num_with_frames=sum(image.num_frames > 1 for image in images),
+        most_frames=max(image.num_frames for image in images),
     )
 
 

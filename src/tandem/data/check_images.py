@@ -7,7 +7,8 @@ import numpy as np
 
 from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
-from tandem.data.images import ImageReadError, half_range, resize
+from tandem.data.formats.stored import StoredImage
+from tandem.data.images import ImageReadError, by_type, half_range, resize
 from tandem.data.splits import Domain, Item, Split
 from tandem.errors import DataError
 
@@ -41,6 +42,10 @@ class ImageStatistics:
         loaded_bytes: Bytes of its pixels as training loads it.
         moments: Sums over its pixels.
         thumbnail: The small copy.
+        bits: Of a sample of its file.
+        highest: The largest value of its colours in the file.
+        is_grey: Whether its file has one channel.
+        num_frames: Pages or frames of its file, where these are not its channels.
     """
 
     width: int
@@ -48,6 +53,10 @@ class ImageStatistics:
     loaded_bytes: int
     moments: np.ndarray | None
     thumbnail: np.ndarray | None
+    bits: int
+    highest: int
+    is_grey: bool
+    num_frames: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class ImageChecker:
         """The images by their side, or what is wrong."""
         split = check.split
         try:
-            images = self._read(check)
+            images, stored = self._read(check)
         except ImageReadError as error:
             return f"{split.relative(error.file)}: {error.reason}"
         except DataError as error:  # of a shard
@@ -78,21 +87,37 @@ class ImageChecker:
                 return f"{split.relative(str(check.item.files[0]))}: {error}"
         if self.on_images is not None and split.name == "train":
             self.on_images(check.index, images)
-        return {side: self._measure(check, side, image) for side, image in images.items()}
+        return {side: self._measure(check, side, image, stored[side]) for side, image in images.items()}
 
-    def _read(self, check: ImageCheck) -> dict[str, np.ndarray]:
-        first, last = self.channels[check.domain[0]], self.channels[check.domain[-1]]  # the same one of a single image
-        arrays = check.item.read(self.direction, channels_a=first, channels_b=last)
-        return {side: array for side, array in zip(check.domain, arrays, strict=False) if array is not None}
+    def _read(self, check: ImageCheck) -> tuple[dict[str, np.ndarray], dict[str, StoredImage]]:
+        """The images by their side, as training takes them and as their files have them."""
+        files = [str(file) for file in check.item.files]
+        if check.domain == "ab" and self.direction == "BtoA":
+            files.reverse()
+        stored = dict(zip(check.domain, check.item.stored(self.direction), strict=True))
+        return {
+            side: by_type(image, self.channels[side], files[-1] if side == check.domain[-1] else files[0])
+            for side, image in stored.items()
+        }, stored
 
-    def _measure(self, check: ImageCheck, side: str, image: np.ndarray) -> ImageStatistics:
+    def _measure(self, check: ImageCheck, side: str, image: np.ndarray, stored: StoredImage) -> ImageStatistics:
         height, width, channels = image.shape
         loaded = (height, width) if self.transform is None else self.transform.resized(height, width)
         here = check.split is self.measured
         moments = _moments(image) if here and check.index in self.spaced[side] else None
         small = here and side == "b" and check.index in self.compared
         thumbnail = resize(image, SPREAD_SIZE, SPREAD_SIZE) if small else None
-        return ImageStatistics(width, height, loaded[0] * loaded[1] * channels * image.itemsize, moments, thumbnail)
+        return ImageStatistics(
+            width,
+            height,
+            loaded[0] * loaded[1] * channels * image.itemsize,
+            moments,
+            thumbnail,
+            bits=stored.bits,
+            highest=int(stored.values[:, :, : stored.num_colours or None].max()),
+            is_grey=stored.values.shape[2] == 1,
+            num_frames=stored.num_frames if stored.num_colours else 1,
+        )
 
 
 def checks_of(split: Split, direction: Direction) -> Iterator[ImageCheck]:

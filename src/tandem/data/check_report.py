@@ -34,6 +34,25 @@ class SizeRange:
 
 
 @dataclass(frozen=True)
+class ValueFacts:
+    """What the files of one side hold, as they are.
+
+    Attributes:
+        bits: Most bits of a sample.
+        highest: The largest value of a colour among the files of that many bits.
+        all_grey: Whether all have one channel.
+        num_with_frames: Files with pages or frames beyond the first, which are not read.
+        most_frames: Pages or frames of the file that has most.
+    """
+
+    bits: int = 8
+    highest: int = 255
+    all_grey: bool = False
+    num_with_frames: int = 0
+    most_frames: int = 1
+
+
+@dataclass(frozen=True)
 class CheckReport:
     """What a dataset holds; `a` is the model's input and `b` its output, after the direction.
 
@@ -53,6 +72,8 @@ class CheckReport:
         sizes_a: Of all images of the measured split.
         sizes_b: The same for the output.
         loaded_bytes: Bytes of the pixels of all images of the measured split as training loads them, before the crop.
+        values_a: What the files of all splits hold.
+        values_b: The same for the output.
     """
 
     num_pairs: int
@@ -66,6 +87,8 @@ class CheckReport:
     sizes_a: SizeRange
     sizes_b: SizeRange
     loaded_bytes: int
+    values_a: ValueFacts = ValueFacts()
+    values_b: ValueFacts = ValueFacts()
 
 
 def write_cache(path: Path, key: str, report: CheckReport) -> None:

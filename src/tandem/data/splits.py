@@ -70,6 +70,14 @@ class Item(Protocol):
         """
         ...
 
+    def stored(self, direction: Direction) -> tuple[StoredImage, ...]:
+        """What `read` starts from: the image, or those of a pair, as their files store them.
+
+        Raises:
+            ImageReadError: As `read`, but for channels and types that cannot be had.
+        """
+        ...
+
     def size(self) -> tuple[int, int]:
         """Height and width of its image or images, from the headers of the files where these are enough.
 
@@ -122,12 +130,15 @@ class SingleImage:
         Raises:
             ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
         """
+        return by_type(self.stored()[0], channels, str(self.file))
+
+    def stored(self, direction: Direction = "AtoB") -> tuple[StoredImage, ...]:
+        """See `Item`."""
+        del direction
         if self.half is None:
-            stored = read_stored(self.file)
-        else:
-            left, right = _halves(self.file)
-            stored = left if self.half == "left" else right
-        return by_type(stored, channels, str(self.file))
+            return (read_stored(self.file),)
+        left, right = _halves(self.file)
+        return (left if self.half == "left" else right,)
 
     def size(self) -> tuple[int, int]:
         """See `Item`."""
@@ -162,14 +173,18 @@ class Pair:
 
     def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, np.ndarray]:
         """See `Item`."""
-        if self.file_b is None:
-            first, second = _halves(self.file_a)
-        else:
-            first, second = read_stored(self.file_a), read_stored(self.file_b)
-            self._require_one_size(*(one.values.shape[1::-1] for one in (first, second)))
-        read = (first, self.file_a), (second, self.file_b or self.file_a)
-        (a, file_a), (b, file_b) = read if direction == "AtoB" else read[::-1]
+        a, b = self.stored(direction)
+        file_a, file_b = (self.files[0], self.files[-1])[:: 1 if direction == "AtoB" else -1]
         return by_type(a, channels_a, str(file_a)), by_type(b, channels_b, str(file_b))
+
+    def stored(self, direction: Direction) -> tuple[StoredImage, ...]:
+        """See `Item`."""
+        if self.file_b is None:
+            both = _halves(self.file_a)
+        else:
+            both = read_stored(self.file_a), read_stored(self.file_b)
+            self._require_one_size(*(one.values.shape[1::-1] for one in both))
+        return both if direction == "AtoB" else both[::-1]
 
     def size(self) -> tuple[int, int]:
         """See `Item`."""

@@ -1,0 +1,81 @@
+"""What a dataset loses on its way to the networks, though every file can be read."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tandem.config.data import Direction
+from tandem.data.check_report import CheckReport, ValueFacts
+from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.listing import count
+from tandem.data.splits import Split
+
+FEW_LEVELS = 32
+"""Greys of fewer levels are taken for the classes of a label map."""
+DARK = 0.25
+"""A largest value of less than this share of white is worth a word."""
+_MOST_ENTRIES = 100_000
+
+
+def remarks_of(report: CheckReport, direction: Direction = "AtoB") -> list[str]:
+    """Sentences on the values and pages of the files; A and B are those of the files.
+
+    Args:
+        report: What was found; its a is the model's input.
+        direction: With which the data was checked.
+    """
+    sides = (report.values_a, report.values_b) if direction == "AtoB" else (report.values_b, report.values_a)
+    return [sentence for side, values in zip("AB", sides, strict=True) for sentence in _of_values(side, values)]
+
+
+def _of_values(side: str, values: ValueFacts) -> Iterator[str]:
+    white = 2**values.bits - 1
+    if values.highest == 0:
+        yield f"{side}: every image is black"
+    elif values.bits <= 8 and values.all_grey and values.highest < FEW_LEVELS:
+        yield (
+            f"{side}: grey levels 0 to {values.highest}: a label map? To the networks its classes are nearly the same "
+            f"black: spread them (multiply by {white // values.highest}), or give every class a colour"
+        )
+    elif values.highest < DARK * white:
+        levels = round(values.highest * 255 / white) + 1
+        yield (
+            f"{side}: {values.bits}-bit, largest value {values.highest} of {white}: {levels} of 256 levels are left in "
+            f"pictures of 8 bits, and the networks see {100 * values.highest / white:.2g} % of the range from black to "
+            f"white: multiply the values by {white // values.highest}"
+        )
+    if values.num_with_frames:
+        yield (
+            f"{side}: {count(values.num_with_frames, 'file')} with up to {values.most_frames} pages or frames, of "
+            "which the first is read: save the others as files of their own"
+        )
+
+
+def in_subfolders(splits: Iterable[Split]) -> Iterator[str]:
+    """Sentences on images that lie in subfolders of the folders that are read, where nobody looks for them."""
+    folders = {
+        Path(file.place).parent: None
+        for split in splits
+        if split.shards is None
+        for items in split.sequences().values()
+        for file in items[0].files
+    }
+    for folder in folders:
+        found = [
+            one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".") and one not in folders
+        ]
+        number = sum(_images_in(one) for one in found)
+        if number:
+            names = ", ".join(sorted(one.name for one in found)[:3]) + (", …" if len(found) > 3 else "")
+            yield f"{folder}: {count(number, 'image')} in subfolders ({names}) are not read: move them up"
+
+
+def _images_in(folder: Path) -> int:
+    """How many images lie in a folder and below it; counting ends where there is too much."""
+    seen = number = 0
+    for _, _, files in os.walk(folder):
+        number += sum(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files)
+        seen += 1 + len(files)
+        if seen > _MOST_ENTRIES:
+            break
+    return number
