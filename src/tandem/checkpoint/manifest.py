@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tandem.checkpoint.calibration import Calibration
-from tandem.config.data import MAX_SIDE
+from tandem.config.data import MAX_CHANNELS, MAX_SIDE
 from tandem.config.parse import parse_dataclass
 from tandem.config.specifications import NetworkSpec
 from tandem.data.check_report import SizeRange
@@ -64,8 +64,8 @@ class Preprocessing(FitRule):
         for sizes in (self.input_sizes, self.output_sizes):
             if min(dataclasses.astuple(sizes)) <= 0:
                 raise ValueError(f"input_sizes and output_sizes must be positive, not {sizes}")
-        if not all(1 <= channels <= 4 for channels in (self.input_channels, self.output_channels)):
-            raise ValueError(f"channels must be from 1 to 4, not {self.input_channels} and {self.output_channels}")
+        if not all(1 <= channels <= MAX_CHANNELS for channels in (self.input_channels, self.output_channels)):
+            raise ValueError(f"channels must be from 1 to {MAX_CHANNELS}, not {self.input_channels} and {self.output_channels}")
         if self.value_range != (-1.0, 1.0):
             raise ValueError(f"value_range must be (-1, 1), not {self.value_range}")
 

@@ -13,6 +13,8 @@ Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_
 LayoutChoice = Literal["auto", "side_by_side"]
 PUBLISHED_LOAD_RATIO = 286 / 256
 MAX_SIDE = 4096
+MAX_CHANNELS = 64
+"""Of an image."""
 DEFAULT_CACHE_GB = 10.0
 
 
@@ -55,10 +57,16 @@ class DataConfig:
         "them; auto is a CUDA device if they take at most a tenth of its free memory",
     )
     input_channels: int = option(
-        3, "channels of the input images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA", at_least=1, below=5
+        3,
+        "channels of the input images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA, or as many as the files have",
+        at_least=1,
+        at_most=MAX_CHANNELS,
     )
     output_channels: int = option(
-        3, "channels of the output images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA", at_least=1, below=5
+        3,
+        "channels of the output images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA, or as many as the files have",
+        at_least=1,
+        at_most=MAX_CHANNELS,
     )
 
     @property

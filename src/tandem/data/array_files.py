@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tandem.config.data import MAX_CHANNELS
 from tandem.data.formats.numpy_files import npy_bytes, npz_bytes
 from tandem.data.formats.png import png_bytes
-from tandem.data.formats.stored import MAX_CHANNELS, kind_of_samples
+from tandem.data.formats.stored import kind_of_samples
 from tandem.data.formats.tiff_writer import MAX_BYTES, tiff_bytes
 from tandem.data.images import pil_from_array, read_native, read_stored
 from tandem.errors import ConfigError, DataError

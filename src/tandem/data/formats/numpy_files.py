@@ -7,7 +7,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from tandem.data.formats.stored import MAX_CHANNELS, StoredImage, UnreadableError, check_values, kind_of_samples
+from tandem.config.data import MAX_CHANNELS
+from tandem.data.formats.stored import StoredImage, UnreadableError, check_values, kind_of_samples
 
 NPZ_NAME = "image"
 """The array of an NPZ that is the image, where it holds several."""

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tandem.config.data import MAX_CHANNELS
+
 MAX_PIXELS = 100_000_000
 """Images with more pixels are refused before they are decoded."""
-MAX_CHANNELS = 64
-"""Of an image."""
 MAX_VALUES = 4 * MAX_PIXELS
 """Pixels times channels: likewise."""
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
