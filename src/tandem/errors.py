@@ -6,9 +6,11 @@
     ├── DataError             images and datasets; carries the file or folder
     ├── DownloadError         a server; carries the URL
     ├── CheckpointError       a training state; carries the file
+    │   └── DamagedCheckpointError  one that is not what was written
     ├── BundleError           a model bundle; carries the file or folder
     ├── WeightsError          weights of a metric's network; carries their name, the file, whether they may be fetched
     ├── NonFiniteError        a loss or gradient
+    ├── NoMemoryError         memory, of the machine or of a GPU, that is not there
     ├── PeerError             another process of the same command
     └── MissingExtraError     a package that is not installed; carries its name and the extra
 
@@ -126,6 +128,10 @@ class CheckpointError(_AboutFileError, ValueError):
     """A training state that cannot be read or does not belong to this run."""
 
 
+class DamagedCheckpointError(CheckpointError):
+    """A training state that is not what was written: its hash, its format or its name say so."""
+
+
 class BundleError(_AboutFileError, ValueError):
     """A model bundle that is damaged, hostile or of another format."""
 
@@ -147,6 +153,10 @@ class WeightsError(_AboutFileError, ValueError):
 
 class NonFiniteError(TandemError, ArithmeticError):
     """A loss or gradient that is not finite; raised before the update that would have spread it."""
+
+
+class NoMemoryError(TandemError, MemoryError):
+    """Memory of the machine or of a GPU that is asked for and not there."""
 
 
 class PeerError(TandemError):

@@ -1,72 +1,231 @@
-"""Tensor files: safetensors with one JSON text beside the tensors, written atomically, read with care."""
+"""Tensor files: safetensors with one JSON text beside the tensors, hashed, written atomically, read with care.
 
+What `write_tensors` writes carries two SHA-256: of the header, and of the tensors in pieces of `PIECE_BYTES`, which are
+hashed in threads while they are written. A file of another program has none; whoever needs them says so.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from tandem.errors import CheckpointError
 from tandem.files import atomic_replace
+from tandem.foreign import reading
 from tandem.names import is_text
 
 METADATA_KEY = "tandem"
+HEADER_HASH, DATA_HASH = "header_sha256", "data_sha256"
+MAX_HEADER_BYTES = 100 * 10**6
+"""Of the header of a file, as safetensors bounds it too."""
+PIECE_BYTES = 16 * 2**20
+"""What is hashed at once; part of the format."""
+HASHING_THREADS = 2
+
+_NO_HASH = "0" * 64
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """An open tensor file: what is read of it stays readable if somebody removes or replaces it meanwhile.
+
+    Attributes:
+        metadata: The JSON text beside the tensors; None in a file of another program.
+        is_hashed: Whether it carries hashes; that of the header has been verified then.
+    """
+
+    metadata: dict[str, Any] | None
+    is_hashed: bool
+    _path: Path
+    _file: BinaryIO
+    _texts: Mapping[str, str]
+
+    def verify(self) -> None:
+        """Hold the tensors against their hash, which reads the whole file.
+
+        Raises:
+            ValueError: They are not what was written, or the file carries no hash.
+            OSError: It cannot be read.
+        """
+        if not self.is_hashed:
+            raise ValueError(f"{self._path} carries no hash of its tensors")
+        self._file.seek(0)
+        self._file.seek(_header_length(self._path, self._file), os.SEEK_CUR)
+        pieces, buffer = hashlib.sha256(), memoryview(bytearray(PIECE_BYTES))
+        while length := _fill(self._file, buffer):
+            pieces.update(hashlib.sha256(buffer[:length]).digest())
+        if pieces.hexdigest() != self._texts[DATA_HASH]:
+            raise ValueError(f"{self._path} is damaged: the SHA-256 of its tensors is not the one that was written")
+
+    def tensors(self, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+        """The tensors whose names begin with one of `prefixes`, all unless given, on the CPU.
+
+        Raises:
+            ValueError: The file is damaged.
+            OSError: It cannot be read.
+        """
+        with reading(self._path, ValueError), safe_open(_name_of(self._file, self._path), "pt") as opened:
+            names = [name for name in opened.keys() if name.startswith(prefixes)]  # noqa: SIM118  (not a mapping)
+            return {name: opened.get_tensor(name) for name in names}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write `tensors` (any device, copied to plain contiguous memory) and `metadata` (JSON) to `path`."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = {METADATA_KEY: json.dumps(metadata)}
-    try:
-        atomic_replace(path, lambda temporary: save_file(plain, temporary, text))
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} cannot be written: {error}. What was there before is untouched.") from error
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """Read only the JSON text of `path`.
+    """Write `tensors` (any device, copied to plain contiguous memory) and `metadata` (JSON) to `path`.
 
     Raises:
-        ValueError: Not a tensor file, damaged, or without our text.
-        OSError: It cannot be opened.
+        CheckpointError: The system refuses it, e.g. because the disk is full; what was there before is untouched.
     """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(metadata)
     try:
-        with _readable(path) as readable, safe_open(readable, "pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
-    if text is None:
-        raise ValueError(f"{path} was not written by Tandem (it has no '{METADATA_KEY}' metadata)")
-    metadata = json.loads(text)
-    if not isinstance(metadata, dict):
-        raise ValueError(f"{path}: its metadata is not a JSON object")
-    return metadata
+        atomic_replace(path, lambda temporary: _write_file(temporary, plain, text))
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(
+            f"{path} cannot be written: {reason}. What was there before is untouched.", file=path
+        ) from error
 
 
-def read_tensors(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
-    """Read the tensors of `path` whose names begin with one of `prefixes`, all unless given, on the CPU.
+@contextmanager
+def open_tensors(path: Path) -> Iterator[TensorFile]:
+    """Open a tensor file and verify its header, where it carries a hash of it.
 
     Raises:
         ValueError: Not a tensor file, or damaged.
         OSError: It cannot be opened.
     """
-    try:
-        with _readable(path) as readable, safe_open(readable, "pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefixes)]  # noqa: SIM118  (not a mapping)
-            return {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
+    with path.open("rb") as file:
+        with reading(path, ValueError):
+            length = _header_length(path, file)
+            raw = file.read(length)
+            header = json.loads(raw)
+            texts = header.get("__metadata__", {})
+            hashed = HEADER_HASH in texts or DATA_HASH in texts
+            if hashed:
+                _verify_header(path, raw, texts)
+            metadata = json.loads(texts[METADATA_KEY]) if METADATA_KEY in texts else None
+        if not isinstance(metadata, dict | None):
+            raise ValueError(f"{path}: its metadata is not a JSON object")
+        yield TensorFile(metadata, hashed, path, file, texts)
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[str]:
-    """A path of the same file that safetensors takes, which wants UTF-8, and not all names on a disk are that."""
-    if is_text(str(path)):
-        yield str(path)
-        return
-    with path.open("rb") as file:  # on Linux alone, where an open file has a second name
-        yield f"/proc/self/fd/{file.fileno()}"
+def read_tensors(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+    """Read the tensors of `path` whose names begin with one of `prefixes`, all unless given, on the CPU.
+
+    Their hash is not verified: for files whose hash is known from elsewhere, or that have none.
+
+    Raises:
+        ValueError: Not a tensor file, or damaged.
+        OSError: It cannot be opened.
+    """
+    with open_tensors(path) as file:
+        return file.tensors(prefixes)
+
+
+def _write_file(path: Path, tensors: Mapping[str, Tensor], text: str) -> None:
+    # The order of safetensors: by alignment, so that every tensor begins at a multiple of its own size.
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    texts = {METADATA_KEY: text, DATA_HASH: _NO_HASH, HEADER_HASH: _NO_HASH}
+    entries, begin = {}, 0
+    for name, tensor in ordered:
+        end = begin + tensor.numel() * tensor.element_size()
+        entries[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        begin = end
+    with path.open("wb") as file, ThreadPoolExecutor(HASHING_THREADS) as pool:
+        file.write(_header(texts, entries))
+        hashes = []
+        for piece in _pieces(tensor for _, tensor in ordered):
+            hashes.append(pool.submit(_sha256, piece))
+            for part in piece:
+                file.write(part)
+        pieces = hashlib.sha256()
+        for found in hashes:
+            pieces.update(found.result())
+        texts[DATA_HASH] = pieces.hexdigest()
+        texts[HEADER_HASH] = hashlib.sha256(_header(texts, entries)[8:]).hexdigest()
+        file.seek(0)
+        file.write(_header(texts, entries))
+
+
+def _pieces(tensors: Iterable[Tensor]) -> Iterator[list[memoryview]]:
+    """The bytes of contiguous tensors in pieces of `PIECE_BYTES`, which go over the borders of tensors."""
+    piece: list[memoryview] = []
+    room = PIECE_BYTES
+    for tensor in tensors:
+        content = memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else memoryview(b"")
+        while content:
+            piece.append(content[:room])
+            content = content[room:]
+            room -= len(piece[-1])
+            if not room:
+                yield piece
+                piece, room = [], PIECE_BYTES
+    if piece:
+        yield piece
+
+
+def _header(texts: Mapping[str, str], entries: Mapping[str, object]) -> bytes:
+    """Length and JSON, filled up with spaces so that the tensors begin at a multiple of eight bytes."""
+    raw = json.dumps({"__metadata__": texts, **entries}).encode()
+    raw += b" " * (-len(raw) % 8)
+    return len(raw).to_bytes(8, "little") + raw
+
+
+def _header_length(path: Path, file: BinaryIO) -> int:
+    length, size = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
+    if length > min(MAX_HEADER_BYTES, size - 8):
+        raise ValueError(f"{path} is cut off or not a safetensors file (a header of {length} bytes in {size})")
+    return length
+
+
+def _verify_header(path: Path, raw: bytes, texts: Mapping[str, str]) -> None:
+    told = texts.get(HEADER_HASH, "").encode()
+    unhashed = raw.replace(told, _NO_HASH.encode()) if len(told) == len(_NO_HASH) else b""
+    if hashlib.sha256(unhashed).hexdigest().encode() != told or DATA_HASH not in texts:
+        raise ValueError(f"{path} is damaged: the SHA-256 of its header is not the one that was written")
+
+
+def _sha256(parts: Iterable[memoryview]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+def _fill(file: BinaryIO, buffer: memoryview) -> int:
+    """Read until a buffer is full or the file ends; the bytes that were read."""
+    length = 0
+    while length < len(buffer) and (more := file.readinto(buffer[length:])):  # type: ignore[attr-defined]
+        length += more
+    return length
+
+
+def _name_of(file: BinaryIO, path: Path) -> str:
+    """A name of the open file that safetensors takes.
+
+    Where an open file has a second name that is the one: what is opened again is then the same file, whoever has
+    replaced or removed it, and it is UTF-8, which not all names on a disk are.
+    """
+    again = f"/proc/self/fd/{file.fileno()}"
+    return again if os.path.exists(again) or not is_text(str(path)) else str(path)  # noqa: PTH110

@@ -121,13 +121,13 @@ def test_a_killed_process_with_workers_can_be_followed_at_once(data: Path, tmp_p
 HALF_WRITTEN = """
 import os, sys, tandem.tensors as tensors
 from tandem.cli import main
-whole = tensors.save_file
-def half(values, path, text):
-    whole(values, path, text)
+whole = tensors._write_file
+def half(path, values, text):
+    whole(path, values, text)
     if "step-00000008" in str(path):
         os.truncate(path, os.path.getsize(path) // 2)
         os.kill(os.getpid(), 9)
-tensors.save_file = half
+tensors._write_file = half
 main(sys.argv[1:])
 """
 

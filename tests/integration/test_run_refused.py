@@ -141,27 +141,36 @@ def test_a_refused_start_does_not_block_the_next(data: Path, tmp_path: Path, opt
     train(data, out, steps=1)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "noise", "foreign"])
-def test_a_damaged_checkpoint(data: Path, finished_run: Path, run: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "noise", "foreign", "one bit"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    data: Path, finished_run: Path, run: Path, damage: str
+) -> None:
     newest = run / "checkpoints" / "step-00000010.safetensors"
     content = newest.read_bytes()
     foreign = json.dumps({"__metadata__": {}}).encode()
     newest.write_bytes(
         {
             "truncated": content[: len(content) // 2],
-            "empty": b"",
             "noise": os.urandom(1000),
             "foreign": len(foreign).to_bytes(8, "little") + foreign,
+            "one bit": content[:-5000] + bytes([content[-5000] ^ 1]) + content[-4999:],
         }[damage]
     )
+    continued = train(data, run, steps=10)
+    aside = newest.with_name(newest.name + ".damaged")
+    assert f"the checkpoint {newest} cannot be used" in continued.err
+    assert f"It is kept as {aside.name}, and the run goes on from step 8." in continued.err
+    assert "continuing at step 8 of 10" in continued.err
+    aside.unlink()
+    assert_same_run(finished_run, run)
+
+
+def test_no_checkpoint_that_is_whole(data: Path, run: Path) -> None:
+    for file in (run / "checkpoints").iterdir():
+        file.write_bytes(file.read_bytes()[:-1])
     refused = tandem("train", data, "--out", run, *tiny(steps=10))
     assert refused.status == 1
-    assert f"the checkpoint {newest} cannot be read" in refused.err
-    assert "Remove it to continue from step 8." in refused.err
-    newest.unlink()
-    continued = train(data, run, steps=10)
-    assert "continuing at step 8 of 10" in continued.err
-    assert_same_run(finished_run, run)
+    assert "There is no other one that is whole" in refused.err
 
 
 def test_the_last_checkpoints_and_the_best_are_kept(data: Path, tmp_path: Path) -> None:

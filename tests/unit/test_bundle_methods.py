@@ -143,7 +143,7 @@ HOSTILE: list[tuple[Change, str]] = [
     (lambda values: values.update(samples_with_noise=1), "samples_with_noise must be bool, not 1"),
     (spec("gen_ab", blocks=10**9), "blocks must be from 1 to 64, not 1000000000"),
     (spec("gen_ab", blocks=0), "blocks must be from 1 to 64, not 0"),
-    (spec("gen_ab", blocks=64, filters=4096), "do not fit the specification of gen_ab"),
+    (spec("gen_ab", blocks=64, filters=4096), "specification of gen_ab does not fit"),
     (spec("gen_ba", antialias=1), "antialias must be bool, not 1"),
     (spec("gen_ba", depth=5), "networks.gen_ba has unknown entries: depth"),
     (spec("gen_ab", kind="unet"), "networks.gen_ab"),
@@ -157,8 +157,8 @@ HOSTILE: list[tuple[Change, str]] = [
     (projector([True]), "channels.0. must be int, not True"),
     (projector([10**30]), "channels.0. must be at most"),
     (projector([3], 10**9), "filters must be from 1 to 4096"),
-    (projector([16384] * 16, 4096), "do not fit the specification of other"),
-    (network(kind="pixel_discriminator", in_channels=4096, filters=4096), "do not fit the specification of other"),
+    (projector([16384] * 16, 4096), "specification of other does not fit"),
+    (network(kind="pixel_discriminator", in_channels=4096, filters=4096), "specification of other does not fit"),
     (network(kind="pixel_discriminator", in_channels=0, filters=1), "in_channels must be from 1"),
 ]
 
@@ -176,13 +176,13 @@ def test_hostile_manifests_are_refused(two: Path, change: Change, message: str) 
 HOSTILE_TANDEM: list[tuple[Change, str]] = [
     (spec("generator", depth=0), "depth must be from 1 to 12, not 0"),
     (spec("generator", depth=10**9), "depth must be from 1 to 12, not 1000000000"),
-    (spec("generator", filters=4096, depth=12), "do not fit the specification of generator"),
+    (spec("generator", filters=4096, depth=12), "specification of generator does not fit"),
     (spec("generator", latent_dim=4097), "latent_dim must be from 0 to 4096"),
-    (spec("generator", in_channels=4096, out_channels=4096), "do not fit the specification of generator"),
+    (spec("generator", in_channels=4096, out_channels=4096), "specification of generator does not fit"),
     (spec("generator", widths=[1]), "networks.generator has unknown entries: widths"),
-    (spec("encoder", depth=12, filters=4096), "do not fit the specification of encoder"),
+    (spec("encoder", depth=12, filters=4096), "specification of encoder does not fit"),
     (spec("encoder", input_channels=-1), "input_channels must be from 0 to 4096, not -1"),
-    (spec("encoder", input_channels=4096), "do not fit the specification of encoder"),
+    (spec("encoder", input_channels=4096), "specification of encoder does not fit"),
     (spec("encoder", depth=True), "depth must be int, not True"),
     (network(kind="spectral_discriminator", in_channels=6, filters=4, layers=3, scales=10**9), "scales must be from 1"),
     (
@@ -191,7 +191,7 @@ HOSTILE_TANDEM: list[tuple[Change, str]] = [
     ),
     (
         network(kind="spectral_discriminator", in_channels=4096, filters=4096, layers=9, scales=5),
-        "do not fit the specification of other",
+        "specification of other does not fit",
     ),
 ]
 

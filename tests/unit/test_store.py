@@ -1,5 +1,6 @@
 """The folder of checkpoints: whole files only, the last few and the best kept, damage named."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -13,8 +14,8 @@ from safetensors.torch import save_file
 
 from tandem import tensors as tensor_files
 from tandem.checkpoint.store import Best, CheckpointStore
-from tandem.errors import CheckpointError
-from tandem.tensors import read_metadata, read_tensors, write_tensors
+from tandem.errors import CheckpointError, DamagedCheckpointError
+from tandem.tensors import DATA_HASH, HEADER_HASH, TensorFile, open_tensors, read_tensors, write_tensors
 
 TENSORS = {"a/weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
 
@@ -42,7 +43,7 @@ def test_gives_back_what_was_saved(tmp_path: Path) -> None:
     path = store.save(12, given, metadata, score=0.5)
     assert path.name == "step-00000012.safetensors"
     assert store.metadata(12) == metadata
-    found = store.tensors(12)
+    _, found = store.read(12)
     assert found.keys() == given.keys()
     for name, value in given.items():
         assert found[name].dtype == value.dtype
@@ -54,7 +55,7 @@ def test_saving_again_replaces_the_step(tmp_path: Path) -> None:
     save(store, 5)
     store.save(5, {"b": torch.ones(1)}, {"second": True})
     assert store.metadata(5) == {"second": True}
-    assert store.tensors(5).keys() == {"b"}
+    assert store.read(5)[1].keys() == {"b"}
 
 
 def test_a_write_that_fails_midway_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,14 +64,14 @@ def test_a_write_that_fails_midway_changes_nothing(tmp_path: Path, monkeypatch: 
     save(store, 1)
     before = store.folder.joinpath("step-00000001.safetensors").read_bytes()
 
-    def fails(tensors: Any, path: Path, metadata: Any) -> None:
+    def fails(path: Path, tensors: Any, text: str) -> None:
         Path(path).write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tensor_files, "save_file", fails)
+        patch.setattr(tensor_files, "_write_file", fails)
         for step in (1, 2):
-            with pytest.raises(OSError, match="No space left"):
+            with pytest.raises(CheckpointError, match=r"cannot be written: No space left .* untouched"):
                 save(store, step)
     assert names(tmp_path) == ["step-00000001.safetensors"]
     assert (tmp_path / "step-00000001.safetensors").read_bytes() == before
@@ -95,22 +96,86 @@ def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
     assert store.steps() == [123_456_789]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "header", "missing"])
-def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "header"])
+def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     store = CheckpointStore(tmp_path)
     save(store, 1)
     path = save(store, 2)
     whole = path.read_bytes()
     content = {"truncated": whole[:-1], "empty": b"", "text": b"hello, this is text", "header": b"\xff" * 8 + whole[8:]}
-    path.unlink() if damage == "missing" else path.write_bytes(content[damage])
-    for read in (store.metadata, store.tensors):
-        with pytest.raises(CheckpointError, match=r"cannot be read.*Remove it to continue from step 1") as caught:
-            read(2)
-        assert str(path) in str(caught.value)
-    path.unlink(missing_ok=True)
-    (tmp_path / "step-00000001.safetensors").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="It is the only one: begin a new run"):
-        store.metadata(1)
+    path.write_bytes(content[damage])
+    with pytest.raises(DamagedCheckpointError, match="cannot be used") as caught:
+        store.read(2)
+    assert str(path) in str(caught.value)
+    assert caught.value.file == path
+    assert store.set_aside(2).name == "step-00000002.safetensors.damaged"
+    assert store.steps() == [1]
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    """Of the header those that metadata alone is asked for, of the tensors and the header those that all is read of."""
+    store = CheckpointStore(tmp_path)
+    path = save(store, 2, 0.25)
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for bit in range(len(whole) * 8):
+        path.write_bytes(whole[: bit // 8] + bytes([whole[bit // 8] ^ 1 << bit % 8]) + whole[bit // 8 + 1 :])
+        readers = [store.read, store.metadata] if bit // 8 < header else [store.read]
+        for read in readers:
+            with pytest.raises(CheckpointError):
+                read(2)
+    path.write_bytes(whole)
+    assert store.read(2)[0] == {"step": 2}
+
+
+def test_hashes_are_those_of_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: SHA-256 over those of the pieces of the tensors, which lie as safetensors puts them."""
+    monkeypatch.setattr(tensor_files, "PIECE_BYTES", 10)
+    given = TENSORS | {"empty": torch.zeros(0), "half": torch.ones(3).half(), "flag": torch.tensor([True])}
+    write_tensors(tmp_path / "x", given, {"k": 1})
+    save_file(given, tmp_path / "theirs", {"k": "1"})
+    ours, theirs = ((tmp_path / name).read_bytes() for name in ("x", "theirs"))
+    length = 8 + int.from_bytes(ours[:8], "little")
+    assert ours[length:] == theirs[8 + int.from_bytes(theirs[:8], "little") :]
+    texts = json.loads(ours[8:length])["__metadata__"]
+    sha256 = hashlib.sha256
+    pieces = [sha256(ours[begin : min(begin + 10, len(ours))]).digest() for begin in range(length, len(ours), 10)]
+    assert texts[DATA_HASH] == sha256(b"".join(pieces)).hexdigest()
+    assert texts[HEADER_HASH] == sha256(ours[8:length].replace(texts[HEADER_HASH].encode(), b"0" * 64)).hexdigest()
+    with open_tensors(tmp_path / "x") as file:
+        file.verify()
+
+
+def test_name_and_content_must_agree(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    save(store, 1).rename(store.path(7))
+    with pytest.raises(DamagedCheckpointError, match="is called step 7 and holds step 1"):
+        store.metadata(7)
+
+
+def test_what_is_open_stays_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention of a training removes the file in the moment before its tensors are read."""
+    store = CheckpointStore(tmp_path)
+    path = save(store, 1)
+    verify = TensorFile.verify
+
+    def removed(file: TensorFile) -> None:
+        verify(file)
+        path.unlink()
+
+    monkeypatch.setattr(TensorFile, "verify", removed)
+    assert torch.equal(store.read(1)[1]["b"], TENSORS["b"])
+    with pytest.raises(CheckpointError, match=r"is gone\. A training keeps .* kept are the steps none") as caught:
+        store.read(1)
+    assert not isinstance(caught.value, DamagedCheckpointError)
+
+
+def test_what_the_system_refuses_is_no_damage(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    store.path(3).mkdir()
+    with pytest.raises(CheckpointError, match="cannot be read: Is a directory") as caught:
+        store.read(3)
+    assert not isinstance(caught.value, DamagedCheckpointError)
 
 
 def test_foreign_files_and_other_formats(tmp_path: Path) -> None:
@@ -119,15 +184,23 @@ def test_foreign_files_and_other_formats(tmp_path: Path) -> None:
     save_file(TENSORS, path)
     with pytest.raises(CheckpointError, match="was not written by Tandem"):
         store.metadata(1)
-    write_tensors(path, TENSORS, {"format": 2, "step": 1, "score": None, "state": {}})
-    with pytest.raises(CheckpointError, match="has the checkpoint format 2, this version of Tandem reads format 1"):
+    write_tensors(path, TENSORS, {"format": 3, "step": 1, "score": None, "state": {}})
+    with pytest.raises(CheckpointError, match="has the checkpoint format 3, this version of Tandem reads format 2"):
         store.metadata(1)
-    save_file(TENSORS, path, {"tandem": "[1]"})
-    with pytest.raises(CheckpointError, match="not a JSON object"):
-        store.metadata(1)
-    save_file(TENSORS, path, {"tandem": "{"})
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        store.metadata(1)
+    for text in ("[1]", "{", '{"format": 2}', '{"format": true, "state": {}}', "[" * 100_000):
+        save_file(TENSORS, path, {"tandem": text})
+        with pytest.raises(DamagedCheckpointError):
+            store.metadata(1)
+
+
+def test_a_checkpoint_of_the_format_without_hashes_is_read(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    envelope = {"format": 1, "step": 4, "score": None, "state": {"k": 1}}
+    save_file(TENSORS, store.path(4), {"tandem": json.dumps(envelope)})
+    assert store.read(4)[0] == {"k": 1}
+    save_file(TENSORS, store.path(4), {"tandem": json.dumps(envelope | {"format": 2})})
+    with pytest.raises(DamagedCheckpointError):
+        store.metadata(4)
 
 
 def test_a_damaged_older_checkpoint_does_not_stop_the_run(tmp_path: Path) -> None:
@@ -212,5 +285,6 @@ def test_tensor_files_hold_no_pickle(tmp_path: Path) -> None:
     assert json.loads(header["__metadata__"]["tandem"]) == {"k": [1]}
     assert header["w"] == {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     assert content[8 + size :] == b"\x00\x00\x80\x3f\x00\x00\x00\xc0"
-    assert read_metadata(tmp_path / "x.safetensors") == {"k": [1]}
+    with open_tensors(tmp_path / "x.safetensors") as file:
+        assert file.metadata == {"k": [1]}
     assert torch.equal(read_tensors(tmp_path / "x.safetensors")["w"], torch.tensor([1.0, -2.0]))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from tandem.checkpoint.manifest import (
     read_manifest,
     sha256_of,
 )
-from tandem.errors import BundleError
+from tandem.config.specifications import NetworkSpec
+from tandem.errors import BundleError, TandemError
 from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
+from tandem.foreign import reason_of
 from tandem.networks.build import build_network
 from tandem.prior.distributions import MixturePrior
 from tandem.tensors import read_tensors, write_tensors
@@ -166,24 +168,46 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> tuple[Mani
         raise BundleError(f"the weights of {path} cannot be read: {error}.") from error
     networks = {}
     for name, spec in manifest.networks.items():
-        try:
-            with torch.device("meta"):
-                network = build_network(spec)
-        except (ValueError, RuntimeError, OverflowError, ZeroDivisionError, TypeError) as error:
-            raise BundleError(f"{path}: the specification of {name} describes no network: {error}.") from error
         own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-        expected = {key: value.dtype for key, value in network.state_dict().items()}
-        wrong = [
-            f"{key} is {own[key].dtype}" for key, dtype in expected.items() if key in own and own[key].dtype != dtype
-        ]
-        if wrong:
-            raise BundleError(f"{path}: the weights do not fit the specification of {name}: {wrong[0]}.")
-        try:
-            network.load_state_dict(own, assign=True)
-        except RuntimeError as error:
-            raise BundleError(f"{path}: the weights do not fit the specification of {name}: {error}.") from error
+        network = network_of(spec, own, f"{path}: the specification of {name}", BundleError)
         networks[name] = network.to(device).eval().requires_grad_(False)
     return manifest, networks
+
+
+def network_of(
+    spec: NetworkSpec, weights: Mapping[str, Tensor], what: str, make: Callable[[str], TandemError]
+) -> nn.Module:
+    """Build a network of a specification and weights that may be hostile.
+
+    Nothing is allocated: the network takes over the weights, whatever sizes the specification claims.
+
+    Args:
+        spec: What it is.
+        weights: By the names of its parameters and buffers.
+        what: The specification, as the beginning of a message.
+        make: Makes the error.
+
+    Raises:
+        TandemError: There is no such network, or the weights are not its own, or not finite.
+    """
+    try:
+        with torch.device("meta"):
+            network = build_network(spec)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise make(f"{what} describes no network: {reason_of(error)}.") from error
+    for key, value in network.state_dict().items():
+        given = weights.get(key)
+        if given is not None and given.dtype != value.dtype:
+            raise make(f"{what} does not fit the weights: {key} is {given.dtype}.")
+        if given is not None and given.is_floating_point() and not given.isfinite().all():
+            raise make(f"{what}: the weights {key} hold values that are not finite: nothing comes of it.")
+    try:
+        network.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise make(f"{what} does not fit the weights: {error}.") from error
+    return network
 
 
 def load_prior(path: Path, manifest: Manifest) -> FittedPrior | None:

@@ -7,7 +7,8 @@ whenever the process was killed.
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,14 @@ from typing import Any, Literal
 from torch import Tensor
 
 from tandem.config.parse import parse_dataclass
-from tandem.errors import CheckpointError
+from tandem.errors import CheckpointError, DamagedCheckpointError
 from tandem.files import remove_leftovers
-from tandem.tensors import read_metadata, read_tensors, write_tensors
+from tandem.tensors import TensorFile, open_tensors, write_tensors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_FORMATS = (1, 2)
+"""Format 1 is the same without hashes, so that damage to its tensors is not noticed."""
+DAMAGED_ENDING = ".damaged"
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 
 log = logging.getLogger(__name__)
@@ -119,10 +123,10 @@ class CheckpointStore:
         return sorted(int(m[1]) for p in self.folder.iterdir() if (m := _NAME.fullmatch(p.name)))
 
     def metadata(self, step: int) -> dict[str, Any]:
-        """The metadata that was saved with `step`.
+        """The metadata that was saved with `step`; the tensors are not looked at.
 
         Raises:
-            CheckpointError: The file is damaged or of another format.
+            CheckpointError: The file cannot be read, is damaged or of another format.
         """
         return self._envelope(step)["state"]
 
@@ -130,24 +134,39 @@ class CheckpointStore:
         """What was measured of the checkpoint of `step`; None where nothing was.
 
         Raises:
-            CheckpointError: The file is damaged or of another format.
+            CheckpointError: The file cannot be read, is damaged or of another format.
         """
         told = self._envelope(step).get("measured")
         try:
             return None if told is None else parse_dataclass(Measured, told, "measured")
         except ValueError as error:
-            raise CheckpointError(self._damaged(step, error)) from error
+            raise self._damaged(step, error) from error
 
-    def tensors(self, step: int, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
-        """The tensors that were saved with `step`, those whose names begin with one of `prefixes`.
+    def read(self, step: int, prefixes: tuple[str, ...] = ("",)) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The metadata and the tensors that were saved with `step`, of one file and held against their hash.
+
+        Args:
+            step: Which.
+            prefixes: Only tensors whose names begin with one of them are returned; all are verified.
 
         Raises:
-            CheckpointError: The file is damaged.
+            DamagedCheckpointError: It is not what was written.
+            CheckpointError: The file cannot be read, or has another format.
         """
-        try:
-            return read_tensors(self.path(step), prefixes)
-        except (ValueError, OSError) as error:
-            raise CheckpointError(self._damaged(step, error)) from error
+        with self._opened(step) as file:
+            envelope = self._checked(step, file)
+            if envelope["format"] > 1:
+                file.verify()
+            return envelope["state"], file.tensors(prefixes)
+
+    def tensors(self, step: int) -> dict[str, Tensor]:
+        """The tensors that were saved with `step`; see `read`."""
+        return self.read(step)[1]
+
+    def set_aside(self, step: int) -> Path:
+        """Give a damaged checkpoint another name, so that it counts no more; returns that."""
+        path = self.path(step)
+        return path.replace(path.with_name(path.name + DAMAGED_ENDING))
 
     def best(self, *, goes_on: bool = False) -> Best | None:
         """The checkpoint with the lowest score, or None when no checkpoint has one.
@@ -189,21 +208,53 @@ class CheckpointStore:
         return Best(step, score, rule)
 
     def _envelope(self, step: int) -> dict[str, Any]:
+        with self._opened(step) as file:
+            return self._checked(step, file)
+
+    @contextmanager
+    def _opened(self, step: int) -> Iterator[TensorFile]:
+        """Open a file; whatever is wrong with it within is said of the checkpoint."""
         try:
-            envelope = read_metadata(self.path(step))
-        except (ValueError, OSError) as error:
-            raise CheckpointError(self._damaged(step, error)) from error
-        if envelope.get("format") != FORMAT_VERSION or not isinstance(envelope.get("state"), dict):
+            with open_tensors(self.path(step)) as file:
+                yield file
+        except CheckpointError:
+            raise
+        except FileNotFoundError as error:
             raise CheckpointError(
-                f"{self.path(step)} has the checkpoint format {envelope.get('format')}, this version of Tandem reads "
-                f"format {FORMAT_VERSION}. Continue with the version that wrote it, or start a new run."
+                f"the checkpoint {self.path(step)} is gone. A training keeps its last --keep-last and its best one "
+                f"and removes the others; kept are the steps {', '.join(map(str, self.steps())) or 'none'}.",
+                file=self.path(step),
+            ) from error
+        except OSError as error:
+            raise CheckpointError(
+                f"the checkpoint {self.path(step)} cannot be read: {error.strerror or error}.", file=self.path(step)
+            ) from error
+        except ValueError as error:
+            raise self._damaged(step, error) from error
+
+    def _checked(self, step: int, file: TensorFile) -> dict[str, Any]:
+        envelope = file.metadata
+        if envelope is None:
+            raise ValueError(f"{self.path(step)} was not written by Tandem (it has no metadata)")
+        given = envelope.get("format")
+        if type(given) is int and given not in READ_FORMATS:
+            raise CheckpointError(
+                f"{self.path(step)} has the checkpoint format {given}, this version of Tandem reads format "
+                f"{FORMAT_VERSION}. Continue with the version that wrote it, or start a new run.",
+                file=self.path(step),
+            )
+        if type(given) is not int or not isinstance(envelope.get("state"), dict) or (given > 1 and not file.is_hashed):
+            raise ValueError(f"{self.path(step)}: its metadata is not that of a checkpoint")
+        if envelope.get("step") != step:
+            raise ValueError(
+                f"it is called step {step} and holds step {envelope.get('step')!r:.40}: give the file its own name back"
             )
         return envelope
 
-    def _damaged(self, step: int, error: Exception) -> str:
-        older = [other for other in self.steps() if other < step]
-        advice = f"Remove it to continue from step {older[-1]}." if older else "It is the only one: begin a new run."
-        return f"the checkpoint {self.path(step)} cannot be read: {error}. {advice}"
+    def _damaged(self, step: int, error: Exception) -> DamagedCheckpointError:
+        return DamagedCheckpointError(
+            f"the checkpoint {self.path(step)} cannot be used: {error}.", file=self.path(step)
+        )
 
     def path(self, step: int) -> Path:
         """The file of `step`, whether it is there or not."""

@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from tandem.checkpoint.bundle import FittedPrior, save_bundle
+from tandem.checkpoint.bundle import FittedPrior, network_of, save_bundle
 from tandem.checkpoint.manifest import LearnedPrior, Manifest, Preprocessing, read_manifest
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.parse import parse_dataclass
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.fit import FitRule
 from tandem.errors import CheckpointError
-from tandem.networks.build import build_network
+from tandem.foreign import reading
 from tandem.training.inputs import Inputs
 from tandem.training.run_folder import RunFolder
 from tandem.training.state import TrainingState
@@ -73,7 +73,7 @@ def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
         BundleError: The run's model is missing or damaged.
     """
     store = CheckpointStore(run.checkpoints)
-    metadata, tensors = store.metadata(step), store.tensors(step)
+    metadata, tensors = store.read(step)
     newest, _ = read_manifest(run.model)
     ema_networks = any(name.startswith("ema/") for name in tensors)
     source = "ema" if ema_networks else "network"
@@ -81,17 +81,13 @@ def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
     for name, spec in newest.networks.items():
         prefix = f"{source}/{name}."
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-        networks[name] = build_network(spec)
-        try:
-            networks[name].load_state_dict(own)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"step {step} in {store.folder} does not fit the model of the run: {error}."
-            ) from error
-    options = metadata["config"]
+        networks[name] = network_of(spec, own, f"{store.path(step)}: what {run.model} says of {name}", CheckpointError)
+    with reading(store.path(step), CheckpointError):
+        options = metadata["config"]
+        images_seen = step * options["batch_size"]
     training = dict(newest.training) | {
         "steps": step,
-        "images_seen": step * options["batch_size"],
+        "images_seen": images_seen,
         "weights": "ema" if ema_networks else "last",
         "options": options,
     }

@@ -1,6 +1,7 @@
 """Going on from the newest checkpoint of a run."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,7 +10,8 @@ from torch import Tensor
 from tandem.checkpoint.manifest import read_manifest
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.run import RunConfig, differences, from_flat
-from tandem.errors import BundleError, CheckpointError
+from tandem.errors import BundleError, CheckpointError, DamagedCheckpointError
+from tandem.foreign import reading
 from tandem.report.records import read_metrics
 from tandem.training.export import PRIOR_PREFIX
 from tandem.training.inputs import Inputs
@@ -82,11 +84,12 @@ def resume(
         if not steps:
             _require_no_steps(folder)
             return None
-        metadata = store.metadata(steps[-1])
-        before = from_flat(metadata["config"], own=type(config.objective))
-        changed = differences(before, config, ignore=MAY_CHANGE_ON_RESUME)
-        if metadata["data_fingerprint"] != inputs.fingerprint:
-            changed.append("the training data: other pairs or other names")
+        step, metadata, tensors = _newest_good(store, steps)
+        with reading(store.path(step), _damaged):
+            before = from_flat(metadata["config"], own=type(config.objective))
+            changed = differences(before, config, ignore=MAY_CHANGE_ON_RESUME)
+            if metadata["data_fingerprint"] != inputs.fingerprint:
+                changed.append("the training data: other pairs or other names")
         if changed:
             raise CheckpointError(
                 f"{folder.root} holds a run with other settings:\n"
@@ -94,17 +97,48 @@ def resume(
                 + f"\nTo continue it give the same settings, e.g. with --config {folder.config}; or another --out."
             )
         _say_what_follows_the_length(before, config)
-        tensors = store.tensors(steps[-1])
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(PRIOR_PREFIX)}
-        return [steps[-1], metadata], own
+        return [step, metadata], own
 
     found = process_group.on_main(read)
     told = process_group.broadcast(None if found is None else found[0])
     if told is None:
         return None
     step, metadata = told
-    state.load(process_group.broadcast_tensors(None if found is None else found[1]), metadata)
+    tensors = process_group.broadcast_tensors(None if found is None else found[1])
+    with reading(store.path(step), _damaged):
+        state.load(tensors, metadata)
     return step
+
+
+def _newest_good(store: CheckpointStore, steps: Sequence[int]) -> tuple[int, dict[str, Any], dict[str, Tensor]]:
+    """The newest checkpoint that is what was written; newer ones are set aside, so that retention forgets them.
+
+    Raises:
+        CheckpointError: One cannot be read, or all are damaged.
+    """
+    damaged: dict[int, DamagedCheckpointError] = {}
+    for step in reversed(steps):
+        try:
+            metadata, tensors = store.read(step)
+        except DamagedCheckpointError as error:
+            damaged[step] = error
+            continue
+        for newer, error in damaged.items():
+            aside = store.set_aside(newer)
+            log.warning("%s It is kept as %s, and the run goes on from step %d.", error, aside.name, step)
+        return step, metadata, tensors
+    raise CheckpointError(
+        f"{damaged[steps[-1]]} There is no other one that is whole: put a copy in its place, or begin a new run in another "
+        "--out.",
+        file=damaged[steps[-1]].file,
+    )
+
+
+def _damaged(reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"the checkpoint {reason}. Continue with the version of Tandem that wrote it, or begin anew."
+    )
 
 
 def _say_what_follows_the_length(before: RunConfig, config: RunConfig) -> None:

@@ -171,7 +171,7 @@ def read_source(path: Path) -> Source:
 
 
 def _of_checkpoint(store: CheckpointStore, step: int) -> Source:
-    metadata, tensors = store.metadata(step), store.tensors(step, ("network/", "ema/"))
+    metadata, tensors = store.read(step, ("network/", "ema/"))
     config, start = metadata.get("config"), metadata.get("start")
     config, start = (one if isinstance(one, dict) else {} for one in (config, start))
     return Source(
