@@ -1,5 +1,6 @@
 """Shards and indices that are damaged, hostile, or no dataset."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -38,10 +39,22 @@ def damage_image(out: Path) -> str:
     content = bytearray(path.read_bytes())
     content[520:560] = bytes(40)
     path.write_bytes(content)
+    index = json.loads((out / "index.json").read_text())
+    index["shards"][0]["sha256"] = hashlib.sha256(content).hexdigest()
+    (out / "index.json").write_text(json.dumps(index))
     return "train-00000.tar:0.a.PNG: not an image"
 
 
-@pytest.mark.parametrize("damage", [damage_size, damage_count, damage_missing, damage_image])
+def damage_pixel(out: Path) -> str:
+    """One bit of a BMP, which any reader takes."""
+    path = out / "train-00000.tar"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"BM", 512) + 60] ^= 1
+    path.write_bytes(content)
+    return f"{path}: its SHA-256 is not the one in the index"
+
+
+@pytest.mark.parametrize("damage", [damage_size, damage_count, damage_missing, damage_image, damage_pixel])
 def test_shards_that_do_not_fit_their_index(tmp_path: Path, damage: Callable[[Path], str]) -> None:
     out = packed(make(tmp_path / "data", "folders"), tmp_path / "out", shard_bytes=4096)
     says = damage(out)
@@ -62,6 +75,8 @@ def edit(**changes: Any) -> Callable[[dict[str, Any]], None]:
         (edit(name="train-00001.tar"), "two of one name"),
         (edit(sha256="x"), "sha256 is no SHA-256"),
         (edit(count=0), "0 samples"),
+        (edit(count=2**31), "2147483648 samples do not fit into"),
+        (edit(count=2**30, size=2**40), "samples, at most 50000000 are read"),
         (edit(size=10**15), "cannot be"),
         (edit(size=-1), "cannot be"),
         (edit(domain="a"), "domain a does not go with layout folders"),

@@ -78,6 +78,7 @@ def check_data(
         if on_progress is not None:
             on_progress(len(checks), len(checks))
         return report
+    _require_whole(checks)
     measured = next((split for split in splits if split.name == "train"), splits[0])
     counts = {side: sum(side in check.domain for check in checks if check.split is measured) for side in "ab"}
     couples = _couples(counts["b"])
@@ -103,6 +104,14 @@ def check_data(
     if path is not None:
         write_cache(path, key, report)
     return report
+
+
+def _require_whole(checks: Sequence[ImageCheck]) -> None:
+    """Hold what the images lie in against known hashes: not every damage keeps an image from being decoded."""
+    containers = dict.fromkeys(file.container for check in checks for file in check.item.files if file.container)
+    problems = [problem for container in containers if container and (problem := container.problem())]
+    if problems:
+        raise DataError(f"{len(problems)} of {len(containers)} shards cannot be used:\n{listed(problems)}")
 
 
 def _spaced(count: int) -> frozenset[int]:

@@ -5,9 +5,21 @@ import stat
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from tandem.errors import DataError
+
+
+class Container(Protocol):
+    """A file that holds image files and whose hash is known."""
+
+    def __hash__(self) -> int:
+        """Equal ones are the same file."""
+        ...
+
+    def problem(self) -> str | None:
+        """Say what is wrong with its content, which is read for it."""
+        ...
 
 
 class ImageFile(ABC):
@@ -51,6 +63,11 @@ class ImageFile(ABC):
     @abstractmethod
     def stamp(self) -> tuple[int, ...]:
         """Numbers that change when it does; the last one is the time of its last change, in nanoseconds."""
+
+    @property
+    def container(self) -> "Container | None":
+        """The file that it is a part of, where a hash of that is known."""
+        return None
 
     def read_bytes(self) -> bytes:
         """Its whole content.

@@ -17,6 +17,10 @@ PARTIAL_NAME = "index.partial.json"
 """Says, until a dataset is packed, what it is going to be."""
 MAX_INDEX_BYTES = 64 << 20
 MAX_SHARD_BYTES = 1 << 40
+MIN_SAMPLE_BYTES = 1024
+"""A header and a block of an image: what a sample takes in a tar file at the least."""
+MAX_SAMPLES = 50_000_000
+"""Of a dataset; an order of so many takes 0.4 GB."""
 
 ShardLayout = Literal["side_by_side", "folders", "unpaired"]
 
@@ -92,8 +96,12 @@ def _check(index: ShardIndex) -> None:
             raise ValueError(f"{shard.name}: sha256 is no SHA-256")
         if shard.count < 1 or not 1024 <= shard.size <= MAX_SHARD_BYTES:
             raise ValueError(f"{shard.name}: {shard.count} samples in {shard.size} bytes cannot be")
+        if shard.count * MIN_SAMPLE_BYTES > shard.size:
+            raise ValueError(f"{shard.name}: {shard.count} samples do not fit into {shard.size} bytes")
         if (shard.domain == "ab") == (index.layout == "unpaired"):
             raise ValueError(f"{shard.name}: domain {shard.domain} does not go with layout {index.layout}")
+    if (total := sum(shard.count for shard in index.shards)) > MAX_SAMPLES:
+        raise ValueError(f"it has {total} samples, at most {MAX_SAMPLES} are read")
     splits = {shard.split for shard in index.shards}
     if splits != set(index.splits):
         raise ValueError("splits and shards do not go together")

@@ -1,14 +1,35 @@
 """An image file inside a shard."""
 
+import hashlib
 import io
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from tandem.data.image_file import ImageFile
 from tandem.data.shards.index import Shard
-from tandem.data.shards.store import ShardStore
+from tandem.data.shards.store import FolderStore, ShardStore
 from tandem.data.shards.tar import TarMember
 from tandem.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOnDisk:
+    """A shard in a folder with an index; see `tandem.data.image_file.Container`."""
+
+    store: FolderStore
+    shard: Shard
+
+    def problem(self) -> str | None:
+        """Hold its content against the hash of the index."""
+        path = self.store.path(self.shard)
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+        if found == self.shard.sha256:
+            return None
+        return f"{path}: its SHA-256 is not the one in the index: it is damaged or another file; pack or copy it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +63,13 @@ class ShardMember(ImageFile):
     def place(self) -> str:
         """The folder or URL, the shard and the member."""
         return f"{self.store.where}/{self.shard.name}:{self.name}"
+
+    @property
+    def container(self) -> "ShardOnDisk | None":
+        """The shard, where an index says its hash; those behind a URL are held against it when they are fetched."""
+        return (
+            ShardOnDisk(self.store, self.shard) if isinstance(self.store, FolderStore) and self.shard.sha256 else None
+        )
 
     def open(self) -> BinaryIO:
         """Open the content, which is read at once.

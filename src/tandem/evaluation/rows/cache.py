@@ -1,20 +1,21 @@
 """Rows that were measured before, by the content that they were measured on: an evaluation goes on where it stopped.
 
 A cache folder holds a folder for each measurement (named by a hash of everything it depends on) with files of rows and
-their keys. Several processes and evaluations may share it. Nothing in it is needed: a damaged file is measured anew.
+their keys, named by the SHA-256 of their content. Several processes and evaluations may share it. Nothing in it is needed: a
+file that is not what its name says is not even parsed, and its rows are measured anew.
 """
 
+import contextlib
 import hashlib
+import io
 import logging
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
+from tandem.files import atomic_write_bytes, atomic_write_text, remove_leftovers
 
 FLUSH_SECONDS = 5.0
 """Least time between two files: a killed process loses what it measured in this time."""
@@ -23,7 +24,6 @@ _LEFTOVER_SECONDS = 600.0
 """Age of temporary files that count as left by a killed process; younger ones may be another's that writes."""
 
 _FIRST_ROWS = 256
-_DAMAGES = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 log = logging.getLogger(__name__)
 
@@ -102,25 +102,27 @@ class RowCache:
         if not described.is_file():
             atomic_write_text(described, self._spec + "\n")
         rows = self.rows(new)
-
-        def write(temporary: Path) -> None:
-            with temporary.open("wb") as file:
-                np.savez(file, keys=np.array(new), rows=rows)
-
-        atomic_replace(self._folder / f"{hash_of(*new)[:32]}.npz", write)
+        content = io.BytesIO()
+        np.savez(content, keys=np.array(new), rows=rows)
+        atomic_write_bytes(self._folder / f"{hashlib.sha256(content.getbuffer()).hexdigest()}.npz", content.getvalue())
 
     def _read(self, file: Path) -> None:
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                keys, rows = arrays["keys"].tolist(), arrays["rows"]
-            if len(keys) != len(rows) or not all(isinstance(key, str) for key in keys):
-                raise ValueError("keys and rows do not belong together")
-            for key, row in zip(keys, rows, strict=True):
-                if key not in self:
-                    self._append(key, row)
-        except _DAMAGES as error:
+            content = file.read_bytes()
+            if hashlib.sha256(content).hexdigest() != file.stem:
+                raise ValueError("its SHA-256 is not the one that its name says")
+        except FileNotFoundError:  # another process has found it damaged
+            return
+        except (OSError, ValueError) as error:
             log.warning("%s is damaged and will be computed anew: %s", file, error)
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.unlink()
+            return
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            keys, rows = arrays["keys"].tolist(), arrays["rows"]
+        for key, row in zip(keys, rows, strict=True):
+            if key not in self:
+                self._append(key, row)
 
 
 def hash_of(*parts: str) -> str:

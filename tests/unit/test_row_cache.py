@@ -1,0 +1,77 @@
+"""The cache of rows: whatever happens to its files, rows are right or measured anew."""
+
+import hashlib
+import io
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tandem.evaluation.rows.cache import RowCache
+
+KEYS = [f"k{number}" for number in range(5)]
+ROWS = [np.full(4, number, np.float32) for number in range(5)]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    cache = RowCache(tmp_path, "spec")
+    cache.put(KEYS, ROWS)
+    cache.flush()
+    (found,) = tmp_path.rglob("*.npz")
+    return found
+
+
+def measured(root: Path) -> int:
+    """How many rows a new cache knows, which are right; it takes new ones."""
+    cache = RowCache(root, "spec")
+    if cache.num_known:
+        assert np.array_equal(cache.rows(KEYS), np.stack(ROWS))
+    cache.put(["new"], [np.zeros(4, np.float32)])
+    cache.flush()
+    return cache.num_known
+
+
+def test_a_file_is_named_by_its_content(file: Path, tmp_path: Path) -> None:
+    assert file.stem == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert measured(tmp_path) == 5
+
+
+def test_flipped_bits_and_cuts_are_measured_anew(file: Path, tmp_path: Path) -> None:
+    whole = file.read_bytes()
+    generator = random.Random(0)
+    flips = [generator.randrange(len(whole) * 8) for _ in range(200)]
+    damaged = [whole[: bit // 8] + bytes([whole[bit // 8] ^ 1 << bit % 8]) + whole[bit // 8 + 1 :] for bit in flips]
+    for content in [*damaged, *(whole[:size] for size in range(0, len(whole), 97))]:
+        for other in tmp_path.rglob("*.npz"):
+            other.unlink()
+        file.write_bytes(content)
+        assert measured(tmp_path) == 0
+        assert not file.exists()
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npz(keys=np.array(["a", "b"]), rows=np.zeros((2, 3), np.float32)),
+        npz(keys=np.array(["a"]), rows=np.float32(1)),  # type: ignore[arg-type]
+        b"",
+        b"PK\x03\x04",
+    ],
+)
+def test_files_of_others_are_not_taken(file: Path, tmp_path: Path, content: bytes) -> None:
+    file.with_name("0.npz").write_bytes(content)
+    assert measured(tmp_path) == 5
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+    assert measured(tmp_path) == 0
