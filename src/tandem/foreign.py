@@ -14,7 +14,9 @@ _REASON_CHARACTERS = 200
 
 
 @contextmanager
-def reading(file: Path | str, make: Callable[[str], Exception], *, passing: tuple[type[Exception], ...] = ()):
+def reading(
+    file: Path | str, make: Callable[[str], Exception], *, passing: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
     """Turn every exception of a parser into one that names the file.
 
     Args:

@@ -173,7 +173,7 @@ def _pieces(tensors: Iterable[Tensor]) -> Iterator[list[memoryview]]:
     piece: list[memoryview] = []
     room = PIECE_BYTES
     for tensor in tensors:
-        content = memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else memoryview(b"")
+        content = tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else memoryview(b"")
         while content:
             piece.append(content[:room])
             content = content[room:]

@@ -129,8 +129,8 @@ def _newest_good(store: CheckpointStore, steps: Sequence[int]) -> tuple[int, dic
             log.warning("%s It is kept as %s, and the run goes on from step %d.", error, aside.name, step)
         return step, metadata, tensors
     raise CheckpointError(
-        f"{damaged[steps[-1]]} There is no other one that is whole: put a copy in its place, or begin a new run in another "
-        "--out.",
+        f"{damaged[steps[-1]]} There is no other one that is whole: put a copy in its place, or begin a new run in "
+        "another --out.",
         file=damaged[steps[-1]].file,
     )
 

@@ -1,8 +1,8 @@
 """Rows that were measured before, by the content that they were measured on: an evaluation goes on where it stopped.
 
 A cache folder holds a folder for each measurement (named by a hash of everything it depends on) with files of rows and
-their keys, named by the SHA-256 of their content. Several processes and evaluations may share it. Nothing in it is needed: a
-file that is not what its name says is not even parsed, and its rows are measured anew.
+their keys, named by the SHA-256 of their content. Several processes and evaluations may share it. Nothing in it is
+needed: a file that is not what its name says is not even parsed, and its rows are measured anew.
 """
 
 import contextlib
