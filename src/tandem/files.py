@@ -1,17 +1,19 @@
 """Writing files so that a reader, or a crash, never sees half of one."""
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
 import stat
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from tandem.errors import ConfigError
+from tandem.locks import BUSY_NAME, FileLock, being_written, is_being_written
 from tandem.names import MAX_NAME_BYTES
 
-_TEMPORARY_BYTES = 24  # two dots, the number of a process, .tmp
+_TEMPORARY_BYTES = 24  # two dots, the number of a process, a random one, .tmp
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -34,31 +36,68 @@ def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:
     Whatever `write` does, the file gets the permissions that the umask leaves to new files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{_temporary_start(path)}{os.getpid()}.tmp"
+    # Others may write here, in other containers even, where numbers of processes are the same.
+    temporary = path.parent / f"{_temporary_start(path)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
-        mode = _mode_of_new(temporary)
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(mode)
-        temporary.replace(path)
+        with being_written(temporary) as mode:
+            os.utime(temporary, (0, 0))
+            write(temporary)
+            if temporary.stat().st_mtime_ns == 0:
+                raise FileNotFoundError(errno.ENOENT, "nothing was written", str(path))
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(stat.S_IMODE(mode))
+            temporary.replace(path)
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path, *, min_age_seconds: float = 0.0) -> None:
-    """Remove the temporary files that a killed writer left in `folder`, where others write too those of some age."""
-    for leftover in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if min_age_seconds <= 0 or time.time() - leftover.stat().st_mtime >= min_age_seconds:
-                leftover.unlink()
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed writers left in `folder`; those of writers that live stay."""
+    _remove(folder.glob(".*.tmp"))
 
 
 def remove_leftovers_of(path: Path) -> None:
     """Remove the temporary files that killed writers of `path` left beside it, in a folder that is not ours alone."""
-    for leftover in path.parent.glob(f"{glob.escape(_temporary_start(path))}*.tmp"):
-        leftover.unlink(missing_ok=True)
+    _remove(path.parent.glob(f"{glob.escape(_temporary_start(path))}*.tmp"))
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is none of a folder's content: one that is written, or what says who owns the folder."""
+    return path.name == BUSY_NAME or (path.name.startswith(".") and path.suffix == ".tmp")
+
+
+@contextlib.contextmanager
+def owned(folder: Path, doing: str, *, option: str = "--out", patience_seconds: float = 0.0) -> Iterator[None]:
+    """Make `folder`, which this call owns until it ends: what others are writing there stays theirs.
+
+    Args:
+        folder: Where a command writes more than one file.
+        doing: What for, after "another process is": ``writing samples to``.
+        option: That named it.
+        patience_seconds: How long to wait for another owner.
+
+    Raises:
+        ConfigError: Somebody else owns it.
+    """
+    made = missing_folders(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / BUSY_NAME)
+    if not lock.acquire(patience_seconds=patience_seconds):
+        raise ConfigError(f"another process is {doing} {folder}: wait for it, stop it, or give another {option}.")
+    try:
+        remove_leftovers(folder)
+        yield
+    finally:
+        lock.release(remove=True)
+        remove_empty(made)
+
+
+def _remove(leftovers: Iterable[Path]) -> None:
+    for leftover in leftovers:
+        if not is_being_written(leftover):
+            leftover.unlink(missing_ok=True)
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -87,14 +126,6 @@ def _temporary_start(path: Path) -> str:
     if len(os.fsencode(name)) > MAX_NAME_BYTES - _TEMPORARY_BYTES:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return f".{name}."
-
-
-def _mode_of_new(path: Path) -> int:
-    """The permissions of a new file, which only the system knows: the umask cannot be asked for without setting it."""
-    with path.open("wb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-    path.unlink()
-    return mode
 
 
 def _sync_folder(folder: Path) -> None:

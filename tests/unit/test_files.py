@@ -92,10 +92,15 @@ def test_leftovers_of_one_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_files_follow_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
     """Whatever their writer does, and whatever an older file had."""
+
+    def private(path: Path) -> None:
+        path.write_bytes(b"1")
+        path.chmod(0o600)
+
     before = os.umask(umask)
     try:
         atomic_write_bytes(tmp_path / "x", b"1")
-        atomic_replace(tmp_path / "y", lambda path: os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)))
+        atomic_replace(tmp_path / "y", private)
         (tmp_path / "z").touch(0o600)
         atomic_write_bytes(tmp_path / "z", b"1")
     finally:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tandem.errors import CheckpointError, ConfigError
-from tandem.training.run_folder import LOCK_NAME, RunFolder
+from tandem.locks import LOCK_NAME
+from tandem.training.run_folder import RunFolder
 
 
 def test_paths_lie_inside(tmp_path: Path) -> None:

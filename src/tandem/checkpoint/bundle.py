@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tandem.checkpoint.calibration import Calibration
 from tandem.checkpoint.manifest import (
     MANIFEST_NAME,
+    RENEWALS,
     LearnedPrior,
     Manifest,
     WeightsFile,
@@ -161,17 +162,26 @@ def load_bundle(path: Path, *, device: str | torch.device = "cpu") -> tuple[Mani
     Raises:
         BundleError: There is no bundle, or it is damaged, hostile or of another format.
     """
-    manifest, weights = read_manifest(path)
-    try:
-        tensors = read_tensors(weights)
-    except (ValueError, OSError) as error:
-        raise BundleError(f"the weights of {path} cannot be read: {error}.") from error
+    manifest, tensors = _read(path)
     networks = {}
     for name, spec in manifest.networks.items():
         own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
         network = network_of(spec, own, f"{path}: the specification of {name}", BundleError)
         networks[name] = network.to(device).eval().requires_grad_(False)
     return manifest, networks
+
+
+def _read(path: Path) -> tuple[Manifest, dict[str, Tensor]]:
+    """The manifest and the weights that it names, of one and the same model."""
+    for _ in range(RENEWALS):
+        manifest, weights = read_manifest(path)
+        try:
+            return manifest, read_tensors(weights)
+        except FileNotFoundError:
+            continue  # renewed meanwhile
+        except (ValueError, OSError) as error:
+            raise BundleError(f"the weights of {path} cannot be read: {error}.", file=weights) from error
+    raise BundleError(f"{path} is renewed again and again while it is read: copy it, or try later.", file=path)
 
 
 def network_of(

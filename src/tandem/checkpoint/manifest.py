@@ -25,6 +25,8 @@ from tandem.errors import BundleError
 FORMAT_VERSION = 1
 MANIFEST_NAME = "model.json"
 MAX_MANIFEST_BYTES = 4 * 2**20
+RENEWALS = 10
+"""How often a reader begins again because the bundle is renewed meanwhile."""
 _WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 
 
@@ -144,7 +146,28 @@ def read_manifest(path: Path) -> tuple[Manifest, Path]:
     Raises:
         BundleError: There is no bundle, or it is damaged, hostile or of another format.
     """
-    folder = bundle_folder(path)
+    for _ in range(RENEWALS):
+        folder = bundle_folder(path)
+        stamp = _stamp(folder)
+        try:
+            return _read(folder)
+        except BundleError:
+            if _stamp(folder) == stamp:
+                raise
+            # It was renewed between its manifest and its weights: what it is now is as good.
+    return _read(bundle_folder(path))
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """Numbers that change when a manifest is replaced."""
+    try:
+        status = (folder / MANIFEST_NAME).stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _read(folder: Path) -> tuple[Manifest, Path]:
     file = folder / MANIFEST_NAME
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:

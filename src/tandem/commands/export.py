@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from tandem.checkpoint.manifest import MANIFEST_NAME
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import CheckpointError, ConfigError, Problem
+from tandem.files import owned
 from tandem.report.text import count, number
 from tandem.targets import folder_problems
 
 if TYPE_CHECKING:
-    from tandem.checkpoint.store import CheckpointStore
+    from tandem.checkpoint.store import CheckpointStore, Measured
     from tandem.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,6 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and write the model."""
     (options,) = COMMAND.parse(arguments)
     from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415  (imports torch)
-    from tandem.training.export import export_checkpoint  # noqa: PLC0415
     from tandem.training.run_folder import RunFolder  # noqa: PLC0415
 
     run = RunFolder(options.run)
@@ -66,15 +67,31 @@ def main(arguments: Sequence[str]) -> int:
             f"{run.root} holds no checkpoints: give the folder of a run (runs/NAME), in which checkpoints/ is."
         )
     wanted = _wanted(store) if options.checkpoint == "auto" else options.checkpoint
-    step = _step(store, wanted)
+    _step(store, wanted)
     out = options.out or run.root / f"model-{wanted}"
     _require_free(out, run)
-    export_checkpoint(run, step, out)
+    with owned(out, "writing a model to"):
+        step = _export(run, store, wanted, out)
     log.info("%s: taken is step %s. The model is in %s", run.root, _told(store, step), out)
     if left := [other for other in store.steps() if other != step]:
         log.info("left: %s", "; ".join(f"step {_told(store, other)}" for other in left))
     _doubt(store, step)
     return 0
+
+
+def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) -> int:
+    """Write the model and return its step; a checkpoint that training removes meanwhile gives way to its successor."""
+    from tandem.training.export import export_checkpoint  # noqa: PLC0415  (imports torch)
+
+    while True:
+        step = _step(store, wanted)
+        try:
+            export_checkpoint(run, step, out)
+        except CheckpointError:
+            if step in store.steps():
+                raise
+        else:
+            return step
 
 
 def _wanted(store: "CheckpointStore") -> str:
@@ -88,7 +105,7 @@ def _wanted(store: "CheckpointStore") -> str:
 
 def _told(store: "CheckpointStore", step: int) -> str:
     """A step with what is known of it: ``3,000 (the best, ssim-best 0.42)``."""
-    measured = store.measured(step)
+    measured = _measured(store, step)
     words = [
         *(["the best"] if step == store.best_step() else []),
         *(["the last"] if step == store.steps()[-1] else []),
@@ -101,12 +118,19 @@ def _told(store: "CheckpointStore", step: int) -> str:
     return f"{count(step)} ({', '.join(words)})"
 
 
+def _measured(store: "CheckpointStore", step: int) -> "Measured | None":
+    """What was measured of a checkpoint; None where that is not known, or it is gone by now."""
+    with suppress(CheckpointError):
+        return store.measured(step)
+    return None
+
+
 def _doubt(store: "CheckpointStore", step: int) -> None:
     """Warn where the best that is taken is the first one which competed, and others came after it."""
     from tandem.training.validation import doubt_of_first  # noqa: PLC0415  (imports torch)
 
-    measured = store.measured(step)
-    later = [told for other in store.steps() if other > step and (told := store.measured(other))]
+    measured = _measured(store, step)
+    later = [told for other in store.steps() if other > step and (told := _measured(store, other))]
     if step == store.best_step() and measured is not None and measured.turn == 1 and any(one.turn for one in later):
         log.warning("step %s: %s", count(step), doubt_of_first(measured.number))
 

@@ -14,6 +14,7 @@ from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
 from tandem.data.shards.open import as_location
 from tandem.errors import BundleError, ConfigError, DataError, Problem
+from tandem.files import owned
 from tandem.inference.abilities import Abilities, abilities_of
 from tandem.prior.distributions import NormalPrior
 from tandem.report.progress import TaskProgress
@@ -86,7 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     else:
         study, fitted = _fit(options, manifest, abilities, networks["encoder"])
         _tell(study, before, fitted, abilities.latent_dim)
-    save_bundle(out, manifest, networks, prior=fitted)
+    with owned(out, "writing a model to"):
+        save_bundle(out, manifest, networks, prior=fitted)
     log.info("the model is in %s", out)
     return 0
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import ConfigError, DataError, Problem
+from tandem.locks import LOCK_NAME
 from tandem.report.grid import save_image
 from tandem.report.progress import TaskProgress
 from tandem.report.records import read_metrics
 from tandem.report.snapshot_pictures import picture_steps
 from tandem.report.timeline import choose, read_snapshots, sample_title, save_timeline_gif, spread, timeline_strip
 from tandem.targets import file_problems
-from tandem.training.run_folder import LOCK_NAME, RunFolder
+from tandem.training.run_folder import RunFolder
 
 GIF_FRAMES, STRIP_FRAMES = 60, 8
 FPS = 5.0

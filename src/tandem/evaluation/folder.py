@@ -15,7 +15,7 @@ from tandem.errors import DataError
 from tandem.evaluation.cases import ModelCase
 from tandem.evaluation.run import Evaluation
 from tandem.evaluation.subject import Subject
-from tandem.files import atomic_write_text, remove_leftovers
+from tandem.files import atomic_write_text, owned
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
 from tandem.report.links import Link, links_of, renew_links, run_links, run_of
@@ -24,6 +24,8 @@ from tandem.report.scores import DIRECTIONS, REPORT_NAME, EvaluationReport
 PAGE_NAME = "report.html"
 FORMAT = 1
 MAX_REPORT_BYTES = 256 * 2**20
+OWNER_SECONDS = 60.0
+"""How long to wait for another evaluation that writes its report to the same folder."""
 _NUM_SAMPLES = 6
 _PICTURE = re.compile(r"(?:(?:AtoB|BtoA)-)?input-\d{1,7}\.png")
 
@@ -40,8 +42,13 @@ def write_evaluation(found: Sequence[tuple[Evaluation, Subject]], out: Path) -> 
     """
     reports = [evaluation.report for evaluation, _ in found]
     text = reports_to_json(reports)
-    out.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(out)
+    with owned(out, "writing its report to", patience_seconds=OWNER_SECONDS):
+        return _write(found, reports, text, out)
+
+
+def _write(
+    found: Sequence[tuple[Evaluation, Subject]], reports: Sequence[EvaluationReport], text: str, out: Path
+) -> Path:
     several = len(found) > 1
     groups = [
         _pictures(evaluation.ranking, subject, out, f"{evaluation.report.subject['direction']}-" if several else "")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError, listed
-from tandem.files import atomic_write_text, missing_folders, remove_empty, remove_leftovers
+from tandem.files import atomic_write_text, is_leftover, missing_folders, owned, remove_empty, remove_leftovers
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
@@ -71,6 +71,21 @@ def sample_to_folder(
     require_folder_target(out, "the samples")
     _require_ours(out)
     _require_inputs(jobs, options)
+    with owned(out, "writing samples to"):
+        _require_ours(out)
+        return _sample(translator, jobs, out, options, model=model, on_progress=on_progress, on_tile=on_tile)
+
+
+def _sample(
+    translator: Translator,
+    jobs: Sequence[Job],
+    out: Path,
+    options: SamplingOptions,
+    *,
+    model: Path | None,
+    on_progress: Callable[[int, int], None] | None,
+    on_tile: OnTile | None,
+) -> Path:
     settings = settings_of(translator, options)
     is_new = not any((out / name).exists() for name in RECORD_NAMES)
     made = missing_folders(out / PICTURES if options.only is None else out)
@@ -114,8 +129,7 @@ def _open_record(out: Path, settings: Mapping[str, Any], options: SamplingOption
     elif other == RECORD_NAME:
         (out / PAGE_NAME).unlink(missing_ok=True)
         remove_empty([out / PICTURES])
-    for folder in (out, out / PICTURES):
-        remove_leftovers(folder)
+    remove_leftovers(out / PICTURES)
     return record
 
 
@@ -178,7 +192,7 @@ def _failed(problems: Sequence[str], total: int) -> str:
 
 def _require_ours(out: Path) -> None:
     ours = not out.exists() or any((out / name).exists() for name in RECORD_NAMES)
-    if not ours and not all(path.match(".*.tmp") for path in out.iterdir()):
+    if not ours and not all(is_leftover(path) for path in out.iterdir()):
         raise ConfigError(
             f"--out {out} holds other files and no samples (no {RECORD_NAME}): give a new folder, e.g. {out / 'NAME'}."
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tandem.checkpoint.manifest import Manifest
+from tandem.checkpoint.manifest import RENEWALS, Manifest
 from tandem.config.data import Direction
 from tandem.config.specifications import EncoderSpec, PairEncoderSpec
 from tandem.data.check_report import SizeRange
@@ -83,8 +83,16 @@ def load_with(path: str | Path, runtime: Runtime, *, device: str = "auto") -> "T
     """Load a model to be run as `runtime` says; see `load`."""
     from tandem.checkpoint.bundle import load_prior  # noqa: PLC0415  (imports torch)
 
-    manifest, loaded = load_engine(Path(path), device=device, runtime=runtime)
-    learned = load_prior(Path(path), manifest)
+    left = RENEWALS
+    while True:
+        manifest, loaded = load_engine(Path(path), device=device, runtime=runtime)
+        try:
+            learned = load_prior(Path(path), manifest)
+            break
+        except BundleError as error:
+            left -= 1
+            if not left or not isinstance(error.__cause__, FileNotFoundError):  # else it was renewed meanwhile
+                raise
     return Translator(manifest, loaded, prior=None if learned is None else learned.prior, runtime=runtime)
 
 

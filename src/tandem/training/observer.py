@@ -213,7 +213,9 @@ class Observer:
         state: Literal["running", "stopped", "finished", "failed"],
         message: str,
     ) -> None:
-        """Renew the page."""
+        """Renew the page, unless somebody has removed the run's folder, which writing would make anew."""
+        if not self._run.is_there:
+            return
         begun = time.monotonic()
         self._recorder.page(
             RunView(

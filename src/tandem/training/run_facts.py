@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
+from tandem.locks import LOCK_NAME
 from tandem.names import public_location
 from tandem.training.inputs import Inputs
-from tandem.training.run_folder import LOCK_NAME, RunFolder
+from tandem.training.run_folder import RunFolder
 from tandem.version import __version__
 
 

@@ -1,22 +1,13 @@
 """The folder of a run: where everything is, and that only one process writes there."""
 
-import os
-import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tandem.errors import CheckpointError, ConfigError
 from tandem.files import atomic_write_text, missing_folders, remove_empty, remove_leftovers
+from tandem.locks import LOCK_NAME, FileLock
 from tandem.targets import require_folder_target
-
-if sys.platform != "win32":
-    import fcntl
-
-
-LOCK_NAME = ".tandem.lock"
-"""The first file in the folder of a run: it marks the folder as ours, and whoever holds a lock on it trains there."""
 
 
 class RunFolder:
@@ -37,9 +28,10 @@ class RunFolder:
     def __init__(self, root: Path, *, patience_seconds: float = 0.0) -> None:
         self.root = root
         self._patience_seconds = patience_seconds
-        self._lock_handle: int | None = None
+        # The first file in the folder of a run: it marks the folder as ours.
+        self._lock = FileLock(root / LOCK_NAME)
         self._made: list[Path] = []
-        self._is_new = False
+        self._is_new = self._is_entered = False
 
     @property
     def name(self) -> str:
@@ -118,7 +110,11 @@ class RunFolder:
         self._is_new = not ours
         self._made = missing_folders(self.root)
         self.root.mkdir(parents=True, exist_ok=True)
-        self._lock()
+        if not self._lock.acquire(patience_seconds=self._patience_seconds):
+            raise CheckpointError(
+                f"another process is training in {self.root}: wait for it, stop it, or give another --out."
+            )
+        self._is_entered = True
         for folder in (self.root, self.gallery, self.cache, self.model):
             remove_leftovers(folder)
         return self
@@ -126,11 +122,28 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lock_handle is not None:
-            if kind is not None and self._is_new and not self.config.exists():
-                self._remove_traces()
-            os.close(self._lock_handle)
-            self._lock_handle = None
+        if self._lock.is_held() and kind is not None and self._is_new and not self.config.exists():
+            self._remove_traces()
+        self._is_entered = False
+        self._lock.release()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder is still the one that was entered, if it was."""
+        return not self._is_entered or self._lock.is_held()
+
+    def require_there(self) -> None:
+        """Refuse to write into a folder that is not the one that was entered.
+
+        Raises:
+            CheckpointError: Somebody has removed, moved or replaced it.
+        """
+        if not self.is_there:
+            raise CheckpointError(
+                f"{self.root} has been removed, moved or replaced while it was trained: nothing more is written. Where "
+                f"the folder has been moved, 'tandem train --resume FOLDER' continues from its last checkpoint.",
+                file=self.root,
+            )
 
     def _remove_traces(self) -> None:
         """Remove what there is of a run that has not begun, and nothing that was there before or cost a download."""
@@ -142,29 +155,3 @@ class RunFolder:
     def write_config(self, text: str) -> None:
         """Write the options."""
         atomic_write_text(self.config, text)
-
-    def _lock(self) -> None:
-        deadline = time.monotonic() + self._patience_seconds
-        while not self._try_lock():
-            if time.monotonic() >= deadline:
-                raise CheckpointError(
-                    f"another process is training in {self.root}: wait for it, stop it, or give another --out."
-                )
-            time.sleep(0.2)
-
-    def _try_lock(self) -> bool:
-        path = self.root / LOCK_NAME
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if sys.platform != "win32":
-            try:
-                # Unlike flock, a POSIX lock is not inherited: loader workers outlive a killed process by seconds.
-                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Who had it before may have removed it: then nobody else would see this one.
-                is_seen = path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
-            except OSError:
-                is_seen = False
-            if not is_seen:
-                os.close(handle)
-                return False
-        self._lock_handle = handle
-        return True

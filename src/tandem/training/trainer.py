@@ -397,6 +397,7 @@ class Trainer:
     def _take_stock(self, *, measures: bool, validates: bool, at_the_end: bool) -> None:
         """Measure, draw and validate; save the state and renew the model where it is worth it."""
         assert self.validation is not None
+        self.folder.require_there()
         numbers = self.observer.measure() if measures else None
         if self.validation.decides:
             numbers = self.validation.run() if validates else None
@@ -405,6 +406,7 @@ class Trainer:
             self._save(standing)
 
     def _save(self, standing: Standing = NOT_MEASURED) -> None:
+        self.folder.require_there()
         prior = self.prior.fitted()
         metadata = self.state.metadata() | {
             "config": to_flat(self.config),

@@ -10,7 +10,6 @@ import logging
 import os
 import shlex
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,10 +29,8 @@ from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_file
 from tandem.fetch.web import clean_url
 from tandem.files import missing_folders, remove_empty
+from tandem.locks import lock_handle
 from tandem.names import file_stem
-
-if sys.platform != "win32":
-    import fcntl
 
 _log = logging.getLogger(__name__)
 
@@ -264,11 +261,8 @@ def _work_folder(out: Path) -> Iterator[Path]:
 
 def _lock(handle: int, work: Path) -> bool:
     """Lock the folder for this process; False if another has it, or has just done with it and removed it."""
-    if sys.platform == "win32":
-        return True
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(work.stat(), os.fstat(handle))
+        return lock_handle(handle) and os.path.samestat(work.stat(), os.fstat(handle))
     except OSError:
         return False
 

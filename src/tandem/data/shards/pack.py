@@ -29,7 +29,7 @@ from tandem.data.shards.index import (
 from tandem.data.shards.items import member_name
 from tandem.data.splits import Domain, Item, Split, SplitFacts
 from tandem.errors import ConfigError, DataError, listed
-from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
+from tandem.files import atomic_replace, atomic_write_text, is_leftover, owned
 
 _BLOCK = 512
 _END = 2 * _BLOCK
@@ -90,6 +90,19 @@ def pack(
     layout = _layout(splits.values())
     plans = [plan for split in splits.values() for plan in _plan(split, shard_bytes)]
     digest = _digest(plans, layout)
+    with owned(out, "packing to"):
+        return _pack(plans, layout, digest, facts, out, on_progress=on_progress)
+
+
+def _pack(
+    plans: Sequence[_Plan],
+    layout: ShardLayout,
+    digest: str,
+    facts: Mapping[str, SplitFacts],
+    out: Path,
+    *,
+    on_progress: Callable[[int, int], None] | None,
+) -> ShardIndex:
     done = _claim(out, plans, digest, facts)
     total = sum(len(plan.samples) for plan in plans)
     written = sum(shard.count for shard in done.values())
@@ -187,9 +200,6 @@ def _digest(plans: Sequence[_Plan], layout: ShardLayout) -> str:
 
 def _claim(out: Path, plans: Sequence[_Plan], digest: str, facts: Mapping[str, SplitFacts]) -> dict[str, Shard]:
     """Make sure that the folder is ours and meant for this; return the shards that are done."""
-    if not out.exists():
-        out.mkdir(parents=True)
-    remove_leftovers(out)
     partial, complete = out / PARTIAL_NAME, out / INDEX_NAME
     names = {plan.name: plan for plan in plans}
     if complete.exists():
@@ -204,7 +214,7 @@ def _claim(out: Path, plans: Sequence[_Plan], digest: str, facts: Mapping[str, S
     elif partial.exists():
         shards = _read_partial(partial, digest)
     else:
-        others = sorted(path.name for path in out.iterdir())
+        others = sorted(path.name for path in out.iterdir() if not is_leftover(path))
         if others:
             raise DataError(f"{out} is not empty:\n{listed(others)}\nChoose a new or an empty folder.")
         atomic_write_text(partial, json.dumps(asdict(_Partial(FORMAT, digest, ()))) + "\n")

@@ -31,7 +31,7 @@ from tandem.data.synthetic.info import (
     read_json,
 )
 from tandem.errors import ConfigError, DataError, listed
-from tandem.files import atomic_write_bytes, atomic_write_text
+from tandem.files import atomic_write_bytes, atomic_write_text, is_leftover, owned, remove_leftovers
 
 PARTIAL_NAME = "demo.partial.json"
 """Says, until the dataset is complete, what it is going to be."""
@@ -138,7 +138,25 @@ def write_dataset(
     }
     parameters |= {f"num_{split}": count for split, count in counts.items()}
     out = Path(out)
-    _claim(out, parameters)
+    _require_ours(out, parameters)
+    with owned(out, "drawing the demo dataset in"):
+        _require_ours(out, parameters)
+        _draw(out, parameters, counts, num_workers, on_progress)
+    return out
+
+
+def _draw(
+    out: Path,
+    parameters: dict[str, Any],
+    counts: dict[SplitName, int],
+    num_workers: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    size, seed, layout = parameters["size"], parameters["seed"], parameters["layout"]
+    if not any((out / name).exists() for name in (INFO_NAME, PARTIAL_NAME)):
+        atomic_write_text(out / PARTIAL_NAME, json.dumps(parameters, indent=1) + "\n")
+    for folder in (path for path in out.iterdir() if path.is_dir()):
+        remove_leftovers(folder)
     tasks = [
         _Task(_files(out, layout, split, number, counts[split]), split_index(split, number), size, seed)
         for split in SPLITS
@@ -155,16 +173,14 @@ def write_dataset(
     if not (out / INFO_NAME).exists():
         atomic_write_text(out / INFO_NAME, _describe(parameters, counts))
     (out / PARTIAL_NAME).unlink(missing_ok=True)
-    return out
 
 
-def _claim(out: Path, parameters: dict[str, Any]) -> None:
-    """Make sure that the folder is ours and made with these parameters; clear what a killed call left."""
+def _require_ours(out: Path, parameters: dict[str, Any]) -> None:
+    """Make sure that the folder is ours and made with these parameters, or new."""
     found = next((out / name for name in (INFO_NAME, PARTIAL_NAME) if (out / name).exists()), None)
     if found is None:
-        if out.exists() and (not out.is_dir() or any(file for file in out.iterdir() if not _is_leftover(file))):
+        if out.exists() and (not out.is_dir() or any(file for file in out.iterdir() if not is_leftover(file))):
             raise DataError(f"{out} exists and is not a demo dataset. Choose a new or an empty folder.")
-        atomic_write_text(out / PARTIAL_NAME, json.dumps(parameters, indent=1) + "\n")
     else:
         there = read_json(found)
         different = [
@@ -178,15 +194,6 @@ def _claim(out: Path, parameters: dict[str, Any]) -> None:
                 f"{listed(different)}\n"
                 "Choose another folder, remove this one, or ask for the parameters that it has."
             )
-    for folder in (out, *(path for path in out.iterdir() if path.is_dir())):
-        for file in folder.iterdir():
-            if _is_leftover(file):
-                file.unlink()
-
-
-def _is_leftover(file: Path) -> bool:
-    """Whether a file is one that an atomic write did not live to rename."""
-    return file.name.startswith(".") and file.suffix == ".tmp" and (".png." in file.name or ".json." in file.name)
 
 
 def _num_objects(count: int, layout: DemoLayout) -> int:

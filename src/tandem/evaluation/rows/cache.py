@@ -20,9 +20,6 @@ from tandem.files import atomic_write_bytes, atomic_write_text, remove_leftovers
 FLUSH_SECONDS = 5.0
 """Least time between two files: a killed process loses what it measured in this time."""
 
-_LEFTOVER_SECONDS = 600.0
-"""Age of temporary files that count as left by a killed process; younger ones may be another's that writes."""
-
 _FIRST_ROWS = 256
 
 log = logging.getLogger(__name__)
@@ -54,7 +51,7 @@ class RowCache:
         self._new: list[str] = []
         self._clock, self._flushed = clock, clock()
         if self._folder is not None and self._folder.is_dir():
-            remove_leftovers(self._folder, min_age_seconds=_LEFTOVER_SECONDS)
+            remove_leftovers(self._folder)
             for file in sorted(self._folder.glob("*.npz")):
                 self._read(file)
         self.num_known = len(self._places)
