@@ -9,6 +9,7 @@
     │   └── DamagedCheckpointError  one that is not what was written
     ├── BundleError           a model bundle; carries the file or folder
     ├── WeightsError          weights of a metric's network; carries their name, the file, whether they may be fetched
+    ├── LostWorkersError      processes that load images, killed again and again
     ├── NonFiniteError        a loss or gradient
     ├── NoMemoryError         memory, of the machine or of a GPU, that is not there
     ├── PeerError             another process of the same command
@@ -149,6 +150,10 @@ class WeightsError(_AboutFileError, ValueError):
     ) -> None:
         super().__init__(message, file=file)
         self.weights, self.may_download = weights, may_download
+
+
+class LostWorkersError(TandemError):
+    """Processes that load images are killed by the system or by somebody, again and again."""
 
 
 class NonFiniteError(TandemError, ArithmeticError):

@@ -1,9 +1,17 @@
 """Batches without end from any position of the run, the same ones for any number of worker processes."""
 
+import logging
+import multiprocessing
+import os
 import signal
+import sys
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Protocol, Self, TypedDict, runtime_checkable
 
@@ -11,8 +19,21 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tandem.data.datasets import Sample
+from tandem.data.handover import (
+    BATCHES_AHEAD,
+    Parcel,
+    free_shared_memory,
+    shared_memory_suffices,
+    usable_workers,
+)
 from tandem.data.micro_batches import MicroBatches
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError, DataError, LostWorkersError
+
+MAX_LOSSES, LOSS_BATCHES = 3, 100
+"""So many times may workers be lost within so many batches."""
+AMPLE_SHARED_MEMORY = 4 * 2**30
+
+log = logging.getLogger(__name__)
 
 
 class Batch(TypedDict):
@@ -69,11 +90,24 @@ class Closing(ABC):
 
 
 class BatchLoader(Closing):
-    """An iterator over batches, made by `make_loader`; a context manager, whose end stops the workers."""
+    """An iterator over batches, made by `make_loader`; a context manager, whose end stops the workers.
 
-    def __init__(self, loader: DataLoader) -> None:
-        # The iterator is the only owner of the workers: they end when the reference to it is dropped.
-        self._batches: Iterator[Batch | _Failure] | None = iter(loader)
+    Workers that are killed are replaced: which batch comes next follows from the position alone.
+
+    Args:
+        make: Makes a loader of the batches from the one with this number on; `plainly` hands them over in a way that
+            does not need ``/dev/shm``.
+        plainly: Whether to begin so.
+    """
+
+    def __init__(self, make: Callable[[int, bool], DataLoader], *, plainly: bool = False) -> None:
+        self._make, self._plainly = make, plainly
+        self._delivered = 0
+        self._losses: list[int] = []
+        self._workers: list[BaseProcess] = []
+        self._lost: list[object] = []
+        self._batches: Iterator[Batch | _Failure] | None = None
+        self._start()
 
     def __iter__(self) -> Self:
         return self
@@ -83,17 +117,84 @@ class BatchLoader(Closing):
 
         Raises:
             DataError: A file of it could not be read, in whichever process.
+            LostWorkersError: Workers are killed again and again.
         """
-        if self._batches is None:
-            raise RuntimeError("This loader is closed.")
-        batch = next(self._batches)
-        if isinstance(batch, _Failure):
-            raise batch.error
-        return batch
+        while True:
+            if self._batches is None:
+                raise RuntimeError("This loader is closed.")
+            try:
+                batch = next(self._batches)
+            except (RuntimeError, OSError, EOFError) as error:
+                if not (ended := [worker for worker in self._workers if not worker.is_alive()]):
+                    raise
+                self._replace([worker.exitcode for worker in ended], error)
+                continue
+            if isinstance(batch, _Failure):
+                raise batch.error
+            self._delivered += 1
+            return batch
 
     def close(self) -> None:
         """Stop the workers and wait for their end; closing twice does nothing."""
+        # The iterator is the only owner of the workers: they end when the reference to it is dropped, unless the
+        # traceback of an error holds another one. What they are at is of no use to anybody.
         self._batches = None
+        self._kill()
+
+    def _start(self) -> None:
+        others = set(multiprocessing.active_children())
+        with _plain_child_signal():
+            self._batches = iter(self._make(self._delivered, self._plainly))
+        self._workers = [child for child in multiprocessing.active_children() if child not in others]
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.kill()  # they ignore a friendlier signal
+        for worker in self._workers:
+            worker.join()
+        self._workers = []
+
+    def _replace(self, codes: Sequence[int | None], error: Exception) -> None:
+        """Begin anew with the batch that is due, unless that has been of no use before."""
+        # A killed process may have held a lock for ever on which torch's way to stop the others would wait, so these
+        # are killed too, and the iterator is kept, that nobody may clean up after it.
+        self._lost.append(self._batches)
+        self._batches = None
+        self._kill()
+        self._losses = [*(one for one in self._losses if self._delivered - one < LOSS_BATCHES), self._delivered]
+        how = ", ".join(_ending(code) for code in codes)
+        if len(self._losses) > MAX_LOSSES:
+            raise LostWorkersError(
+                f"processes that load images have been killed {len(self._losses)} times within {LOSS_BATCHES} batches "
+                f"(the last: {how}). If memory ran out, lower --num-workers, --decoded-gb or --batch-size."
+            ) from error
+        if sys.platform != "win32" and -signal.SIGBUS in codes:
+            self._plainly = True
+        log.warning(
+            "a process that loads images was lost (%s) and is replaced. The system kills those that take too much "
+            "memory: lower --num-workers or --decoded-gb if it happens again",
+            how,
+        )
+        self._start()
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+    return f"status {code}"
+
+
+@contextmanager
+def _plain_child_signal() -> Iterator[None]:
+    """Keep torch from raising an error wherever the program is when a worker is killed: `BatchLoader` looks itself."""
+    before = None if sys.platform == "win32" else signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, before)
 
 
 def make_loader(
@@ -137,17 +238,42 @@ def make_loader(
     if isinstance(dataset, BatchSource):
         num_workers, pin_memory = 0, False
     micro_batches.require_equal(batch_size)
-    loader = DataLoader(
-        _Guarded(dataset),
-        batch_sampler=_Positions(start, batch_size, micro_batches),
-        num_workers=num_workers,
-        collate_fn=_collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_init_worker,
-        prefetch_factor=2 if num_workers else None,
-        generator=torch.Generator(),  # without one of its own it would draw from the global state
+    num_workers = usable_workers(num_workers)
+
+    def make(delivered: int, plainly: bool) -> DataLoader:
+        whole, skip = divmod(delivered, micro_batches.number)
+        return DataLoader(
+            _Guarded(dataset),
+            batch_sampler=_Positions(start + whole * batch_size, batch_size, micro_batches, skip),
+            num_workers=num_workers,
+            collate_fn=_collate_plainly if plainly and num_workers else _collate,
+            pin_memory=pin_memory,
+            worker_init_fn=_init_worker,
+            prefetch_factor=BATCHES_AHEAD if num_workers else None,
+            generator=torch.Generator(),  # without one of its own it would draw from the global state
+        )
+
+    samples = batch_size // micro_batches.count
+    return BatchLoader(make, plainly=num_workers > 0 and not _fits(dataset, start, samples, num_workers))
+
+
+def _fits(dataset: SampleSource, start: int, samples: int, num_workers: int) -> bool:
+    """Whether ``/dev/shm`` has room for the batches; of one that is large nobody needs to know their size."""
+    free = free_shared_memory()
+    if free is None or free >= AMPLE_SHARED_MEMORY:
+        return True
+    try:
+        sample = dataset[start]
+    except DataError:  # said where its batch is asked for
+        return False
+    batch_bytes = samples * (sample["a"].nbytes + sample["b"].nbytes)
+    if shared_memory_suffices(batch_bytes, num_workers, processes=int(os.environ.get("LOCAL_WORLD_SIZE", "1"))):
+        return True
+    log.info(
+        "/dev/shm has %.0f MB free, too little for %d batches of %.1f MB: they are handed over in nameless files",
+        *(free / 1e6, num_workers * (BATCHES_AHEAD + 1), batch_bytes / 1e6),
     )
-    return BatchLoader(loader)
+    return False
 
 
 @dataclass(frozen=True)
@@ -164,9 +290,10 @@ class _Positions:
     start: int
     batch_size: int
     micro_batches: MicroBatches
+    skip: int = 0
 
     def __iter__(self) -> Iterator[list[int]]:
-        return self.micro_batches.positions(self.start, self.batch_size)
+        return islice(self.micro_batches.positions(self.start, self.batch_size), self.skip, None)
 
 
 class _Guarded(Dataset["Sample | _Failure"]):
@@ -208,6 +335,13 @@ def _collate(samples: Sequence[Sample | _Failure] | Batch | _Failure) -> Batch |
     )
 
 
+def _collate_plainly(samples: Sequence[Sample | _Failure] | Batch | _Failure) -> "Parcel | _Failure":
+    batch = _collate(samples)
+    if isinstance(batch, _Failure):
+        return batch
+    return Parcel({"a": batch["a"], "b": batch["b"]}, {"names": batch["names"], "positions": batch["positions"]})
+
+
 def differing_sizes(names: Sequence[str], sizes: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> DataError:
     """The error for a batch whose images differ in size: names, and ``(height, width)`` of A and of B."""
     texts = [" x ".join(map(str, a)) + ", " + " x ".join(map(str, b)) for a, b in sizes]
@@ -219,11 +353,13 @@ def differing_sizes(names: Sequence[str], sizes: Sequence[tuple[tuple[int, ...],
 
 
 def _init_worker(worker: int) -> None:
-    """Leave Ctrl-C and termination to the training process, which saves its state and then ends its workers.
+    """Leave Ctrl-C, termination and the end of a terminal to the training process, which saves its state and then ends its workers.
 
-    Both reach the whole process group; a worker that died first would end the run before it has saved.
+    They reach the whole process group; a worker that died first would end the run before it has saved.
     torch itself limits each worker to one thread.
     """
     del worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -13,7 +13,7 @@ from tandem.config.yaml import to_yaml
 from tandem.data.loader import make_loader
 from tandem.data.micro_batches import MicroBatches
 from tandem.data.shards.open import as_location
-from tandem.errors import NonFiniteError
+from tandem.errors import LostWorkersError, NonFiniteError
 from tandem.objectives.build import build_objective
 from tandem.report.progress import TaskProgress, TrainingProgress, silence
 from tandem.report.records import HealthRecord, Record
@@ -257,6 +257,9 @@ class Trainer:
                     self._tell()
                 except NonFiniteError as error:
                     raise self._explained(error) from error
+                except LostWorkersError:
+                    self._save_what_is_there()
+                    raise
             ending = self._ending(stop)
             self._say_how_it_ended(stop, ending, progress, already_done=already_done)
         except KeyboardInterrupt:
@@ -356,6 +359,12 @@ class Trainer:
         self.stepper.settle()
         self.process_group.require_same_weights(self.state.objective.networks)
         if self.process_group.is_main and self.state.step not in self.store.steps():
+            self._save()
+
+    def _save_what_is_there(self) -> None:
+        """Save the last step of a run that ends between two steps; of several processes the others are amid one."""
+        if self.process_group.size == 1 and self.state.step not in self.store.steps():
+            self.stepper.settle()
             self._save()
 
     def _explained(self, error: NonFiniteError) -> NonFiniteError:
