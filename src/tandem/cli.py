@@ -47,6 +47,7 @@ CALLED_ELSEWHERE = {
 }
 """What people type for a command, by the command."""
 
+SIGNAL_STATUS = 128
 INTERRUPTED = 130
 WITHOUT_A_NAME = frozenset(
     {
@@ -95,9 +96,10 @@ def _run(name: str, rest: list[str], prefix: str) -> int:
     except TandemError as error:
         _complain(f"{lead}{error}")
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _complain(f"{lead}interrupted")
-        return INTERRUPTED
+        # Training says by which signal; Python itself raises this for SIGINT alone, and says nothing.
+        return SIGNAL_STATUS + error.args[0] if error.args else INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 1

@@ -1,12 +1,18 @@
-"""SIGINT and SIGTERM: the run saves and ends with the status that shells know; the same command goes on."""
+"""SIGINT, SIGTERM and SIGHUP: the run saves and ends with the status that shells know; the same command goes on."""
 
+import contextlib
 import os
+import pty
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from support import (
+    ENVIRONMENT,
     Finished,
     assert_same_run,
     finish,
@@ -62,7 +68,7 @@ def test_ctrl_c_in_a_terminal(data: Path, whole: Path, tmp_path: Path) -> None:
     assert f"continuing at step {step} of {STEPS}" in go_on(whole, data, out).err
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_several_times(data: Path, whole: Path, tmp_path: Path, kind: signal.Signals) -> None:
     out = tmp_path / "run"
     for lines in (3, 12, 25):
@@ -109,7 +115,8 @@ def test_stopping_keeps_the_score_of_a_snapshot(data: Path, tmp_path: Path) -> N
     assert CheckpointStore(out / "checkpoints").best_step() == 7
 
 
-def test_the_second_signal_insists(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_second_signal_insists(data: Path, tmp_path: Path, kind: signal.Signals) -> None:
     """It ends the process in the middle of a step, and what was saved before goes on."""
 
     def install() -> None:
@@ -119,13 +126,13 @@ def test_the_second_signal_insists(data: Path, tmp_path: Path) -> None:
             original(self, batches)
             if self._state.step == 6:
                 os.kill(os.getpid(), signal.SIGINT)
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), kind)
 
         Stepper.step = stepping  # type: ignore[method-assign]
 
     out = tmp_path / "run"
     options = {"steps": 10}
-    assert wait_for(fork("train", data, "--out", out, *tiny(**options), before=install)) == 130
+    assert wait_for(fork("train", data, "--out", out, *tiny(**options), before=install)) == 128 + kind
     assert state_of(out)[1]["step"] == 4
     page = page_text(out / "index.html")
     assert "Interrupted. Saved steps: 4." in page
@@ -133,3 +140,33 @@ def test_the_second_signal_insists(data: Path, tmp_path: Path) -> None:
     train(data, out, **options)
     train(data, tmp_path / "whole", **options)
     assert_same_run(tmp_path / "whole", out)
+
+
+def test_a_terminal_that_is_closed(data: Path, whole: Path, tmp_path: Path) -> None:
+    """SIGHUP comes with it, and writing to it is an error; nothing is lost."""
+    out = tmp_path / "run"
+    master, terminal = pty.openpty()
+    code = (
+        "import fcntl, os, sys, termios\n"
+        "from tandem.cli import main\n"
+        "os.setsid()\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, *map(str, ["train", data, "--out", out, *tiny(**OPTIONS)])]
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=ENVIRONMENT)
+    os.close(terminal)
+    drain = threading.Thread(target=_drain, args=[master], daemon=True)
+    drain.start()
+    until(lambda: num_log_lines(out) >= 5, process.pid)
+    os.close(master)
+    assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    step = state_of(out)[1]["step"]
+    assert 0 < step < STEPS
+    go_on(whole, data, out)
+
+
+def _drain(master: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(master, 4096):
+            pass

@@ -353,7 +353,7 @@ def differing_sizes(names: Sequence[str], sizes: Sequence[tuple[tuple[int, ...],
 
 
 def _init_worker(worker: int) -> None:
-    """Leave Ctrl-C, termination and the end of a terminal to the training process, which saves its state and then ends its workers.
+    """Leave Ctrl-C and other friendly signals to the training process, which saves its state, then ends its workers.
 
     They reach the whole process group; a worker that died first would end the run before it has saved.
     torch itself limits each worker to one thread.

@@ -1,5 +1,6 @@
-"""Stopping politely: the first SIGINT or SIGTERM asks, or a callback; a second signal insists."""
+"""Stopping politely: the first SIGINT, SIGTERM or SIGHUP asks, or a callback; a second signal insists."""
 
+import os
 import signal
 import threading
 import time
@@ -11,8 +12,13 @@ BY_CALLBACK = 1000
 """What processes tell each other where a callback asks to stop; numbers of signals are smaller."""
 
 
+_HANGUP = frozenset({signal.SIGHUP}) if hasattr(signal, "SIGHUP") else frozenset()
+
+
 class GracefulStop:
-    """While entered, SIGINT and SIGTERM set `signal` instead of ending the process; a second one interrupts.
+    """While entered, SIGINT, SIGTERM and SIGHUP set `signal` instead of ending the process; a second one interrupts.
+
+    SIGHUP comes when a terminal is closed, which nobody can write to afterwards; who ignores it (nohup) still does.
 
     Python delivers signals to the main thread only; in any other thread this does nothing.
 
@@ -31,11 +37,15 @@ class GracefulStop:
         self._deaf_seconds = deaf_seconds
         self._asked_at = 0.0
         self._previous: dict[signal.Signals, object] = {}
+        self._terminals: list[int] = []
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for kind in (signal.SIGINT, signal.SIGTERM):
+            for kind in (signal.SIGINT, signal.SIGTERM, *_HANGUP):
+                if kind in _HANGUP and signal.getsignal(kind) == signal.SIG_IGN:
+                    continue
                 self._previous[kind] = signal.signal(kind, self._asked)
+            self._terminals = [stream for stream in (1, 2) if _is_terminal(stream)]
         return self
 
     def __exit__(
@@ -56,8 +66,25 @@ class GracefulStop:
         self.signal = signal.Signals(number) if number and not self.by_callback else None
 
     def _asked(self, number: int, _frame: FrameType | None) -> None:
+        if number in _HANGUP:
+            _leave(self._terminals)
         if self.signal is not None:
             if time.monotonic() - self._asked_at >= self._deaf_seconds:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt(number)
             return
         self.signal, self._asked_at = signal.Signals(number), time.monotonic()
+
+
+def _is_terminal(stream: int) -> bool:
+    try:
+        return os.isatty(stream)
+    except OSError:
+        return False
+
+
+def _leave(terminals: list[int]) -> None:
+    """Let what would be written to closed terminals, where writing is an error, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in terminals:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
