@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tandem.errors import ConfigError, TandemError
+from tandem.errors import ConfigError, NoMemoryError, TandemError
 from tandem.launch import find_launch
+from tandem.memory import ADVICE, OTHERWISE, describe, is_out_of_memory
 from tandem.names import shown
 from tandem.terminal import MessageFormatter, prepare_streams
 from tandem.version import __version__
@@ -94,7 +95,8 @@ def _run(name: str, rest: list[str], prefix: str) -> int:
         _complain(f"{lead}{error}")
         return 2
     except TandemError as error:
-        _complain(f"{lead}{error}")
+        helps = f" {ADVICE.get(name, OTHERWISE)}." if isinstance(error, NoMemoryError) else ""
+        _complain(f"{lead}{error}{helps}")
         return 1
     except KeyboardInterrupt as error:
         _complain(f"{lead}interrupted")
@@ -103,14 +105,25 @@ def _run(name: str, rest: list[str], prefix: str) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except OSError as error:
-        # What the system says of a file is about the user's disk; anything else is our bug and keeps its traceback.
-        if error.errno is None or (error.filename is None and error.errno not in WITHOUT_A_NAME):
+    except (MemoryError, OSError, RuntimeError) as error:
+        text = _of_the_system(error, name)
+        if text is None:
             raise
         logging.getLogger(__name__).debug("the operating system refused something", exc_info=True)
-        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        _complain(f"{lead}{where}{error.strerror}")
+        _complain(f"{lead}{text}")
         return 1
+
+
+def _of_the_system(error: Exception, name: str) -> str | None:
+    """What the system says of memory or of a file is about the user's machine; None for a bug of ours."""
+    if is_out_of_memory(error):
+        return describe(error, name)
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if error.filename is None and error.errno not in WITHOUT_A_NAME:
+        return None
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{where}{error.strerror}"
 
 
 def _complain(text: str) -> None:

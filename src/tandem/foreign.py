@@ -4,9 +4,14 @@ Who parses a file that may be damaged or hostile puts the parsing, and nothing e
 raises there is about the file. A bug of ours outside of it keeps its traceback.
 """
 
+import errno
+import json
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from tandem.errors import NoMemoryError, TandemError
 
@@ -36,7 +41,7 @@ def reading(
             raise make(f"{file} is damaged: {reason_of(error)}") from error
         raise
     except MemoryError as error:
-        raise NoMemoryError(f"there is not enough memory to read {file}. Close other programs.") from error
+        raise NoMemoryError(f"there is not enough memory to read {file}.") from error
     except RecursionError as error:
         raise make(f"{file} is damaged: it is nested too deeply") from error
     except Exception as error:
@@ -47,3 +52,61 @@ def reason_of(error: BaseException) -> str:
     """The first line of what an exception says, of bounded length; its kind where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0][:_REASON_CHARACTERS] if lines else type(error).__name__
+
+
+_HANDED_OVER = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """The content of a plain file; of what a shell hands over, as in ``<(…)``, all that comes.
+
+    Raises:
+        ValueError: It is a pipe or a device, which would be waited for, or too large.
+        OSError: It cannot be read.
+    """
+    if str(path).startswith(_HANDED_OVER):
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    else:
+        with open_plain(path) as file:
+            content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"it is larger than {max_bytes} bytes, the most that is read")
+    return content
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file that is not waited for.
+
+    Raises:
+        ValueError: It is a pipe or a device.
+        OSError: It cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise ValueError("it is no plain file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def load_json(path: Path, max_bytes: int) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: It is no plain file, too large, no text in UTF-8, or no JSON.
+        OSError: It cannot be read.
+        NoMemoryError: There is not enough memory for it.
+    """
+    content = read_bounded(path, max_bytes)
+    try:
+        return json.loads(content.decode("utf-8"))
+    except MemoryError as error:
+        raise NoMemoryError(f"there is not enough memory to read {path}.") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

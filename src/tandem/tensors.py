@@ -20,7 +20,7 @@ from torch import Tensor
 
 from tandem.errors import CheckpointError
 from tandem.files import atomic_replace
-from tandem.foreign import reading
+from tandem.foreign import open_plain, reading
 from tandem.names import is_text
 
 METADATA_KEY = "tandem"
@@ -115,7 +115,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         ValueError: Not a tensor file, or damaged.
         OSError: It cannot be opened.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         with reading(path, ValueError):
             length = _header_length(path, file)
             raw = file.read(length)

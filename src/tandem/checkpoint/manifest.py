@@ -21,6 +21,7 @@ from tandem.config.specifications import NetworkSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import FitRule
 from tandem.errors import BundleError
+from tandem.foreign import load_json
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "model.json"
@@ -172,7 +173,7 @@ def _read(folder: Path) -> tuple[Manifest, Path]:
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:
             raise BundleError(f"{file} is larger than {MAX_MANIFEST_BYTES} bytes: that is not a model.")
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = load_json(file, MAX_MANIFEST_BYTES)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read: {error}.") from error
     if isinstance(values, dict) and values.get("format") != FORMAT_VERSION:

@@ -39,7 +39,12 @@ def parse_dataclass(cls: type[T], values: object, where: str, *, finite: bool = 
             built[name] = parse_value(hints[name], values[name], f"{where}.{name}", finite=finite)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{where}.{name} is missing")
-    return cls(**built)
+    try:
+        return cls(**built)
+    except ValueError:
+        raise
+    except (ArithmeticError, LookupError, TypeError) as error:  # of values that no file of ours has
+        raise ValueError(f"{where} holds values that do not go together ({error})") from error
 
 
 def parse_value(hint: Any, value: Any, where: str, *, finite: bool = True) -> Any:

@@ -10,6 +10,7 @@ from tandem.config.options import Option, options_of, refuse
 from tandem.config.run import RunConfig
 from tandem.config.values import MisfitError, convert
 from tandem.errors import ConfigError, Problem
+from tandem.foreign import read_bounded
 
 MAX_BYTES = 2**20
 _KEYS_OF_PEOPLE = str.maketrans("-", "_")
@@ -36,9 +37,13 @@ def _text_of(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise _no_config(f"--config {file}: the file is larger than {MAX_BYTES} bytes", file)
-        return file.read_text(encoding="utf-8")
+        return read_bounded(file, MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise _no_config(f"--config {file}: the file is no text in UTF-8", file) from error
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise _no_config(f"--config {file}: {error}", file) from error
     except OSError as error:
         raise _no_config(f"--config {file}: the file cannot be read ({error.strerror})", file) from error
 
@@ -47,12 +52,29 @@ def _loaded(file: Path, text: str) -> Any:
     import yaml  # noqa: PLC0415  (start-up time)
 
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, _loader(yaml))
     except yaml.MarkedYAMLError as error:
         where = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
         raise _no_config(f"--config {file}: the file is no YAML{where}: {error.problem}", file) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # e.g. the 45th of a month, thousands of digits
+    except MemoryError:
+        raise
+    except Exception as error:  # e.g. the 45th of a month, thousands of digits
         raise _no_config(f"--config {file}: the file is no YAML with values that can be read", file) from error
+
+
+def _loader(yaml: Any) -> Any:
+    """A safe loader in which names stand for single values alone: lists of lists of names grow without end."""
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                event = self.peek_event()
+                if not isinstance(self.anchors.get(event.anchor), yaml.ScalarNode | None):
+                    problem = f"*{event.anchor} stands for more than one value, which no option needs"
+                    raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+            return super().compose_node(parent, index)
+
+    return Loader
 
 
 def _no_config(text: str, file: Path) -> ConfigError:

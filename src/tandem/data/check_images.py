@@ -1,16 +1,21 @@
 """Reading and measuring the images of a dataset, one item of a split at a time."""
 
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, by_type, half_range, resize
+from tandem.data.images import ImageReadError, by_type, half_range, pixels_of, resize
 from tandem.data.splits import Domain, Item, Split
 from tandem.errors import DataError
+
+LARGE_PIXELS = 16_000_000
+"""Of images with more pixels one is read at a time."""
 
 SPREAD_SIZE = 64
 
@@ -70,9 +75,16 @@ class ImageChecker:
     spaced: dict[str, frozenset[int]]
     compared: frozenset[int]
     on_images: Callable[[int, dict[str, np.ndarray]], None] | None
+    large: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, check: ImageCheck) -> dict[str, ImageStatistics] | str:
         """The images by their side, or what is wrong."""
+        # Eight images of a hundred megapixels at once would take more memory than training.
+        is_large = any(pixels_of(file) > LARGE_PIXELS for file in check.item.files)
+        with self.large if is_large else nullcontext():
+            return self._check(check)
+
+    def _check(self, check: ImageCheck) -> dict[str, ImageStatistics] | str:
         split = check.split
         try:
             images, stored = self._read(check)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tandem.config.parse import parse_dataclass
 from tandem.files import atomic_write_text
+from tandem.foreign import load_json
 
 _MAX_CACHE_BYTES = 65536
 
@@ -104,7 +105,7 @@ def read_cache(path: Path, key: str, channels_a: int, channels_b: int) -> CheckR
     try:
         if path.stat().st_size > _MAX_CACHE_BYTES:
             return None
-        stored = json.loads(path.read_text("utf-8"))
+        stored = load_json(path, _MAX_CACHE_BYTES)
         if stored["key"] != key:
             return None
         report = parse_dataclass(CheckReport, stored["report"], "report")
@@ -117,6 +118,8 @@ def read_cache(path: Path, key: str, channels_a: int, channels_b: int) -> CheckR
         return report
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         _log.warning("The cached data check %s is damaged (%s); the data is checked anew.", path, error)
         return None

@@ -43,7 +43,8 @@ from tandem.data.formats.stored import (
 from tandem.data.formats.tiff import read_tiff, read_tiff_size
 from tandem.data.formats.tiff_tags import is_tiff
 from tandem.data.image_file import ImageFile
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError, DataError, NoMemoryError
+from tandem.foreign import open_plain
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,8 @@ IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
 }
 """Lower-case suffixes of the files that count as images."""
 
+_DECODING_BYTES = 12
+"""For a pixel: what decoding and converting it takes at once, about."""
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _MAY_BE_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
@@ -65,7 +68,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
 
 # What Pillow's decoders raise on damaged or hostile files, besides UnidentifiedImageError (an OSError).
 _DECODER_ERRORS = (
-    *(OSError, EOFError, MemoryError, OverflowError, ZeroDivisionError, NotImplementedError, RuntimeError),
+    *(OSError, EOFError, OverflowError, ZeroDivisionError, NotImplementedError, RuntimeError),
     *(SyntaxError, ValueError, TypeError, AttributeError, LookupError, AssertionError, struct.error),
 )
 
@@ -214,6 +217,24 @@ def eight_bits(array: np.ndarray) -> np.ndarray:
     return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 257 is odd: there are no ties
 
 
+def pixels_of(source: ImageSource) -> int:
+    """How many pixels an image has, from its header; 0 where it cannot be read."""
+    try:
+        with _opened(source) as (stream, name):
+            head = stream.read(8)
+            stream.seek(0)
+            if is_npy(head) or is_zip(head):
+                width, height = read_numpy_size(stream, zipped=is_zip(head))
+            elif is_tiff(head):
+                width, height = read_tiff_size(stream, pillow=False) or (0, 0)
+            else:
+                with _opened_by_pillow(stream, name) as image:
+                    width, height = image.size
+    except ImageReadError:
+        return 0
+    return width * height
+
+
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
     """Convert an open Pillow image by the rules of `read_image`: ``(H, W, channels)``, uint8, upright."""
     name = str(getattr(image, "filename", "") or "image")
@@ -332,8 +353,8 @@ def _opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
     with _decoding(name), ExitStack() as closing:
         if isinstance(source, ImageFile):
             stream = closing.enter_context(source.open())
-        elif isinstance(source, Path):
-            stream = closing.enter_context(source.open("rb"))
+        elif isinstance(source, Path):  # a pipe would be waited for
+            stream = closing.enter_context(open_plain(source))
         else:
             stream = io.BytesIO(source) if isinstance(source, bytes) else source
         stream.seek(0)
@@ -347,7 +368,10 @@ def _opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
 def _opened_by_pillow(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
     with Image.open(stream, formats=_FORMATS) as image:
         _check_size(image, name)
-        yield image
+        try:
+            yield image
+        except MemoryError as error:
+            raise _too_little_memory(image.size, name) from error
 
 
 def _unidentified(stream: BinaryIO) -> str:
@@ -367,15 +391,27 @@ def _decoding(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises into an `ImageReadError` with a reason that a user can act on."""
     try:
         yield
-    except DataError:
+    except (DataError, NoMemoryError):
         raise
     except UnreadableError as error:
         raise ImageReadError(name, str(error)) from error
+    except MemoryError as error:
+        raise NoMemoryError(f"there is not enough memory to decode {name}.") from error
     except Image.DecompressionBombError as error:
         raise ImageReadError(name, f"too large, at most {MAX_PIXELS} pixels are read ({error})") from error
     except _DECODER_ERRORS as error:
         known = isinstance(error, OSError) and error.strerror
         raise ImageReadError(name, known or f"damaged or truncated ({error or type(error).__name__})") from error
+
+
+def _too_little_memory(size: tuple[int, int], name: str) -> Exception:
+    """What it means that decoding ran out of memory: where the pixels would find room, the file asks for too much."""
+    width, height = size
+    try:
+        bytearray(_DECODING_BYTES * width * height)
+    except MemoryError:
+        return NoMemoryError(f"there is not enough memory to decode {name}, {width} x {height} pixels.")
+    return ImageReadError(name, "damaged (it asks for more memory than its pixels take)")
 
 
 def _check_size(image: Image.Image, name: str) -> None:

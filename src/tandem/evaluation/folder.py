@@ -16,6 +16,7 @@ from tandem.evaluation.cases import ModelCase
 from tandem.evaluation.run import Evaluation
 from tandem.evaluation.subject import Subject
 from tandem.files import atomic_write_text, owned
+from tandem.foreign import load_json
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
 from tandem.report.grid import image_grid, save_image
 from tandem.report.links import Link, links_of, renew_links, run_links, run_of
@@ -102,7 +103,7 @@ def read_reports(path: Path) -> list[EvaluationReport]:
     try:
         if file.stat().st_size > MAX_REPORT_BYTES:
             raise DataError(f"{file} is larger than {MAX_REPORT_BYTES} bytes: that is no report.")
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = load_json(file, MAX_REPORT_BYTES)
         parts = [values]
         if isinstance(values, dict) and isinstance(values.get("directions"), dict):
             parts = [values["directions"][direction] for direction in DIRECTIONS if direction in values["directions"]]

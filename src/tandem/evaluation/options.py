@@ -1,6 +1,5 @@
 """What an evaluation can be asked for."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from tandem.config.specifications import BackboneName
 from tandem.config.validation import ValidationConfig, ValueRange
 from tandem.data.fit import Fit
 from tandem.errors import ConfigError
+from tandem.foreign import load_json
 
 MAX_PALETTE_BYTES = 2**20
 
@@ -45,9 +45,9 @@ def read_palette(text: str) -> Palette:
     if path.is_file() and path.stat().st_size > MAX_PALETTE_BYTES:
         raise ConfigError(f"--palette {path} is larger than {MAX_PALETTE_BYTES} bytes.", option="--palette")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = load_json(path, MAX_PALETTE_BYTES)
         colours = tuple((int(red), int(green), int(blue)) for red, green, blue in values)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"--palette {path} is no JSON list of colours [r, g, b]: {error}.", option="--palette"
         ) from error

@@ -7,7 +7,6 @@ dropout, CycleGAN and CUT give one output, CycleGAN also the way back (``cycle``
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from tandem.config.values import MisfitError, checked
 from tandem.data.fit import Fit
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
+from tandem.foreign import load_json
 from tandem.inference.latents import LatentWay, between, given_latents
 from tandem.inference.runtime import OnTile
 from tandem.inference.translator import Translator
@@ -45,10 +45,10 @@ def read_latents(text: str) -> np.ndarray:
     if path.is_file() and path.stat().st_size > MAX_Z_BYTES:
         raise ConfigError(f"--z {text} is larger than {MAX_Z_BYTES} bytes.", option="--z")
     try:
-        numbers = _numbers(json.loads(path.read_text(encoding="utf-8")))
+        numbers = _numbers(load_json(path, MAX_Z_BYTES))
         with np.errstate(over="ignore"):  # what no float32 holds becomes infinite and is refused as that
             latents = np.asarray(numbers, dtype=np.float32)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         reason = "they are numbers, all of one length" if isinstance(error, MisfitError) else error
         raise ConfigError(f"--z {text} is no JSON list of latents: {reason}.", option="--z") from error
     if latents.ndim not in {1, 2} or not latents.size:

@@ -9,6 +9,7 @@ from tandem.config.parse import parse_dataclass
 from tandem.data.shards.open import as_location, is_url
 from tandem.errors import CheckpointError
 from tandem.files import atomic_write_text
+from tandem.foreign import load_json
 from tandem.names import public_location
 from tandem.training.run_folder import RunFolder
 
@@ -80,7 +81,7 @@ def _read(run: RunFolder) -> Sources:
     try:
         if run.sources.stat().st_size > MAX_BYTES:
             raise ValueError(f"the file is larger than {MAX_BYTES} bytes")
-        return parse_dataclass(Sources, json.loads(run.sources.read_text(encoding="utf-8")), run.sources.name)
+        return parse_dataclass(Sources, load_json(run.sources, MAX_BYTES), run.sources.name)
     except FileNotFoundError as error:
         raise CheckpointError(f"{run.root} does not say where its data is: {advice}", file=run.sources) from error
     except (OSError, ValueError, RecursionError) as error:

@@ -6,7 +6,6 @@ that occur twice or differ only in case or Unicode form; encrypted members; more
 """
 
 import gzip
-import lzma
 import os
 import re
 import stat
@@ -14,7 +13,6 @@ import struct
 import tarfile
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +25,6 @@ _MAX_DIRECTORY_BYTES = 64 << 20
 _MAX_NAME_BYTES, _MAX_PATH_BYTES = 255, 1024
 _BLOCK = 512
 _END_SIZE, _MAX_COMMENT = 22, 65535
-
-DAMAGE = (
-    EOFError,
-    NotImplementedError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-    gzip.BadGzipFile,
-    lzma.LZMAError,
-    struct.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What the readers of the standard library raise for broken archives."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +84,7 @@ def members(path: Path, limits: ArchiveLimits) -> Iterator[ArchiveMember]:
 
     Raises:
         DataError: Something in it is not allowed; see the module.
-        Exception: One of `DAMAGE`, here or in a member's `read`.
+        Exception: Whatever the readers of the standard library raise for broken archives, here or in a member's `read`.
     """
     budget = _Budget(limits, path.stat().st_size)
     return _tar_members(path, budget) if archive_format(path) == "tar.gz" else _zip_members(path, budget)

@@ -10,6 +10,7 @@ from tandem.data.download.catalogue import RemoteDataset
 from tandem.data.download.unpack import count_images, describe_counts
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_text
+from tandem.foreign import load_json
 
 MARKER_NAME = ".tandem-dataset.json"
 """What was put into the folder of a dataset, and from where."""
@@ -76,6 +77,6 @@ def _read_marker(path: Path) -> Installed | None:
     try:
         if path.stat().st_size > _MAX_MARKER_BYTES:
             return None
-        return parse_dataclass(Installed, json.loads(path.read_text("utf-8")), path.name)
+        return parse_dataclass(Installed, load_json(path, _MAX_MARKER_BYTES), path.name)
     except (OSError, ValueError, RecursionError):
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.data.download.archive import DAMAGE, ArchiveLimits, ArchiveMember, members
+from tandem.data.download.archive import ArchiveLimits, ArchiveMember, members
 from tandem.data.download.catalogue import Kind
 from tandem.data.images import IMAGE_SUFFIXES
 from tandem.data.splits import SPLITS
@@ -70,7 +70,9 @@ def unpack(
             on_image(num_images)
     except DataError as error:
         raise DataError(f"{archive.name} is not unpacked: {error}.") from error
-    except (*DAMAGE, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         # Of bzip2 and of a local header before the archive, the readers say so in an error of the system's kind.
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise

@@ -80,7 +80,9 @@ def parse_index(text: bytes, where: str) -> ShardIndex:
             raise ValueError(f"it has version {document.get('version')!r:.20}, this is version {VERSION}")
         index = parse_dataclass(ShardIndex, document, "index")
         _check(index)
-    except (ValueError, RecursionError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise DataError(f"{where} is no index of shards that can be used: {error}.") from error
     return index
 

@@ -30,6 +30,7 @@ from tandem.data.shards.items import member_name
 from tandem.data.splits import Domain, Item, Split, SplitFacts
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import atomic_replace, atomic_write_text, is_leftover, owned
+from tandem.foreign import load_json
 
 _BLOCK = 512
 _END = 2 * _BLOCK
@@ -226,7 +227,7 @@ def _read_partial(path: Path, digest: str) -> tuple[Shard, ...]:
     try:
         if path.stat().st_size > MAX_INDEX_BYTES:
             raise ValueError("it is too large")
-        partial = parse_dataclass(_Partial, json.loads(path.read_text("utf-8")), path.name)
+        partial = parse_dataclass(_Partial, load_json(path, MAX_INDEX_BYTES), path.name)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged ({error}): remove the folder and pack anew.") from error
     if partial.plan != digest:

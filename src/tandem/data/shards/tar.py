@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tandem.errors import DataError
+from tandem.foreign import open_plain
 from tandem.names import is_control, is_text
 
 MAX_MEMBER_BYTES = 1 << 30
@@ -36,7 +37,7 @@ def scan(path: Path) -> Iterator[TarMember]:
         DataError: It cannot be read, is cut off, damaged, or holds links, devices or members of hostile names or sizes.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             yield from _scan(file, path.stat().st_size)
     except (OSError, ValueError, tarfile.HeaderError) as error:
         if isinstance(error, DataError):

@@ -1,6 +1,5 @@
 """What a demo dataset's folder says about itself: ``demo.json``, read without trust."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from tandem.data.splits import SPLITS
 from tandem.data.synthetic.drawing import GENERATOR_VERSION, KINDS, MAX_SIZE, MIN_SIZE, draw_mask
 from tandem.data.synthetic.modes import MODES, Mode
 from tandem.errors import DataError, listed
+from tandem.foreign import load_json
 
 DemoLayout = Literal["side_by_side", "folders", "unpaired"]
 
@@ -134,13 +134,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         length = path.stat().st_size
-        text = path.read_text(encoding="utf-8") if length <= _MAX_BYTES else None
-        document = None if text is None else json.loads(text)
+        document = load_json(path, _MAX_BYTES) if length <= _MAX_BYTES else None
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: {path.parent} is not a (complete) demo dataset.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from error
-    if text is None:
+    if length > _MAX_BYTES:
         raise DataError(f"{path} has {length} bytes; the largest that is read is {_MAX_BYTES}.")
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise DataError(f'{path} does not describe a demo dataset (expected "format": "{FORMAT}").')

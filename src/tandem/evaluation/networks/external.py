@@ -77,7 +77,9 @@ def load_external(path: Path, *, device: torch.device, trust_torchscript: bool =
 def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     try:
         module = torch.jit.load(path, map_location=device).eval()
-    except (RuntimeError, ValueError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise WeightsError(f"{path} cannot be read as TorchScript: {_brief(error)}") from error
 
     def run(x: Tensor) -> Tensor:
@@ -96,7 +98,9 @@ def _onnx(path: Path) -> Callable[[Tensor], Tensor]:
     try:
         # From memory: a model cannot refer to files beside it, or anywhere else.
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ValueError, OSError, *_onnx_errors(onnxruntime)) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise WeightsError(
             f"{path} cannot be read as ONNX (one file, with its weights inside): {_brief(error)}"
         ) from error

@@ -1,17 +1,16 @@
 """Reading files of tensors that come from elsewhere: bounded in size, never unpickled."""
 
 import hashlib
-import pickle
+import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from tandem.errors import WeightsError, listed
+from tandem.errors import NoMemoryError, WeightsError, listed
 from tandem.tensors import read_tensors
 
 MAX_BYTES = 1 << 30
@@ -50,7 +49,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         else:
             _check_archive(path)
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError, LookupError) as error:
+    except Exception as error:
         raise _unreadable(path, "a state dict of tensors (.pth or .safetensors)", error) from error
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         raise WeightsError(f"{path} holds a {type(loaded).__name__}; expected a state dict, names with tensors.")
@@ -76,9 +75,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise WeightsError(f"{path} holds one array; expected a .npz file with several, by name.")
             return {name: file[name] for name in file.files}
-    except WeightsError:
-        raise
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, LookupError, AttributeError) as error:
+    except Exception as error:
         raise _unreadable(path, "a .npz file of arrays", error) from error
 
 
@@ -112,7 +109,10 @@ def load_strictly(
 
 
 def _check_size(path: Path) -> None:
-    if (size := path.stat().st_size) > MAX_BYTES:
+    status = path.stat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise WeightsError(f"{path} is no plain file.")  # a pipe would be waited for
+    if (size := status.st_size) > MAX_BYTES:
         raise WeightsError(f"{path} has {size:,} bytes; at most {MAX_BYTES:,} are read.")
 
 
@@ -129,5 +129,7 @@ def _check_archive(path: Path) -> None:
 def _unreadable(path: Path, expected: str, error: Exception) -> WeightsError:
     if isinstance(error, WeightsError):
         return error
+    if isinstance(error, MemoryError):
+        raise NoMemoryError(f"there is not enough memory to read {path}.") from error
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
     return WeightsError(f"{path} cannot be read as {expected}: {reason[:200] or type(error).__name__}.")
