@@ -12,6 +12,10 @@ from typing import Any, Literal
 
 from tandem.config.parse import parse_dataclass
 from tandem.errors import DataError
+from tandem.foreign import read_bounded
+
+MAX_LOG_BYTES = 2**30
+"""Of the log of a run; a line has a few hundred."""
 
 Level = Literal["good", "warning", "info"]
 """How worrying a verdict is."""
@@ -273,7 +277,10 @@ def read_metrics(path: Path) -> list[Record]:
     """
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = read_bounded(path, MAX_LOG_BYTES).split(b"\n")
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read: {error}.", file=path) from error
     records = []
     for index, line in enumerate(lines):
         if not line.strip():
