@@ -12,8 +12,9 @@ import tandem
 
 ROOT = Path(tandem.__file__).parent
 ORDER = [
-    {"version", "errors", "threads"},
+    {"version", "errors", "memory", "threads"},
     {"names"},
+    {"foreign", "locks"},
     {"config"},
     {"rng", "files", "launch", "terminal"},
     {"targets", "prior", "tensors"},
@@ -94,7 +95,7 @@ def test_the_walk_finds_imports_inside_functions(tmp_path: Path) -> None:
 def without_torch() -> list[str]:
     names = {name for name, _ in modules()}
     light = {name for name in names if package_of(name) in {"config", "prior", "fetch", "data", "report"}}
-    light -= {f"tandem.data.{name}" for name in ("contrast", "loader", "prefetch", "resident")}  # of tensors
+    light -= {f"tandem.data.{name}" for name in ("contrast", "handover", "loader", "prefetch", "resident")}  # of tensors
     return ["tandem", "tandem.cli", *sorted(light), "tandem.checkpoint.manifest", "tandem.inference.translator"]
 
 
