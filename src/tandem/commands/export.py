@@ -1,11 +1,12 @@
 """``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one, else the last."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 from tandem.checkpoint.manifest import MANIFEST_NAME
 from tandem.commands.parser import Command
@@ -16,28 +17,39 @@ from tandem.report.text import count, number
 from tandem.targets import folder_problems
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from tandem.checkpoint.manifest import Manifest
     from tandem.checkpoint.store import CheckpointStore, Measured
     from tandem.training.run_folder import RunFolder
+
+ExportFormat = Literal["bundle", "official"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(Options):
-    """Which checkpoint is exported, and where to."""
+    """Which checkpoint is exported, as what, and where to."""
 
-    run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes", positional=True)
+    run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes, or with --to of a model", positional=True)
     checkpoint: str = option(
         "auto",
         "which checkpoint: auto is the best, or the last where none is the best; N is the number of a step",
         metavar="{auto,best,last,N}",
     )
     out: Path | None = option(None, "folder for the model; by default model-best, -last or -N in the run")
+    to: ExportFormat = option(
+        "bundle",
+        "what is written: Tandem's model, or with official the .pth files that the method's official code loads",
+    )
 
     def problems(self) -> Iterator[Problem]:
         """Say why the model cannot be written there."""
         if self.out is not None:
             yield from folder_problems(self.out, "a model", instead=_instead(self.out))
+        elif self.to != "bundle":
+            yield Problem(f"--to {self.to} needs --out: the folder for what is written", "--out")
 
 
 def _instead(out: Path) -> str:
@@ -57,6 +69,8 @@ COMMAND = Command(
 def main(arguments: Sequence[str]) -> int:
     """Parse the options and write the model."""
     (options,) = COMMAND.parse(arguments)
+    if options.to != "bundle":
+        return _WRITERS[options.to](options)
     from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415  (imports torch)
     from tandem.training.run_folder import RunFolder  # noqa: PLC0415
 
@@ -92,6 +106,39 @@ def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) 
                 raise
         else:
             return step
+
+
+def _write_official(options: ExportOptions) -> int:
+    from tandem.checkpoint.official_write import write_official  # noqa: PLC0415  (imports torch)
+
+    assert options.out is not None, "the options say so"
+    manifest, networks = _model(options)
+    for path in write_official(options.out, manifest, networks):
+        log.info("written: %s", path)
+    return 0
+
+
+_WRITERS: Mapping[ExportFormat, Callable[[ExportOptions], int]] = MappingProxyType({"official": _write_official})
+"""What writes each format but that of Tandem itself."""
+
+
+def _model(options: ExportOptions) -> "tuple[Manifest, dict[str, nn.Module]]":
+    """The model of a run's checkpoint, or what lies in a bundle's folder."""
+    from tandem.checkpoint.bundle import load_bundle  # noqa: PLC0415  (imports torch)
+    from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415
+    from tandem.training.export import checkpoint_model  # noqa: PLC0415
+    from tandem.training.run_folder import RunFolder  # noqa: PLC0415
+
+    run = RunFolder(options.run)
+    store = CheckpointStore(run.checkpoints)
+    if not store.steps():
+        if options.checkpoint != "auto":
+            raise CheckpointError(f"--checkpoint {options.checkpoint}: {options.run} holds no checkpoints.")
+        return load_bundle(options.run)
+    step = _step(store, _wanted(store) if options.checkpoint == "auto" else options.checkpoint)
+    log.info("%s: taken is step %s", run.root, _told(store, step))
+    manifest, networks, _ = checkpoint_model(run, step)
+    return manifest, networks
 
 
 def _wanted(store: "CheckpointStore") -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tandem.checkpoint.bundle import FittedPrior, network_of, save_bundle
 from tandem.checkpoint.manifest import LearnedPrior, Manifest, Preprocessing, read_manifest
@@ -66,7 +66,18 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
 def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
     """Write the bundle that training wrote, or would have written, at a step whose checkpoint is kept.
 
-    What a bundle says of the data is taken from the run's newest one; it is the same during a run.
+    Raises:
+        CheckpointError: The checkpoint is damaged, or does not belong to the run's model.
+        BundleError: The run's model is missing or damaged.
+    """
+    manifest, networks, prior = checkpoint_model(run, step)
+    save_bundle(folder, manifest, networks, prior=prior)
+
+
+def checkpoint_model(run: RunFolder, step: int) -> tuple[Manifest, dict[str, nn.Module], FittedPrior | None]:
+    """The model of a step whose checkpoint is kept.
+
+    What it says of the data is taken from the run's newest one; it is the same during a run.
 
     Raises:
         CheckpointError: The checkpoint is damaged, or does not belong to the run's model.
@@ -92,7 +103,7 @@ def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
         "options": options,
     }
     manifest = dataclasses.replace(newest, training=training, weights=None)
-    save_bundle(folder, manifest, networks, prior=_prior_of(store, metadata, tensors, step))
+    return manifest, networks, _prior_of(store, metadata, tensors, step)
 
 
 def _prior_of(
