@@ -16,6 +16,7 @@ from published_networks import published_network
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tandem import load
 from tandem.checkpoint.bundle import load_bundle
 from tandem.checkpoint.convert import Told, convert
 from tandem.checkpoint.official_infer import Unseen, infer
@@ -305,3 +306,102 @@ def test_reference_weights_give_the_reference_outputs(
         assert all(torch.equal(state[key], value) for key, value in before.items())  # type: ignore[union-attr]
         counters = {key for key in state if key.endswith("num_batches_tracked")}
         assert state.keys() - counters == before.keys()  # type: ignore[union-attr]
+
+
+class Literal128(nn.Module):
+    """The generator of the PyTorch project for 128 px, written out: conv, norm, activation; the output as it comes."""
+
+    def __init__(self, filters: int, depth: int, channels: int, latent_dim: int) -> None:
+        super().__init__()
+        self.depth = depth
+        widths = [filters * min(2**level, 8) for level in range(depth)]
+        for level, width in enumerate(widths):
+            given = channels + latent_dim if level == 0 else widths[level - 1]
+            norm = [nn.InstanceNorm2d(width, affine=True)] if level else []
+            self.add_module(f"downsample_{level + 1}", nn.Module())
+            block = nn.Sequential(nn.Conv2d(given, width, 4, 2, 1), *norm, nn.LeakyReLU(0.2))
+            self.get_submodule(f"downsample_{level + 1}").add_module("conv_block", block)
+        outputs = [*widths[-2::-1], 3]
+        for number, width in enumerate(outputs, 1):
+            given = widths[-1] if number == 1 else 2 * outputs[number - 2]
+            norm = [] if number == depth else [nn.InstanceNorm2d(width, affine=True), nn.ReLU()]
+            self.add_module(f"upsample_{number}", nn.Module())
+            block = nn.Sequential(nn.ConvTranspose2d(given, width, 4, 2, 1), *norm)
+            self.get_submodule(f"upsample_{number}").add_module("deconv_block", block)
+
+    def forward(self, a: Tensor, z: Tensor) -> Tensor:
+        x = torch.cat([a, z[:, :, None, None].expand(-1, -1, *a.shape[2:])], 1)
+        maps = []
+        for level in range(1, self.depth + 1):
+            block = self.get_submodule(f"downsample_{level}.conv_block")
+            assert isinstance(block, nn.Sequential)
+            if level == self.depth and x.shape[-1] == 2:  # old PyTorch: (x - mean) / std of one pixel is 0
+                x = F.leaky_relu(block[1].bias[None, :, None, None].expand(len(x), -1, 1, 1), 0.2)
+            else:
+                x = block(x)
+            maps.append(x)
+        for number in range(1, self.depth + 1):
+            x = x if number == 1 else torch.cat([x, maps[self.depth - number]], 1)
+            x = self.get_submodule(f"upsample_{number}.deconv_block")(x)
+        return x
+
+
+class Literal128Encoder(nn.Module):
+    def __init__(self, filters: int, latent_dim: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, filters, 4, 2, 1)
+        widths = [filters, 2 * filters, 3 * filters, 4 * filters]
+        self.res_blocks = nn.Sequential(*(Literal128Block(*pair) for pair in itertools.pairwise(widths)))
+        self.fc_mu, self.fc_logvar = (nn.Linear(widths[-1], latent_dim) for _ in range(2))
+
+    def forward(self, b: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.avg_pool2d(F.leaky_relu(self.res_blocks(self.conv(b)), 0.2), 8).flatten(1)
+        return self.fc_mu(x), self.fc_logvar(x)
+
+
+class Literal128Block(nn.Module):
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        first = [
+            nn.InstanceNorm2d(channels, affine=True),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        ]
+        then = [
+            nn.InstanceNorm2d(channels, affine=True),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, out_channels, 3, padding=1),
+        ]
+        self.conv = nn.Sequential(*first, *then, nn.AvgPool2d(2))
+        self.short_cut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(channels, out_channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x) + self.short_cut(x)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("old", [False, True])
+def test_the_project_for_128_px(tmp_path: Path, old: bool) -> None:
+    """Also at another size than the one that it was trained at, in tiles, and back to its own files."""
+    networks = {"G": Literal128(2, 7, 3, 8), "E": Literal128Encoder(4, 8)}
+    torch.manual_seed(0)
+    for network in networks.values():
+        for value in network.parameters():
+            value.copy_(torch.randn(value.shape) / max(1, value[0].numel()) ** 0.5)
+        path = tmp_path / f"{'G' if network is networks['G'] else 'E'}.pkl"
+        torch.save(network.state_dict(), path, _use_new_zipfile_serialization=not old)
+    manifest = convert([tmp_path / "E.pkl", tmp_path / "G.pkl"], tmp_path / "model")
+    assert manifest.preprocessing.size == (128, 128)
+    _, ours = load_bundle(tmp_path / "model")
+    z = torch.randn(2, 8)
+    for side in (128, 256):
+        expected = networks["G"](image(3, side), z)
+        assert largest(ours["generator"](image(3, side), z), expected) < TOLERANCE
+    assert expected.abs().max() > 1, "without a tanh outputs leave [-1, 1]"
+    encoded = [network(image(3, 128)) for network in (ours["encoder"], networks["E"])]
+    assert all(largest(*pair) < TOLERANCE for pair in zip(*encoded, strict=True))
+    assert_round_trip(tmp_path / "model", networks)
+    whole, tiled = (load(tmp_path / "model", device="cpu", tile=tile) for tile in (0, 128))
+    picture = (image(3, 256)[:1].numpy().transpose(0, 2, 3, 1)[0] + 1) / 2
+    outputs = [one(picture, z=z[:1].numpy(), fit="pad", output="array", value_range=(0, 1)) for one in (whole, tiled)]
+    assert abs(outputs[0] - outputs[1]).max() < TOLERANCE

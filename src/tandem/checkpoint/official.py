@@ -30,6 +30,12 @@ def _modules(spec: NetworkSpec) -> Iterator[ModulePair]:
     match spec:
         case ResNetSpec():
             yield from _resnet(spec)
+        case UNetSpec(activation_last=True):
+            for level in range(spec.depth):
+                yield f"down.{level}.conv", f"downsample_{level + 1}.conv_block.0"
+                yield f"down.{level}.norm", f"downsample_{level + 1}.conv_block.1"
+                yield f"up.{level}.upsampling.conv", f"upsample_{spec.depth - level}.deconv_block.0"
+                yield f"up.{level}.norm", f"upsample_{spec.depth - level}.deconv_block.1"
         case UNetSpec(injection="all"):
             yield from _unet_all(spec)
         case UNetSpec():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tandem.checkpoint.manifest import sha256_of
+from tandem.checkpoint.official_128 import MARK, to_official
 from tandem.checkpoint.official_infer import Shape, has_old_instance_norms
 from tandem.errors import WeightsError
 from tandem.networks.backbones.tensor_files import read_state_dict
@@ -65,6 +66,8 @@ def read_official(path: Path) -> OfficialFile:
         raise _explained(path, error) from error
     if state and all(key.startswith(_PARALLEL) for key in state):
         state = {key.removeprefix(_PARALLEL): tensor for key, tensor in state.items()}
+    if MARK in state:
+        state = to_official(state)
     for key in has_old_instance_norms({key: tuple(tensor.shape) for key, tensor in state.items()}):
         del state[key]
     counters = {key: tensor for key, tensor in state.items() if key.endswith("num_batches_tracked")}

@@ -123,6 +123,8 @@ def has_old_instance_norms(shapes: Shapes) -> frozenset[str]:
 
 def _candidates(shapes: Shapes, unseen: Unseen, name: str) -> list[OfficialSpec]:
     try:
+        if "downsample_1.conv_block.0.weight" in shapes:
+            return [_unet_of_128_px(shapes, unseen, name)]
         if "model.down.0.weight" in shapes:
             return list(_unets_with_latent_everywhere(shapes, unseen))
         if "model.model.0.weight" in shapes:
@@ -136,6 +138,23 @@ def _candidates(shapes: Shapes, unseen: Unseen, name: str) -> list[OfficialSpec]
     raise WeightsError(
         f"{name} holds none of the networks that can be converted: the generators of BicycleGAN, pix2pix, CycleGAN and "
         f"CUT, and BicycleGAN's encoders. Its first keys are {', '.join(list(shapes)[:3]) or 'none at all'}."
+    )
+
+
+def _unet_of_128_px(shapes: Shapes, unseen: Unseen, name: str) -> UNetSpec:
+    """That of the PyTorch project for 128 px."""
+    depth = sum(key.startswith("downsample_") and len(shape) == 4 for key, shape in shapes.items())
+    filters, joined = _four(shapes["downsample_1.conv_block.0.weight"])[:2]
+    latent_dim = _latent_beside(joined, unseen, name)
+    return UNetSpec(
+        in_channels=joined - latent_dim,
+        out_channels=_four(shapes[f"upsample_{depth}.deconv_block.0.weight"])[1],
+        latent_dim=latent_dim,
+        depth=depth,
+        filters=filters,
+        norm="instance_affine",
+        injection="input",
+        activation_last=True,
     )
 
 
@@ -266,7 +285,8 @@ def describe(spec: OfficialSpec) -> str:
         case UNetSpec():
             places = {"none": "no latent", "input": "at the input", "all": "before every down convolution"}
             latent = f"z of {spec.latent_dim} " if spec.latent_dim else ""
-            kind = f"U-Net of {spec.depth} levels, {latent}{places[spec.injection]}, {spec.upsampling} upsampling"
+            kind = "of the project for 128 px, " if spec.activation_last else ""
+            kind += f"U-Net of {spec.depth} levels, {latent}{places[spec.injection]}, {spec.upsampling} upsampling"
         case ResNetSpec():
             kind = f"residual generator of {spec.blocks} blocks"
             kind += f"{', antialiased' if spec.antialias else ''}{', dropout' if spec.dropout else ''}"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tandem.checkpoint.manifest import Manifest
 from tandem.checkpoint.official import official_key_map
+from tandem.checkpoint.official_128 import from_official
 from tandem.config.specifications import EncoderSpec, ResNetSpec, UNetSpec
 from tandem.errors import BundleError
 from tandem.files import atomic_replace
@@ -57,7 +58,10 @@ def official_state(manifest: Manifest, name: str, network: nn.Module) -> dict[st
         )
     state = network.state_dict()
     keys = official_key_map(spec, list(state))
+    generator = manifest.networks.get("generator")
     plain = {keys[ours]: value.detach().cpu().clone() for ours, value in state.items()}
+    if name == "encoder" and isinstance(generator, UNetSpec) and generator.activation_last:
+        return from_official(plain)
     return plain | (_blurs(spec) if isinstance(spec, ResNetSpec) and spec.antialias else {})
 
 

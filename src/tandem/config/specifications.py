@@ -72,6 +72,8 @@ class UNetSpec(_Halving):
         bias: Whether convolutions have a bias, but the last one, which always has. pix2pix has them only with instance
             norm.
         skip_first: Whether the skip comes before the way up where both are joined, as in pix2pix.
+        activation_last: Whether blocks end in their activation instead of beginning with it, as in a PyTorch project
+            for 128 px: z is at the input, the innermost block has an affine instance norm too, and no tanh ends it.
     """
 
     kind: Literal["unet"] = "unet"
@@ -87,6 +89,13 @@ class UNetSpec(_Halving):
     dropout: bool = False
     bias: bool = True
     skip_first: bool = False
+    activation_last: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        published = (self.norm, self.injection, self.upsampling) == ("instance_affine", "input", "transposed")
+        if self.activation_last and (not published or self.dropout or self.skip_first or not self.bias):
+            raise ValueError("activation_last goes with z at the input and affine instance norm, and nothing else")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,10 @@ convolution, the bottleneck's included (``"all"``); never on the way up.
 A detail of the reference implementation that official weights depend on: with ``"input"`` its LeakyReLU works in
 place on the tensor that the skip carries as well, so there the skip is the *activated* tensor; with ``"all"`` the
 joining with z makes a copy first and the skip is the raw one.
+
+With ``activation_last`` (a PyTorch project for 128 px, whose weights can be converted) a level computes
+``lrelu(norm(conv4s2(x)))`` down, with a norm in the innermost one too, and ``relu(norm(up(x)))`` up. Skips stay as they
+are, without the second activation that they get elsewhere, and no tanh bounds the output.
 """
 
 import torch
@@ -18,7 +22,14 @@ from torch import Tensor, nn
 
 from tandem.config.specifications import FIRST_DROPOUT_LEVEL, UNetSpec
 from tandem.errors import DataError
-from tandem.networks.layers import full_precision, make_activation, make_norm, make_upsampling, named_sequence
+from tandem.networks.layers import (
+    InstanceNorm,
+    full_precision,
+    make_activation,
+    make_norm,
+    make_upsampling,
+    named_sequence,
+)
 
 MAX_WIDENING = 8
 
@@ -38,8 +49,12 @@ class UNet(nn.Module):
         channels = spec.in_channels if level == 0 else widths[level - 1]
         if spec.injection == "all" or (spec.injection == "input" and level == 0):
             channels += spec.latent_dim
-        norm = make_norm(spec.norm, widths[level]) if 0 < level < spec.depth - 1 else None
-        return DownLevel(channels, widths[level], activated=level > 0, norm=norm, bias=spec.bias)
+        has_norm = level > 0 and (level < spec.depth - 1 or spec.activation_last)
+        norm = make_norm(spec.norm, widths[level]) if has_norm else None
+        if spec.activation_last and level == spec.depth - 1:
+            norm = NormOfAnySize(widths[level], affine=True)
+        activated = level > 0 and not spec.activation_last
+        return DownLevel(channels, widths[level], activated=activated, norm=norm, bias=spec.bias)
 
     def _up_block(self, level: int, widths: list[int]) -> nn.Sequential:
         spec = self.spec
@@ -47,6 +62,12 @@ class UNet(nn.Module):
         in_channels = widths[level] if innermost else 2 * widths[level]
         out_channels = spec.out_channels if level == 0 else widths[level - 1]
         drops = spec.dropout and FIRST_DROPOUT_LEVEL <= level < spec.depth - 1
+        if spec.activation_last:
+            return named_sequence(
+                upsampling=make_upsampling(spec.upsampling, in_channels, out_channels),
+                norm=make_norm(spec.norm, out_channels) if level > 0 else None,
+                activation=make_activation(spec.activation) if level > 0 else None,
+            )
         return named_sequence(
             activation=make_activation(spec.activation),
             upsampling=make_upsampling(spec.upsampling, in_channels, out_channels, bias=spec.bias or level == 0),
@@ -63,7 +84,7 @@ class UNet(nn.Module):
             z: ``(N, latent_dim)``, float, standard normal in training; without a latent None or ``(N, 0)``.
 
         Returns:
-            ``(N, out_channels, H, W)``, float, [-1, 1].
+            ``(N, out_channels, H, W)``, float, [-1, 1]; with ``activation_last`` unbounded.
 
         Raises:
             DataError: H or W is not a multiple of ``2**depth``, or z does not fit the network.
@@ -75,6 +96,8 @@ class UNet(nn.Module):
             skips.append(x)
             joins = self.spec.injection == "all" or (self.spec.injection == "input" and level == 0)
             x = down(x, z if joins else None)
+            if self.spec.activation_last:
+                x = F.leaky_relu(x, 0.2)
         for level in reversed(range(self.spec.depth)):
             x = self.up[level](x)
             if level > 0:
@@ -120,6 +143,20 @@ class DownLevel(nn.Module):
             x = F.leaky_relu(x, 0.2, inplace=True)
         x = self.conv(x)
         return x if self.norm is None else self.norm(x)
+
+
+class NormOfAnySize(InstanceNorm):
+    """Instance norm that takes a map of one pixel too: minus its mean that is 0, so that the bias remains.
+
+    PyTorch once computed that, and refuses it now; weights that were trained then depend on it.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map ``(N, channels, H, W)`` to the same shape, float."""
+        if input.shape[2] * input.shape[3] > 1:
+            return super().forward(input)
+        assert self.bias is not None
+        return self.bias[None, :, None, None].expand_as(input).clone()
 
 
 def join_latent(x: Tensor, z: Tensor) -> Tensor:

@@ -50,19 +50,24 @@ def _unet(network: UNet, a: Node, z: Tensor | None, streamer: Streamer) -> Node:
                 skips.append(x)
                 x = Pointwise(_with_latent(x, z, spec.latent_dim), _leaky_relu)
             else:
-                x = Pointwise(x, _leaky_relu)
+                x = x if spec.activation_last else Pointwise(x, _leaky_relu)
                 skips.append(x)
         x = streamer.normed(convolution(x, _needed(down, "conv")), _layer(down, "norm"), keep=level > 0)
+        x = Pointwise(x, _leaky_relu) if spec.activation_last else x
     for level in reversed(range(spec.depth)):
         up = network.up[level]
-        x = Pointwise(x, _needed(up, "activation"))
+        x = x if spec.activation_last else Pointwise(x, _needed(up, "activation"))
         upsampling = _needed(up, "upsampling")
         if spec.upsampling == "transposed":
             x = transposed_convolution(x, _needed(upsampling, "conv"))
         else:
             x = convolution(doubled(x), _needed(upsampling, "conv"), reflected=1)
         if level == 0:
-            return Pointwise(x, torch.tanh_)
+            return x if spec.activation_last else Pointwise(x, torch.tanh_)
+        if spec.activation_last:
+            x = Pointwise(streamer.normed(x, _layer(up, "norm")), _needed(up, "activation"))
+            x = Joined([x, skips.pop()])
+            continue
         x = streamer.dropped(streamer.normed(x, _layer(up, "norm")), _layer(up, "dropout"))
         skip = skips.pop()
         x = Joined([skip, x] if spec.skip_first else [x, skip])
