@@ -98,7 +98,8 @@ def save_bundle(
     weights = folder / f"weights-{digest[:16]}.safetensors"
     unnamed.replace(weights)
     entry = None if prior is None else prior.entry
-    manifest = dataclasses.replace(manifest, prior=entry, weights=WeightsFile(file=weights.name, sha256=digest))
+    written = WeightsFile(file=weights.name, sha256=digest)
+    manifest = dataclasses.replace(manifest, prior=entry, weights=written, seal=None)
     if manifest.calibration is not None and manifest.calibration.weights_sha256 != digest:
         manifest = dataclasses.replace(manifest, calibration=None)
     _write_manifest(folder, manifest)
@@ -128,7 +129,13 @@ def save_calibration(path: Path, calibration: Calibration, out: Path | None = No
             "nothing was written. Calibrate it when its training has ended, or a copy of it ('tandem export')."
         )
     manifest = dataclasses.replace(manifest, calibration=calibration)
+    sealed = manifest.seal is not None
+    manifest = dataclasses.replace(manifest, seal=None)
     if out is None or out.resolve() == weights.parent.resolve():
+        if sealed:
+            raise BundleError(
+                f"the model at {path} is sealed, to be shared: give --out for a copy to be calibrated, and share that."
+            )
         atomic_write_text(weights.parent / MANIFEST_NAME, manifest.to_json())
         return weights.parent
 

@@ -3,6 +3,9 @@
 A bundle is a folder with this file and one file of weights that it names together with the SHA-256. The weights'
 name carries the start of that hash, so that a bundle that is renewed while somebody reads it is never half old, half
 new: ``model.json`` is replaced last.
+
+A bundle to be shared (`tandem.checkpoint.seal`) has the names that the Hugging Face Hub knows, ``config.json`` and
+``model.safetensors``, and its manifest a seal: the hash of every other file, and one of the manifest itself.
 """
 
 import dataclasses
@@ -21,14 +24,19 @@ from tandem.config.specifications import NetworkSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import FitRule
 from tandem.errors import BundleError
-from tandem.foreign import load_json
+from tandem.foreign import read_bounded
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "model.json"
 MAX_MANIFEST_BYTES = 4 * 2**20
 RENEWALS = 10
 """How often a reader begins again because the bundle is renewed meanwhile."""
-_WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
+MAX_SHARED_BYTES = 64 * 2**20
+"""Of a file of a shared bundle beside its weights."""
+SHARED_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+SHARED_MANIFEST_NAME = "config.json"
+SHARED_WEIGHTS_NAME = "model.safetensors"
+_WEIGHTS_NAME = re.compile(rf"weights-[0-9a-f]{{16}}\.safetensors|{re.escape(SHARED_WEIGHTS_NAME)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +105,19 @@ class LearnedPrior:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seal:
+    """What shows that no byte of a shared bundle has changed; see `tandem.checkpoint.seal`.
+
+    Attributes:
+        files: SHA-256 of every file beside the manifest, by name.
+        sha256: Of the manifest, with zeros in the place of this hash.
+    """
+
+    files: Mapping[str, str]
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything about a model but its weights.
 
@@ -112,6 +133,7 @@ class Manifest:
         prior: What latents are drawn from; None, which is left out of the file: N(0, I).
         weights: The weights' file; None until the bundle is written.
         calibration: How sure the model is, where that was measured for these weights.
+        seal: Of a bundle to be shared; None, which is left out of the file, of others.
         format: Version of this format.
     """
 
@@ -125,21 +147,24 @@ class Manifest:
     prior: LearnedPrior | None = None
     weights: WeightsFile | None = None
     calibration: Calibration | None = None
+    seal: Seal | None = None
     format: int = FORMAT_VERSION
 
     def to_json(self) -> str:
         """The text of ``model.json``."""
         values = dataclasses.asdict(self)
-        if self.prior is None:
-            del values["prior"]
+        for name in ("prior", "seal"):
+            if values[name] is None:
+                del values[name]
         return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
-def read_manifest(path: Path) -> tuple[Manifest, Path]:
+def read_manifest(path: Path, *, trust_files: bool = False) -> tuple[Manifest, Path]:
     """Read the manifest of the bundle at `path` and find its weights.
 
     Args:
         path: The bundle, its ``model.json``, or a run folder that holds a bundle under ``model``.
+        trust_files: Whether what lies beside the weights of a shared bundle may have changed, to be sealed anew.
 
     Returns:
         The manifest and the path of the weights' file, which exists.
@@ -151,29 +176,55 @@ def read_manifest(path: Path) -> tuple[Manifest, Path]:
         folder = bundle_folder(path)
         stamp = _stamp(folder)
         try:
-            return _read(folder)
+            return _read(folder, trust_files=trust_files)
         except BundleError:
             if _stamp(folder) == stamp:
                 raise
             # It was renewed between its manifest and its weights: what it is now is as good.
-    return _read(bundle_folder(path))
+    return _read(bundle_folder(path), trust_files=trust_files)
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Numbers that change when a manifest is replaced."""
     try:
-        status = (folder / MANIFEST_NAME).stat()
+        status = manifest_file(folder).stat()
     except OSError:
         return ()
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _read(folder: Path) -> tuple[Manifest, Path]:
-    file = folder / MANIFEST_NAME
+def _read(folder: Path, *, trust_files: bool) -> tuple[Manifest, Path]:
+    file = manifest_file(folder)
+    manifest, text = _parse(file)
+    if manifest.seal is not None or file.name == SHARED_MANIFEST_NAME:
+        _require_sealed(file, text, manifest, trust_files=trust_files)
+    weights = _weights_path(folder, manifest)
+    _require_own_calibration(file, manifest)
+    return manifest, weights
+
+
+def sealed_files(file: Path) -> dict[str, bool]:
+    """The files that the manifest of a shared bundle names, which need not be there, and whether they are the weights.
+
+    Raises:
+        BundleError: It is damaged, or names other files than those of a shared bundle.
+    """
+    manifest, text = _parse(file)
+    _require_sealed(file, text, manifest, trust_files=True)
+    assert manifest.seal is not None
+    assert manifest.weights is not None
+    if manifest.weights.file not in manifest.seal.files:
+        raise BundleError(f"{file} does not name its weights among its files.", file=file)
+    return {name: name == manifest.weights.file for name in manifest.seal.files}
+
+
+def _parse(file: Path) -> tuple[Manifest, str]:
+    """A manifest, and its text."""
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:
             raise BundleError(f"{file} is larger than {MAX_MANIFEST_BYTES} bytes: that is not a model.")
-        values = load_json(file, MAX_MANIFEST_BYTES)
+        text = read_bounded(file, MAX_MANIFEST_BYTES).decode("utf-8")
+        values = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read: {error}.") from error
     if isinstance(values, dict) and values.get("format") != FORMAT_VERSION:
@@ -183,12 +234,10 @@ def _read(folder: Path) -> tuple[Manifest, Path]:
         )
     _require_fit(values, file)
     try:
-        manifest = parse_dataclass(Manifest, values, MANIFEST_NAME)
+        manifest = parse_dataclass(Manifest, values, file.name)
     except ValueError as error:
         raise BundleError(f"{file} is damaged: {error}.") from error
-    weights = _weights_path(folder, manifest)
-    _require_own_calibration(file, manifest)
-    return manifest, weights
+    return manifest, text
 
 
 def _require_fit(values: object, file: Path) -> None:
@@ -219,6 +268,41 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _require_sealed(file: Path, text: str, manifest: Manifest, *, trust_files: bool) -> None:
+    """Refuse a shared bundle of which anything has changed since it was sealed; the weights are checked later."""
+    seal = manifest.seal
+    if seal is None or hash_of_sealed(text, seal) != seal.sha256:
+        raise BundleError(
+            f"{file} is not what was shared: it has no seal, or was changed after it was sealed. Get the model again, "
+            "or make it again with 'tandem export --to hub'.",
+            file=file,
+        )
+    for name, digest in seal.files.items():
+        if not SHARED_NAME.fullmatch(name) or name == file.name:
+            raise BundleError(f"{file} names {name!r:.80}, which is no file of a shared model.", file=file)
+        if trust_files or (manifest.weights is not None and name == manifest.weights.file):
+            continue
+        path = file.parent / name
+        if not path.is_file() or path.stat().st_size > MAX_SHARED_BYTES or sha256_of(path) != digest:
+            raise BundleError(
+                f"{path} is missing or was changed after the model was sealed. If it was you who changed it, seal the "
+                f"model anew: tandem export {file.parent} --to hub --out {file.parent}",
+                file=path,
+            )
+
+
+def hash_of_sealed(text: str, seal: Seal) -> str:
+    """The hash of a manifest with zeros in the place of its own hash."""
+    return hashlib.sha256(text.replace(seal.sha256, "0" * 64, 1).encode()).hexdigest()
+
+
+def manifest_file(folder: Path) -> Path:
+    """The manifest of the bundle in `folder`, under the name that it has there."""
+    own = folder / MANIFEST_NAME
+    shared = folder / SHARED_MANIFEST_NAME
+    return shared if shared.is_file() and not own.is_file() else own
+
+
 def _weights_path(folder: Path, manifest: Manifest) -> Path:
     weights = manifest.weights
     if weights is None or not _WEIGHTS_NAME.fullmatch(weights.file):
@@ -239,10 +323,10 @@ def bundle_folder(path: Path) -> Path:
     Raises:
         BundleError: There is none.
     """
-    if path.name == MANIFEST_NAME and path.is_file():
+    if path.name in {MANIFEST_NAME, SHARED_MANIFEST_NAME} and path.is_file():
         return path.parent
     for folder in (path, path / "model"):
-        if (folder / MANIFEST_NAME).is_file():
+        if manifest_file(folder).is_file():
             return folder
     if not path.exists():
         reason = "there is no such folder"

@@ -1,6 +1,7 @@
 """``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one, else the last."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from tandem.checkpoint.manifest import MANIFEST_NAME
 from tandem.commands.parser import Command
-from tandem.config.options import REQUIRED, Options, option
+from tandem.commands.share import CardOptions, share
+from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
 from tandem.files import owned
 from tandem.report.text import count, number
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from tandem.checkpoint.store import CheckpointStore, Measured
     from tandem.training.run_folder import RunFolder
 
-ExportFormat = Literal["bundle", "official"]
+ExportFormat = Literal["bundle", "official", "hub"]
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class ExportOptions(Options):
     out: Path | None = option(None, "folder for the model; by default model-best, -last or -N in the run")
     to: ExportFormat = option(
         "bundle",
-        "what is written: Tandem's model, or with official the .pth files that the method's official code loads",
+        "what is written: Tandem's model; official: what the method's official code loads; hub: a folder to be shared",
     )
 
     def problems(self) -> Iterator[Problem]:
@@ -62,15 +64,19 @@ def _instead(out: Path) -> str:
 
 
 COMMAND = Command(
-    "export", "Write a model from a checkpoint of a run, as training would have at that step.", {"": ExportOptions}
+    "export",
+    "Write a model from a checkpoint of a run, as training would have at that step.",
+    {"": ExportOptions, "the card, with --to hub": CardOptions},
 )
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the options and write the model."""
-    (options,) = COMMAND.parse(arguments)
+    options, card = COMMAND.parse(arguments)
+    if options.to != "hub":
+        refuse(Problem(f"{one.flag} has no effect without --to hub", one.flag) for one in changed(card))
     if options.to != "bundle":
-        return _WRITERS[options.to](options)
+        return _WRITERS[options.to](options, card)
     from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415  (imports torch)
     from tandem.training.run_folder import RunFolder  # noqa: PLC0415
 
@@ -108,7 +114,8 @@ def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) 
             return step
 
 
-def _write_official(options: ExportOptions) -> int:
+def _write_official(options: ExportOptions, card: CardOptions) -> int:
+    del card
     from tandem.checkpoint.official_write import write_official  # noqa: PLC0415  (imports torch)
 
     assert options.out is not None, "the options say so"
@@ -118,7 +125,26 @@ def _write_official(options: ExportOptions) -> int:
     return 0
 
 
-_WRITERS: Mapping[ExportFormat, Callable[[ExportOptions], int]] = MappingProxyType({"official": _write_official})
+def _write_hub(options: ExportOptions, card: CardOptions) -> int:
+    from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415  (imports torch)
+    from tandem.training.export import export_checkpoint  # noqa: PLC0415
+    from tandem.training.run_folder import RunFolder  # noqa: PLC0415
+
+    assert options.out is not None, "the options say so"
+    run = RunFolder(options.run)
+    step = _chosen(CheckpointStore(run.checkpoints), options)
+    if step is None:
+        share(options.run, options.out, card, run=options.run)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        export_checkpoint(run, step, Path(folder))
+        share(Path(folder), options.out, card, run=run.root)
+    return 0
+
+
+_WRITERS: Mapping[ExportFormat, Callable[[ExportOptions, CardOptions], int]] = MappingProxyType(
+    {"official": _write_official, "hub": _write_hub}
+)
 """What writes each format but that of Tandem itself."""
 
 
@@ -130,15 +156,22 @@ def _model(options: ExportOptions) -> "tuple[Manifest, dict[str, nn.Module]]":
     from tandem.training.run_folder import RunFolder  # noqa: PLC0415
 
     run = RunFolder(options.run)
-    store = CheckpointStore(run.checkpoints)
+    step = _chosen(CheckpointStore(run.checkpoints), options)
+    if step is None:
+        return load_bundle(options.run)
+    manifest, networks, _ = checkpoint_model(run, step)
+    return manifest, networks
+
+
+def _chosen(store: "CheckpointStore", options: ExportOptions) -> int | None:
+    """The step whose checkpoint is wanted; None where the folder is a model."""
     if not store.steps():
         if options.checkpoint != "auto":
             raise CheckpointError(f"--checkpoint {options.checkpoint}: {options.run} holds no checkpoints.")
-        return load_bundle(options.run)
+        return None
     step = _step(store, _wanted(store) if options.checkpoint == "auto" else options.checkpoint)
-    log.info("%s: taken is step %s", run.root, _told(store, step))
-    manifest, networks, _ = checkpoint_model(run, step)
-    return manifest, networks
+    log.info("%s: taken is step %s", options.run, _told(store, step))
+    return step
 
 
 def _wanted(store: "CheckpointStore") -> str:

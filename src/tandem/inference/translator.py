@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tandem.checkpoint.hub import local_model
 from tandem.checkpoint.manifest import RENEWALS, Manifest
 from tandem.config.data import Direction
 from tandem.config.specifications import EncoderSpec, PairEncoderSpec
@@ -49,7 +50,8 @@ def load(
     """Load a model.
 
     Args:
-        path: The folder of a bundle (``runs/NAME/model``) or of the run (``runs/NAME``).
+        path: The folder of a bundle (``runs/NAME/model``) or of the run (``runs/NAME``), or a model on the Hugging Face
+            Hub, ``hf://user/name`` or ``hf://user/name@revision`` (the extra ``hub``).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``fp32``, or ``bf16`` for convolutions in bfloat16: faster, and less exact.
         compile: Compile the generators (`torch.compile`), which pays for many images of one size. Where that fails
@@ -65,6 +67,7 @@ def load(
 
     Raises:
         BundleError: There is no model, or it is damaged or of another format.
+        DownloadError: The Hub does not have it, or cannot be reached.
         ConfigError: This machine does not have the device, or an option is out of range or does not fit the others.
     """
     runtime = Runtime(
@@ -83,11 +86,12 @@ def load_with(path: str | Path, runtime: Runtime, *, device: str = "auto") -> "T
     """Load a model to be run as `runtime` says; see `load`."""
     from tandem.checkpoint.bundle import load_prior  # noqa: PLC0415  (imports torch)
 
+    folder = local_model(path)
     left = RENEWALS
     while True:
-        manifest, loaded = load_engine(Path(path), device=device, runtime=runtime)
+        manifest, loaded = load_engine(folder, device=device, runtime=runtime)
         try:
-            learned = load_prior(Path(path), manifest)
+            learned = load_prior(folder, manifest)
             break
         except BundleError as error:
             left -= 1
