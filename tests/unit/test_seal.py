@@ -17,6 +17,7 @@ from tandem.cli import main
 from tandem.errors import BundleError
 from tandem.report.model_card import ModelCard, model_card
 from tandem.report.scores import EvaluationReport, MetricResult, Score
+from tandem.training.start import read_source
 
 
 def export(model: Path, out: Path, *words: str) -> int:
@@ -40,6 +41,15 @@ def test_the_folder_has_the_names_that_the_hub_knows(shared: Path, tmp_path: Pat
     for name, network in networks.items():
         assert all((again[name].state_dict()[key] == value).all() for key, value in network.state_dict().items())
     assert load_bundle(shared / "config.json")[0] == after
+
+
+def test_a_run_can_start_from_it(shared: Path) -> None:
+    source = read_source(shared)
+    assert source.kind == "model"
+    assert sorted(source.networks) == ["encoder", "generator"]
+    (shared / "README.md").write_text("other")
+    with pytest.raises(BundleError, match="was changed after the model was sealed"):
+        read_source(shared)
 
 
 def test_every_byte_of_every_file_is_sealed(shared: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tandem.checkpoint.manifest import read_manifest, sha256_of
+from tandem.checkpoint.hub import local_model
+from tandem.checkpoint.manifest import MANIFEST_NAME, SHARED_MANIFEST_NAME, read_manifest, sha256_of
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.parse import parse_value
 from tandem.config.specifications import NetworkSpec
@@ -135,12 +136,14 @@ def lines_of(start: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def read_source(path: Path) -> Source:
-    """Weights of a run (its newest checkpoint, else its model), of a checkpoint file, or of a model.
+    """Weights of a run (its newest checkpoint, else its model), of a checkpoint file, or of a model, also on the Hub.
 
     Raises:
         CheckpointError: There are none, or they are damaged.
         BundleError: They are those of a bundle that is damaged.
+        DownloadError: The Hub does not have them.
     """
+    path = local_model(path)
     step = CheckpointStore.step_of(path)
     if step is not None and path.is_file():
         return _of_checkpoint(CheckpointStore(path.parent), step)
@@ -151,7 +154,7 @@ def read_source(path: Path) -> Source:
         manifest, weights = read_manifest(path)
         tensors = read_tensors(weights)
     except (ValueError, OSError) as error:
-        if isinstance(error, BundleError) and path.is_dir() and any(path.rglob("model.json")):
+        if isinstance(error, BundleError) and path.is_dir() and _holds_manifest(path):
             raise
         raise CheckpointError(
             f"--init-from {path}: there are no weights to start from. Give the folder of a run (runs/NAME), of a model "
@@ -168,6 +171,10 @@ def read_source(path: Path) -> Source:
         specs={name: dataclasses.asdict(spec) for name, spec in manifest.networks.items()},
         networks=_by_network(tensors, ""),
     )
+
+
+def _holds_manifest(folder: Path) -> bool:
+    return (folder / SHARED_MANIFEST_NAME).is_file() or any(folder.rglob(MANIFEST_NAME))
 
 
 def _of_checkpoint(store: CheckpointStore, step: int) -> Source:
