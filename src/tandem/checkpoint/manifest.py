@@ -76,7 +76,9 @@ class Preprocessing(FitRule):
             if min(dataclasses.astuple(sizes)) <= 0:
                 raise ValueError(f"input_sizes and output_sizes must be positive, not {sizes}")
         if not all(1 <= channels <= MAX_CHANNELS for channels in (self.input_channels, self.output_channels)):
-            raise ValueError(f"channels must be from 1 to {MAX_CHANNELS}, not {self.input_channels} and {self.output_channels}")
+            raise ValueError(
+                f"channels must be from 1 to {MAX_CHANNELS}, not {self.input_channels} and {self.output_channels}"
+            )
         if self.value_range != (-1.0, 1.0):
             raise ValueError(f"value_range must be (-1, 1), not {self.value_range}")
 
