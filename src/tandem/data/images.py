@@ -235,6 +235,18 @@ def pixels_of(source: ImageSource) -> int:
     return width * height
 
 
+def require_pixels(source: ImageSource, at_most: int) -> None:
+    """Refuse an image of more pixels than `at_most`, from its header alone: nothing is decoded.
+
+    Raises:
+        ImageReadError: It has more, or is missing, damaged or no image.
+    """
+    with _opened(source) as (image, name):
+        width, height = image.size
+        if width * height > at_most:
+            raise ImageReadError(name, f"too large: {width} x {height} pixels, at most {at_most} are read here")
+
+
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
     """Convert an open Pillow image by the rules of `read_image`: ``(H, W, channels)``, uint8, upright."""
     name = str(getattr(image, "filename", "") or "image")

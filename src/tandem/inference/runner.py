@@ -54,7 +54,7 @@ class Runner:
             ConfigError: `tile` is too small, or nothing that this engine does.
         """
         tiled = self._tiled(generator, values, tile)
-        together = 1 if tiled else self._together(generator, values)
+        together = 1 if tiled else self.together(generator, *values.shape[1:])
         for start in range(0, len(latents), together):
             part = latents[start : start + together]
             noise = derive_seed(seed, "dropout", position=start) if self._has_dropout_noise else None
@@ -107,12 +107,12 @@ class Runner:
         large = forward_bytes(generator.spec, height, width) > self._runtime.budget_bytes
         return large and isinstance(self._engine, TilingEngine)
 
-    def _together(self, generator: Generator, values: np.ndarray) -> int:
+    def together(self, generator: Generator, height: int, width: int) -> int:
+        """How many samples of a size, in pixels of the generator's input, run at once."""
         if self._one_by_one:
             return 1
         if self._runtime.max_batch != "auto":
             return self._runtime.max_batch
-        _, height, width = values.shape
         budget, limit = self._runtime.budget_bytes, self._engine.batch_limit
         return batch_within(generator.spec, height, width, budget_bytes=budget, limit=limit)
 

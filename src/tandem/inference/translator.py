@@ -431,6 +431,12 @@ class Translator:
         restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
         return from_floats(np.concatenate(restored))
 
+    def frames_at_once(self, height: int, width: int, *, fit: Fit = "auto", direction: Direction | None = None) -> int:
+        """How many frames of a size `translate_frames` should be given: as many as pay and fit, see `Runtime`."""
+        rule = self.manifest.preprocessing
+        plan = rule.plan(height, width, fit, multiple=self.multiple, smallest=self._smallest)
+        return self._runner.together(self.abilities.generator(direction), *plan.padded)
+
     def spread(
         self,
         image: Any,

@@ -1,0 +1,143 @@
+"""The service as an ASGI application."""
+
+import importlib.resources
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tandem.evaluation.options import Palette
+from tandem.inference.translator import Translator
+from tandem.serving.answers import json_response
+from tandem.serving.endpoints import Endpoints
+from tandem.serving.guard import OPEN, Guard
+from tandem.serving.limits import Limits
+from tandem.serving.metrics import Metrics
+from tandem.serving.models import ModelStore
+from tandem.serving.openapi import document
+from tandem.serving.refused import RefusedError
+from tandem.serving.scheduler import Scheduler
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may ask.
+
+    Attributes:
+        token: What clients of the interface must send; None: nothing.
+        only_loopback: Whether only names of this machine are answered to.
+        origins: Other sites whose pages may ask.
+    """
+
+    token: str | None = None
+    only_loopback: bool = True
+    origins: Sequence[str] = ()
+
+
+def build_app(
+    paths: Mapping[str, Path],
+    load: Callable[[Path], Translator],
+    *,
+    limits: Limits,
+    access: Access,
+    max_loaded: int,
+    palette: Palette | None = None,
+) -> ASGIApp:
+    """Put the service together.
+
+    Args:
+        paths: Bundles or runs by the names that clients use; the first one is the default.
+        load: Reads a model.
+        limits: How much a client may ask.
+        access: Who may ask.
+        max_loaded: Most models in memory.
+        palette: Colours of labels that the page offers.
+    """
+    metrics = Metrics()
+    store = ModelStore(paths, load, metrics, max_loaded=max_loaded)
+    scheduler = Scheduler(metrics, max_waiting=limits.max_waiting)
+    ends = Endpoints(store, scheduler, limits, metrics, palette)
+    pages = {f"/{name}": _file(name, content) for name, content in page_files().items()}
+    pages["/"] = pages["/index.html"]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        del app
+        scheduler.start()
+        for name in store.names[:max_loaded]:
+            await store.get(name)
+        yield
+        scheduler.stop()
+
+    async def openapi(request: Request) -> Response:
+        del request
+        return json_response(document(limits, needs_token=access.token is not None))
+
+    answering, placed = ends.answering, ends.placed
+    routes = [
+        Route("/healthz", answering(ends.health)),
+        Route("/readyz", answering(ends.ready)),
+        Route("/metrics", answering(ends.numbers)),
+        Route("/openapi.json", answering(openapi)),
+        Route("/v1/models", answering(ends.models)),
+        Route("/v1/models/{name}", answering(ends.model)),
+        Route("/v1/latents", answering(ends.latents)),
+        Route("/v1/translate", placed(ends.translate), methods=["POST"]),
+        Route("/v1/encode", placed(ends.encode), methods=["POST"]),
+        Route("/v1/spread", placed(ends.spread), methods=["POST"]),
+        *(Route(path, page) for path, page in pages.items()),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_thing})
+    app.router.redirect_slashes = False  # an address has one spelling
+    return Guard(
+        app,
+        limits=limits,
+        metrics=metrics,
+        token=access.token,
+        open_paths=OPEN | pages.keys(),
+        only_loopback=access.only_loopback,
+        origins=access.origins,
+        routes=frozenset(route.path for route in routes),
+    )
+
+
+def page_files() -> dict[str, bytes]:
+    """The files of the page by their names. They are read once: no name of a request leads to the disk."""
+    folder = importlib.resources.files("tandem.serving").joinpath("page")
+    return {one.name: one.read_bytes() for one in folder.iterdir() if PurePosixPath(one.name).suffix in _TYPES}
+
+
+def _file(name: str, content: bytes) -> Callable[[Request], Response]:
+    kind = _TYPES[PurePosixPath(name).suffix]
+
+    def answer(request: Request) -> Response:
+        del request
+        return Response(content, headers={"Content-Type": kind, "Cache-Control": "no-cache"})
+
+    return answer
+
+
+def _no_such_thing(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, HTTPException)
+    code, text = {
+        404: ("no-address", "there is nothing at this address: /openapi.json lists what there is."),
+        405: ("method", "this address takes another method: /openapi.json says which."),
+    }.get(error.status_code, ("bad-request", "the request cannot be answered."))
+    return json_response(
+        RefusedError(error.status_code, code, text).as_json(), status=error.status_code, headers=error.headers
+    )

@@ -1,0 +1,29 @@
+"""What a client is told where it gets no result."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class RefusedError(Exception):
+    """An answer that is an error.
+
+    Attributes:
+        status: The HTTP status.
+        code: What it is about, for programs: ``too-large``, ``busy`` and so on.
+        message: What was given, what was expected, what to do; nothing about the machine.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.headers = dict(headers or {})
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"error": {"code": self.code, "message": self.message}}
+
+
+def bad_value(message: str) -> RefusedError:
+    """A value that cannot be used."""
+    return RefusedError(422, "bad-value", message)

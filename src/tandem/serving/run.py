@@ -1,0 +1,68 @@
+"""The service as a process: from its start to its graceful end."""
+
+import logging
+import socket
+from collections.abc import Callable
+
+from starlette.types import ASGIApp
+
+from tandem.errors import ConfigError
+
+GRACE_SECONDS = 5
+"""What a stop waits beyond the time limit of requests."""
+
+log = logging.getLogger(__name__)
+
+
+def serve(
+    app: ASGIApp, *, host: str, port: int, time_limit: float, on_start: Callable[[str], None] | None = None
+) -> None:
+    """Answer until SIGINT or SIGTERM, then finish what runs.
+
+    Args:
+        app: The service.
+        host: The address that it listens at.
+        port: The port; 0 for a free one.
+        time_limit: Seconds that a request may take.
+        on_start: Called with the service's address before the first request.
+
+    Raises:
+        ConfigError: The address cannot be listened at.
+    """
+    import uvicorn  # noqa: PLC0415  (an extra)
+
+    with _listen(host, port) as listening:
+        name = f"[{host}]" if ":" in host else host
+        if on_start is not None:
+            on_start(f"http://{name}:{listening.getsockname()[1]}/")
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=round(time_limit) + GRACE_SECONDS,
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"--host {host} is no address of this machine: {error.strerror}.", option="--host") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(socket.SOMAXCONN)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"--host {host} --port {port} cannot be listened at ({error.strerror}): choose another port, or 0 for a "
+            "free one.",
+            option="--port",
+        ) from error
+    return listening
