@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow coverage lint format types bench reference docs docs-serve pictures clean
+.PHONY: help setup demo test test-slow coverage lint format types types-page bench reference docs docs-serve pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ format: setup  ## fix style and formatting
 
 types: setup  ## check types
 	$(BIN)/pyright
+
+types-page:  ## check the types of the page to draw on; needs Node.js
+	npx --yes --package typescript@7.0.2 tsc --project tools/tsconfig.json
 
 bench: setup  ## measure the training step, its memory, and sampling on this machine
 	$(BIN)/tandem bench train

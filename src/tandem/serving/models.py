@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tandem.checkpoint.manifest import MANIFEST_NAME, bundle_folder
+from tandem.config.data import Direction
 from tandem.errors import BundleError, TandemError
 from tandem.evaluation.options import Palette
 from tandem.inference.translator import Translator
@@ -66,6 +67,7 @@ class Loaded:
                 direction: [generator.spec.in_channels, generator.spec.out_channels]
                 for direction, generator in abilities.generators.items()
             },
+            "input_mean": {direction: _input_mean(translator, direction) for direction in translator.directions},
             "multiple": translator.multiple,
             "latent_dim": translator.latent_dim,
             "stochastic": translator.is_stochastic,
@@ -73,6 +75,17 @@ class Loaded:
             "calibrated": manifest.calibration is not None,
             "prior": _prior(translator),
         }
+
+
+def _input_mean(translator: Translator, direction: Direction) -> float | None:
+    """The mean of training inputs in [-1, 1], if the manifest says it: near 1 for line drawings on white."""
+    turned = len(translator.directions) == 2 and direction == "BtoA"
+    side = translator.manifest.statistics.get("b" if turned else "a")
+    values = side.get("mean") if isinstance(side, Mapping) else None
+    if not isinstance(values, Sequence) or not values or not all(isinstance(value, float) for value in values):
+        return None
+    mean = float(np.mean(values))
+    return mean if -1 <= mean <= 1 else None
 
 
 def _prior(translator: Translator) -> dict[str, Any] | None:

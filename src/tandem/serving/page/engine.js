@@ -1,0 +1,63 @@
+/**
+ * What computes the outputs. The page knows this interface alone; `service.js` is the one that asks the service.
+ *
+ * @typedef {{kind: string, mean: number[], axes: number[][]}} Prior  axes: orthogonal, each one standard deviation long
+ * @typedef {"AtoB" | "BtoA"} Direction
+ *
+ * @typedef {object} Model
+ * @property {string} name
+ * @property {string} version
+ * @property {string} method
+ * @property {number | null} steps
+ * @property {Direction[]} directions
+ * @property {[number, number]} size  height and width that it was trained at
+ * @property {Partial<Record<Direction, number | null>>} input_mean  of training inputs, from -1 to 1
+ * @property {number} latent_dim
+ * @property {boolean} stochastic
+ * @property {boolean} encoder
+ * @property {boolean} calibrated
+ * @property {Prior | null} prior
+ *
+ * @typedef {object} Catalogue
+ * @property {string[]} models
+ * @property {string} default
+ * @property {string[]} palette
+ * @property {{samples: number}} limits
+ *
+ * @typedef {object} Job
+ * @property {string} model
+ * @property {Direction} direction
+ * @property {Blob} image  of the model's size
+ * @property {number} seed
+ * @property {number} [count]  outputs of models without a latent
+ * @property {number[][]} [z]
+ *
+ * @typedef {object} SpreadResult
+ * @property {Record<string, Blob>} pictures  mean, width, guessed
+ * @property {boolean} calibrated
+ * @property {number} level
+ * @property {number} num_samples
+ * @property {number} flagged_share
+ *
+ * @typedef {object} Engine
+ * @property {() => Promise<Catalogue>} catalogue
+ * @property {(name: string) => Promise<Model>} model
+ * @property {(name: string, seed: number, count: number) => Promise<number[][]>} latents
+ * @property {(job: Job, signal?: AbortSignal) => Promise<Blob[]>} translate
+ * @property {(name: string, image: Blob) => Promise<number[]>} encode
+ * @property {(job: Job, signal?: AbortSignal) => Promise<SpreadResult>} spread
+ */
+
+/** What an engine says where it gives no result. */
+export class EngineError extends Error {
+  /**
+   * @param {string} message  what to change
+   * @param {string} code
+   * @param {number} [retryAfter]  seconds
+   */
+  constructor(message, code, retryAfter) {
+    super(message);
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}

@@ -1,0 +1,272 @@
+"""The page to draw on, as somebody uses it: in a real browser, against a real service, on the loopback alone."""
+
+import base64
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
+pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
+pytest.importorskip("python_multipart", reason="the extra 'serve' is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+import tandem
+from cyclegan_bundle import make_cyclegan
+from serving_client import application, opened, pixels, png, serving
+from tandem.serving.app import Access
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+WAIT = 20_000
+SIGNATURE = """(selector) => [...document.querySelectorAll(selector)].map((canvas) => {
+  const { width, height } = canvas;
+  return width ? canvas.getContext('2d').getImageData(0, 0, width, height).data.join() : '';
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("there is no Chromium or Chrome on this machine")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    contexts, complaints = [], []
+
+    def opened_page(address: str, *, width: int = 1400, height: int = 900, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: complaints.append(request.url) if is_outside(request.url) else None)
+        page.goto(address)
+        return page
+
+    yield opened_page
+    for context in contexts:
+        context.close()
+    assert complaints == [], "errors of the page, or requests to other places"
+
+
+def is_outside(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:", "data:"))
+
+
+@pytest.fixture
+def service(make_bundle: Callable[..., Path]) -> Iterator[str]:
+    with serving(application({"shoes": make_bundle("shoes"), "other": make_bundle("other", size=(16, 32))})) as address:
+        yield address
+
+
+def stroke(page: Any, *points: tuple[float, float]) -> None:
+    box = page.locator("#drawing").bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def settle(page: Any) -> None:
+    """Wait until nothing is computed any more, the map of the pad included."""
+    page.wait_for_selector("#tiles li")
+    page.wait_for_timeout(700)
+    until(page, "document.querySelector('#status').classList.contains('ready')")
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression holds: the page's policy forbids what Playwright does for it."""
+    for _ in range(WAIT // 50):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"it never came true: {expression}")
+
+
+def canvases(page: Any, selector: str) -> list[str]:
+    return page.evaluate(SIGNATURE, selector)
+
+
+def test_a_stroke_changes_all_outputs_and_undo_brings_them_back(service: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(service)
+    page.wait_for_selector("#tiles li")
+    assert page.is_visible("#hint")
+    stroke(page, (0.2, 0.2), (0.8, 0.3), (0.5, 0.8))
+    settle(page)
+    first = canvases(page, "#tiles canvas")
+    assert len(first) == 8
+    assert len(set(first)) > 1, "the samples differ"
+    assert not page.is_visible("#hint")
+    stroke(page, (0.1, 0.9), (0.9, 0.9))
+    settle(page)
+    second = canvases(page, "#tiles canvas")
+    assert all(a != b for a, b in zip(first, second, strict=True))
+    page.keyboard.press("Control+z")
+    settle(page)
+    assert canvases(page, "#tiles canvas") == first
+    page.keyboard.press("Control+Shift+z")
+    settle(page)
+    assert canvases(page, "#tiles canvas") == second
+    page.keyboard.press("e")
+    assert page.get_attribute("[data-tool=erase]", "aria-checked") == "true"
+    page.click("[data-tool=fill]")
+    page.click("#drawing", position={"x": 8, "y": 8})
+    settle(page)
+    assert canvases(page, "#tiles canvas") != second
+
+
+def test_what_is_shown_is_what_the_library_gives(
+    make_bundle: Callable[..., Path], open_page: Callable[..., Any]
+) -> None:
+    bundle = make_bundle("shoes")
+    with serving(application({"shoes": bundle}, max_batch=1)) as address:
+        page = open_page(f"{address}/#model=shoes&seed=11&n=4")
+        page.wait_for_selector("#tiles li")
+        stroke(page, (0.2, 0.2), (0.8, 0.8))
+        settle(page)
+        sent = page.evaluate("""async () => {
+          const { Drawing } = await import('/drawing.js');
+          const canvas = document.querySelector('#drawing');
+          const blob = await Drawing.prototype.picture.call({ canvas }, 16, 16);
+          return btoa(String.fromCharCode(...new Uint8Array(await blob.arrayBuffer())));
+        }""")
+        with page.expect_download() as saved:
+            page.click("#save")
+        with page.expect_download() as saved_z:
+            page.click("#save-z")
+        frame = opened(base64.b64decode(sent))
+        translator = tandem.load(bundle, device="cpu", max_batch=1)
+        shown = opened(Path(saved.value.path()).read_bytes())[:, :, :3]
+        np.testing.assert_array_equal(shown, translator(frame, 4, seed=11, output="array")[0])
+        z = json.loads(Path(saved_z.value.path()).read_text())
+        np.testing.assert_array_equal(np.float32(z), translator.sample_z(1, seed=11))
+
+
+def test_the_pad_moves_one_style_and_a_kept_one_stays(service: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(service)
+    page.wait_for_selector("#tiles li")
+    page.click("#examples button")
+    settle(page)
+    until(page, "document.querySelector('#pad').dataset.map === '25'")
+    before = canvases(page, "#tiles canvas")
+    page.click("#tiles li:nth-child(2) > button")
+    box = page.locator("#pad").bounding_box()
+    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
+    settle(page)
+    moved = canvases(page, "#tiles canvas")
+    assert [a != b for a, b in zip(before, moved, strict=True)] == [False, True] + [False] * 6
+    page.focus("#pad")
+    page.keyboard.press("ArrowLeft")
+    settle(page)
+    keyed = canvases(page, "#tiles canvas")
+    assert keyed[1] != moved[1]
+    page.click("#lock")
+    page.click("#shuffle")
+    settle(page)
+    shuffled = canvases(page, "#tiles canvas")
+    assert [a == b for a, b in zip(keyed, shuffled, strict=True)] == [False, True] + [False] * 6
+    page.click("#like")
+    settle(page)
+    assert canvases(page, "#tiles canvas")[1] == shuffled[1]
+    page.wait_for_selector("#strip li:nth-child(9)")
+    page.click("[data-view=guessed]")
+    page.wait_for_selector("#note:not([hidden])")
+    assert "not calibrated" in page.inner_text("#note")
+
+
+def test_files_that_are_opened(service: str, open_page: Callable[..., Any], tmp_path: Path) -> None:
+    good, broken = tmp_path / "good.png", tmp_path / "broken.png"
+    good.write_bytes(png(pixels(3)))
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n and nothing else")
+    page = open_page(service)
+    page.wait_for_selector("#tiles li")
+    page.set_input_files("#file", good)
+    settle(page)
+    first = canvases(page, "#tiles canvas")
+    page.set_input_files("#file", broken)
+    page.wait_for_selector("#alert:not([hidden])")
+    assert "broken.png is not a picture" in page.inner_text("#alert")
+    assert canvases(page, "#tiles canvas") == first, "the drawing stays"
+    page.set_input_files("#reference-file", good)
+    until(page, "document.querySelector('#alert').textContent.includes('has the style of good.png')")
+    settle(page)
+    assert canvases(page, "#tiles canvas")[0] != first[0]
+    assert page.get_attribute("#lock", "aria-pressed") == "true"
+
+
+def test_a_link_carries_the_styles_and_a_reload_the_drawing(service: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(service)
+    page.wait_for_selector("#tiles li")
+    page.click("#examples button")
+    page.click("#tiles li:nth-child(3) > button")
+    page.click("#like")
+    settle(page)
+    before, address = canvases(page, "#tiles canvas"), page.url
+    assert "z=" in address
+    page.reload()
+    settle(page)
+    assert page.url == address
+    assert canvases(page, "#tiles canvas") == before
+    page.click("#shuffle")
+    settle(page)
+    assert canvases(page, "#tiles canvas") != before
+    page.go_back()
+    settle(page)
+    assert canvases(page, "#tiles canvas") == before
+    page.select_option("#model", "other")
+    until(page, "location.hash.includes('model=other') && location.hash.includes('seed')")
+    settle(page)
+    assert page.evaluate("document.querySelector('#output').width") == 32
+    page.goto(f"{service}/#model=nowhere&z=!!")
+    page.wait_for_selector("#alert:not([hidden])")
+
+
+def test_a_token_and_both_directions(tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    make_cyclegan(tmp_path / "horses")
+    with serving(application({"horses": tmp_path / "horses"}, access=Access(token="secret"))) as address:
+        page = open_page(f"{address}/#token=secret")
+        page.wait_for_selector("#tiles li", state="attached")
+        assert "secret" not in page.url
+        stroke(page, (0.2, 0.2), (0.8, 0.8))
+        until(page, "document.querySelector('#output').width === 16")
+        page.wait_for_timeout(500)
+        there = canvases(page, "#output")
+        assert not page.is_visible("#style")
+        page.click("[data-direction=BtoA]")
+        page.wait_for_timeout(800)
+        assert canvases(page, "#output") != there
+        assert "direction=BtoA" in page.url
+
+
+@pytest.mark.parametrize("width", [360, 768, 1400, 2000])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_can_be_read(service: str, open_page: Callable[..., Any], width: int, scheme: str) -> None:
+    page = open_page(service, width=width, color_scheme=scheme)
+    page.wait_for_selector("#tiles li")
+    page.click("#examples button")
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    nameless = page.evaluate("""() => [...document.querySelectorAll('button, input, select, canvas[role], [role=slider]')]
+      .filter((one) => one.offsetParent && one.tabIndex >= 0)
+      .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.closest('label')))
+      .map((one) => one.outerHTML)""")
+    assert nameless == []
+    small = page.evaluate("""() => [...document.querySelectorAll('button')].filter((one) => one.offsetParent)
+      .filter((one) => { const box = one.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
+      .map((one) => one.outerHTML)""")
+    assert small == []
