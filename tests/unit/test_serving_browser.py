@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
 pytest.importorskip("python_multipart", reason="the extra 'serve' is not installed")
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 import tandem
 from cyclegan_bundle import make_cyclegan
@@ -21,6 +20,7 @@ from serving_client import application, opened, pixels, png, serving
 from tandem.serving.app import Access
 
 pytestmark = pytest.mark.browser
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WAIT = 20_000
@@ -261,7 +261,7 @@ def test_it_fits_and_can_be_read(service: str, open_page: Callable[..., Any], wi
     page.click("#examples button")
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    nameless = page.evaluate("""() => [...document.querySelectorAll('button, input, select, canvas[role], [role=slider]')]
+    nameless = page.evaluate("""() => [...document.querySelectorAll('button, input, select, [role=img], [role=slider]')]
       .filter((one) => one.offsetParent && one.tabIndex >= 0)
       .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.closest('label')))
       .map((one) => one.outerHTML)""")
