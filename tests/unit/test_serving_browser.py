@@ -261,10 +261,13 @@ def test_it_fits_and_can_be_read(service: str, open_page: Callable[..., Any], wi
     page.click("#examples button")
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    nameless = page.evaluate("""() => [...document.querySelectorAll('button, input, select, [role=img], [role=slider]')]
+    nameless = page.evaluate("""() => {
+      const isLabelled = (one) => [...(one.labels ?? [])].some((label) => label.querySelector('span')?.offsetParent);
+      return [...document.querySelectorAll('button, input, select, [role=img], [role=slider]')]
       .filter((one) => one.offsetParent && one.tabIndex >= 0)
-      .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.closest('label')))
-      .map((one) => one.outerHTML)""")
+      .filter((one) => !(one.getAttribute('aria-label') || one.matches('button') && one.textContent.trim() || isLabelled(one)))
+      .map((one) => one.outerHTML)
+    }""")
     assert nameless == []
     small = page.evaluate("""() => [...document.querySelectorAll('button')].filter((one) => one.offsetParent)
       .filter((one) => { const box = one.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
