@@ -265,7 +265,8 @@ def test_it_fits_and_can_be_read(service: str, open_page: Callable[..., Any], wi
       const isLabelled = (one) => [...(one.labels ?? [])].some((label) => label.querySelector('span')?.offsetParent);
       return [...document.querySelectorAll('button, input, select, [role=img], [role=slider]')]
       .filter((one) => one.offsetParent && one.tabIndex >= 0)
-      .filter((one) => !(one.getAttribute('aria-label') || one.matches('button') && one.textContent.trim() || isLabelled(one)))
+      .filter((one) => !(one.getAttribute('aria-label') || (one.matches('button') && one.textContent.trim())))
+      .filter((one) => !isLabelled(one))
       .map((one) => one.outerHTML)
     }""")
     assert nameless == []

@@ -92,6 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     paths = name_models(own.models)
     local = is_loopback(own.host)
     token = own.token or os.environ.get(TOKEN_VARIABLE) or (None if local else secrets.token_urlsafe(24))
+    log.info("loading %s", ", ".join(list(paths)[: own.max_loaded]))
     app = build_app(
         paths,
         partial(load_with, runtime=runtime, device=own.device),

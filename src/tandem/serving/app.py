@@ -66,9 +66,13 @@ def build_app(
         access: Who may ask.
         max_loaded: Most models in memory.
         palette: Colours of labels that the page offers.
+
+    Raises:
+        TandemError: A model cannot be loaded.
     """
     metrics = Metrics()
     store = ModelStore(paths, load, metrics, max_loaded=max_loaded)
+    store.load_first()
     scheduler = Scheduler(metrics, max_waiting=limits.max_waiting)
     ends = Endpoints(store, scheduler, limits, metrics, palette)
     pages = {f"/{name}": _file(name, content) for name, content in page_files().items()}
@@ -78,8 +82,6 @@ def build_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
         scheduler.start()
-        for name in store.names[:max_loaded]:
-            await store.get(name)
         yield
         scheduler.stop()
 

@@ -156,16 +156,28 @@ class ModelStore:
             self._loaded.move_to_end(name)
         return found
 
+    def load_first(self) -> None:
+        """Load as many models as stay in memory, before there are requests.
+
+        Raises:
+            TandemError: One cannot be loaded.
+        """
+        for name in self.names[: self._max_loaded]:
+            self._keep(self._load_now(name))
+
+    def _load_now(self, name: str) -> Loaded:
+        stamp = stamp_of(self._paths[name])
+        loaded = Loaded(name, self._load(self._paths[name]), stamp)
+        self._metrics.loads.add(1, name, "loaded")
+        return loaded
+
     async def _read(self, name: str) -> Loaded:
         try:
-            stamp = stamp_of(self._paths[name])
-            translator = await asyncio.to_thread(self._load, self._paths[name])
+            loaded = await asyncio.to_thread(self._load_now, name)
         except (TandemError, OSError) as error:
             self._metrics.loads.add(1, name, "failed")
             log.error("model %s cannot be loaded: %s", name, error)
             raise RefusedError(503, "model-unavailable", f"the model '{name}' cannot be loaded now.") from error
-        self._metrics.loads.add(1, name, "loaded")
-        loaded = Loaded(name, translator, stamp)
         self._keep(loaded)
         return loaded
 

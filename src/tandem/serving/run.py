@@ -1,8 +1,11 @@
 """The service as a process: from its start to its graceful end."""
 
 import logging
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from starlette.types import ASGIApp
 
@@ -45,7 +48,24 @@ def serve(
             ws="none",
             timeout_graceful_shutdown=round(time_limit) + GRACE_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        with _calmly():
+            uvicorn.Server(config).run(sockets=[listening])
+    log.info("stopped: all running requests were answered")
+
+
+@contextmanager
+def _calmly() -> Iterator[None]:
+    """Uvicorn raises the signal that stopped it once more when it has stopped, which would end the process by it."""
+    before = {number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    del number, frame
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -56,8 +76,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"--host {host} is no address of this machine: {error.strerror}.", option="--host") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(socket.SOMAXCONN)
+        listening.bind(address)  # who connects before the service listens is refused, and tries again
     except OSError as error:
         listening.close()
         raise ConfigError(
