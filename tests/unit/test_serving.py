@@ -28,7 +28,7 @@ from starlette.testclient import TestClient
 import tandem
 from cyclegan_bundle import make_cyclegan
 from serving_client import LOCAL, application, opened, outputs, pictures, pixels, png, serving, text
-from tandem.errors import BundleError
+from tandem.errors import BundleError, DataError
 from tandem.inference.translator import Translator
 from tandem.serving import models as serving_models
 from tandem.serving.app import Access
@@ -265,6 +265,22 @@ def test_one_request_that_fails_leaves_its_neighbours_alone(
     assert "secret" not in broken.text
     assert broken.headers["x-request-id"] in broken.json()["error"]["message"]
     assert "secret" in caplog.text, "the log says what the answer does not"
+
+
+def test_a_size_that_cannot_be_planned_is_the_trouble_of_its_request(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Translator.frames_at_once
+
+    def planning(translator: Translator, height: int, width: int, **how: Any) -> int:
+        if height == 8:
+            raise DataError("no input of this size")
+        return original(translator, height, width, **how)
+
+    monkeypatch.setattr(Translator, "frames_at_once", planning)
+    with client(application({"shoes": make_bundle("shoes")})) as ask:
+        answers = [ask.post("/v1/translate", json={"image": text(png(pixels(0, height)))}) for height in (8, 16)]
+    assert [answer.status_code for answer in answers] == [422, 200]
 
 
 def bomb(width: int, height: int) -> bytes:

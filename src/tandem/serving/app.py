@@ -18,6 +18,7 @@ from tandem.inference.translator import Translator
 from tandem.serving.answers import json_response
 from tandem.serving.endpoints import Endpoints
 from tandem.serving.guard import OPEN, Guard
+from tandem.serving.inference_protocol import InferenceProtocol
 from tandem.serving.limits import Limits
 from tandem.serving.metrics import Metrics
 from tandem.serving.models import ModelStore
@@ -75,6 +76,7 @@ def build_app(
     store.load_first()
     scheduler = Scheduler(metrics, max_waiting=limits.max_waiting)
     ends = Endpoints(store, scheduler, limits, metrics, palette)
+    protocol = InferenceProtocol(ends, store, limits)
     pages = {f"/{name}": _file(name, content) for name, content in page_files().items()}
     pages["/"] = pages["/index.html"]
 
@@ -101,6 +103,12 @@ def build_app(
         Route("/v1/translate", placed(ends.translate), methods=["POST"]),
         Route("/v1/encode", placed(ends.encode), methods=["POST"]),
         Route("/v1/spread", placed(ends.spread), methods=["POST"]),
+        Route("/v2", answering(protocol.server)),
+        Route("/v2/health/live", answering(protocol.live)),
+        Route("/v2/health/ready", answering(protocol.ready)),
+        Route("/v2/models/{name}", answering(protocol.model)),
+        Route("/v2/models/{name}/ready", answering(protocol.ready)),
+        Route("/v2/models/{name}/infer", placed(protocol.infer), methods=["POST"]),
         *(Route(path, page) for path, page in pages.items()),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_thing})
@@ -134,12 +142,10 @@ def _file(name: str, content: bytes) -> Callable[[Request], Response]:
 
 
 def _no_such_thing(request: Request, error: Exception) -> Response:
-    del request
     assert isinstance(error, HTTPException)
     code, text = {
         404: ("no-address", "there is nothing at this address: /openapi.json lists what there is."),
         405: ("method", "this address takes another method: /openapi.json says which."),
     }.get(error.status_code, ("bad-request", "the request cannot be answered."))
-    return json_response(
-        RefusedError(error.status_code, code, text).as_json(), status=error.status_code, headers=error.headers
-    )
+    refused = RefusedError(error.status_code, code, text)
+    return json_response(refused.body(request.url.path), status=error.status_code, headers=error.headers)

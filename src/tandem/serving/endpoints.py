@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -100,17 +100,17 @@ class Endpoints:
     async def translate(self, request: Request) -> Response:
         """One image, many outputs."""
         asked, loaded = await self._read(request)
-        return await _while_there(request, self._translate(asked, loaded))
+        return await while_there(request, self._translate(asked, loaded))
 
     async def encode(self, request: Request) -> Response:
         """The latent of an image of the output domain."""
         asked, loaded = await self._read(request)
-        return await _while_there(request, self._encode(asked, loaded))
+        return await while_there(request, self._encode(asked, loaded))
 
     async def spread(self, request: Request) -> Response:
         """How sure a model is of one image."""
         asked, loaded = await self._read(request)
-        return await _while_there(request, self._spread(asked, loaded))
+        return await while_there(request, self._spread(asked, loaded))
 
     async def _read(self, request: Request) -> tuple[Asked, Loaded]:
         asked = await read_request(request, self._limits)
@@ -119,10 +119,31 @@ class Endpoints:
         return asked, await self._store.get(asked.model)
 
     async def _translate(self, asked: Asked, loaded: Loaded) -> Response:
-        translator = loaded.translator
-        generator = translator.abilities.generator(asked.direction)
+        generator = loaded.translator.abilities.generator(asked.direction)
         assert asked.image is not None
         frame = await self._decode(asked.image, generator.spec.in_channels, asked)
+        outputs, latents, facts = await self.outputs(asked, loaded, frame)
+        return await asyncio.to_thread(outputs_response, outputs, latents, asked.format, facts)
+
+    async def outputs(
+        self, asked: Asked, loaded: Loaded, frame: np.ndarray
+    ) -> tuple[Sequence[np.ndarray], np.ndarray | None, dict[str, Any]]:
+        """Translate an input that has been decoded.
+
+        Args:
+            asked: What is asked for.
+            loaded: The model.
+            frame: ``(H, W, C)``, uint8, with the channels that it takes.
+
+        Returns:
+            The outputs, ``(H, W, C)`` each, uint8; their latents ``(M, latent_dim)``, None where there are none; and
+            what else is said of them.
+
+        Raises:
+            RefusedError: It asks for too much, or for what the model cannot do.
+            ConfigError: Likewise.
+        """
+        translator = loaded.translator
         number = self._number(asked, loaded, frame)
         facts = {
             "model": loaded.name,
@@ -144,13 +165,10 @@ class Endpoints:
                 )
             )
             self._metrics.samples.add(len(made), loaded.name)
-            return await asyncio.to_thread(outputs_response, list(made), None, asked.format, facts)
+            return list(made), None, facts
         latents = await self._latents(asked, loaded, number)
-        outputs = await self._scheduler.samples(
-            Samples(translator, loaded.name, frame, latents, asked.fit, asked.direction)
-        )
-        shown = latents if translator.latent_dim else None
-        return await asyncio.to_thread(outputs_response, outputs, shown, asked.format, facts)
+        work = Samples(translator, loaded.name, frame, latents, asked.fit, asked.direction)
+        return await self._scheduler.samples(work), latents if translator.latent_dim else None, facts
 
     def _number(self, asked: Asked, loaded: Loaded, frame: np.ndarray) -> int:
         given = len(asked.z) if asked.z is not None and asked.mode == "random" else None
@@ -268,7 +286,7 @@ class Endpoints:
                 text = f"something went wrong in the service; its log says more under {request.state.request_id}."
                 answer = RefusedError(500, "internal", text)
             self._metrics.refused.add(1, answer.code)
-            return json_response(answer.as_json(), status=answer.status, headers=answer.headers)
+            return json_response(answer.body(request.url.path), status=answer.status, headers=answer.headers)
 
         return answered
 
@@ -295,7 +313,7 @@ def _decode(data: bytes, channels: int, size: tuple[int, int] | None, max_pixels
     return array if size is None else resize(array, *size)
 
 
-async def _while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Do something as long as the client waits for it.
 
     Raises:

@@ -120,7 +120,7 @@ class Guard:
             refusal = self._refusal(scope, headers, origin)
             if refusal is not None:
                 self._metrics.refused.add(1, refusal.code)
-                answer = json_response(refusal.as_json(), status=refusal.status, headers=refusal.headers)
+                answer = json_response(refusal.body(path), status=refusal.status, headers=refusal.headers)
                 await answer(scope, receive, send_guarded)
             elif scope["method"] == "OPTIONS" and origin in self._origins:
                 await Response(status_code=204, headers=PREFLIGHT)(scope, receive, send_guarded)

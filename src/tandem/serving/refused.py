@@ -19,8 +19,10 @@ class RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
         self.headers = dict(headers or {})
 
-    def as_json(self) -> dict[str, Any]:
-        """The body of the answer."""
+    def body(self, path: str) -> dict[str, Any]:
+        """The body of the answer at a path: clients of the Open Inference Protocol read errors as texts."""
+        if path.startswith("/v2"):
+            return {"error": self.message}
         return {"error": {"code": self.code, "message": self.message}}
 
 

@@ -40,6 +40,11 @@ class Samples:
         latents: ``(M, latent_dim)``, float32.
         fit: How the input comes to the size that the network takes.
         direction: Of the translation.
+        outputs: What has been computed, ``(H, W, C)`` each, uint8.
+        at_once: How many samples like these pay and fit.
+
+    Raises:
+        DataError: The network takes no input of this size.
     """
 
     translator: Translator
@@ -49,6 +54,12 @@ class Samples:
     fit: Fit
     direction: Direction | None
     outputs: list[np.ndarray] = field(default_factory=list)
+    at_once: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Here, so that what is wrong with a size comes to whoever asks, and not to the thread of the networks.
+        height, width, _ = self.frame.shape
+        self.at_once = self.translator.frames_at_once(height, width, fit=self.fit, direction=self.direction)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -59,11 +70,6 @@ class Samples:
     def left(self) -> int:
         """Samples that are still to be computed."""
         return len(self.latents) - len(self.outputs)
-
-    def most_at_once(self) -> int:
-        """How many samples like these pay and fit."""
-        height, width, _ = self.frame.shape
-        return self.translator.frames_at_once(height, width, fit=self.fit, direction=self.direction)
 
 
 @dataclass(eq=False)
@@ -180,7 +186,7 @@ class Scheduler:
         first = self._line[0]
         if not isinstance(first.work, Samples):
             return self._line.popleft()
-        room = first.work.most_at_once()
+        room = first.work.at_once
         taken = []
         for task in self._line:
             if room and isinstance(task.work, Samples) and task.work.key == first.work.key:

@@ -1,0 +1,200 @@
+"""The Open Inference Protocol, version 2, which the clients of Triton, KServe and others speak: in JSON and in binary.
+
+In its binary form a request begins with a JSON object of as many bytes as the header `HEADER` says, and the numbers of its
+tensors follow as raw bytes. The clients send it by default, one of them without a type of content, so the body is read by
+hand. Errors are ``{"error": "text"}``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tandem.data.images import convert_channels
+from tandem.serving.answers import json_response
+from tandem.serving.endpoints import Endpoints, while_there
+from tandem.serving.limits import Limits
+from tandem.serving.models import Loaded, ModelStore
+from tandem.serving.refused import RefusedError, bad_value
+from tandem.serving.requests import Asked, from_values
+from tandem.version import __version__
+
+HEADER = "Inference-Header-Content-Length"
+_TYPES: Mapping[str, Any] = {"image": np.uint8, "z": np.float32}
+_NAMES = {np.dtype(np.uint8): "UINT8", np.dtype(np.float32): "FP32"}
+_PARAMETERS = frozenset({"num_samples", "seed", "fit", "direction"})
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A request of the protocol.
+
+    Attributes:
+        head: Its JSON object.
+        tensors: Its inputs by name.
+    """
+
+    head: Mapping[str, Any]
+    tensors: Mapping[str, np.ndarray]
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Of the whole request."""
+        found = self.head.get("parameters", {})
+        return found if isinstance(found, Mapping) else {}
+
+
+class InferenceProtocol:
+    """What the addresses below ``/v2`` answer.
+
+    Args:
+        ends: What computes.
+        store: The models.
+        limits: How much a client may ask.
+    """
+
+    def __init__(self, ends: Endpoints, store: ModelStore, limits: Limits) -> None:
+        self._ends, self._store, self._limits = ends, store, limits
+
+    async def server(self, request: Request) -> Response:
+        """What this is."""
+        del request
+        return json_response({"name": "tandem", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+    async def live(self, request: Request) -> Response:
+        """The process answers."""
+        del request
+        return json_response({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """A model, by default the first one, can be asked."""
+        loaded = await self._store.get(request.path_params.get("name"))
+        return json_response({"name": loaded.name, "ready": True})
+
+    async def model(self, request: Request) -> Response:
+        """The tensors of a model."""
+        loaded = await self._store.get(request.path_params["name"])
+        generator = loaded.translator.abilities.generator(None)
+        latent_dim = loaded.translator.latent_dim
+        images = [
+            {"name": name, "datatype": "UINT8", "shape": [-1, -1, -1, channels]}
+            for name, channels in (("image", generator.spec.in_channels), ("outputs", generator.spec.out_channels))
+        ]
+        latents = [{"name": "z", "datatype": "FP32", "shape": [-1, latent_dim]}] if latent_dim else []
+        return json_response(
+            {
+                "name": loaded.name,
+                "versions": [loaded.version],
+                "platform": "tandem",
+                "inputs": [images[0], *latents],
+                "outputs": [images[1], *latents],
+            }
+        )
+
+    async def infer(self, request: Request) -> Response:
+        """Translate: ``image``, and ``z`` or the parameters seed and num_samples, into ``outputs`` and their ``z``."""
+        call = _read(await request.body(), request.headers.get(HEADER))
+        loaded = await self._store.get(request.path_params["name"])
+        given = {name: value for name, value in call.parameters.items() if name in _PARAMETERS}
+        if "z" in call.tensors:
+            given["z"] = call.tensors["z"].tolist()
+        asked = from_values(given, self._limits)
+        return await while_there(request, self._infer(call, asked, loaded))
+
+    async def _infer(self, call: _Call, asked: Asked, loaded: Loaded) -> Response:
+        frame = _frame(call, self._limits.max_pixels)
+        generator = loaded.translator.abilities.generator(asked.direction)
+        outputs, latents, _ = await self._ends.outputs(
+            asked, loaded, convert_channels(frame, generator.spec.in_channels)
+        )
+        tensors = {"outputs": np.stack(outputs)} | ({} if latents is None else {"z": latents})
+        return _answer(call, loaded, tensors)
+
+
+def _read(body: bytes, length: str | None) -> _Call:
+    if length is not None and not (length.isascii() and length.isdigit() and int(length[:12]) <= len(body)):
+        raise RefusedError(400, "bad-length", f"{HEADER} must be the bytes of the JSON object in front of the tensors.")
+    end = len(body) if length is None else int(length)
+    try:
+        head = json.loads(body[:end])
+        inputs = {one["name"]: one for one in head["inputs"]}
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise RefusedError(400, "bad-json", "the body is no request of the Open Inference Protocol v2.") from error
+    unknown = next((name for name in inputs if name not in _TYPES), None)
+    if unknown is not None:
+        raise bad_value(f"there is no input '{unknown!s:.40}': there are image (UINT8) and z (FP32).")
+    tensors, at = {}, end
+    for name, one in inputs.items():
+        tensors[name], at = _tensor(name, one, body, at)
+    return _Call(head, tensors)
+
+
+def _tensor(name: str, one: Mapping[str, Any], body: bytes, at: int) -> tuple[np.ndarray, int]:
+    """An input, and where the next one begins in the body."""
+    kind = np.dtype(_TYPES[name])
+    shape, parameters = one.get("shape"), one.get("parameters", {})
+    size = parameters.get("binary_data_size") if isinstance(parameters, Mapping) else None
+    expected = bad_value(f"'{name}' must be {_NAMES[kind]} of the shape and with as many numbers as it says.")
+    if one.get("datatype") != _NAMES[kind] or not isinstance(shape, list) or len(shape) > 4:
+        raise expected
+    if not all(type(side) is int and 0 < side <= 2**31 for side in shape):
+        raise expected
+    number = int(np.prod(shape, dtype=np.float64))
+    if size is not None:
+        if type(size) is not int or size != number * kind.itemsize or at + size > len(body):
+            raise expected
+        return np.frombuffer(body, kind, number, at).reshape(shape), at + size
+    try:
+        values = np.asarray(one.get("data"), np.float64).reshape(-1)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise expected from error
+    fits = kind != np.uint8 or bool(((values >= 0) & (values <= 255) & (values == np.floor(values))).all())
+    if len(values) != number or not fits or not (np.abs(values) < 1e30).all():
+        raise expected
+    return values.astype(kind).reshape(shape), at
+
+
+def _frame(call: _Call, max_pixels: int) -> np.ndarray:
+    if "image" not in call.tensors:
+        raise bad_value("there is no input 'image': send UINT8 of the shape [height, width, channels].")
+    array = call.tensors["image"]
+    array = array[0] if array.ndim == 4 and len(array) == 1 else array
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise bad_value("'image' must be one image, [height, width, channels] with 1 to 4 channels.")
+    if array.shape[0] * array.shape[1] > max_pixels:
+        raise RefusedError(413, "too-large", f"'image' is too large: at most {max_pixels} pixels are taken.")
+    return array
+
+
+def _answer(call: _Call, loaded: Loaded, tensors: Mapping[str, np.ndarray]) -> Response:
+    wanted = call.head.get("outputs")
+    asked = {
+        one.get("name"): one.get("parameters", {})
+        for one in (wanted if isinstance(wanted, Sequence) else ())
+        if isinstance(one, Mapping)
+    }
+    told, raw = [], b""
+    for name, array in tensors.items():
+        if asked and name not in asked:
+            continue
+        described: dict[str, Any] = {"name": name, "datatype": _NAMES[array.dtype], "shape": list(array.shape)}
+        parameters = asked.get(name)
+        is_binary = parameters.get("binary_data") if isinstance(parameters, Mapping) else None
+        if call.parameters.get("binary_data_output") if is_binary is None else is_binary:
+            data = np.ascontiguousarray(array).tobytes()
+            described["parameters"] = {"binary_data_size": len(data)}
+            raw += data
+        else:
+            described["data"] = array.reshape(-1).tolist()
+        told.append(described)
+    head = {"model_name": loaded.name, "model_version": loaded.version, "outputs": told}
+    if isinstance(call.head.get("id"), str):
+        head["id"] = call.head["id"]
+    if not raw:
+        return json_response(head)
+    text = json.dumps(head, allow_nan=False, separators=(",", ":")).encode()
+    return Response(text + raw, media_type="application/octet-stream", headers={HEADER: str(len(text))})
