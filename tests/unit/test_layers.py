@@ -27,6 +27,7 @@ ORDER = [
     {"training", "inference"},
     {"evaluation"},
     {"bench"},
+    {"serving"},
     {"commands"},
     {"api"},
     {"cli"},
