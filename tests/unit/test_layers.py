@@ -96,7 +96,8 @@ def test_the_walk_finds_imports_inside_functions(tmp_path: Path) -> None:
 def without_torch() -> list[str]:
     names = {name for name, _ in modules()}
     light = {name for name in names if package_of(name) in {"config", "prior", "fetch", "data", "report"}}
-    light -= {f"tandem.data.{name}" for name in ("contrast", "handover", "loader", "prefetch", "resident")}  # of tensors
+    of_tensors = ("contrast", "handover", "loader", "prefetch", "resident")
+    light -= {f"tandem.data.{name}" for name in of_tensors}
     return ["tandem", "tandem.cli", *sorted(light), "tandem.checkpoint.manifest", "tandem.inference.translator"]
 
 

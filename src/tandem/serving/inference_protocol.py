@@ -1,8 +1,8 @@
 """The Open Inference Protocol, version 2, which the clients of Triton, KServe and others speak: in JSON and in binary.
 
-In its binary form a request begins with a JSON object of as many bytes as the header `HEADER` says, and the numbers of its
-tensors follow as raw bytes. The clients send it by default, one of them without a type of content, so the body is read by
-hand. Errors are ``{"error": "text"}``.
+In its binary form a request begins with a JSON object of as many bytes as the header `HEADER` says, and the numbers of
+its tensors follow as raw bytes. The clients send it by default, one of them without a type of content, so the body is
+read by hand. Errors are ``{"error": "text"}``.
 """
 
 import json
