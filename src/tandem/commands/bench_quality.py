@@ -14,7 +14,7 @@ from tandem.config.data import DataConfig
 from tandem.config.options import Options, names_of, option, same
 from tandem.config.run import RunConfig
 from tandem.config.training import TrainingConfig
-from tandem.config.validation import ValueRange
+from tandem.config.validation import ValueRange, idle_feature_options
 from tandem.errors import ConfigError, DataError, Problem
 from tandem.evaluation.options import EvaluationOptions, Resizer
 from tandem.report.text import joined
@@ -115,6 +115,12 @@ class MeasuredOptions(Options):
             yield Problem(f"--features {self.features} is no file", "--features", self.features)
         if self.weights is not None and not self.weights.is_dir():
             yield Problem(f"--weights {self.weights} is no folder", "--weights", self.weights)
+        given = {
+            "features_size": self.features_size is not None,
+            "features_range": self.features_range != "signed",
+            "trust_torchscript": self.trust_torchscript,
+        }
+        yield from idle_feature_options(self.features, given, "features")
 
 
 @dataclass(frozen=True, kw_only=True)

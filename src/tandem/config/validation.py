@@ -1,7 +1,8 @@
 """How a run is measured on held-out data, and which checkpoint is kept as the best one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from tandem.config.options import changed, flag, option
@@ -43,11 +44,30 @@ class ValidationConfig:
                     f"{', '.join(given)}: no effect without validation: give --validate-every STEPS, e.g. "
                     "--validate-every 1000"
                 )
-        if self.validate_features is None:
-            given = [
-                name
-                for name in ("validate_features_size", "validate_features_range", "validate_trust_torchscript")
-                if getattr(self, name) not in {None, "signed", False}
-            ]
-            if given and self.validate_every:
-                yield f"{', '.join(map(flag, given))}: no effect without --validate-features FILE"
+        if self.validate_every:
+            yield from idle_feature_options(
+                self.validate_features,
+                {
+                    "validate_features_size": self.validate_features_size is not None,
+                    "validate_features_range": self.validate_features_range != "signed",
+                    "validate_trust_torchscript": self.validate_trust_torchscript,
+                },
+                "validate_features",
+            )
+
+
+def idle_feature_options(features: str | Path | None, given: Mapping[str, bool], name: str) -> Iterator[str]:
+    """Say which options of a feature network have no effect.
+
+    Args:
+        features: Its file.
+        given: The other options by name, and whether they were given.
+        name: Of the option that names the file.
+    """
+    idle = ", ".join(flag(other) for other, is_given in given.items() if is_given)
+    if not idle:
+        return
+    if features is None:
+        yield f"{idle}: no effect without {flag(name)} FILE"
+    elif Path(features).suffix.lower() == ".npz":
+        yield f"{idle}: no effect on a MobileNet in .npz ({flag(name)} {features}), which says itself what it takes"

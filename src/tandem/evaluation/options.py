@@ -7,7 +7,7 @@ from typing import Literal
 
 from tandem.config.options import Options, option, same
 from tandem.config.specifications import BackboneName
-from tandem.config.validation import ValidationConfig, ValueRange
+from tandem.config.validation import ValidationConfig, ValueRange, idle_feature_options
 from tandem.data.fit import Fit
 from tandem.errors import ConfigError
 from tandem.foreign import load_json
@@ -101,6 +101,13 @@ class EvaluationOptions(Options):
             yield "--segmenter and --palette belong together: give both, or neither"
         if self.lpips_heads is not None and self.lpips_heads.is_file() and self.lpips_version is None:
             yield "--lpips-heads FILE is of one version: say which with --lpips-version"
+        if not self.in_training:  # where they are options of the training, which has asked this
+            given = {
+                "features_size": self.features_size is not None,
+                "features_range": self.features_range != "signed",
+                "trust_torchscript": self.trust_torchscript and self.segmenter is None,
+            }
+            yield from idle_feature_options(self.features, given, "features")
 
     def flag(self, name: str) -> str:
         """How an option is spelled where it was given: ``--num-samples``, or ``--validate-samples`` in training."""

@@ -113,9 +113,6 @@ class NetworkLoader:
     def _read_features(self, path: Path) -> FeatureExtractor:
         options = self._options
         if path.suffix.lower() == ".npz":
-            if options.features_size is not None or options.features_range != "signed":
-                size, values = options.flag("features-size"), options.flag("features-range")
-                raise ConfigError(f"{size} and {values} have no effect on a MobileNet in .npz.")
             return mobilenet_extractor(path, device=self._device, resizer=options.resizer)
         return external_extractor(
             path,
