@@ -67,7 +67,7 @@ def test_option_names_are_unique_over_all_groups() -> None:
         ({"learning_rate": 0.0}, "--learning-rate must be above 0, not 0.0"),
         ({"beta1": 1.0}, "--beta1 must be below 1, not 1.0"),
         ({"seed": -1}, "--seed must be at least 0, not -1"),
-        ({"input_channels": 5}, "--input-channels must be below 5, not 5"),
+        ({"input_channels": 65}, "--input-channels must be from 1 to 64, not 65"),
         ({"batch_size": 3}, "--batch-size must be even for BicycleGAN, not 3"),
         ({"lambda_gp": 1.0}, "--lambda-gp 1.0 has no effect without --gan-loss wgangp"),
         ({"size": 32, "dropout": True}, "--dropout has no effect with 5 levels"),
