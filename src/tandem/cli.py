@@ -28,6 +28,8 @@ COMMANDS = {
     "convert": ("tandem.commands.convert", "make a model of weights that official implementations have saved"),
     "push": ("tandem.commands.push", "send a model to the Hugging Face Hub"),
     "pull": ("tandem.commands.pull", "get a model from the Hugging Face Hub"),
+    "sign": ("tandem.commands.sign", "sign a model that is shared"),
+    "verify": ("tandem.commands.verify", "check a shared model against its signature"),
     "prior": ("tandem.commands.prior", "fit what a model draws its latents from to its training images"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
@@ -50,7 +52,7 @@ CALLED_ELSEWHERE = {
     "timeline": "gif history",
     "presets": "list recipes configs",
     "bench": "benchmark profile speed",
-    "data check": "check verify inspect",
+    "data check": "check inspect",
     "data download": "download fetch get",
     "data pack": "pack shard shards",
 }

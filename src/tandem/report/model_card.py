@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from tandem.report.scores import EvaluationReport, Score
 from tandem.report.text import number
 
@@ -40,6 +38,8 @@ class ModelCard:
 
 def model_card(card: ModelCard) -> str:
     """The text of README.md."""
+    import yaml  # noqa: PLC0415  (start-up time)
+
     front = yaml.safe_dump(_front_matter(card), sort_keys=False, allow_unicode=True, width=1000)
     body = "\n\n".join(_sections(card))
     return f"---\n{front}---\n\n{body}\n"
