@@ -221,15 +221,7 @@ def pixels_of(source: ImageSource) -> int:
     """How many pixels an image has, from its header; 0 where it cannot be read."""
     try:
         with _opened(source) as (stream, name):
-            head = stream.read(8)
-            stream.seek(0)
-            if is_npy(head) or is_zip(head):
-                width, height = read_numpy_size(stream, zipped=is_zip(head))
-            elif is_tiff(head):
-                width, height = read_tiff_size(stream, pillow=False) or (0, 0)
-            else:
-                with _opened_by_pillow(stream, name) as image:
-                    width, height = image.size
+            width, height = _size_in_header(stream, name)
     except ImageReadError:
         return 0
     return width * height
@@ -241,10 +233,23 @@ def require_pixels(source: ImageSource, at_most: int) -> None:
     Raises:
         ImageReadError: It has more, or is missing, damaged or no image.
     """
-    with _opened(source) as (image, name):
-        width, height = image.size
+    with _opened(source) as (stream, name):
+        width, height = _size_in_header(stream, name)
         if width * height > at_most:
             raise ImageReadError(name, f"too large: {width} x {height} pixels, at most {at_most} are read here")
+
+
+def _size_in_header(stream: BinaryIO, name: str) -> tuple[int, int]:
+    """Width and height before any turning."""
+    head = stream.read(8)
+    stream.seek(0)
+    if is_npy(head) or is_zip(head):
+        return read_numpy_size(stream, zipped=is_zip(head))
+    size = read_tiff_size(stream, pillow=False) if is_tiff(head) else None
+    if size is not None:
+        return size
+    with _opened_by_pillow(stream, name) as image:
+        return image.size
 
 
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
