@@ -11,9 +11,14 @@ The picture of a page takes Playwright and the machine's Chromium or Chrome. No 
 """
 
 import argparse
+import io
 import shutil
-import tempfile
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -26,6 +31,9 @@ from tandem.data.unpaired import find_unpaired
 from tandem.inference.latents import between
 from tandem.inference.translator import Translator
 from tandem.report.grid import image_grid, save_image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 SAMPLES = 8
 SCALE = 2
@@ -49,6 +57,7 @@ def main() -> None:
         draw_interpolation(translator, drawings[:3], args.out / "interpolation.png"),
         draw_styles(translator, drawings, args.out / "styles.png"),
         photograph(args.demo / "tandem" / "index.html", args.out / "run-page.png"),
+        photograph_drawing(args.demo / "tandem", args.out / "drawing-page.png"),
     ]
     if args.cyclegan is not None:
         written.append(
@@ -113,20 +122,47 @@ def draw_cycles(translator: Translator, data: Path, path: Path) -> Path:
 
 def photograph(page: Path, path: Path) -> Path:
     """The upper part of a page as a browser shows it."""
+    with shown(page.resolve().as_uri(), width=1120, height=1900) as tab:
+        tab.wait_for_function("[...document.images].slice(0, 1).every((image) => image.complete)")
+        return write(taken(tab), path)
+
+
+def photograph_drawing(model: Path, path: Path) -> Path:
+    """The page to draw on, as ``tandem serve`` brings it, with its first example and the outputs."""
+    command = [sys.executable, "-m", "tandem", "serve", str(model), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        told = next(line for line in service.stderr if "the page is at" in line)
+        with shown(f"{told.split()[-1]}#seed=4", width=1240, height=880) as tab:
+            tab.wait_for_selector("#tiles li")
+            tab.click("#examples button:nth-child(1)")
+            tab.wait_for_timeout(4000)
+            picture = taken(tab)
+        service.terminate()
+    save_image(picture, path)
+    return path
+
+
+@contextmanager
+def shown(address: str, *, width: int, height: int) -> Iterator["Page"]:
+    """A page in the machine's browser."""
     from playwright.sync_api import (  # pyright: ignore[reportMissingImports]  # noqa: PLC0415  (an extra)
         sync_playwright,
     )
 
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as started, tempfile.TemporaryDirectory() as folder:
+    with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        shown = browser.new_page(viewport={"width": 1120, "height": 1900}, color_scheme="light")
-        shown.goto(page.resolve().as_uri())
-        shown.wait_for_function("[...document.images].slice(0, 1).every((image) => image.complete)")
-        shown.screenshot(path=Path(folder) / "page.png")
+        tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+        tab.goto(address)
+        yield tab
         browser.close()
-        with Image.open(Path(folder) / "page.png") as picture:
-            return write(picture.convert("RGB"), path)
+
+
+def taken(tab: "Page") -> Image.Image:
+    """What is to be seen of a page."""
+    with Image.open(io.BytesIO(tab.screenshot())) as picture:
+        return picture.convert("RGB")
 
 
 def write(picture: Image.Image, path: Path) -> Path:

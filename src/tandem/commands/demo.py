@@ -118,4 +118,5 @@ def _run(out: Path, runs: dict[str, RunConfig], *, seed: int, device: str) -> in
             return SIGNAL_STATUS + result.stopped_by
     page = write_demo_page(out, data, list(runs), seed=seed, device=device)
     log.info("\nThe demo is ready: open %s", page.resolve())
+    log.info("To draw yourself: tandem serve %s", out / OURS)
     return 0
