@@ -17,7 +17,10 @@ pytest.importorskip("python_multipart", reason="the extra 'serve' is not install
 import tandem
 from cyclegan_bundle import make_cyclegan
 from serving_client import application, opened, pixels, png, serving
+from tandem.inference.latents import between
+from tandem.prior.distributions import MixturePrior
 from tandem.serving.app import Access
+from tandem.serving.models import prior_as_json
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -251,6 +254,27 @@ def test_a_token_and_both_directions(tmp_path: Path, open_page: Callable[..., An
         page.wait_for_timeout(800)
         assert canvases(page, "#output") != there
         assert "direction=BtoA" in page.url
+
+
+def test_latents_of_the_page_are_those_of_the_library(service: str, open_page: Callable[..., Any]) -> None:
+    """The way between two latents of a mixture, and their coordinates, of which the library knows others."""
+    rng = np.random.default_rng(0)
+    factors = np.tril(rng.normal(size=(2, 3, 3)), -1) + np.stack([np.diag([0.5, 1, 2])] * 2)
+    prior = MixturePrior(np.float32([0.3, 0.7]), np.float32(rng.normal(size=(2, 3))), np.float32(factors))
+    described = prior_as_json(prior)
+    start, end = prior.sample(2, seed=1)
+    page = open_page(service)
+    way, back, at = page.evaluate(
+        """async ([prior, start, end]) => {
+          const { between, coordinates, latent } = await import('/latent.js');
+          const at = coordinates(prior, start);
+          return [between(prior, start, end, 7), latent(prior, at), at];
+        }""",
+        [described, start.tolist(), end.tolist()],
+    )
+    np.testing.assert_allclose(way, between(start, end, 7, way="spherical", prior=prior), atol=1e-5)
+    np.testing.assert_allclose(back, start, atol=1e-5)
+    assert np.linalg.norm(at) == pytest.approx(np.linalg.norm(prior.standardise(start)), rel=1e-4)
 
 
 @pytest.mark.parametrize("width", [360, 768, 1400, 2000])

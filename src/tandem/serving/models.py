@@ -17,7 +17,7 @@ from tandem.config.data import Direction
 from tandem.errors import BundleError, TandemError
 from tandem.evaluation.options import Palette
 from tandem.inference.translator import Translator
-from tandem.prior.distributions import MixturePrior
+from tandem.prior.distributions import MixturePrior, Prior
 from tandem.serving.metrics import Metrics
 from tandem.serving.refused import RefusedError
 
@@ -73,7 +73,7 @@ class Loaded:
             "stochastic": translator.is_stochastic,
             "encoder": abilities.has_encoder,
             "calibrated": manifest.calibration is not None,
-            "prior": _prior(translator),
+            "prior": prior_as_json(translator.prior),
         }
 
 
@@ -88,17 +88,16 @@ def _input_mean(translator: Translator, direction: Direction) -> float | None:
     return mean if -1 <= mean <= 1 else None
 
 
-def _prior(translator: Translator) -> dict[str, Any] | None:
+def prior_as_json(prior: Prior) -> dict[str, Any] | None:
     """The prior's mean and its principal axes, each as long as one standard deviation, the longest first."""
-    if not translator.latent_dim:
+    dim = prior.latent_dim
+    if not dim:
         return None
-    prior, dim = translator.prior, translator.latent_dim
-    mean, covariance = prior.moments if isinstance(prior, MixturePrior) else (np.zeros(dim), np.eye(dim))
-    if isinstance(prior, MixturePrior):
-        variances, vectors = np.linalg.eigh(covariance)
-        axes = (vectors * np.sqrt(np.maximum(variances, 0))).T[::-1]
-    else:
-        axes = covariance
+    if not isinstance(prior, MixturePrior):
+        return {"kind": prior.describe(), "mean": [0.0] * dim, "axes": np.eye(dim).tolist()}
+    mean, covariance = prior.moments
+    variances, vectors = np.linalg.eigh(covariance)
+    axes = (vectors * np.sqrt(np.maximum(variances, 0))).T[::-1]
     return {"kind": prior.describe(), "mean": mean.tolist(), "axes": axes.tolist()}
 
 
