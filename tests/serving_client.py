@@ -14,6 +14,7 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
+from tandem.evaluation.options import Palette
 from tandem.inference.translator import Translator, load
 from tandem.serving.app import Access, build_app
 from tandem.serving.limits import Limits
@@ -28,6 +29,7 @@ def application(
     access: Access | None = None,
     max_loaded: int = 4,
     load_model: Callable[[Path], Translator] | None = None,
+    palette: Palette | None = None,
     **options: Any,
 ) -> Any:
     return build_app(
@@ -36,6 +38,7 @@ def application(
         limits=limits or Limits(),
         access=access or Access(),
         max_loaded=max_loaded,
+        palette=palette,
     )
 
 

@@ -158,6 +158,7 @@ def test_what_is_shown_is_what_the_library_gives(
         np.testing.assert_array_equal(shown, translator(frame, 4, seed=11, output="array")[0])
         z = json.loads(Path(saved_z.value.path()).read_text())
         np.testing.assert_array_equal(np.float32(z), translator.sample_z(1, seed=11))
+        page.close()
 
 
 def test_the_pad_moves_one_style_and_a_kept_one_stays(service: str, open_page: Callable[..., Any]) -> None:
@@ -254,6 +255,21 @@ def test_a_token_and_both_directions(tmp_path: Path, open_page: Callable[..., An
         page.wait_for_timeout(800)
         assert canvases(page, "#output") != there
         assert "direction=BtoA" in page.url
+        page.close()
+
+
+def test_label_colours(make_bundle: Callable[..., Path], open_page: Callable[..., Any]) -> None:
+    palette = ((255, 0, 0), (0, 0, 255))
+    with serving(application({"facades": make_bundle("facades")}, palette=palette)) as address:
+        page = open_page(address)
+        page.wait_for_selector("#palette button")
+        page.click("[data-tool=fill]")
+        page.click("#palette button:nth-child(2)")
+        page.click("#drawing", position={"x": 20, "y": 20})
+        stroke(page, (0.5, 0.5), (0.5, 0.5))
+        corner = "[...document.querySelector('#drawing').getContext('2d').getImageData(1, 1, 1, 1).data]"
+        assert page.evaluate(corner) == [0, 0, 255, 255]
+        page.close()
 
 
 def test_latents_of_the_page_are_those_of_the_library(service: str, open_page: Callable[..., Any]) -> None:
