@@ -10,7 +10,7 @@ from pathlib import Path
 from tandem.errors import ConfigError, Problem
 from tandem.files import longest_name
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy")
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 _MODEL_ENDINGS = (".onnx", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl", ".pb", ".tflite", ".engine", ".bin", ".h5")
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")

@@ -31,7 +31,7 @@ def test_dark_files_of_sixteen_bits(tmp_path: Path, caplog: pytest.LogCaptureFix
     root = write(tmp_path, [ramp(1000), ramp(4095)], [ramp(65535), ramp(10)])
     (remark,) = said(root, caplog, "--input-channels", "1", "--output-channels", "1")
     assert remark.startswith("A: 16-bit, largest value 4095 of 65535: 17 of 256 levels are left")
-    assert remark.endswith("multiply the values by 16")
+    assert remark.endswith("--range-a 0,4095 spreads them over all of it")
     assert len({round(value / 257) for value in range(4096)}) == 17  # the number that is said
 
 
@@ -39,7 +39,7 @@ def test_label_maps(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write(tmp_path, [ramp(5, np.uint8)], [ramp(255, np.uint8)], ".png")
     (remark,) = said(root, caplog, "--input-channels", "1", "--output-channels", "1")
     assert remark.startswith("A: grey levels 0 to 5: a label map?")
-    assert "multiply by 51" in remark
+    assert "--range-a 0,5 spreads them" in remark
 
 
 def test_nothing_is_said_of_ordinary_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

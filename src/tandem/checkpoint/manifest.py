@@ -23,6 +23,7 @@ from tandem.config.parse import parse_dataclass
 from tandem.config.specifications import NetworkSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import FitRule
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.errors import BundleError
 from tandem.foreign import read_bounded
 
@@ -50,6 +51,9 @@ class Preprocessing(FitRule):
         input_channels: Channels of input images.
         output_channels: Channels of output images.
         value_range: What black and white are mapped to.
+        input_levels: The type of input files, and their values of black and white; left out of the file where that is
+            uint8 with 0 and 255.
+        output_levels: Likewise of outputs.
         resize: Filter of every resize.
     """
 
@@ -59,6 +63,8 @@ class Preprocessing(FitRule):
     input_channels: int
     output_channels: int
     value_range: tuple[float, float] = (-1.0, 1.0)
+    input_levels: Levels = BY_TYPE
+    output_levels: Levels = BY_TYPE
     resize: Literal["bicubic"] = "bicubic"
 
     def __post_init__(self) -> None:
@@ -79,6 +85,9 @@ class Preprocessing(FitRule):
             raise ValueError(
                 f"channels must be from 1 to {MAX_CHANNELS}, not {self.input_channels} and {self.output_channels}"
             )
+        for levels, channels in ((self.input_levels, self.input_channels), (self.output_levels, self.output_channels)):
+            if len(levels.low) not in (0, 1, channels):
+                raise ValueError(f"levels of {len(levels.low)} channels do not go with {channels}")
         if self.value_range != (-1.0, 1.0):
             raise ValueError(f"value_range must be (-1, 1), not {self.value_range}")
 
@@ -158,6 +167,9 @@ class Manifest:
         for name in ("prior", "seal"):
             if values[name] is None:
                 del values[name]
+        for name in ("input_levels", "output_levels"):
+            if getattr(self.preprocessing, name) == BY_TYPE:
+                del values["preprocessing"][name]
         return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 

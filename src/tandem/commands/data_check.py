@@ -13,6 +13,7 @@ from tandem.data.check import check_data
 from tandem.data.check_remarks import in_subfolders, remarks_of
 from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
+from tandem.data.levels import BY_TYPE, Levels, levels_of
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
 from tandem.data.splits import Split
 from tandem.data.unpaired import find_unpaired, looks_unpaired
@@ -34,6 +35,8 @@ class CheckOptions(Options):
     layout: LayoutChoice = same(DataConfig, "layout")
     input_channels: int = same(DataConfig, "input_channels")
     output_channels: int = same(DataConfig, "output_channels")
+    range_a: str | None = same(DataConfig, "range_a")
+    range_b: str | None = same(DataConfig, "range_b")
 
 
 COMMAND = Command(
@@ -46,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     (options,) = COMMAND.parse(arguments)
     data, data_b = as_location(options.data), options.data_b
     channels = (options.input_channels, options.output_channels)
+    levels = levels_of(options.range_a, "--range-a"), levels_of(options.range_b, "--range-b")
     with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
         if is_shards(data) and data_b is None:
             splits = _find_shards(data, Path(cache), unpaired=options.unpaired)
@@ -53,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
             splits = find(Path(data), data_b, unpaired=options.unpaired, layout=options.layout)
         for split in splits.values():
             log.info("%s", split.describe())
-        report = look(list(splits.values()), channels=channels)
+        report = look(list(splits.values()), channels=channels, levels=levels)
     log.info(
         "%s, all readable; widths %d to %d px, heights %d to %d px; mean distance of two B images %.3f (of 2)",
         _total(splits, report.num_pairs),
@@ -63,15 +67,20 @@ def main(arguments: Sequence[str]) -> int:
         report.max_height,
         report.spread_b,
     )
-    for remark in (*remarks_of(report), *in_subfolders(splits.values())):
+    ranges = [side for side, one in zip("AB", levels, strict=True) if not one.is_by_type]
+    for remark in (*remarks_of(report, ranges=ranges), *in_subfolders(splits.values())):
         log.warning("%s", remark)
     return 0
 
 
-def look(splits: Sequence[Split], *, channels: tuple[int, int]) -> CheckReport:
+def look(
+    splits: Sequence[Split], *, channels: tuple[int, int], levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE)
+) -> CheckReport:
     """Read every image, with a progress bar."""
     with TaskProgress("checking", None, "images") as progress:
-        return check_data(splits, channels_a=channels[0], channels_b=channels[1], on_progress=progress.callback)
+        return check_data(
+            splits, channels_a=channels[0], channels_b=channels[1], levels=levels, on_progress=progress.callback
+        )
 
 
 def find(data: Path, data_b: Path | None, *, unpaired: bool, layout: LayoutChoice) -> Mapping[str, Split]:

@@ -106,6 +106,7 @@ def _fit(
         multiple=max(generator.spec.size_multiple for generator in abilities.generators.values()),
         direction=images.direction,
         channels=(images.input_channels, images.output_channels),
+        levels=(images.input_levels, images.output_levels),
     )
     with TaskProgress("encoding", len(pairs), "pairs") as progress:
         device = next(encoder.parameters()).device

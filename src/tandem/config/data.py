@@ -68,6 +68,13 @@ class DataConfig:
         at_least=1,
         at_most=MAX_CHANNELS,
     )
+    range_a: str | None = option(
+        None,
+        "values of A's files that are black and white, LO,HI (for each channel by itself: LO,HI;LO,HI); by default "
+        "those of the files' type, 0,255 or 0,65535",
+        metavar="LO,HI",
+    )
+    range_b: str | None = option(None, "likewise of B's files; outputs get these values again", metavar="LO,HI")
 
     @property
     def crop_size(self) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from tandem.data.check_report import (
     write_cache,
 )
 from tandem.data.images import eight_bits, half_range
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
@@ -43,6 +44,7 @@ def check_data(
     *,
     channels_a: int,
     channels_b: int,
+    levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
     direction: Direction = "AtoB",
     transform: TrainTransform | None = None,
     cache: Path | None = None,
@@ -56,6 +58,7 @@ def check_data(
         splits: What is checked, all paired or all unpaired.
         channels_a: Channels of the model's input, after `direction`.
         channels_b: Channels of the model's output, after `direction`.
+        levels: Which values are -1 and 1 in the model's input and in its output.
         direction: Which side is the model's input.
         transform: What training does to images: those of the split 'train' must be large enough for it.
         cache: A folder for the result, made if needed; None always decodes.
@@ -71,7 +74,8 @@ def check_data(
     checks = [check for split in splits for check in checks_of(split, direction)]
     if not checks:
         raise DataError("There are no images to check.")
-    key = _cache_key(checks, [direction, channels_a, channels_b, None if transform is None else asdict(transform)])
+    settings = [*map(asdict, levels), None if transform is None else asdict(transform)]
+    key = _cache_key(checks, [direction, channels_a, channels_b, *settings])
     path = None if cache is None else cache / f"data-check-{key[:16]}.json"
     report = None if path is None else read_cache(path, key, channels_a, channels_b)
     if report is not None:
@@ -85,6 +89,7 @@ def check_data(
     reader = ImageChecker(
         direction,
         {"a": channels_a, "b": channels_b},
+        {"a": levels[0], "b": levels[1]},
         transform,
         measured,
         {side: _spaced(count) for side, count in counts.items()},
@@ -172,11 +177,13 @@ def _values(images: Sequence[ImageStatistics]) -> ValueFacts:
         return ValueFacts()
     bits = max(image.bits for image in images)
     return ValueFacts(
+        type=str(np.result_type(*{image.type for image in images})),
         bits=bits,
         highest=max(image.highest for image in images if image.bits == bits),
         all_grey=all(image.is_grey for image in images),
         num_with_frames=sum(image.num_frames > 1 for image in images),
         most_frames=max(image.num_frames for image in images),
+        outside=float(np.mean([image.outside for image in images])),
     )
 
 
@@ -193,6 +200,9 @@ def _spread(couples: Sequence[tuple[np.ndarray | None, np.ndarray | None]]) -> f
     for one, other in couples:
         assert one is not None
         assert other is not None
+        if one.dtype.kind == "f":
+            distances.append(float(np.abs(one - other).mean()))
+            continue
         alike = one.dtype == other.dtype  # else they are files of 8 and of 16 bits
         x, y = (one, other) if alike else (eight_bits(one), eight_bits(other))
         distances.append(float(np.abs(x.astype(np.int64) - y).mean() / half_range(x.dtype)))

@@ -10,7 +10,8 @@ import numpy as np
 from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, by_type, half_range, pixels_of, resize
+from tandem.data.images import ImageReadError, half_range, pixels_of, resize
+from tandem.data.levels import Levels
 from tandem.data.splits import Domain, Item, Split
 from tandem.errors import DataError
 
@@ -47,10 +48,12 @@ class ImageStatistics:
         loaded_bytes: Bytes of its pixels as training loads it.
         moments: Sums over its pixels.
         thumbnail: The small copy.
+        type: Of its values.
         bits: Of a sample of its file.
         highest: The largest value of its colours in the file.
         is_grey: Whether its file has one channel.
         num_frames: Pages or frames of its file, where these are not its channels.
+        outside: The share of its values that are beyond the value range.
     """
 
     width: int
@@ -58,10 +61,12 @@ class ImageStatistics:
     loaded_bytes: int
     moments: np.ndarray | None
     thumbnail: np.ndarray | None
+    type: np.dtype
     bits: int
-    highest: int
+    highest: float
     is_grey: bool
     num_frames: int
+    outside: float
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class ImageChecker:
 
     direction: Direction
     channels: dict[str, int]
+    levels: dict[str, Levels]
     transform: TrainTransform | None
     measured: Split
     spaced: dict[str, frozenset[int]]
@@ -108,7 +114,9 @@ class ImageChecker:
             files.reverse()
         stored = dict(zip(check.domain, check.item.stored(self.direction), strict=True))
         return {
-            side: by_type(image, self.channels[side], files[-1] if side == check.domain[-1] else files[0])
+            side: self.levels[side].values_of(
+                image, self.channels[side], files[-1] if side == check.domain[-1] else files[0]
+            )
             for side, image in stored.items()
         }, stored
 
@@ -116,17 +124,22 @@ class ImageChecker:
         height, width, channels = image.shape
         loaded = (height, width) if self.transform is None else self.transform.resized(height, width)
         here = check.split is self.measured
-        moments = _moments(image) if here and check.index in self.spaced[side] else None
+        levels = self.levels[side]
+        moments = _moments(image, levels) if here and check.index in self.spaced[side] else None
         small = here and side == "b" and check.index in self.compared
         thumbnail = resize(image, SPREAD_SIZE, SPREAD_SIZE) if small else None
+        if thumbnail is not None and not levels.is_by_type:
+            thumbnail = levels.to_floats(thumbnail)
         return ImageStatistics(
             width,
             height,
             loaded[0] * loaded[1] * channels * image.itemsize,
             moments,
             thumbnail,
+            type=image.dtype,
             bits=stored.bits,
-            highest=int(stored.values[:, :, : stored.num_colours or None].max()),
+            highest=stored.values[:, :, : stored.num_colours or None].max().item(),
+            outside=levels.outside(image),
             is_grey=stored.values.shape[2] == 1,
             num_frames=stored.num_frames if stored.num_colours else 1,
         )
@@ -138,9 +151,12 @@ def checks_of(split: Split, direction: Direction) -> Iterator[ImageCheck]:
         yield from (ImageCheck(split, item, domain, index) for index, item in enumerate(items))
 
 
-def _moments(array: np.ndarray) -> np.ndarray:
+def _moments(array: np.ndarray, levels: Levels) -> np.ndarray:
     """The sums of x and x**2 over the pixels, x in [-1, 1]: ``(2, C)``, float64."""
     height, width, _ = array.shape
+    if not levels.is_by_type:
+        values = levels.to_floats(array).astype(np.float64)
+        return np.stack([values.sum(axis=(1, 2)), np.square(values).sum(axis=(1, 2))])
     scale = half_range(array.dtype)
     total = array.sum(axis=(0, 1), dtype=np.int64) / scale
     squares = np.einsum("hwc,hwc->c", array, array, dtype=np.int64) / scale**2

@@ -1,7 +1,7 @@
 """What a dataset loses on its way to the networks, though every file can be read."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from tandem.config.data import Direction
@@ -17,32 +17,44 @@ DARK = 0.25
 _MOST_ENTRIES = 100_000
 
 
-def remarks_of(report: CheckReport, direction: Direction = "AtoB") -> list[str]:
+def remarks_of(report: CheckReport, direction: Direction = "AtoB", *, ranges: Collection[str] = ()) -> list[str]:
     """Sentences on the values and pages of the files; A and B are those of the files.
 
     Args:
         report: What was found; its a is the model's input.
         direction: With which the data was checked.
+        ranges: Sides whose value range was given.
     """
     sides = (report.values_a, report.values_b) if direction == "AtoB" else (report.values_b, report.values_a)
-    return [sentence for side, values in zip("AB", sides, strict=True) for sentence in _of_values(side, values)]
+    return [
+        sentence
+        for side, values in zip("AB", sides, strict=True)
+        for sentence in _of_values(side, values, has_range=side in ranges)
+    ]
 
 
-def _of_values(side: str, values: ValueFacts) -> Iterator[str]:
+def _of_values(side: str, values: ValueFacts, *, has_range: bool) -> Iterator[str]:
+    if values.outside:
+        yield (
+            f"{side}: {100 * values.outside:.2g} % of the values lie beyond --range-{side.lower()} and are cut off: "
+            "widen it if they mean something"
+        )
     white = 2**values.bits - 1
-    if values.highest == 0:
+    if has_range or values.type not in ("uint8", "uint16"):
+        pass
+    elif values.highest == 0:
         yield f"{side}: every image is black"
     elif values.bits <= 8 and values.all_grey and values.highest < FEW_LEVELS:
         yield (
             f"{side}: grey levels 0 to {values.highest}: a label map? To the networks its classes are nearly the same "
-            f"black: spread them (multiply by {white // values.highest}), or give every class a colour"
+            f"black: --range-{side.lower()} 0,{values.highest:g} spreads them, or give every class a colour"
         )
     elif values.highest < DARK * white:
         levels = round(values.highest * 255 / white) + 1
         yield (
             f"{side}: {values.bits}-bit, largest value {values.highest} of {white}: {levels} of 256 levels are left in "
             f"pictures of 8 bits, and the networks see {100 * values.highest / white:.2g} % of the range from black to "
-            f"white: multiply the values by {white // values.highest}"
+            f"white: --range-{side.lower()} 0,{values.highest:g} spreads them over all of it"
         )
     if values.num_with_frames:
         yield (

@@ -39,18 +39,22 @@ class ValueFacts:
     """What the files of one side hold, as they are.
 
     Attributes:
+        type: The type that holds the values of all of them.
         bits: Most bits of a sample.
         highest: The largest value of a colour among the files of that many bits.
         all_grey: Whether all have one channel.
         num_with_frames: Files with pages or frames beyond the first, which are not read.
         most_frames: Pages or frames of the file that has most.
+        outside: The share of values beyond the value range, which are cut off.
     """
 
+    type: str = "uint8"
     bits: int = 8
-    highest: int = 255
+    highest: float = 255
     all_grey: bool = False
     num_with_frames: int = 0
     most_frames: int = 1
+    outside: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tandem.config.data import Direction
 from tandem.data.augment import CropWindow, TrainTransform
 from tandem.data.fit import FitRule
 from tandem.data.image_file import ImageFile
-from tandem.data.images import to_tensor
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.order import GlobalOrder, Order
 from tandem.data.samples import Sample, SampleDataset
 from tandem.data.splits import Pair, PairedSplit, SingleImage, UnpairedSplit
@@ -29,6 +29,7 @@ class PairedDataset(SampleDataset):
         channels_a: Channels of the model's input, after `direction`.
         channels_b: Channels of the model's output, after `direction`.
         seed: The seed of the run.
+        levels: Which values are -1 and 1 in the model's input and in its output.
         order: In which the pairs come; by default shuffled anew in each epoch.
     """
 
@@ -41,9 +42,10 @@ class PairedDataset(SampleDataset):
         channels_a: int,
         channels_b: int,
         seed: int,
+        levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
         order: Order | None = None,
     ) -> None:
-        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b)
+        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b, levels=levels)
         self.split = split
         self.direction: Direction = direction
         self._order = order or GlobalOrder(seed, len(split.pairs))
@@ -87,15 +89,22 @@ class PairedDataset(SampleDataset):
         It has the training size and scale, see `FitRule.fixed`; its `position` is `index`.
         """
         pair = self.split.pairs[index * len(self) // (number or len(self))]
-        a, b = (rule.fixed(image, multiple=self.transform.multiple) for image in self._read(pair))
-        return Sample(a=to_tensor(a), b=to_tensor(b), name=pair.name, position=index)
+        images = [rule.fixed(image, multiple=self.transform.multiple) for image in self._read(pair)]
+        return self._sample(images, pair.name, index)
 
     def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
         pair = self.split.pairs[slot]
         return list(self._read(pair)), pair.file_a
 
     def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-        return pair.read(self.direction, channels_a=self.channels_a, channels_b=self.channels_b)
+        levels_a, levels_b = self.levels
+        return pair.read(
+            self.direction,
+            channels_a=self.channels_a,
+            channels_b=self.channels_b,
+            levels_a=levels_a,
+            levels_b=levels_b,
+        )
 
 
 class UnpairedDataset(SampleDataset):
@@ -113,6 +122,7 @@ class UnpairedDataset(SampleDataset):
         channels_a: Channels of the model's input, after `direction`.
         channels_b: Channels of the model's output, after `direction`.
         seed: The seed of the run.
+        levels: Which values are -1 and 1 in the model's input and in its output.
         orders: In which the images of the two domains of the model come; by default shuffled anew in each epoch.
     """
 
@@ -125,9 +135,10 @@ class UnpairedDataset(SampleDataset):
         channels_a: int,
         channels_b: int,
         seed: int,
+        levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
         orders: tuple[Order, Order] | None = None,
     ) -> None:
-        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b)
+        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b, levels=levels)
         self.split = split
         self.a, self.b = split.inputs(direction), split.outputs(direction)
         self._orders = orders or (GlobalOrder(seed, len(self.a)), GlobalOrder(seed, len(self.b)))
@@ -178,13 +189,14 @@ class UnpairedDataset(SampleDataset):
         They have the training size and scale, see `FitRule.fixed`; their `position` is `index`.
         """
         a, b = (domain[index * len(domain) // (number or len(self))] for domain in (self.a, self.b))
-        arrays = a.read_values(self.channels_a), b.read_values(self.channels_b)
-        array_a, array_b = (rule.fixed(image, multiple=self.transform.multiple) for image in arrays)
-        return Sample(a=to_tensor(array_a), b=to_tensor(array_b), name=f"{a.name} | {b.name}", position=index)
+        arrays = a.read_values(self.channels_a, self.levels[0]), b.read_values(self.channels_b, self.levels[1])
+        images = [rule.fixed(image, multiple=self.transform.multiple) for image in arrays]
+        return self._sample(images, f"{a.name} | {b.name}", index)
 
     def _image(self, slot: int) -> SingleImage:
         return self.a[slot] if slot < len(self.a) else self.b[slot - len(self.a)]
 
     def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
-        image, channels = self._image(slot), self.channels_a if slot < len(self.a) else self.channels_b
-        return [image.read_values(channels)], image.file
+        image, is_output = self._image(slot), slot >= len(self.a)
+        channels = self.channels_b if is_output else self.channels_a
+        return [image.read_values(channels, self.levels[is_output])], image.file

@@ -192,7 +192,7 @@ def by_type(stored: StoredImage, channels: int, name: str) -> np.ndarray:
         raise ImageReadError(
             name,
             f"has {kind} samples ({stored.kind}) from {low} to {high}, whose black and white are not known: "
-            "save it with 8 or 16 bits a channel",
+            "give them as a range (--range-a or --range-b LO,HI), or save it with 8 or 16 bits a channel",
         )
     white = np.iinfo(values.dtype).max
     if stored.white != white:
@@ -282,11 +282,13 @@ def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
     Returns:
         ``(H, W, channels)`` of the same type.
     """
-    if channels not in (1, 2, 3, 4):
-        raise ConfigError(f"{channels} channels were asked for; image files give 1, 2, 3 or 4.")
     given = array.shape[2]
     if given == channels:
         return array
+    if channels not in (1, 2, 3, 4):
+        raise ConfigError(f"{channels} channels were asked for; image files give 1, 2, 3 or 4.")
+    if given > 4:
+        raise ConfigError(f"{given} channels are no picture of {channels}: only all of them can be taken.")
     colour, alpha = (array[:, :, :-1], array[:, :, -1:]) if given in (2, 4) else (array, None)
     if alpha is not None and channels in (1, 3):
         colour = _over_white(colour, alpha)
@@ -301,13 +303,13 @@ def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
 
 
 def resize(array: np.ndarray, height: int, width: int, *, method: ResizeMethod = "bicubic") -> np.ndarray:
-    """Resize ``(H, W, C)``, uint8 or uint16, to ``(height, width, C)``, antialiased when it shrinks.
+    """Resize ``(H, W, C)`` of any type to ``(height, width, C)``, antialiased when it shrinks.
 
-    Each channel is resized by itself: alpha does not weigh the colours. The same size returns `array` itself.
+    Each channel is resized by itself: alpha does not weigh the colours. The same size returns `array` itself. Integers
+    are rounded and cut off at the ends of their type; floating point is computed in float32 and may overshoot.
     """
     if array.shape[:2] == (height, width):
         return array
-    maximum = 2 * half_range(array.dtype)
     resampling = Image.Resampling[method.upper()]
     if array.dtype == np.uint8:
         step = 3 if array.shape[2] == 3 else 1
@@ -316,7 +318,10 @@ def resize(array: np.ndarray, height: int, width: int, *, method: ResizeMethod =
         return np.concatenate([np.array(image).reshape(height, width, step) for image in images], axis=2)
     planes = [Image.fromarray(plane) for plane in np.moveaxis(array, 2, 0).astype(np.float32)]
     values = np.stack([np.array(plane.resize((width, height), resampling)) for plane in planes], axis=2)
-    return np.rint(np.clip(values, 0, maximum)).astype(array.dtype)
+    if array.dtype.kind == "f":
+        return values.astype(array.dtype)
+    ends = np.iinfo(array.dtype)
+    return np.rint(np.clip(values.astype(np.float64), ends.min, ends.max)).astype(array.dtype)
 
 
 def to_floats(array: np.ndarray) -> np.ndarray:

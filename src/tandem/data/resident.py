@@ -38,10 +38,13 @@ class ResidentDataset:
         pixels, self._places = dataset.decoded.dense()
         self._dataset, self._device = dataset, device
         self._pixels = torch.from_numpy(pixels).to(device, copy=True)
-        self._halves = {
-            dtype: torch.tensor(half_range(dtype), dtype=torch.float32, device=device)
-            for dtype in {place.dtype for places in self._places for place in places}
-        }
+        types = {place.dtype for places in self._places for place in places}
+        by_type = {np.dtype(np.uint8), np.dtype(np.uint16)}
+        if not (all(levels.is_by_type for levels in dataset.levels) and types <= by_type):
+            raise ConfigError(
+                "images with a value range stay in memory, not on the device: leave out --decoded-place device."
+            )
+        self._halves = {dtype: torch.tensor(half_range(dtype), dtype=torch.float32, device=device) for dtype in types}
 
     def __len__(self) -> int:
         """The number of positions in an epoch."""

@@ -9,7 +9,7 @@ import numpy as np
 from tandem.data.augment import CropWindow, TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.image_file import ImageFile
-from tandem.data.images import to_tensor
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,14 +36,24 @@ class SampleDataset(ABC):
         transform: What is done to images.
         seed: The seed of the run.
         channels_a: Channels of the model's input.
+        levels: Which values are -1 and 1 in the model's input and in its output.
         decoded: Where slots stay decoded; None reads the files again each time.
     """
 
-    def __init__(self, transform: TrainTransform, *, seed: int, channels_a: int, channels_b: int) -> None:
+    def __init__(
+        self,
+        transform: TrainTransform,
+        *,
+        seed: int,
+        channels_a: int,
+        channels_b: int,
+        levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
+    ) -> None:
         self.transform = transform
         self.seed = seed
         self.channels_a = channels_a
         self.channels_b = channels_b
+        self.levels = levels
         self.decoded: DecodedImages | None = None
 
     def __repr__(self) -> str:
@@ -110,5 +120,11 @@ class SampleDataset(ABC):
         loaded = [self.loaded(slot) for slot in slots]
         windows = self.windows_at(position, [(images[0].shape[1], images[0].shape[2]) for images in loaded])
         cut = [window.cut(image) for images, window in zip(loaded, windows, strict=True) for image in images]
-        tensors = [to_tensor(np.moveaxis(planes, 0, 2)) for planes in cut]
-        return Sample(a=tensors[0], b=tensors[1], name=self.name_of(slots), position=position)
+        return self._sample([np.moveaxis(planes, 0, 2) for planes in cut], self.name_of(slots), position)
+
+    def _sample(self, images: Sequence[np.ndarray], name: str, position: int) -> Sample:
+        """A sample of the two images ``(H, W, C)`` in the types of their files."""
+        import torch  # noqa: PLC0415  (reading alone must not load torch)
+
+        a, b = (torch.from_numpy(levels.to_floats(image)) for levels, image in zip(self.levels, images, strict=True))
+        return Sample(a=a, b=b, name=name, position=position)

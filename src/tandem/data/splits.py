@@ -18,7 +18,8 @@ from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import ImageFile
-from tandem.data.images import ImageReadError, by_type, eight_bits, read_size, read_stored
+from tandem.data.images import ImageReadError, eight_bits, read_size, read_stored
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.listing import count
 
 SplitName = Literal["train", "val", "test"]
@@ -53,17 +54,27 @@ class Item(Protocol):
         """The image of one side by itself; a single image is that of whichever side it belongs to."""
         ...
 
-    def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(
+        self,
+        direction: Direction,
+        *,
+        channels_a: int,
+        channels_b: int,
+        levels_a: Levels = BY_TYPE,
+        levels_b: Levels = BY_TYPE,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Read what a model takes and, of a pair, what it should give.
 
         Args:
             direction: AtoB, or BtoA where the files' B is the model's input.
-            channels_a: Channels of the model's input, 1 to 4.
-            channels_b: Channels of the model's output, 1 to 4.
+            channels_a: Channels of the model's input.
+            channels_b: Channels of the model's output.
+            levels_a: Which of its values are -1 and 1.
+            levels_b: Likewise of the output.
 
         Returns:
-            Input ``(H, W, channels_a)`` and output ``(H, W, channels_b)``, each uint8 or uint16 as its file has it;
-            None for the output of a single image.
+            Input ``(H, W, channels_a)`` and output ``(H, W, channels_b)``, each in the type of its file, by the type
+            uint8 or uint16; None for the output of a single image.
 
         Raises:
             ImageReadError: A file is unreadable, the two differ in size, or a side-by-side file has an odd width.
@@ -111,26 +122,35 @@ class SingleImage:
         del side
         return self
 
-    def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, None]:
+    def read(
+        self,
+        direction: Direction,
+        *,
+        channels_a: int,
+        channels_b: int,
+        levels_a: Levels = BY_TYPE,
+        levels_b: Levels = BY_TYPE,
+    ) -> tuple[np.ndarray, None]:
         """See `Item`."""
-        del direction, channels_b
-        return self.read_values(channels_a), None
+        del direction, channels_b, levels_b
+        return self.read_values(channels_a, levels_a), None
 
-    def read_image(self, channels: int) -> np.ndarray:
+    def read_image(self, channels: int, levels: Levels = BY_TYPE) -> np.ndarray:
         """Read it as a picture: ``(H, W, channels)``, uint8.
 
         Raises:
             ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
         """
-        return eight_bits(self.read_values(channels))
+        values = self.read_values(channels, levels)
+        return eight_bits(values) if levels.is_by_type else levels.picture(values)
 
-    def read_values(self, channels: int) -> np.ndarray:
-        """Read it as training does: ``(H, W, channels)``, uint8 or uint16.
+    def read_values(self, channels: int, levels: Levels = BY_TYPE) -> np.ndarray:
+        """Read it as training does: ``(H, W, channels)`` in the type of its file, by the type uint8 or uint16.
 
         Raises:
             ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
         """
-        return by_type(self.stored()[0], channels, str(self.file))
+        return levels.values_of(self.stored()[0], channels, str(self.file))
 
     def stored(self, direction: Direction = "AtoB") -> tuple[StoredImage, ...]:
         """See `Item`."""
@@ -171,11 +191,19 @@ class Pair:
             return SingleImage(self.name, self.file_a, "left" if side == "a" else "right")
         return SingleImage(self.name, self.file_a if side == "a" else self.file_b)
 
-    def read(self, direction: Direction, *, channels_a: int, channels_b: int) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self,
+        direction: Direction,
+        *,
+        channels_a: int,
+        channels_b: int,
+        levels_a: Levels = BY_TYPE,
+        levels_b: Levels = BY_TYPE,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `Item`."""
         a, b = self.stored(direction)
         file_a, file_b = (self.files[0], self.files[-1])[:: 1 if direction == "AtoB" else -1]
-        return by_type(a, channels_a, str(file_a)), by_type(b, channels_b, str(file_b))
+        return levels_a.values_of(a, channels_a, str(file_a)), levels_b.values_of(b, channels_b, str(file_b))
 
     def stored(self, direction: Direction) -> tuple[StoredImage, ...]:
         """See `Item`."""

@@ -16,6 +16,7 @@ from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
 from tandem.data.image_file import ImageFile
 from tandem.data.images import resize
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
 from tandem.evaluation.rows.cache import hash_of
@@ -149,6 +150,7 @@ class FileCase:
         hashes: Of the files.
         channels: As what it is read.
         ground_truth: What it should look like.
+        levels: Which values of the files are black and white.
     """
 
     name: str
@@ -156,12 +158,14 @@ class FileCase:
     hashes: FileHashes = field(repr=False)
     channels: int = 3
     ground_truth: SingleImage | None = None
+    levels: Levels = BY_TYPE
 
     def key(self, num_samples: int) -> str:
         """See `Case`."""
         del num_samples  # always one
         singles = [self.image] if self.ground_truth is None else [self.image, self.ground_truth]
-        return hash_of("file", str(self.channels), *(f"{one.half}:{self.hashes(one.file)}" for one in singles))
+        form = str(self.channels) if self.levels.is_by_type else f"{self.channels} {self.levels}"
+        return hash_of("file", form, *(f"{one.half}:{self.hashes(one.file)}" for one in singles))
 
     def load(self) -> Loaded:
         """See `Case`."""
@@ -176,10 +180,10 @@ class FileCase:
         return self.image.size(), None if self.ground_truth is None else self.ground_truth.size()
 
     def _generate(self, count: int) -> np.ndarray:
-        return np.repeat(self.image.read_image(self.channels)[None], count, axis=0)
+        return np.repeat(self.image.read_image(self.channels, self.levels)[None], count, axis=0)
 
     def _read(self) -> tuple[None, np.ndarray | None]:
-        return None, None if self.ground_truth is None else self.ground_truth.read_image(self.channels)
+        return None, None if self.ground_truth is None else self.ground_truth.read_image(self.channels, self.levels)
 
 
 @dataclass(frozen=True)

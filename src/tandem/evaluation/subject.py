@@ -10,6 +10,7 @@ from typing import Any
 
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.image_file import DiskFile
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.listing import in_natural_order, list_images
 from tandem.data.splits import SingleImage, Split
 from tandem.data.synthetic.info import INFO_NAME
@@ -128,7 +129,7 @@ def model_subject(
     return dataclasses.replace(
         subject,
         train=[
-            TrainingImageCase(one.name, one, subject.hashes, channels)
+            TrainingImageCase(one.name, one, subject.hashes, channels, levels=translator.levels(direction)[1])
             for one in _train_images(model_path, data, folder, direction, layout=layout, training_data=training_data)
         ],
         demo_folder=data if (data / INFO_NAME).is_file() else None,
@@ -174,7 +175,7 @@ def split_subject(
         for position, job in zip(range(len(jobs)) if positions is None else positions, jobs, strict=True)
     ]
     channels = translator.abilities.generator(direction).spec.out_channels
-    reals = file_cases(folder.outputs(direction), hashes, channels=channels)
+    reals = file_cases(folder.outputs(direction), hashes, channels=channels, levels=translator.levels(direction)[1])
     paired = folder.paired
     return Subject(
         cases=cases,
@@ -252,11 +253,11 @@ def file_cases(
     *,
     channels: int = 3,
     ground_truths: Sequence[SingleImage] | None = None,
+    levels: Levels = BY_TYPE,
 ) -> list[FileCase]:
     """Cases of images, with the ground truth of each where there is one."""
-    if ground_truths is None:
-        return [FileCase(one.name, one, hashes, channels) for one in images]
-    return [FileCase(one.name, one, hashes, channels, two) for one, two in zip(images, ground_truths, strict=True)]
+    truths = [None] * len(images) if ground_truths is None else ground_truths
+    return [FileCase(one.name, one, hashes, channels, two, levels) for one, two in zip(images, truths, strict=True)]
 
 
 def _train_images(

@@ -10,18 +10,22 @@ from PIL import Image
 
 from tandem.data.fit import FitPlan, pad_mirrored
 from tandem.data.images import (
+    ImageSource,
     array_from_pil,
     convert_channels,
     from_floats,
-    read_image,
+    read_stored,
     resize,
     to_floats,
 )
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.levels import to_signed
 
 
-def to_input(image: Any, *, channels: int, value_range: Sequence[float] | None = None) -> np.ndarray:
+def to_input(
+    image: Any, *, channels: int, value_range: Sequence[float] | None = None, levels: Levels = BY_TYPE
+) -> np.ndarray:
     """Bring one image to ``(C, H, W)``, float32, [-1, 1].
 
     Args:
@@ -30,6 +34,8 @@ def to_input(image: Any, *, channels: int, value_range: Sequence[float] | None =
         channels: What the network takes; see `tandem.data.images` for the conversions.
         value_range: The values of black and white in an array or tensor; see `tandem.inference.levels` for what is read
             without it.
+        levels: Which values of files are black and white, and of arrays of the files' type where it has no black and
+            white of its own.
 
     Raises:
         DataError: It cannot be read, has an impossible shape, or numbers that don't say what they mean.
@@ -41,10 +47,8 @@ def to_input(image: Any, *, channels: int, value_range: Sequence[float] | None =
             f"value_range has no effect on a {type(image).__name__}, which says itself what is black and white: leave "
             "it out."
         )
-    if isinstance(image, str | Path):
-        return to_floats(read_image(Path(image), channels=channels))
-    if isinstance(image, bytes | bytearray | memoryview):
-        return to_floats(read_image(bytes(image), channels=channels))
+    if isinstance(image, str | Path | bytes | bytearray | memoryview):
+        return _from_file(Path(image) if isinstance(image, str | Path) else bytes(image), channels, levels)
     if isinstance(image, Image.Image):
         return to_floats(array_from_pil(image, channels=channels))
     if _is_tensor(image):
@@ -55,9 +59,14 @@ def to_input(image: Any, *, channels: int, value_range: Sequence[float] | None =
             raise DataError(f"a tensor must be (C, H, W) or a batch (N, C, H, W), not of shape {array.shape}.")
         return _from_array(np.moveaxis(array, 0, -1), channels, value_range)
     if isinstance(image, np.ndarray):
-        return _from_array(image[:, :, None] if image.ndim == 2 else image, channels, value_range)
+        array = image[:, :, None] if image.ndim == 2 else image
+        if value_range is None and not levels.is_by_type and array.dtype == levels.type and array.ndim == 3:
+            if array.shape[2] != channels:
+                raise DataError(f"the model takes {channels} channels, not an array of shape {array.shape}.")
+            return levels.to_floats(array)
+        return _from_array(array, channels, value_range)
     if hasattr(image, "read") and hasattr(image, "seek"):
-        return to_floats(read_image(image, channels=channels))
+        return _from_file(image, channels, levels)
     raise DataError(
         f"an image must be a path, the bytes of a file, a PIL image, an array (H, W, C) or a tensor (C, H, W), not a "
         f"{type(image).__name__}."
@@ -78,10 +87,12 @@ class Fitted:
     Attributes:
         values: ``(C, H, W)``, float32, [-1, 1].
         plan: How.
+        rounded: Whether outputs that are resized are rounded to 8 bits on the way.
     """
 
     values: np.ndarray
     plan: FitPlan
+    rounded: bool = True
 
     def restore(self, outputs: np.ndarray) -> np.ndarray:
         """Bring outputs ``(N, C, H, W)`` back to the image's own size: cut off the padding, resize."""
@@ -89,21 +100,38 @@ class Fitted:
         cut = outputs[:, :, :height, :width]
         if self.plan.own == self.plan.target:
             return cut
-        return np.stack([to_floats(resize(from_floats(output), *self.plan.own)) for output in cut])
+        return np.stack([_resized(output, self.plan.own, rounded=self.rounded) for output in cut])
 
 
-def fit_image(values: np.ndarray, plan: FitPlan) -> Fitted:
-    """Bring ``(C, H, W)``, float32, [-1, 1], to the size that a plan says: resized (bicubic), then padded."""
+def fit_image(values: np.ndarray, plan: FitPlan, *, rounded: tuple[bool, bool] = (True, True)) -> Fitted:
+    """Bring ``(C, H, W)``, float32, [-1, 1], to the size that a plan says: resized (bicubic), then padded.
+
+    Args:
+        values: The image.
+        plan: The sizes.
+        rounded: Whether the image, and its outputs, have 8 bits, so that a resize gives whole levels as in training.
+    """
     if plan.own != plan.target:
-        values = to_floats(resize(from_floats(values), *plan.target))
+        values = _resized(values, plan.target, rounded=rounded[0])
     missing = [side - own for side, own in zip(plan.padded, plan.target, strict=True)]
-    return Fitted(pad_mirrored(values, (1, 2), missing), plan)
+    return Fitted(pad_mirrored(values, (1, 2), missing), plan, rounded[1])
+
+
+def _resized(values: np.ndarray, size: tuple[int, int], *, rounded: bool) -> np.ndarray:
+    if rounded:
+        return to_floats(resize(from_floats(values), *size))
+    return np.moveaxis(resize(np.moveaxis(values, 0, 2), *size), 2, 0).clip(-1, 1)
+
+
+def _from_file(source: ImageSource, channels: int, levels: Levels) -> np.ndarray:
+    name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "image data"))
+    return levels.to_floats(levels.values_of(read_stored(source), channels, name))
 
 
 def _from_array(array: np.ndarray, channels: int, value_range: Sequence[float] | None) -> np.ndarray:
     if array.ndim != 3 or 0 in array.shape:
         raise DataError(f"an array must be (H, W) or (H, W, C), not of shape {array.shape}.")
-    if array.shape[2] not in {1, 2, 3, 4}:
+    if array.shape[2] not in {1, 2, 3, 4, channels}:
         raise DataError(
             f"an image of shape {array.shape} has {array.shape[2]} channels: arrays are (H, W, C), tensors (C, H, W)."
         )

@@ -54,10 +54,30 @@ class Job:
             DataError: A file cannot be read.
             ConfigError: The model does not translate in this direction.
         """
+        a, b = self._read(translator)
+        if all(levels.is_by_type for levels in translator.levels(self.direction)):
+            return eight_bits(a), None if b is None else eight_bits(b)
+        levels_a, levels_b = translator.levels(self.direction)
+        return levels_a.picture(a), None if b is None else levels_b.picture(b)
+
+    def read_floats(self, translator: Translator) -> tuple[np.ndarray, np.ndarray | None]:
+        """The same with all the levels of their files, ``(H, W, C)``, float32, [-1, 1]."""
+        a, b = self._read(translator)
+        levels_a, levels_b = translator.levels(self.direction)
+        floats = levels_a.to_floats(a), None if b is None else levels_b.to_floats(b)
+        return np.moveaxis(floats[0], 0, 2), None if floats[1] is None else np.moveaxis(floats[1], 0, 2)
+
+    def _read(self, translator: Translator) -> tuple[np.ndarray, np.ndarray | None]:
         spec = translator.abilities.generator(self.direction).spec
         direction = self.direction or translator.directions[0]
-        a, b = self.item.read(direction, channels_a=spec.in_channels, channels_b=spec.out_channels)
-        return eight_bits(a), None if b is None else eight_bits(b)
+        levels_a, levels_b = translator.levels(self.direction)
+        return self.item.read(
+            direction,
+            channels_a=spec.in_channels,
+            channels_b=spec.out_channels,
+            levels_a=levels_a,
+            levels_b=levels_b,
+        )
 
     def describe(self) -> str:
         """What is read, its files and a hash of each one's content, as text: identifies the job between runs.

@@ -12,9 +12,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tandem.data.array_files import encoded
 from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError, listed
-from tandem.files import atomic_write_text, is_leftover, missing_folders, owned, remove_empty, remove_leftovers
+from tandem.files import (
+    atomic_write_bytes,
+    atomic_write_text,
+    is_leftover,
+    missing_folders,
+    owned,
+    remove_empty,
+    remove_leftovers,
+)
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
@@ -23,7 +32,7 @@ from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_inpu
 from tandem.inference.translator import Translator
 from tandem.names import file_stem
 from tandem.report.animation import save_gif
-from tandem.report.grid import image_grid, save_image
+from tandem.report.grid import MOST_SHOWN, image_grid, save_image, shown
 from tandem.report.links import links_of, renew_links, run_links, run_of
 from tandem.report.nature import Nature
 from tandem.report.sample_page import SampleGroup, sample_page
@@ -35,6 +44,8 @@ HIDDEN_RECORD_NAME = ".samples.jsonl"
 RECORD_NAMES = (RECORD_NAME, HIDDEN_RECORD_NAME)
 PAGE_NAME = "index.html"
 FRAME_MS = 120
+TYPED_FORMATS = ("tif", "tiff", "npy")
+"""Endings of files that hold outputs of any type and number of channels."""
 
 
 def sample_to_folder(
@@ -222,6 +233,12 @@ class _Pictures:
         self.written.append(file)
         return file
 
+    def save_typed(self, array: np.ndarray, file: str) -> str:
+        """Write an array in its own type; returns the file's name."""
+        atomic_write_bytes(self._folder / file, encoded(array, Path(file).suffix))
+        self.written.append(file)
+        return file
+
     def save_animation(self, images: Sequence[np.ndarray], file: str) -> str:
         """Write a GIF that goes through pictures and back; returns its name."""
         save_gif(list(images), self._folder / file, duration_ms=FRAME_MS, boomerang=True)
@@ -244,14 +261,16 @@ def _sample_job(
     translator: Translator, job: Job, pictures: _Pictures, options: SamplingOptions, on_tile: OnTile | None
 ) -> dict[str, Any]:
     input_image, ground_truth = job.read(translator)
-    series = sample_input(translator, input_image, ground_truth, options, direction=job.direction, on_tile=on_tile)
+    eight_bits = all(levels.is_eight_bit for levels in translator.levels(job.direction))
+    given = (input_image, ground_truth) if eight_bits else job.read_floats(translator)
+    series = sample_input(translator, *given, options, direction=job.direction, on_tile=on_tile)
     line: dict[str, Any] = {"name": job.name}
     if options.only == "outputs":
         return line | {"series": [_save_outputs(one, job, pictures, options, series) for one in series]}
     stem = f"{PICTURES}/{file_stem(job.name)}"
-    line["input"] = pictures.save(input_image, f"{stem}_input.png")
+    line["input"] = pictures.save(shown(input_image), f"{stem}_input.png")
     if ground_truth is not None:
-        line["ground_truth"] = pictures.save(ground_truth, f"{stem}_ground_truth.png")
+        line["ground_truth"] = pictures.save(shown(ground_truth), f"{stem}_ground_truth.png")
     if len(options.references) == 1:
         line["reference"] = pictures.save(read_image(options.references[0]), f"{stem}_reference.png")
     line["series"] = []
@@ -263,19 +282,26 @@ def _sample_job(
     for one in series:
         grid = None
         if len(one.images) > 1 or cells is not None:  # a single output is seen beside its input on the page
-            shown = _grid(one, input_image, ground_truth, options, cells)
-            grid = pictures.save(shown, f"{stem}_{one.name}_grid.png")
+            joined = _grid(one, input_image, ground_truth, options, cells)
+            grid = pictures.save(joined, f"{stem}_{one.name}_grid.png")
         line["series"].append({**_save_series(one, f"{stem}_{one.name}", pictures, options), "grid": grid})
     return line
 
 
 def _save_series(series: SampleSeries, stem: str, pictures: _Pictures, options: SamplingOptions) -> dict[str, Any]:
-    files = numbered(stem, len(series.images), options.image_format)
-    saved = [pictures.save(output, file) for file, output in zip(files, series.images, strict=True)]
+    suffix = options.image_format
+    kept = typed_outputs(series, suffix)
+    files = numbered(stem, len(series.images), "png" if kept is not None else suffix)
+    saved = [pictures.save(shown(output), file) for file, output in zip(files, series.images, strict=True)]
+    samples = _samples(series, saved)
+    if kept is not None:  # the page shows pictures of 8 bits; beside them stand the outputs as they are
+        names = numbered(f"{stem}_values", len(kept), suffix if suffix in TYPED_FORMATS else "tif")
+        for sample, output, file in zip(samples, kept, names, strict=True):
+            sample["values"] = pictures.save_typed(output, file)
     animation = None
     if series.animated:
-        animation = pictures.save_animation(list(series.images), f"{stem}.gif")
-    return {"name": series.name, "animation": animation, "samples": _samples(series, saved)}
+        animation = pictures.save_animation([shown(image) for image in series.images], f"{stem}.gif")
+    return {"name": series.name, "animation": animation, "samples": samples}
 
 
 def _save_spread(cells: SpreadCells, stem: str, pictures: _Pictures) -> dict[str, Any]:
@@ -290,12 +316,31 @@ def _save_outputs(
 ) -> dict[str, Any]:
     """Outputs under the name of their input, ``NAME.png``; ``NAME_01.png`` and so on where there are several."""
     part = f"_{series.name}" if len(all_series) > 1 else ""
+    kept = typed_outputs(series, options.image_format)
     number, suffix = len(series.images), options.image_format
+    if kept is not None and suffix not in TYPED_FORMATS and not fits_png(kept[0]):
+        suffix = "tif"
     longest = numbered(part, number, suffix)[-1] if number > 1 else f"{part}.{suffix}"
     stem = f"{file_stem(job.name, room=len(longest))}{part}"
     files = numbered(stem, number, suffix) if number > 1 else [f"{stem}.{suffix}"]
-    saved = [pictures.save(output, file) for file, output in zip(files, series.images, strict=True)]
+    if kept is not None:
+        saved = [pictures.save_typed(output, file) for file, output in zip(files, kept, strict=True)]
+    else:
+        saved = [pictures.save(output, file) for file, output in zip(files, series.images, strict=True)]
     return {"name": series.name, "animation": None, "samples": _samples(series, saved)}
+
+
+def typed_outputs(series: SampleSeries, suffix: str) -> np.ndarray | None:
+    """Outputs as they are written in the type of the files of training; None where pictures of 8 bits are all of it."""
+    if series.values is not None:
+        return None if suffix in ("jpg", "webp") else series.values
+    more = series.images.shape[3] > MOST_SHOWN
+    return series.images if suffix in TYPED_FORMATS or more else None
+
+
+def fits_png(output: np.ndarray) -> bool:
+    """Whether a PNG holds an output as it is."""
+    return output.dtype in (np.uint8, np.uint16) and output.shape[2] <= MOST_SHOWN
 
 
 def numbered(stem: str, number: int, suffix: str) -> list[str]:

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from tandem.data.array_files import encoded
 from tandem.errors import ConfigError
-from tandem.files import remove_leftovers_of
+from tandem.files import atomic_write_bytes, remove_leftovers_of
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
-from tandem.inference.sample_folder import numbered
+from tandem.inference.sample_folder import TYPED_FORMATS, numbered, typed_outputs
 from tandem.inference.sampling import SamplingOptions, sample_input
 from tandem.inference.translator import Translator
 from tandem.names import file_stem
@@ -49,9 +52,14 @@ def sample_to_picture(
         )
     (job,) = jobs
     options = options.for_model(translator)
-    image, ground_truth = job.read(translator)
+    eight_bits = all(levels.is_eight_bit for levels in translator.levels(job.direction))
+    image, ground_truth = job.read(translator) if eight_bits else job.read_floats(translator)
     series = sample_input(translator, image, ground_truth, options, direction=job.direction, on_tile=on_tile)
-    outputs = [(f"_{one.name}" if len(series) > 1 else "", one.images) for one in series]
+    suffix = out.suffix.lower().removeprefix(".")
+    outputs = []
+    for one in series:
+        kept = typed_outputs(one, "jpg" if suffix in ("jpg", "jpeg", "webp") else suffix)
+        outputs.append((f"_{one.name}" if len(series) > 1 else "", one.images if kept is None else kept))
     targets: list[Path] = []
     pictures = []
     for part, images in outputs:
@@ -64,7 +72,10 @@ def sample_to_picture(
     _require_others(targets, [*(Path(file.place) for file in job.item.files), *options.references])
     for target, picture in zip(targets, pictures, strict=True):
         remove_leftovers_of(target)
-        save_image(picture, target)
+        if picture.dtype == np.uint8 and suffix not in TYPED_FORMATS:
+            save_image(picture, target)
+        else:
+            atomic_write_bytes(target, encoded(picture, f".{suffix}"))
     return targets
 
 

@@ -90,7 +90,9 @@ class SamplingOptions(Options):
         metavar="FILE",
         read=read_latents,
     )
-    image_format: Literal["png", "jpg", "webp"] = option("png", "format of single pictures", name="format")
+    image_format: Literal["png", "jpg", "webp", "tif", "npy"] = option(
+        "png", "format of single pictures; tif and npy hold any type and number of channels", name="format"
+    )
     cycle: bool = option(False, "add the way back: input, translation, cycle", one_way=True)
     only: Only | None = option(
         None, "outputs: the output pictures alone, NAME.png for each input, with no page, grids or copies of inputs"
@@ -164,6 +166,7 @@ class SampleSeries:
         captions: One per sample.
         z: Latents, ``(M, latent_dim)``.
         images: Samples, ``(M, H, W, C)`` uint8.
+        values: The same in the type and range of the files of training, ``(M, H, W, C)``; None where that is uint8.
         animated: Whether the samples are frames of a way from one to the other.
     """
 
@@ -172,6 +175,7 @@ class SampleSeries:
     z: np.ndarray
     images: np.ndarray = field(repr=False)
     animated: bool = False
+    values: np.ndarray | None = field(default=None, repr=False)
 
 
 def sample_input(
@@ -187,7 +191,7 @@ def sample_input(
 
     Args:
         translator: The model.
-        image: The input, ``(H, W, C)`` uint8.
+        image: The input, ``(H, W, C)``, uint8, or float32 in [-1, 1].
         ground_truth: Its true output likewise, for mode ``encode``.
         options: How.
         direction: Of the translation; by default the model's own.
@@ -202,8 +206,20 @@ def sample_input(
         return [_without_code(translator, image, options, direction, on_tile)]
     series = []
     for name, captions, z in _latents(translator, image, ground_truth, options):
-        images = translator(image, z=z, fit=options.fit, direction=direction, output="array", on_tile=on_tile)
-        series.append(SampleSeries(name, captions, z, images, animated=options.mode == "interpolate"))
+        images, values = _both(
+            translator,
+            direction,
+            translator(
+                image,
+                z=z,
+                fit=options.fit,
+                direction=direction,
+                output="values",
+                value_range=_range_of(image),
+                on_tile=on_tile,
+            ),
+        )
+        series.append(SampleSeries(name, captions, z, images, options.mode == "interpolate", values))
     return series
 
 
@@ -215,17 +231,44 @@ def _without_code(
     on_tile: OnTile | None,
 ) -> SampleSeries:
     if options.cycle:
-        there, back = translator.cycle(image, fit=options.fit, direction=direction, output="array")
+        there, back = translator.cycle(
+            image, fit=options.fit, direction=direction, output="array", value_range=_range_of(image)
+        )
         channels = max(there.shape[2], back.shape[2])
         images = np.stack([convert_channels(one, channels) for one in (there, back)])
         return SampleSeries("cycle", ["translated", "and back"], np.empty((2, 0), np.float32), images)
     number = options.num_samples or 1
-    images = translator(
-        image, number, seed=options.seed, fit=options.fit, direction=direction, output="array", on_tile=on_tile
+    images, values = _both(
+        translator,
+        direction,
+        translator(
+            image,
+            number,
+            seed=options.seed,
+            fit=options.fit,
+            direction=direction,
+            output="values",
+            value_range=_range_of(image),
+            on_tile=on_tile,
+        ),
     )
     name = "random" if translator.is_stochastic else "output"
     captions = [f"sample {index + 1}" for index in range(number)] if translator.is_stochastic else ["output"]
-    return SampleSeries(name, captions, np.empty((number, 0), np.float32), images)
+    return SampleSeries(name, captions, np.empty((number, 0), np.float32), images, values=values)
+
+
+def _both(
+    translator: Translator, direction: Direction | None, outputs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Outputs to look at, and in the type and range of the files of training where that is another one."""
+    _, levels = translator.levels(direction)
+    if levels.is_eight_bit:
+        return outputs, None
+    return np.stack([levels.picture(output) for output in outputs]), outputs
+
+
+def _range_of(image: np.ndarray) -> tuple[float, float] | None:
+    return (-1, 1) if image.dtype.kind == "f" else None
 
 
 def _latents(
@@ -247,7 +290,9 @@ def _latents(
                     "--mode encode encodes each input's own ground truth, so it needs pairs: give a dataset folder, or "
                     "--pairs with side-by-side files (or --mode reference --reference IMAGE)."
                 )
-            mu, logvar = translator.encode(ground_truth, input_image=image, fit=options.fit)
+            mu, logvar = translator.encode(
+                ground_truth, input_image=image, fit=options.fit, value_range=_range_of(image)
+            )
             draws = [
                 numpy_generator(options.seed, "posterior", position=index).standard_normal(len(mu))
                 for index in range(number - 1)

@@ -14,6 +14,7 @@ from tandem.config.specifications import EncoderSpec, PairEncoderSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
 from tandem.data.images import convert_channels, from_floats, pil_from_array
+from tandem.data.levels import Levels
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_engine
@@ -28,7 +29,7 @@ from tandem.report.text import count
 if TYPE_CHECKING:  # start-up time
     from PIL.Image import Image
 
-Output = Literal["pil", "array", "tensor"]
+Output = Literal["pil", "array", "values", "tensor"]
 OnProgress = Callable[[int, int], None]
 """Called with (samples done, all samples of the call)."""
 
@@ -210,7 +211,8 @@ class Translator:
                 `tandem.data.fit`. A warning is logged, once, where the scale is off that of training by 1.5 or more.
             direction: For CycleGAN ``AtoB`` (the default) or ``BtoA``; other models have one direction only.
             tile: Side of the tiles of a large image, 0 or ``auto``; None: as the model was loaded. See `load`.
-            output: ``pil`` images, uint8 ``array`` ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1].
+            output: ``pil`` images, uint8 ``array`` ``(M, H, W, C)``, ``values`` of the type and range of the files that
+                the model was trained on ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1].
             value_range: The values of black and white in an array or tensor, e.g. ``(0, 1)``. Without it uint8 and
                 uint16 fill the range of their type, wider integers are read from 0 to 255 and floats in [-1, 1] where
                 no other meaning is possible, and anything else is refused.
@@ -228,16 +230,17 @@ class Translator:
         generator = self.abilities.generator(direction)
         images = list(image) if is_batch(image) else [image]
         latents = self._latents(num_samples, seed=seed, z=z, count=len(images))
+        levels = self.levels(direction)
         results = []
         done, total = 0, sum(map(len, latents))
         for one, one_latents in zip(images, latents, strict=True):
-            values = to_input(one, channels=generator.spec.in_channels, value_range=value_range)
-            fitted = self._fit(values, fit, self.input_sizes(direction))
+            values = to_input(one, channels=generator.spec.in_channels, value_range=value_range, levels=levels[0])
+            fitted = self._fit(values, fit, direction)
             parts = []
             for outputs in self._runner.samples(
                 generator, fitted.values, one_latents, seed=seed, tile=tile, on_tile=on_tile
             ):
-                parts.append(_as_output(fitted.restore(outputs), output))
+                parts.append(_as_output(fitted.restore(outputs), output, levels[1]))
                 done += len(outputs)
                 if on_progress is not None:
                     on_progress(done, total)
@@ -344,7 +347,8 @@ class Translator:
         several = list(images) if is_batch(images) else [images]
         if not several:
             raise DataError("a grid needs at least one image.")
-        inputs = [to_input(image, channels=channels, value_range=value_range) for image in several]
+        levels, _ = self.levels(direction)
+        inputs = [to_input(image, channels=channels, value_range=value_range, levels=levels) for image in several]
         samples = self(
             [np.moveaxis(one, 0, -1) for one in inputs],
             num_samples,
@@ -390,13 +394,14 @@ class Translator:
         """
         back = self.abilities.way_back(direction)
         there = self.abilities.generator(direction)
-        values = to_input(image, channels=there.spec.in_channels, value_range=value_range)
-        fitted = self._fit(values, fit, self.input_sizes(direction))
+        levels = self.levels(direction)
+        values = to_input(image, channels=there.spec.in_channels, value_range=value_range, levels=levels[0])
+        fitted = self._fit(values, fit, direction)
         none = np.empty((1, 0), np.float32)
         (fake,) = self._runner.samples(there, fitted.values, none, seed=0)
         (returned,) = self._runner.samples(back, fake[0], none, seed=0)
-        made, again = (_as_output(fitted.restore(values), output)[0] for values in (fake, returned))
-        return made, again
+        made = _as_output(fitted.restore(fake), output, levels[1])[0]
+        return made, _as_output(fitted.restore(returned), output, levels[0])[0]
 
     def translate_frames(
         self,
@@ -425,8 +430,7 @@ class Translator:
             ``(N, H, W, output channels)``, uint8.
         """
         generator = self.abilities.generator(direction)
-        trained = self.input_sizes(direction)
-        fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit, trained) for frame in frames]
+        fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit, direction) for frame in frames]
         outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed, on_tile=on_tile)
         restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
         return from_floats(np.concatenate(restored))
@@ -483,8 +487,9 @@ class Translator:
             raise ConfigError("spread takes one image: call it for each of several.")
         generator = self.abilities.generator(direction)
         plan = self.plan_spread(num_samples=num_samples, level=level, plain=plain, fit=fit, direction=direction)
-        values = to_input(image, channels=generator.spec.in_channels, value_range=value_range)
-        fitted = self._fit(values, fit, self.input_sizes(direction))
+        levels, _ = self.levels(direction)
+        values = to_input(image, channels=generator.spec.in_channels, value_range=value_range, levels=levels)
+        fitted = self._fit(values, fit, direction)
         (latents,) = self._latents(plan.num_samples, seed=seed, z=None, count=1)
         builder = SpreadBuilder(plan)
         done = 0
@@ -546,11 +551,13 @@ class Translator:
         images = list(image) if is_batch(image) else [image]
         preprocessing = self.manifest.preprocessing
         sizes, channels = preprocessing.output_sizes, (preprocessing.output_channels, preprocessing.input_channels)
+        levels = (preprocessing.output_levels, preprocessing.input_levels)
         encoded = []
         for one, its_input in zip(images, self._inputs_of(images, input_image), strict=True):
             both: list[np.ndarray] = []
-            for part, number in zip((one,) if its_input is None else (one, its_input), channels, strict=False):
-                values = to_input(part, channels=number, value_range=value_range)
+            parts = (one,) if its_input is None else (one, its_input)
+            for part, number, own in zip(parts, channels, levels, strict=False):
+                values = to_input(part, channels=number, value_range=value_range, levels=own)
                 if both and values.shape[1:] != both[0].shape[1:]:
                     (h, w), (height, width) = values.shape[1:], both[0].shape[1:]
                     raise DataError(
@@ -558,8 +565,15 @@ class Translator:
                     )
                 both.append(values)
             fitted = [
-                self._fit(values, fit, sizes, multiple=self._encoded_multiple, smallest=self._smallest_encoded)
-                for values in both
+                self._fit_to(
+                    values,
+                    fit,
+                    sizes,
+                    multiple=self._encoded_multiple,
+                    smallest=self._smallest_encoded,
+                    rounded=(own.is_eight_bit, own.is_eight_bit),
+                )
+                for values, own in zip(both, levels, strict=False)
             ]
             encoded.append(self._engine.encode(*(part.values[None] for part in fitted)))
         none = np.empty((0, self.latent_dim), np.float32)
@@ -587,23 +601,41 @@ class Translator:
         """
         return self.prior.sample(num_samples, seed=seed)
 
-    def _fit(
+    def levels(self, direction: Direction | None = None) -> tuple[Levels, Levels]:
+        """Which values of files are black and white in a direction: those of inputs and those of outputs."""
+        own = self.manifest.preprocessing
+        both = own.input_levels, own.output_levels
+        return (both[1], both[0]) if len(self.directions) == 2 and direction == "BtoA" else both
+
+    def _fit(self, values: np.ndarray, fit: Fit, direction: Direction | None) -> Fitted:
+        rounded = [levels.is_eight_bit for levels in self.levels(direction)]
+        return self._fit_to(
+            values,
+            fit,
+            self.input_sizes(direction),
+            multiple=self.multiple,
+            smallest=self._smallest,
+            rounded=(rounded[0], rounded[1]),
+        )
+
+    def _fit_to(
         self,
         values: np.ndarray,
         fit: Fit,
         trained: SizeRange,
         *,
-        multiple: int | None = None,
-        smallest: int | None = None,
+        multiple: int,
+        smallest: int,
+        rounded: tuple[bool, bool],
     ) -> Fitted:
         _, height, width = values.shape
         rule = self.manifest.preprocessing
-        plan = rule.plan(height, width, fit, multiple=multiple or self.multiple, smallest=smallest or self._smallest)
+        plan = rule.plan(height, width, fit, multiple=multiple, smallest=smallest)
         warning = rule.warning(height, width, fit, trained)
         if warning is not None and not self._has_warned:
             self._has_warned = True
             log.warning("the scale is not that of training: %s", warning)
-        return fit_image(values, plan)
+        return fit_image(values, plan, rounded=rounded)
 
     def _latents(
         self, num_samples: int | None, *, seed: int, z: np.ndarray | Sequence[Any] | None, count: int
@@ -616,24 +648,26 @@ class Translator:
         return given_latents(z, latent_dim=self.latent_dim, num_images=count, num_samples=num_samples)
 
 
-def _as_output(values: np.ndarray, output: Output) -> Any:
+def _as_output(values: np.ndarray, output: Output, levels: Levels) -> Any:
     match output:
         case "pil":
             return [pil_from_array(array) for array in from_floats(values)]
         case "array":
             return from_floats(values)
+        case "values":
+            return levels.from_floats(values)
         case "tensor":
             import torch  # noqa: PLC0415  (only where a tensor is wanted)
 
             return torch.from_numpy(np.ascontiguousarray(values))
-    raise ConfigError(f"output must be pil, array or tensor, not {output!r}.")
+    raise ConfigError(f"output must be pil, array, values or tensor, not {output!r}.")
 
 
 def _joined(parts: list[Any], output: Output) -> Any:
     match output:
         case "pil":
             return [image for part in parts for image in part]
-        case "array":
+        case "array" | "values":
             return np.concatenate(parts)
         case "tensor":
             import torch  # noqa: PLC0415  (only where a tensor is wanted)

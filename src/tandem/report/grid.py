@@ -12,6 +12,8 @@ from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_bytes
 
 Picture = np.ndarray | Image.Image
+MOST_SHOWN = 4
+"""Channels of an image that is a picture; of more the first three are shown."""
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
@@ -69,6 +71,11 @@ def to_image(picture: Picture) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(picture[:, :, 0] if single else picture))
 
 
+def shown(picture: np.ndarray) -> np.ndarray:
+    """What is seen of an image ``(H, W, C)``, uint8: its first three channels where it has more than four."""
+    return picture[:, :, :3] if picture.ndim == 3 and picture.shape[2] > MOST_SHOWN else picture
+
+
 def flatten(image: Image.Image, background: int = 255) -> Image.Image:
     """Return an opaque gray ("L") or RGB picture; transparent parts show the gray value `background`."""
     if not image.has_transparency_data:
@@ -92,7 +99,8 @@ def image_grid(
     upper left. Where the cells are is said by `grid_layout`.
 
     Args:
-        rows: Pictures as in `to_image`; `None` leaves a cell empty, short rows are filled up with such cells.
+        rows: Pictures as in `to_image`, of more than four channels the first three; `None` leaves a cell empty, short
+            rows are filled up with such cells.
         column_titles: One text above each column; too long ones are set smaller, then cut off.
         row_titles: One text to the left of each row.
         padding: Pixels between the cells and around them.
@@ -103,7 +111,7 @@ def image_grid(
         DataError: no picture at all, or something that is not a picture.
         ConfigError: a number of titles that does not fit, or an option out of range.
     """
-    images = [[None if cell is None else to_image(cell) for cell in row] for row in rows]
+    images = [[None if cell is None else _cell(cell) for cell in row] for row in rows]
     num_columns = max((len(row) for row in images), default=0)
     _check_titles("column", column_titles, num_columns)
     _check_titles("row", row_titles, len(images))
@@ -141,7 +149,7 @@ def grid_layout(
     Raises:
         DataError: no picture at all, or something that is not a picture.
     """
-    present = [to_image(cell) for row in rows for cell in row if cell is not None]
+    present = [_cell(cell) for row in rows for cell in row if cell is not None]
     if not present:
         raise DataError("A grid needs at least one picture, but every cell is empty.")
     cell_width = scale * max(image.width for image in present)
@@ -153,6 +161,10 @@ def grid_layout(
         cell_width=cell_width,
         cell_height=scale * max(image.height for image in present),
     )
+
+
+def _cell(picture: Picture) -> Image.Image:
+    return to_image(shown(picture) if isinstance(picture, np.ndarray) else picture)
 
 
 def _title_size(cell_width: int) -> int:

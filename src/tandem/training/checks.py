@@ -10,6 +10,7 @@ from tandem.config.run import RunConfig
 from tandem.data.augment import TrainTransform
 from tandem.data.check import check_data
 from tandem.data.check_report import CheckReport
+from tandem.data.levels import levels_of_run
 from tandem.data.listing import count
 from tandem.data.order import WINDOW_SHARDS
 from tandem.data.shards.items import ShardItems
@@ -120,6 +121,7 @@ def check_splits(
         [split.part(_first_of_shard) for split in splits.values()] if streamed else list(splits.values()),
         channels_a=config.data.input_channels,
         channels_b=config.data.output_channels,
+        levels=levels_of_run(config.data),
         direction=config.data.direction,
         transform=transform,
         cache=cache,

@@ -13,6 +13,7 @@ from tandem.checkpoint.store import CheckpointStore
 from tandem.config.parse import parse_dataclass
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.fit import FitRule
+from tandem.data.levels import levels_of_run
 from tandem.errors import CheckpointError
 from tandem.foreign import reading
 from tandem.training.inputs import Inputs
@@ -37,6 +38,7 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
     """What the model of a run says of itself now."""
     networks = {name: state.objective.networks[name] for name in state.objective.inference_networks}
     data = config.data
+    levels_a, levels_b = levels_of_run(data)
     return Manifest(
         tandem_version=__version__,
         method=config.objective.method,
@@ -48,6 +50,8 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
             direction=data.direction,
             input_channels=data.input_channels,
             output_channels=data.output_channels,
+            input_levels=levels_a.of_type(inputs.report.values_a.type),
+            output_levels=levels_b.of_type(inputs.report.values_b.type),
         ),
         training={
             "steps": state.step,

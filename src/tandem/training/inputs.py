@@ -17,6 +17,7 @@ from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.decoded import DecodedImages
 from tandem.data.discover import find_splits
 from tandem.data.fit import FitRule
+from tandem.data.levels import levels_of_run
 from tandem.data.order import GlobalOrder, Order, ShardOrder
 from tandem.data.resident import ResidentDataset
 from tandem.data.shards.items import ShardItems
@@ -195,6 +196,7 @@ def make_dataset(config: RunConfig, split: Split) -> PairedDataset | UnpairedDat
                 direction=data.direction,
                 channels_a=data.input_channels,
                 channels_b=data.output_channels,
+                levels=levels_of_run(data),
                 seed=seed,
                 order=_order(config, split.pairs),
             )
@@ -206,6 +208,7 @@ def make_dataset(config: RunConfig, split: Split) -> PairedDataset | UnpairedDat
                 direction=data.direction,
                 channels_a=data.input_channels,
                 channels_b=data.output_channels,
+                levels=levels_of_run(data),
                 seed=seed,
                 orders=(_order(config, inputs, "/a"), _order(config, outputs, "/b")),
             )

@@ -21,7 +21,7 @@ from tandem.config.data import Direction
 from tandem.config.latent_prior import Components, LatentPriorOptions, PriorName
 from tandem.config.run import RunConfig
 from tandem.data.fit import FitRule
-from tandem.data.images import to_tensor
+from tandem.data.levels import BY_TYPE, Levels, levels_of_run
 from tandem.data.order import GlobalOrder, ShardOrder
 from tandem.data.shards.items import ShardItems
 from tandem.data.splits import Pair, PairedSplit
@@ -67,6 +67,7 @@ class FixedPairs:
         multiple: What the sides of the generator's input are multiples of.
         direction: Which side is the input.
         channels: Of the input and of the output.
+        levels: Likewise, which values are -1 and 1.
     """
 
     def __init__(
@@ -77,10 +78,11 @@ class FixedPairs:
         multiple: int,
         direction: Direction,
         channels: tuple[int, int],
+        levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
     ) -> None:
         self._pairs, self._rule, self._multiple = pairs, rule, multiple
         self._direction: Direction = direction
-        self._channels = channels
+        self._channels, self._levels = channels, levels
         height, width = rule.size
         self._keeps = len(pairs) * height * width * sum(channels) <= KEPT_BYTES
         self._kept: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
@@ -110,7 +112,10 @@ class FixedPairs:
         with ThreadPoolExecutor(min(MOST_READERS, usable_cores())) as executor, torch.inference_mode():
             for start in range(0, len(self), BATCH):
                 images = self._batch(start, executor)
-                a, b = (torch.stack([to_tensor(pair[side]) for pair in images]).to(device) for side in (0, 1))
+                a, b = (
+                    torch.stack([torch.from_numpy(levels.to_floats(pair[side])) for pair in images]).to(device)
+                    for side, levels in enumerate(self._levels)
+                )
                 found = encode_pair(encoder, a, b)
                 mu.append(found[0].double().cpu().numpy())
                 logvar.append(found[1].double().cpu().numpy())
@@ -131,7 +136,10 @@ class FixedPairs:
 
     def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         channels_a, channels_b = self._channels
-        a, b = pair.read(self._direction, channels_a=channels_a, channels_b=channels_b)
+        levels_a, levels_b = self._levels
+        a, b = pair.read(
+            self._direction, channels_a=channels_a, channels_b=channels_b, levels_a=levels_a, levels_b=levels_b
+        )
         return self._rule.fixed(a, multiple=self._multiple), self._rule.fixed(b, multiple=self._multiple)
 
 
@@ -254,4 +262,5 @@ class RunPrior:
             multiple=self._state.objective.networks["generator"].spec.size_multiple,  # type: ignore[union-attr]
             direction=data.direction,
             channels=(data.input_channels, data.output_channels),
+            levels=levels_of_run(data),
         )

@@ -1,0 +1,161 @@
+"""Which values of the files of a domain the networks see as -1 and 1, and how outputs become such values again."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from tandem.config.data import DataConfig
+from tandem.data.formats.stored import StoredImage
+from tandem.data.images import ImageReadError, by_type, from_floats, to_floats
+from tandem.errors import ConfigError
+
+SampleType = Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of a domain.
+
+    Attributes:
+        type: Of the files' samples, and so of outputs.
+        low: The value that is -1, one for all channels or one for each; none: by the type, whose ends are -1 and 1.
+        high: Likewise that of 1.
+
+    Raises:
+        ValueError: The numbers don't fit each other, or the type has no ends of its own and there are none.
+    """
+
+    type: SampleType = "uint8"
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.type not in get_args(SampleType):
+            raise ValueError(f"no type of samples: {self.type!r:.40}")
+        fit = len(self.low) == len(self.high) and all(math.isfinite(end) for end in self.low + self.high)
+        if not fit or any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"levels must be finite and the lower one first, not {self.low} and {self.high}")
+        if not self.low and self.type not in ("uint8", "uint16"):
+            raise ValueError(f"{self.type} has no levels of its own")
+
+    @property
+    def is_by_type(self) -> bool:
+        """Whether black and white are those of the type."""
+        return not self.low
+
+    @property
+    def is_eight_bit(self) -> bool:
+        """Whether files have 8 bits with black and white at their ends."""
+        return self.is_by_type and self.type == "uint8"
+
+    def values_of(self, stored: StoredImage, channels: int, name: str) -> np.ndarray:
+        """The values of an image that `to_floats` takes: ``(H, W, channels)``.
+
+        Raises:
+            ImageReadError: Its channels are others; by the type: see `by_type`. `name` is the file.
+        """
+        if self.is_by_type:
+            return by_type(stored, channels, name)
+        values = stored.values
+        if values.shape[2] != channels and stored.num_colours:
+            values = values[:, :, : stored.num_colours]
+            values = np.repeat(values, channels, axis=2) if (stored.num_colours, channels) == (1, 3) else values
+        if values.shape[2] != channels:
+            raise ImageReadError(
+                name,
+                f"has {stored.values.shape[2]} channels ({stored.kind}), and {channels} were asked for: with a value "
+                "range only all of them can be taken",
+            )
+        return values
+
+    def to_floats(self, array: np.ndarray) -> np.ndarray:
+        """Convert ``(H, W, C)`` to ``(C, H, W)``, float32, in [-1, 1]; values beyond the levels are cut off."""
+        if self.is_by_type:
+            return to_floats(array)
+        low, high = self._ends(array.shape[2])
+        values = (array.astype(np.float64) - low) / ((high - low) / 2) - 1
+        return np.ascontiguousarray(np.moveaxis(values.clip(-1, 1), 2, 0), dtype=np.float32)
+
+    def from_floats(self, values: np.ndarray) -> np.ndarray:
+        """Convert ``(..., C, H, W)`` in [-1, 1] to ``(..., H, W, C)`` of the type, rounded and within its ends.
+
+        Raises:
+            DataError: A value is not finite.
+        """
+        if self.is_by_type:
+            return from_floats(values, self.type)
+        low, high = self._ends(values.shape[-3])
+        from_floats(values[..., :1, :1])  # refuses a value that is not finite where one is likeliest
+        unit = (np.moveaxis(np.clip(values, -1, 1), -3, -1).astype(np.float64) + 1) / 2
+        found, dtype = low + unit * (high - low), np.dtype(self.type)
+        if dtype.kind in "ui":
+            info = np.iinfo(dtype)
+            found = np.rint(found).clip(info.min, info.max)
+        return np.ascontiguousarray(found, dtype=dtype)
+
+    def picture(self, array: np.ndarray) -> np.ndarray:
+        """The same image ``(H, W, C)`` to look at: uint8."""
+        return array if array.dtype == np.uint8 and self.is_by_type else from_floats(self.to_floats(array))
+
+    def outside(self, array: np.ndarray) -> float:
+        """The share of the values of ``(H, W, C)`` that are cut off."""
+        if self.is_by_type:
+            return 0.0
+        low, high = self._ends(array.shape[2])
+        return float(((array < low) | (array > high)).mean())
+
+    def of_type(self, dtype: str) -> "Levels":
+        """The same levels for another type of files."""
+        return Levels(dtype, self.low, self.high)  # type: ignore[arg-type]
+
+    def _ends(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        if len(self.low) not in (1, channels):
+            raise ConfigError(f"a value range for {len(self.low)} channels does not go with images of {channels}.")
+        return np.array(self.low), np.array(self.high)
+
+
+BY_TYPE = Levels()
+"""The levels of files whose type says what is black and white."""
+
+
+def levels_of_run(data: DataConfig) -> tuple[Levels, Levels]:
+    """Those of the model's input and output, after the direction.
+
+    Raises:
+        ConfigError: A range is none, or has another number of channels.
+    """
+    channels = (data.input_channels, data.output_channels)
+    sides = (("--range-a", data.range_a), ("--range-b", data.range_b))[:: 1 if data.direction == "AtoB" else -1]
+    found = []
+    for (flag, text), number in zip(sides, channels, strict=True):
+        levels = levels_of(text, flag)
+        if len(levels.low) not in (0, 1, number):
+            raise ConfigError(
+                f"{flag} '{text}' is for {len(levels.low)} channels, but there are {number}.", option=flag
+            )
+        found.append(levels)
+    return found[0], found[1]
+
+
+def levels_of(text: str | None, flag: str) -> Levels:
+    """The levels that an option says: ``LO,HI``, or several with ``;`` between them, one for each channel.
+
+    The type of the files is not known yet; float64 stands for it, which holds all values.
+
+    Raises:
+        ConfigError: It says something else.
+    """
+    if text is None:
+        return BY_TYPE
+    try:
+        ends = [tuple(float(number) for number in part.split(",")) for part in text.split(";")]
+        low, high = zip(*[(low, high) for low, high in ends], strict=True)
+        return Levels("float64", low, high)
+    except ValueError as error:
+        raise ConfigError(
+            f"{flag} must be two numbers, the value that is black and a larger one that is white, e.g. -1000,3000 (for "
+            f"each channel by itself: 0,255;0,4095), not '{text}'.",
+            option=flag,
+        ) from error
