@@ -9,7 +9,7 @@ from tiff_files import tiff_bytes
 from tandem.config.data import DataConfig
 from tandem.data.images import ImageReadError, from_floats, read_stored, to_floats
 from tandem.data.levels import BY_TYPE, Levels, levels_of, levels_of_run
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError
 
 INTEGERS = ["uint8", "uint16", "uint32", "int8", "int16", "int32"]
 
@@ -92,3 +92,11 @@ def test_levels_from_strangers_are_checked() -> None:
     for low, high in (((0,), ()), ((1,), (1,)), ((float("nan"),), (1,)), ((0,), (float("inf"),))):
         with pytest.raises(ValueError, match="finite and the lower one first"):
             Levels("int16", low, high)
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0), (1, 2, 3)])
+def test_values_that_are_not_finite_are_refused_wherever_they_are(place: tuple[int, int, int]) -> None:
+    values = np.zeros((2, 4, 5), np.float32)
+    values[place] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        Levels("uint16", (0.0,), (4095.0,)).from_floats(values)

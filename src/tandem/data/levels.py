@@ -9,7 +9,7 @@ import numpy as np
 from tandem.config.data import DataConfig
 from tandem.data.formats.stored import StoredImage
 from tandem.data.images import ImageReadError, by_type, from_floats, to_floats
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError
 
 SampleType = Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
 
@@ -87,7 +87,8 @@ class Levels:
         if self.is_by_type:
             return from_floats(values, self.type)
         low, high = self._ends(values.shape[-3])
-        from_floats(values[..., :1, :1])  # refuses a value that is not finite where one is likeliest
+        if not np.isfinite(values).all():
+            raise DataError(f"An image of shape {tuple(values.shape)} holds values that are not finite.")
         unit = (np.moveaxis(np.clip(values, -1, 1), -3, -1).astype(np.float64) + 1) / 2
         found, dtype = low + unit * (high - low), np.dtype(self.type)
         if dtype.kind in "ui":
