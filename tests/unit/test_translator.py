@@ -238,7 +238,7 @@ def test_models_of_other_channels(make_bundle: MakeBundle, channels: tuple[int, 
         ({"z": np.float32(1)}, "z has the shape"),
         ({"z": np.zeros((2, 2)), "num_samples": 3}, "num_samples is 3, but z holds 2 latents"),
         ({"z": np.array([[np.nan, 0]])}, "z holds values that are not finite"),
-        ({"output": "jpeg"}, "output must be pil, array or tensor, not 'jpeg'"),
+        ({"output": "jpeg"}, "output must be pil, array, values or tensor, not 'jpeg'"),
         ({"fit": "crop"}, "fit must be auto, pad or resize, not 'crop'"),
     ],
 )
