@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, rest: list[str], prefix: str) -> int:
     lead = f"{prefix}tandem {name}: "
     try:
-        return importlib.import_module(COMMANDS[name][0]).main(rest)
+        return _call(name, rest)
     except ConfigError as error:
         _complain(f"{lead}{error}")
         return 2
@@ -134,6 +134,18 @@ def _of_the_system(error: Exception, name: str) -> str | None:
         return None
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     return f"{where}{error.strerror}"
+
+
+def _call(name: str, rest: list[str]) -> int:
+    try:
+        return importlib.import_module(COMMANDS[name][0]).main(rest)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise TandemError(
+            "this needs PyTorch, which is not installed: pip install torch. Without it 'tandem sample' runs ONNX files "
+            "('tandem export RUN --to onnx'), and bundles with --engine onnx."
+        ) from error
 
 
 def _complain(text: str) -> None:

@@ -12,16 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import torch
+import numpy as np
 from safetensors import safe_open
-from torch import Tensor
 
 from tandem.errors import CheckpointError
 from tandem.files import atomic_replace
 from tandem.foreign import open_plain, reading
 from tandem.names import is_text
+
+if TYPE_CHECKING:  # start-up time
+    from torch import Tensor
 
 METADATA_KEY = "tandem"
 HEADER_HASH, DATA_HASH = "header_sha256", "data_sha256"
@@ -33,16 +35,16 @@ HASHING_THREADS = 2
 
 _NO_HASH = "0" * 64
 _DTYPES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.int16": "I16",
+    "torch.int8": "I8",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
 }
 
 
@@ -78,7 +80,7 @@ class TensorFile:
         if pieces.hexdigest() != self._texts[DATA_HASH]:
             raise ValueError(f"{self._path} is damaged: the SHA-256 of its tensors is not the one that was written")
 
-    def tensors(self, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+    def tensors(self, prefixes: tuple[str, ...] = ("",)) -> "dict[str, Tensor]":
         """The tensors whose names begin with one of `prefixes`, all unless given, on the CPU.
 
         Raises:
@@ -89,8 +91,18 @@ class TensorFile:
             names = [name for name in opened.keys() if name.startswith(prefixes)]  # noqa: SIM118  (not a mapping)
             return {name: opened.get_tensor(name) for name in names}
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All tensors as arrays, without PyTorch.
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        Raises:
+            ValueError: The file is damaged, or has numbers that NumPy does not have.
+            OSError: It cannot be read.
+        """
+        with reading(self._path, ValueError), safe_open(_name_of(self._file, self._path), "numpy") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  (not a mapping)
+
+
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, Any]) -> None:
     """Write `tensors` (any device, copied to plain contiguous memory) and `metadata` (JSON) to `path`.
 
     Raises:
@@ -130,7 +142,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         yield TensorFile(metadata, hashed, path, file, texts)
 
 
-def read_tensors(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+def read_tensors(path: Path, prefixes: tuple[str, ...] = ("",)) -> "dict[str, Tensor]":
     """Read the tensors of `path` whose names begin with one of `prefixes`, all unless given, on the CPU.
 
     Their hash is not verified: for files whose hash is known from elsewhere, or that have none.
@@ -143,14 +155,25 @@ def read_tensors(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Ten
         return file.tensors(prefixes)
 
 
-def _write_file(path: Path, tensors: Mapping[str, Tensor], text: str) -> None:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read all tensors of `path` as arrays, without PyTorch; see `read_tensors`.
+
+    Raises:
+        ValueError: Not a tensor file, damaged, or with numbers that NumPy does not have.
+        OSError: It cannot be opened.
+    """
+    with open_tensors(path) as file:
+        return file.arrays()
+
+
+def _write_file(path: Path, tensors: "Mapping[str, Tensor]", text: str) -> None:
     # The order of safetensors: by alignment, so that every tensor begins at a multiple of its own size.
     ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
     texts = {METADATA_KEY: text, DATA_HASH: _NO_HASH, HEADER_HASH: _NO_HASH}
     entries, begin = {}, 0
     for name, tensor in ordered:
         end = begin + tensor.numel() * tensor.element_size()
-        entries[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        entries[name] = {"dtype": _DTYPES[str(tensor.dtype)], "shape": list(tensor.shape), "data_offsets": [begin, end]}
         begin = end
     with path.open("wb") as file, ThreadPoolExecutor(HASHING_THREADS) as pool:
         file.write(_header(texts, entries))
@@ -168,8 +191,10 @@ def _write_file(path: Path, tensors: Mapping[str, Tensor], text: str) -> None:
         file.write(_header(texts, entries))
 
 
-def _pieces(tensors: Iterable[Tensor]) -> Iterator[list[memoryview]]:
+def _pieces(tensors: "Iterable[Tensor]") -> Iterator[list[memoryview]]:
     """The bytes of contiguous tensors in pieces of `PIECE_BYTES`, which go over the borders of tensors."""
+    import torch  # noqa: PLC0415  (start-up time)
+
     piece: list[memoryview] = []
     room = PIECE_BYTES
     for tensor in tensors:

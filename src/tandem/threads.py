@@ -84,12 +84,28 @@ def choose_threads(asked: int | None, *, environment: Mapping[str, str] | None =
     return torch.get_num_threads()
 
 
-def session_options(onnxruntime: Any) -> Any:
-    """Options of a session of ONNX Runtime: as many threads as PyTorch has, which sleep while they wait."""
-    import torch  # noqa: PLC0415  (start-up time)
+def session_threads(asked: int | None = None, *, environment: Mapping[str, str] | None = None) -> int:
+    """How many threads a session of ONNX Runtime computes with.
 
+    Args:
+        asked: So many; None: as PyTorch has where it is loaded, else as the environment says (``OMP_NUM_THREADS``),
+            else `usable_cores`.
+        environment: The environment; by default that of this process.
+    """
+    settings = os.environ if environment is None else environment
+    said = settings.get("OMP_NUM_THREADS", "")
+    if asked is not None:
+        return asked
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return torch.get_num_threads()
+    return int(said) if said.isdigit() and int(said) > 0 else usable_cores()
+
+
+def session_options(onnxruntime: Any, threads: int | None = None) -> Any:
+    """Options of a session of ONNX Runtime: `session_threads`, which sleep while they wait."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = session_threads(threads)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 

@@ -66,7 +66,7 @@ def test_no_command_begins(place: Path, request: pytest.FixtureRequest, command:
 
 def test_export_says_what_there_is(place: Path, finished_run: Path) -> None:
     for name, advice in (
-        ("m.onnx", "No command writes ONNX files yet"),
+        ("m.onnx", "For an ONNX file add --to onnx"),
         ("m.pt", "e.g. m; model.json and the weights"),
     ):
         refused = tandem("export", finished_run, "--checkpoint", "last", "--out", name)

@@ -23,6 +23,7 @@ from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
 from tandem.data.synthetic import write_dataset
+from tandem.inference.onnx.export import export_onnx
 from tandem.training.resume import MAY_CHANGE_ON_RESUME
 from videos import moving_frames, write_gif, write_video
 
@@ -79,7 +80,7 @@ def command_lines() -> list[tuple[str, tuple[str, ...]]]:
 
 
 COMMAND_LINES = command_lines()
-OF_OTHERS = {"--nproc-per-node", "--max-restarts", "--shutdown-timeout", "--ntasks-per-node", "--ipc"}
+OF_OTHERS = {"--nproc-per-node", "--max-restarts", "--shutdown-timeout", "--ntasks-per-node", "--ipc", "--no-deps"}
 """Options of torchrun, SLURM and Docker."""
 
 
@@ -141,7 +142,7 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the examples name."""
-    make_bundle("runs/shoes/model")
+    export_onnx(make_bundle("runs/shoes/model"), tmp_path / "shoes.onnx")
     make_cyclegan(tmp_path / "runs" / "horses" / "model")
     for folder in ("drawings", "horses", "zebras", "photos"):
         (tmp_path / folder).mkdir()

@@ -29,7 +29,7 @@ def picture(height: int, width: int) -> np.ndarray:
     ("options", "message"),
     [
         ({"precision": "fp16"}, "--precision must be one of fp32, bf16, not 'fp16'"),
-        ({"engine": "tvm"}, "--engine must be one of torch, onnx, not 'tvm'"),
+        ({"engine": "tvm"}, "--engine must be one of auto, torch, onnx, not 'tvm'"),
         ({"max_batch": 0}, "--max-batch must be at least 1, not 0"),
         ({"tile": 15}, r"--tile must be auto, 0 \(never in tiles\) or at least 16 px, not 15"),
         ({"tile": "large"}, "--tile must be auto or a whole number, not 'large'"),

@@ -23,7 +23,9 @@ from tandem.errors import ConfigError, TandemError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine
 from tandem.inference.memory import batch_within
-from tandem.inference.onnx_engine import OnnxEngine
+from tandem.inference.onnx.engine import OnnxEngine
+from tandem.inference.onnx.model_file import graph_bytes
+from tandem.inference.onnx.networks import network_graph
 from tandem.inference.runtime import InferencePrecision, Runtime
 from tandem.inference.torch_engine import TorchEngine
 from tandem.networks.build import build_network
@@ -124,7 +126,9 @@ def _baseline(network: nn.Module, device: torch.device, a: np.ndarray, latents: 
 
 def _engine(way: Way, spec: GeneratorSpec, network: nn.Module, device: torch.device) -> Engine:
     if way == "onnx":
-        return OnnxEngine({"generator": spec}, {"generator": network}, device=str(device), noise=False)
+        weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        source = lambda: graph_bytes(network_graph(spec, weights))  # noqa: E731
+        return OnnxEngine({"generator": spec}, {"generator": source}, device=str(device))
     precision: InferencePrecision = "bf16" if way.endswith("bf16") else "fp32"
     network.to(device)
     if way.startswith("graphs"):

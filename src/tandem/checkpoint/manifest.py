@@ -212,9 +212,7 @@ def _read(folder: Path, *, trust_files: bool) -> tuple[Manifest, Path]:
     manifest, text = _parse(file)
     if manifest.seal is not None or file.name == SHARED_MANIFEST_NAME:
         _require_sealed(file, text, manifest, trust_files=trust_files)
-    weights = _weights_path(folder, manifest)
-    _require_own_calibration(file, manifest)
-    return manifest, weights
+    return manifest, _weights_path(folder, manifest)
 
 
 def sealed_files(file: Path) -> dict[str, bool]:
@@ -241,20 +239,34 @@ def _parse(file: Path) -> tuple[Manifest, str]:
         values = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{file} cannot be read: {error}.") from error
+    return manifest_of_values(values, str(file)), text
+
+
+def manifest_of_values(values: object, origin: str) -> Manifest:
+    """Check what was read from JSON as a manifest.
+
+    Args:
+        values: What was read.
+        origin: Where from, for messages.
+
+    Raises:
+        BundleError: It is damaged, hostile or of another format.
+    """
     if isinstance(values, dict) and values.get("format") != FORMAT_VERSION:
         raise BundleError(
-            f"{file} has the bundle format {values.get('format')!r:.40}, this version of Tandem reads format "
+            f"{origin} has the bundle format {values.get('format')!r:.40}, this version of Tandem reads format "
             f"{FORMAT_VERSION}. Upgrade Tandem, or use the version that wrote the model."
         )
-    _require_fit(values, file)
+    _require_fit(values, origin)
     try:
-        manifest = parse_dataclass(Manifest, values, file.name)
+        manifest = parse_dataclass(Manifest, values, Path(origin).name)
     except ValueError as error:
-        raise BundleError(f"{file} is damaged: {error}.") from error
-    return manifest, text
+        raise BundleError(f"{origin} is damaged: {error}.") from error
+    _require_own_calibration(origin, manifest)
+    return manifest
 
 
-def _require_fit(values: object, file: Path) -> None:
+def _require_fit(values: object, file: str) -> None:
     """Refuse a manifest that does not say what training did to the sizes of images, with what can be done."""
     preprocessing = values.get("preprocessing") if isinstance(values, dict) else None
     names = ("preprocess", "input_sizes", "output_sizes")
@@ -267,7 +279,7 @@ def _require_fit(values: object, file: Path) -> None:
         )
 
 
-def _require_own_calibration(file: Path, manifest: Manifest) -> None:
+def _require_own_calibration(file: str, manifest: Manifest) -> None:
     calibration, weights = manifest.calibration, manifest.weights
     if calibration is not None and weights is not None and calibration.weights_sha256 != weights.sha256:
         raise BundleError(

@@ -1,4 +1,7 @@
-"""``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one, else the last."""
+"""``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one, else the last.
+
+With ``--to`` it becomes ONNX files, files of the official code, or a folder to be shared.
+"""
 
 import logging
 import tempfile
@@ -9,14 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from tandem.checkpoint.manifest import MANIFEST_NAME
+from tandem.checkpoint.manifest import MANIFEST_NAME, bundle_folder
 from tandem.commands.parser import Command
 from tandem.commands.share import CardOptions, share
 from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
 from tandem.files import owned
+from tandem.inference.onnx.graph import Storage
+from tandem.inference.onnx.model_file import SUFFIX
 from tandem.report.text import count, number
-from tandem.targets import folder_problems
+from tandem.targets import file_problems, folder_problems
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from tandem.checkpoint.store import CheckpointStore, Measured
     from tandem.training.run_folder import RunFolder
 
-ExportFormat = Literal["bundle", "official", "hub"]
+ExportFormat = Literal["bundle", "onnx", "official", "hub"]
 
 log = logging.getLogger(__name__)
 
@@ -35,23 +40,43 @@ class ExportOptions(Options):
     """Which checkpoint is exported, as what, and where to."""
 
     run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes, or with --to of a model", positional=True)
+    to: ExportFormat = option(
+        "bundle",
+        "what is written: Tandem's model; onnx: ONNX files, each proven against PyTorch; official: what the method's "
+        "official code loads; hub: a folder to be shared",
+    )
+    weights: Storage = option(
+        "fp32",
+        "how ONNX files store weights; computed is in float32. fp16: half the size; int8: a quarter, less exact",
+    )
     checkpoint: str = option(
         "auto",
         "which checkpoint: auto is the best, or the last where none is the best; N is the number of a step",
         metavar="{auto,best,last,N}",
     )
-    out: Path | None = option(None, "folder for the model; by default model-best, -last or -N in the run")
-    to: ExportFormat = option(
-        "bundle",
-        "what is written: Tandem's model; official: what the method's official code loads; hub: a folder to be shared",
+    out: Path | None = option(
+        None,
+        "folder for the model, by default model-best, -last or -N in the run; with --to onnx a file, by default "
+        "model-best.onnx and so on",
     )
 
     def problems(self) -> Iterator[Problem]:
         """Say why the model cannot be written there."""
+        if self.weights != "fp32" and self.to != "onnx":
+            yield Problem(f"--weights {self.weights} goes with --to onnx only", "--weights", self.weights)
         if self.out is not None:
-            yield from folder_problems(self.out, "a model", instead=_instead(self.out))
-        elif self.to != "bundle":
+            yield from self._problems_of_place(self.out)
+        elif self.to in {"official", "hub"}:
             yield Problem(f"--to {self.to} needs --out: the folder for what is written", "--out")
+
+    def _problems_of_place(self, out: Path) -> Iterator[Problem]:
+        if self.to != "onnx":
+            yield from folder_problems(out, "a model", instead=_instead(out))
+            return
+        found = list(file_problems(out, "the ONNX file", example="model.onnx"))
+        if not found and out.suffix.lower() != SUFFIX:
+            found = [Problem(f"--out {out} must end in '{SUFFIX}' with --to onnx, e.g. {out}{SUFFIX}", "--out", out)]
+        yield from found
 
 
 def _instead(out: Path) -> str:
@@ -60,12 +85,12 @@ def _instead(out: Path) -> str:
     )
     if out.suffix.lower() != ".onnx":
         return parts
-    return f"{parts}. No command writes ONNX files yet; 'tandem sample --engine onnx' runs a model with ONNX Runtime"
+    return f"{parts}. For an ONNX file add --to onnx"
 
 
 COMMAND = Command(
     "export",
-    "Write a model from a checkpoint of a run, as training would have at that step.",
+    "Write a model from a checkpoint of a run, as training would have at that step, or in another form.",
     {"": ExportOptions, "the card, with --to hub": CardOptions},
 )
 
@@ -77,6 +102,20 @@ def main(arguments: Sequence[str]) -> int:
         refuse(Problem(f"{one.flag} has no effect without --to hub", one.flag) for one in changed(card))
     if options.to != "bundle":
         return _WRITERS[options.to](options, card)
+    _to_bundle(options, options.out)
+    return 0
+
+
+def _to_bundle(options: ExportOptions, out: Path | None) -> str:
+    """Write the bundle of a checkpoint.
+
+    Args:
+        options: Which one.
+        out: Where; None: in the run.
+
+    Returns:
+        The checkpoint: ``best``, ``last`` or the number of its step.
+    """
     from tandem.checkpoint.store import CheckpointStore  # noqa: PLC0415  (imports torch)
     from tandem.training.run_folder import RunFolder  # noqa: PLC0415
 
@@ -88,15 +127,16 @@ def main(arguments: Sequence[str]) -> int:
         )
     wanted = _wanted(store) if options.checkpoint == "auto" else options.checkpoint
     _step(store, wanted)
-    out = options.out or run.root / f"model-{wanted}"
+    out = out or run.root / f"model-{wanted}"
     _require_free(out, run)
     with owned(out, "writing a model to"):
         step = _export(run, store, wanted, out)
-    log.info("%s: taken is step %s. The model is in %s", run.root, _told(store, step), out)
+    place = "" if options.to == "onnx" else f". The model is in {out}"
+    log.info("%s: taken is step %s%s", run.root, _told(store, step), place)
     if left := [other for other in store.steps() if other != step]:
         log.info("left: %s", "; ".join(f"step {_told(store, other)}" for other in left))
     _doubt(store, step)
-    return 0
+    return wanted
 
 
 def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) -> int:
@@ -112,6 +152,39 @@ def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) 
                 raise
         else:
             return step
+
+
+def _write_onnx(options: ExportOptions, card: CardOptions) -> int:
+    """Write the ONNX files of a checkpoint of a run, or of a bundle."""
+    del card
+    from tandem.inference.onnx.export import export_onnx  # noqa: PLC0415  (imports torch)
+
+    if (options.run / "checkpoints").is_dir():
+        with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
+            model = Path(folder) / "model"
+            wanted = _to_bundle(options, model)
+            written = export_onnx(
+                model, options.out or options.run / f"model-{wanted}{SUFFIX}", storage=options.weights
+            )
+    else:
+        if options.checkpoint != "auto":
+            raise ConfigError(f"--checkpoint {options.checkpoint}: {options.run} is no run with checkpoints.")
+        model = bundle_folder(options.run)
+        written = export_onnx(model, options.out or model.with_name(f"{model.name}{SUFFIX}"), storage=options.weights)
+    for one in written:
+        proof = one.proof
+        log.info(
+            "%s: %.1f MB. Against PyTorch, %d cases: largest deviation %.1e (%s), mean %.1e; allowed %.0e of values in "
+            "[-1, 1]",
+            one.path,
+            one.path.stat().st_size / 1e6,
+            proof.cases,
+            proof.largest,
+            proof.largest_case,
+            proof.mean,
+            proof.tolerance * proof.scale,
+        )
+    return 0
 
 
 def _write_official(options: ExportOptions, card: CardOptions) -> int:
@@ -143,7 +216,7 @@ def _write_hub(options: ExportOptions, card: CardOptions) -> int:
 
 
 _WRITERS: Mapping[ExportFormat, Callable[[ExportOptions, CardOptions], int]] = MappingProxyType(
-    {"official": _write_official, "hub": _write_hub}
+    {"onnx": _write_onnx, "official": _write_official, "hub": _write_hub}
 )
 """What writes each format but that of Tandem itself."""
 

@@ -1,13 +1,18 @@
 """What runs a model's networks. Around it everything is NumPy, so that another runtime can take PyTorch's place."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from tandem.checkpoint.manifest import Manifest
-from tandem.errors import ConfigError
+from tandem.checkpoint.arrays import arrays_below, load_arrays, prior_of
+from tandem.checkpoint.manifest import RENEWALS, Manifest
+from tandem.errors import BundleError, ConfigError
+from tandem.inference.onnx.engine import OnnxEngine
+from tandem.inference.onnx.load import is_onnx_file, load_onnx
 from tandem.inference.runtime import OnTile, Runtime
+from tandem.prior.distributions import Prior
 from tandem.threads import choose_threads
 
 
@@ -87,25 +92,61 @@ class TilingEngine(Engine, Protocol):
         ...
 
 
-def load_engine(path: Path, *, device: str, runtime: Runtime) -> tuple[Manifest, Engine]:
-    """Load the bundle at `path` onto `device` (``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``).
+@dataclass(frozen=True)
+class Loaded:
+    """A model that can be run.
+
+    Attributes:
+        manifest: What it says of itself.
+        engine: What runs its networks.
+        prior: The learned prior, if it has one.
+        runtime: How it is run, with the engine that was chosen.
+    """
+
+    manifest: Manifest
+    engine: Engine
+    prior: Prior | None
+    runtime: Runtime
+
+
+def load_model(path: Path, *, device: str, runtime: Runtime) -> Loaded:
+    """Load the bundle or the ONNX file at `path` onto `device` (``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``).
+
+    PyTorch is imported only where it is the engine.
 
     Raises:
         BundleError: There is no model, or it is damaged.
-        ConfigError: This machine does not have the device, or the runtime does not work with it.
+        ConfigError: This machine does not have the device, or the runtime does not work with it or with the model.
     """
-    from tandem.checkpoint.bundle import load_bundle  # noqa: PLC0415  (imports torch)
+    is_file = is_onnx_file(path)
+    runtime = runtime.decided(is_onnx_file=is_file)
+    if is_file:
+        manifest, engine, prior = load_onnx(path, device=device, threads=runtime.threads)
+        return Loaded(manifest, engine, prior, runtime)
+    if runtime.engine == "onnx":
+        manifest, arrays = load_arrays(path)
+        engine = OnnxEngine.of_arrays(manifest, arrays, device=device, threads=runtime.threads)
+        return Loaded(manifest, engine, prior_of(manifest.prior, arrays_below(arrays, "prior"), str(path)), runtime)
+    return _load_torch(path, device=device, runtime=runtime)
+
+
+def _load_torch(path: Path, *, device: str, runtime: Runtime) -> Loaded:
+    from tandem.checkpoint.bundle import load_bundle, load_prior  # noqa: PLC0415  (imports torch)
     from tandem.inference.torch_engine import TorchEngine  # noqa: PLC0415  (imports torch)
     from tandem.networks.device import choose_device  # noqa: PLC0415  (imports torch)
 
     choose_threads(runtime.threads)
-    if runtime.engine == "onnx":
-        from tandem.inference.onnx_engine import OnnxEngine  # noqa: PLC0415  (imports torch)
-
-        manifest, networks = load_bundle(path)
-        return manifest, OnnxEngine(manifest.networks, networks, device=device, noise=manifest.samples_with_noise)
     chosen = choose_device(device)
-    manifest, networks = load_bundle(path, device=chosen)
+    left = RENEWALS
+    while True:
+        manifest, networks = load_bundle(path, device=chosen)
+        try:
+            learned = load_prior(path, manifest)
+            break
+        except BundleError as error:
+            left -= 1
+            if not left or not isinstance(error.__cause__, FileNotFoundError):  # else it was renewed meanwhile
+                raise
     if runtime.compile and manifest.samples_with_noise:
         raise ConfigError(
             "compile: this model samples in the state of training, and compiled code would draw other random numbers "
@@ -114,4 +155,4 @@ def load_engine(path: Path, *, device: str, runtime: Runtime) -> tuple[Manifest,
     engine = TorchEngine(
         networks, chosen, noise=manifest.samples_with_noise, precision=runtime.precision, compiled=runtime.compile
     )
-    return manifest, engine
+    return Loaded(manifest, engine, None if learned is None else learned.prior, runtime)

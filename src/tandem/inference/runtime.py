@@ -1,16 +1,18 @@
 """How a model is run: precision, compilation, how many samples at once, and how much memory."""
 
+import dataclasses
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from tandem.config.options import Options, option, refuse, same
 from tandem.config.training import TrainingConfig
-from tandem.errors import Problem
+from tandem.errors import ConfigError, Problem
 from tandem.inference.memory import GIB
 
 InferencePrecision = Literal["fp32", "bf16"]
-EngineName = Literal["torch", "onnx"]
+EngineName = Literal["auto", "torch", "onnx"]
 Auto = Literal["auto"]
 OnTile = Callable[[int, int], None]
 """Called with (tiles done, all tiles) while an image is translated in tiles."""
@@ -22,7 +24,11 @@ SMALLEST_TILE = 16
 class Runtime(Options):
     """How a model is run."""
 
-    engine: EngineName = option("torch", "what runs the networks: PyTorch, or ONNX Runtime")
+    engine: EngineName = option(
+        "auto",
+        "what runs the networks: PyTorch, or ONNX Runtime; auto: ONNX Runtime for ONNX files, and where PyTorch is not "
+        "installed, else PyTorch",
+    )
     precision: InferencePrecision = option(
         "fp32", "of convolutions; norms and outputs are float32. bf16: faster on most machines, less exact"
     )
@@ -54,6 +60,27 @@ class Runtime(Options):
                 f"--tile {self.tile}": self.tile not in {"auto", 0},
             }
             yield from (f"{name} has no effect with --engine onnx" for name, is_given in given.items() if is_given)
+
+    def decided(self, *, is_onnx_file: bool) -> "Runtime":
+        """The same with the engine that is meant.
+
+        Args:
+            is_onnx_file: Whether the model is an ONNX file.
+
+        Raises:
+            ConfigError: The engine does not run it, or an option has no effect with the engine.
+        """
+        if self.engine == "torch" and is_onnx_file:
+            raise ConfigError(
+                "--engine torch: the model is an ONNX file, which ONNX Runtime runs (--engine onnx or auto). For "
+                "PyTorch give the run or the bundle that it was exported from.",
+                option="--engine",
+            )
+        if self.engine == "auto":
+            has_torch = not is_onnx_file and importlib.util.find_spec("torch") is not None
+            engine: EngineName = "torch" if has_torch else "onnx"
+            return dataclasses.replace(self, engine=engine)
+        return self
 
     @property
     def budget_bytes(self) -> int:

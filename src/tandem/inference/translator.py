@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tandem.checkpoint.hub import local_model
-from tandem.checkpoint.manifest import RENEWALS, Manifest
+from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
 from tandem.config.specifications import EncoderSpec, PairEncoderSpec
 from tandem.data.check_report import SizeRange
@@ -17,7 +17,7 @@ from tandem.data.images import convert_channels, from_floats, pil_from_array
 from tandem.data.levels import Levels
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.abilities import abilities_of
-from tandem.inference.engine import Engine, load_engine
+from tandem.inference.engine import Engine, load_model
 from tandem.inference.inputs import Fitted, fit_image, is_batch, to_input
 from tandem.inference.latents import LatentWay, between, choose_number, given_latents
 from tandem.inference.runner import Runner
@@ -51,8 +51,9 @@ def load(
     """Load a model.
 
     Args:
-        path: The folder of a bundle (``runs/NAME/model``) or of the run (``runs/NAME``), or a model on the Hugging Face
-            Hub, ``hf://user/name`` or ``hf://user/name@revision`` (the extra ``hub``).
+        path: The folder of a bundle (``runs/NAME/model``) or of the run (``runs/NAME``), an ONNX file that
+            ``tandem export --to onnx`` wrote (``shoes.onnx``), which runs without PyTorch, or a model on the Hugging
+            Face Hub, ``hf://user/name`` or ``hf://user/name@revision`` (the extra ``hub``).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``fp32``, or ``bf16`` for convolutions in bfloat16: faster, and less exact.
         compile: Compile the generators (`torch.compile`), which pays for many images of one size. Where that fails
@@ -62,7 +63,8 @@ def load(
         tile: Side of the tiles of large images, in pixels; 0: never in tiles; ``auto``: in tiles when the whole image
             would take more than `memory_gb`. In tiles or not, an output is the same but for rounding.
         memory_gb: What the maps of a generator may take, in GiB.
-        engine: ``torch``, or ``onnx`` for ONNX Runtime.
+        engine: ``torch``, or ``onnx`` for ONNX Runtime; ``auto``: ONNX Runtime for ONNX files, and where PyTorch is
+            not installed, else PyTorch.
         threads: Threads of the CPU that compute, in the whole process; by default one for each core that the process
             may use.
 
@@ -85,20 +87,8 @@ def load(
 
 def load_with(path: str | Path, runtime: Runtime, *, device: str = "auto") -> "Translator":
     """Load a model to be run as `runtime` says; see `load`."""
-    from tandem.checkpoint.bundle import load_prior  # noqa: PLC0415  (imports torch)
-
-    folder = local_model(path)
-    left = RENEWALS
-    while True:
-        manifest, loaded = load_engine(folder, device=device, runtime=runtime)
-        try:
-            learned = load_prior(folder, manifest)
-            break
-        except BundleError as error:
-            left -= 1
-            if not left or not isinstance(error.__cause__, FileNotFoundError):  # else it was renewed meanwhile
-                raise
-    return Translator(manifest, loaded, prior=None if learned is None else learned.prior, runtime=runtime)
+    loaded = load_model(local_model(path), device=device, runtime=runtime)
+    return Translator(loaded.manifest, loaded.engine, prior=loaded.prior, runtime=loaded.runtime)
 
 
 class Translator:

@@ -252,7 +252,7 @@ def _training() -> Iterator[OtherName]:
     )
     yield _JOLIGEN.nothing(
         "train_export_jit",
-        "'tandem export' writes a model of a checkpoint; 'tandem sample --engine onnx' runs it with ONNX Runtime",
+        "'tandem export' writes a model of a checkpoint; 'tandem export --to onnx' one that runs without PyTorch",
         takes_value=False,
     )
     yield _JOLIGEN.nothing(

@@ -1,0 +1,233 @@
+"""ONNX Runtime as an engine: graphs that are made of a bundle's numbers, or read from ONNX files. Without PyTorch."""
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tandem.checkpoint.arrays import arrays_below
+from tandem.checkpoint.manifest import Manifest
+from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, NetworkSpec, PairEncoderSpec
+from tandem.errors import BundleError, ConfigError, DataError, MissingExtraError
+from tandem.inference.onnx.model_file import graph_bytes
+from tandem.inference.onnx.networks import network_graph, outputs_of
+from tandem.threads import session_options
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+BATCH_LIMITS = {"cpu": 4, "cuda": 64}
+LARGE_PIXELS = 512 * 512
+"""From so many pixels of a batch on the memory of a run is given back after it."""
+
+Source = Path | Callable[[], bytes]
+"""Where a network's graph is: in a file, or made when it is first used."""
+
+
+class OnnxEngine:
+    """Runs the networks with ONNX Runtime; see `tandem.inference.engine.Engine`.
+
+    Args:
+        specs: What the networks are, by name.
+        sources: Where their graphs are, by name; an encoder may be missing.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: That compute on the CPU; None: see `tandem.threads.session_threads`.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        ConfigError: ONNX Runtime has no such device here.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[str, NetworkSpec],
+        sources: Mapping[str, Source],
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        try:
+            import onnxruntime  # noqa: PLC0415  (an extra)
+        except ImportError as error:
+            raise MissingExtraError("onnxruntime", "onnx", "The engine onnx") from error
+        self._runtime = onnxruntime
+        self._specs, self._sources, self._threads = dict(specs), dict(sources), threads
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._opening = threading.Lock()
+        self._kind, self._provider = _provider(device, onnxruntime.get_available_providers())
+
+    @classmethod
+    def of_arrays(
+        cls, manifest: Manifest, arrays: Mapping[str, np.ndarray], *, device: str = "cpu", threads: int | None = None
+    ) -> "OnnxEngine":
+        """Run a bundle's networks.
+
+        Args:
+            manifest: Of the bundle.
+            arrays: Its numbers, ``NETWORK.WEIGHT``.
+            device: As for the class.
+            threads: As for the class.
+
+        Raises:
+            MissingExtraError: ONNX Runtime is not installed.
+            ConfigError: ONNX Runtime has no such device here, or the model samples with dropout.
+        """
+        require_no_dropout(manifest)
+
+        def make(name: str) -> Callable[[], bytes]:
+            weights, own = arrays_below(arrays, name), manifest.samples_with_noise
+            return lambda: graph_bytes(network_graph(manifest.networks[name], weights, own_statistics=own))
+
+        return cls(manifest.networks, {name: make(name) for name in manifest.networks}, device=device, threads=threads)
+
+    def __repr__(self) -> str:
+        return f"ONNX Runtime on {self._kind}"
+
+    @property
+    def device(self) -> str:
+        """See `Engine`."""
+        return self._kind
+
+    @property
+    def batch_limit(self) -> int:
+        """See `Engine`."""
+        return BATCH_LIMITS[self._kind]
+
+    def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
+        """See `Engine`."""
+        assert seed is None, "networks that sample with noise are refused"
+        feed = {"image": np.ascontiguousarray(a)}
+        if z.shape[1]:
+            feed["z"] = np.ascontiguousarray(z)
+        return self._run(generator, feed)[0]
+
+    def encode(self, b: np.ndarray, a: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """See `Engine`."""
+        if "encoder" not in self._specs:
+            raise BundleError("this model has no encoder: it was trained without one, so images cannot be encoded.")
+        feed = {"image": np.ascontiguousarray(b)}
+        spec = self._specs["encoder"]
+        if isinstance(spec, PairEncoderSpec) and spec.input_channels:
+            n, _, height, width = b.shape
+            given = np.zeros((n, spec.input_channels, height, width), np.float32) if a is None else a
+            feed["input_image"] = np.ascontiguousarray(given)
+            feed["known"] = np.full(n, 0 if a is None else 1, np.float32)
+        mu, logvar = self._run("encoder", feed)
+        return mu, logvar
+
+    def _run(self, name: str, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        spec, image = self._specs[name], feed["image"]
+        n, channels, height, width = image.shape
+        _require_size(spec, channels, height, width)
+        options = self._runtime.RunOptions()
+        if self._kind == "cpu" and n * height * width >= LARGE_PIXELS:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        expected = outputs_of(spec)
+        try:
+            given = [np.asarray(one) for one in self._session(name).run(list(expected), dict(feed), options)]
+        except _errors(self._runtime) as error:
+            raise DataError(f"ONNX Runtime fails on an input of {width}×{height} px: {brief(error)}") from error
+        sizes = {"N": n, "H": height, "W": width}
+        for array, shape in zip(given, expected.values(), strict=True):
+            wanted = tuple(sizes.get(side, 0) if isinstance(side, str) else side for side in shape)
+            if array.shape != wanted:
+                raise BundleError(f"the {name} of this ONNX file gives the shape {array.shape} instead of {wanted}.")
+        return given
+
+    def _session(self, name: str) -> "onnxruntime.InferenceSession":
+        with self._opening:
+            if name not in self._sessions:
+                self._sessions[name] = self._open(name)
+            return self._sessions[name]
+
+    def _open(self, name: str) -> "onnxruntime.InferenceSession":
+        if name not in self._sources:
+            raise BundleError(
+                f"the {name} of this model is an ONNX file of its own, and that is not there: put it beside the "
+                "generator's (NAME.encoder.onnx beside NAME.onnx)."
+            )
+        source = self._sources[name]
+        try:
+            return open_session(
+                self._runtime,
+                str(source) if isinstance(source, Path) else source(),
+                provider=self._provider,
+                threads=self._threads,
+            )
+        except _errors(self._runtime) as error:
+            raise BundleError(f"ONNX Runtime cannot read the {name}: {brief(error)}") from error
+
+
+def open_session(
+    runtime: Any, model: str | bytes, *, provider: Any = PROVIDERS["cpu"], threads: int | None = None
+) -> "onnxruntime.InferenceSession":
+    """A session whose threads sleep while they wait, and which keeps no memory that it does not need."""
+    options = session_options(runtime, threads)
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(model, options, providers=[provider])
+    give_back_memory()
+    return session
+
+
+def give_back_memory() -> None:
+    """Give the memory that was freed back to the system, which glibc keeps: of a new session twice its weights."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def require_no_dropout(manifest: Manifest) -> None:
+    """Refuse models that sample with dropout.
+
+    Raises:
+        ConfigError: This is one.
+    """
+    drops = any(isinstance(spec, GeneratorSpec) and spec.dropout for spec in manifest.networks.values())
+    if manifest.samples_with_noise and drops:
+        raise ConfigError(
+            "this model samples with dropout (pix2pix), whose random numbers are PyTorch's: ONNX Runtime would remove "
+            "the dropout and give one picture for all samples. Run it with the engine torch."
+        )
+
+
+def brief(error: Exception) -> str:
+    """The first line of an error of ONNX Runtime."""
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    return text[:300]
+
+
+def _require_size(spec: NetworkSpec, channels: int, height: int, width: int) -> None:
+    """Refuse what PyTorch's network would refuse: ONNX Runtime computes something else instead."""
+    assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
+    if height % spec.size_multiple or width % spec.size_multiple or min(height, width) < spec.smallest_side:
+        raise DataError(
+            f"the network was given an image of {width}×{height} px, but it takes multiples of {spec.size_multiple} "
+            f"px, at least {spec.smallest_side}. Pad or resize the image."
+        )
+    if channels != spec.in_channels:
+        raise DataError(f"the network was given {channels} channels, but it takes {spec.in_channels}.")
+
+
+def _errors(runtime: Any) -> tuple[type[Exception], ...]:
+    errors = vars(runtime.capi.onnxruntime_pybind11_state)
+    own = (value for value in errors.values() if isinstance(value, type) and issubclass(value, Exception))
+    return (*own, RuntimeError, UnicodeDecodeError)
+
+
+def _provider(device: str, available: list[str]) -> tuple[str, Any]:
+    """The kind of device, and the provider as ONNX Runtime takes it."""
+    kind, _, index = device.partition(":")
+    if kind == "auto":
+        kind = "cuda" if PROVIDERS["cuda"] in available else "cpu"
+    if PROVIDERS.get(kind) not in available or (index and not index.isdigit()):
+        there = [name for name, provider in PROVIDERS.items() if provider in available]
+        raise ConfigError(
+            f"--device {device}: ONNX Runtime does not have it here. Available: auto, {', '.join(there)}."
+        )
+    return kind, (PROVIDERS["cuda"], {"device_id": int(index)}) if index else PROVIDERS[kind]

@@ -1,0 +1,136 @@
+"""From a bundle to ONNX files that have been held against PyTorch before they get their names."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from tandem.checkpoint.bundle import load_bundle, load_prior
+from tandem.checkpoint.manifest import Manifest
+from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec
+from tandem.errors import BundleError
+from tandem.files import atomic_replace
+from tandem.inference.abilities import abilities_of
+from tandem.inference.engine import Engine
+from tandem.inference.onnx.check import check_file
+from tandem.inference.onnx.engine import OnnxEngine, require_no_dropout
+from tandem.inference.onnx.graph import Storage
+from tandem.inference.onnx.model_file import ROLES, Metadata, append_metadata, file_of, shared_manifest, write_graph
+from tandem.inference.onnx.networks import network_graph
+from tandem.inference.onnx.proof import Proof, prove
+from tandem.inference.torch_engine import TorchEngine
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: Where.
+        network: Which network it holds.
+        proof: How far it is from PyTorch.
+    """
+
+    path: Path
+    network: str
+    proof: Proof
+
+
+def export_onnx(model: Path, out: Path, *, storage: Storage = "fp32") -> list[Exported]:
+    """Write a bundle as ONNX files, all or none.
+
+    Args:
+        model: The bundle's folder, or the run folder around it.
+        out: The file of the generator, ``shoes.onnx``; the others are called after it, see
+            `tandem.inference.onnx.model_file`.
+        storage: How weights are stored.
+
+    Returns:
+        The files, that of the generator first.
+
+    Raises:
+        BundleError: There is no model, it is damaged, or a file would be another than PyTorch's network.
+        ConfigError: It samples with dropout.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    manifest, networks = load_bundle(model)
+    abilities_of(manifest)
+    require_no_dropout(manifest)
+    learned = load_prior(model, manifest)
+    prior = None if learned is None else learned.prior
+    shared = shared_manifest(manifest, storage)
+    reference = _Reference(manifest, networks)
+    files: list[_File] = []
+    for name in ROLES:
+        if name in manifest.networks:
+            path = out if name == "generator" else file_of(out, name)
+            files.append(_File(path, Metadata(shared, name, storage, prior), networks[name], reference))
+    written: list[Exported] = []
+    _write_all(files, written.append)
+    return sorted(written, key=lambda one: list(ROLES).index(one.network))
+
+
+class _Reference(TorchEngine):
+    """PyTorch's networks; images of models with the statistics of an image run alone, as such models sample."""
+
+    def __init__(self, manifest: Manifest, networks: dict[str, nn.Module]) -> None:
+        super().__init__(networks, torch.device("cpu"), noise=manifest.samples_with_noise)
+        self._alone = manifest.samples_with_noise
+
+    def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
+        """See `Engine`."""
+        size = 1 if self._alone else len(a)
+        parts = [slice(start, start + size) for start in range(0, len(a), size)]
+        return np.concatenate([super(_Reference, self).generate(generator, a[part], z[part], seed) for part in parts])
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    metadata: Metadata
+    network: nn.Module
+    reference: Engine
+
+    def write(self, temporary: Path) -> Proof:
+        """Write it under another name, and prove it."""
+        metadata, name, spec = self.metadata, self.metadata.network, self.metadata.spec
+        assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
+        weights = {key: tensor.numpy() for key, tensor in self.network.state_dict().items()}
+        manifest = metadata.manifest
+        graph = network_graph(spec, weights, storage=metadata.storage, own_statistics=manifest.samples_with_noise)
+        write_graph(temporary, graph)
+        proof = prove(
+            name,
+            spec,
+            OnnxEngine({name: spec}, {name: temporary}),
+            self.reference,
+            storage=metadata.storage,
+            size=manifest.preprocessing.size,
+            prior=metadata.prior if isinstance(spec, GeneratorSpec) else None,
+        )
+        append_metadata(temporary, dataclasses.replace(metadata, proof=proof.as_json()))
+        read, _ = check_file(temporary)
+        if read.texts() != dataclasses.replace(metadata, proof=proof.as_json()).texts():
+            raise BundleError(f"{self.path} would not be read back as it was written: this is a fault of Tandem.")
+        return proof
+
+
+def _write_all(files: Sequence[_File], told: Callable[[Exported], None]) -> None:
+    """Each file gets its name when those behind it have been written and proven."""
+    if not files:
+        return
+    first, *rest = files
+
+    def write(temporary: Path) -> None:
+        proof = first.write(temporary)
+        _write_all(rest, told)
+        told(Exported(first.path, first.metadata.network, proof))
+
+    atomic_replace(first.path, write)
