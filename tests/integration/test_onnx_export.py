@@ -161,7 +161,7 @@ def test_a_learned_prior_comes_along(make_bundle: MakeBundle, tmp_path: Path) ->
 
 @pytest.mark.parametrize("storage", ["fp16", "int8"])
 def test_small_files_are_near(storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(proof.TOLERANCES, "int8", 0.1)  # random weights of a few channels round worse than trained ones
+    monkeypatch.setattr("tandem.inference.onnx.graph.SMALL", 0)
     make_tandem(tmp_path / "model")
     written = export_onnx(tmp_path / "model", tmp_path / "m.onnx", storage=storage)  # type: ignore[arg-type]
     assert {one.network for one in written} == {"generator", "encoder"}
@@ -234,3 +234,21 @@ def test_weights_belong_to_onnx(make_bundle: MakeBundle) -> None:
     refused = tandem("export", make_bundle(), "--weights", "int8")
     assert refused.status == 2
     assert "--weights int8 goes with --to onnx only" in refused.err
+
+
+def test_files_are_put_side_by_side_and_not_changed(tmp_path: Path) -> None:
+    """`tandem compare --inputs` takes them; what would write into a model says that it does not."""
+    make_tandem(tmp_path / "model", depth=2)
+    export_onnx(tmp_path / "model", tmp_path / "m.onnx")
+    Image.fromarray(picture(16, 16)).save(tmp_path / "x.png")
+    words = ["--inputs", tmp_path / "x.png", "--out", tmp_path / "page"]
+    finished = tandem("compare", tmp_path / "model", tmp_path / "m.onnx", *words)
+    assert finished.status == 0, finished.err
+    assert "m.onnx" in (tmp_path / "page" / "comparison.html").read_text()
+    for command, message in (
+        (["calibrate", tmp_path / "m.onnx", tmp_path], "into which no calibration is written"),
+        (["prior", tmp_path / "m.onnx", tmp_path], "an ONNX file is sampled, and no more"),
+    ):
+        refused = tandem(*command)
+        assert refused.status in {1, 2}
+        assert message in refused.err

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from onnx_models import SPECS, random_network
 from tandem.config.specifications import GeneratorSpec, PairEncoderSpec, PixelDiscriminatorSpec, UNetSpec
 from tandem.errors import BundleError, ConfigError
-from tandem.inference.onnx.graph import INT8_LEVELS, OPSET, Graph
+from tandem.inference.onnx.graph import INT8_LEVELS, OPSET, SMALL, Graph
 from tandem.inference.onnx.model_file import graph_bytes
 from tandem.inference.onnx.networks import network_graph, pooled_kernels
 from tandem.networks.convolutions import _pooled
@@ -80,10 +80,10 @@ def test_small_weights(storage: str, share: float) -> None:
 
 def test_how_int8_rounds() -> None:
     """Each output channel to 127 levels of its own largest weight; ONNX Runtime multiplies it out."""
-    weight = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    weight = np.random.default_rng(0).normal(size=(3, SMALL)).astype(np.float32)
     weight[1] = 0
     graph = Graph("g", storage="int8")
-    graph.output(graph.node("Identity", graph.weight("w", weight, axis=0)), "out", (3, 4))
+    graph.output(graph.node("Identity", graph.weight("w", weight, axis=0)), "out", (3, SMALL))
     graph.input("unused", (1,))
     (found,) = onnxruntime.InferenceSession(graph_bytes(graph)).run(None, {"unused": np.zeros(1, np.float32)})
     step = np.abs(weight).max(1, keepdims=True) / INT8_LEVELS

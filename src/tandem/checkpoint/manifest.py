@@ -359,7 +359,7 @@ def bundle_folder(path: Path) -> Path:
     elif path.is_dir():
         reason = f"the folder holds no {MANIFEST_NAME}"
     else:
-        reason = "that is a file"
+        reason = "that is a file" if path.suffix.lower() != ".onnx" else "an ONNX file is sampled, and no more"
     raise BundleError(
         f"no model at {path}: {reason}. Give the folder that training wrote (runs/NAME or runs/NAME/model)."
     )

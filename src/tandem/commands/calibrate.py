@@ -9,8 +9,9 @@ from tandem.commands.parser import Command
 from tandem.config.data import DataConfig, LayoutChoice
 from tandem.config.options import REQUIRED, Options, option, same
 from tandem.config.training import TrainingConfig
-from tandem.errors import Problem
+from tandem.errors import ConfigError, Problem
 from tandem.evaluation.calibration.options import CalibrationOptions
+from tandem.inference.onnx.load import is_onnx_file
 from tandem.inference.runtime import Runtime
 from tandem.report.progress import TaskProgress
 from tandem.targets import folder_problems
@@ -52,6 +53,11 @@ def main(arguments: Sequence[str]) -> int:
     from tandem.evaluation.calibration.run import calibrate, calibration_subject  # noqa: PLC0415
     from tandem.inference.translator import load_with  # noqa: PLC0415
 
+    if is_onnx_file(own.model):
+        raise ConfigError(
+            f"{own.model} is an ONNX file, into which no calibration is written: calibrate the run or the bundle, and "
+            "export it again. Files with --weights fp32 carry it."
+        )
     translator = load_with(own.model, runtime, device=own.device)
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     subject = calibration_subject(translator, own.model, own.data, options, split=own.split, layout=own.layout)

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from tandem.checkpoint.arrays import arrays_below, load_arrays, prior_of
-from tandem.checkpoint.manifest import RENEWALS, Manifest
+from tandem.checkpoint.manifest import RENEWALS, Manifest, read_manifest
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.onnx.engine import OnnxEngine
 from tandem.inference.onnx.load import is_onnx_file, load_onnx
@@ -128,6 +128,15 @@ def load_model(path: Path, *, device: str, runtime: Runtime) -> Loaded:
         engine = OnnxEngine.of_arrays(manifest, arrays, device=device, threads=runtime.threads)
         return Loaded(manifest, engine, prior_of(manifest.prior, arrays_below(arrays, "prior"), str(path)), runtime)
     return _load_torch(path, device=device, runtime=runtime)
+
+
+def read_manifest_at(path: Path) -> Manifest:
+    """What the bundle or the ONNX file at `path` says of itself.
+
+    Raises:
+        BundleError: There is no model, or it is damaged.
+    """
+    return load_onnx(path, device="cpu")[0] if is_onnx_file(path) else read_manifest(path)[0]
 
 
 def _load_torch(path: Path, *, device: str, runtime: Runtime) -> Loaded:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tandem.checkpoint.manifest import Manifest, read_manifest
+from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
 from tandem.data.fit import Fit
 from tandem.errors import BundleError, TandemError, listed
 from tandem.inference.abilities import Abilities, abilities_of
+from tandem.inference.engine import read_manifest_at
 from tandem.inference.jobs import (
     Job,
     find_jobs,
@@ -21,6 +22,7 @@ from tandem.inference.jobs import (
     warn_of_pairs,
     with_unique_names,
 )
+from tandem.inference.onnx.model_file import SUFFIX
 from tandem.inference.runtime import Runtime
 from tandem.inference.sample_folder import PAGE_NAME, sample_to_folder, sampled_groups
 from tandem.inference.sampling import SamplingOptions
@@ -117,7 +119,7 @@ def sample_pages(models: Sequence[str], out: Path) -> dict[str, Path]:
 
 
 def _folders(models: Sequence[str], out: Path) -> dict[str, Path]:
-    stems = unique_names([name.replace("/", "-") for name in models])
+    stems = unique_names([name.replace("/", "-").removesuffix(SUFFIX) for name in models])
     return {name: out / FOLDER / file_stem(stem) for name, stem in zip(models, stems, strict=True)}
 
 
@@ -127,7 +129,7 @@ def _prepare(models: Mapping[str, Path], out: Path, request: Request) -> list[_M
     problems: list[str] = []
     for name, path in models.items():
         try:
-            manifest, _ = read_manifest(path)
+            manifest = read_manifest_at(path)
             abilities = abilities_of(manifest)
             abilities.generator(request.direction)
             found[name] = manifest, abilities

@@ -18,6 +18,8 @@ Storage = Literal["fp32", "fp16", "int8"]
 """How weights are stored: they are computed with in float32 all the same."""
 Attribute = int | float | str | Sequence[int]
 INT8_LEVELS = 127
+SMALL = 4096
+"""Weights of fewer numbers are not rounded to 8 bits: together they are small, and outputs depend on them most."""
 
 _FLOAT, _INT8, _INT64, _FLOAT16 = 1, 3, 7, 10
 _TYPES: Mapping[np.dtype, int] = {
@@ -93,7 +95,7 @@ class Graph:
             array: Its numbers.
             axis: That of the output channels, each of which has a scale of its own as int8.
         """
-        if self._storage == "fp32":
+        if self._storage == "fp32" or (self._storage == "int8" and array.size < SMALL):
             return self.tensor(name, array)
         if self._storage == "fp16":
             with np.errstate(over="ignore"):  # infinite where float16 does not hold it, which the proof finds
