@@ -168,7 +168,21 @@ def test_small_files_are_near(storage: str, tmp_path: Path, monkeypatch: pytest.
     exact, small = (tandem_package.load(tmp_path / name) for name in ("model", "m.onnx"))
     one, other = (model(picture(16, 24), 3, output="array").astype(int) for model in (exact, small))
     assert 0 < np.abs(one - other).mean() < 3
-    assert json.loads(metadata_of(tmp_path / "m.onnx")["tandem.proof"])["tolerance"] == proof.TOLERANCES[storage]
+    proven = json.loads(metadata_of(tmp_path / "m.onnx")["tandem.proof"])
+    assert proven["tolerance"] is None
+    assert proven["mean_tolerance"] == proof.MEAN_TOLERANCES[storage]  # type: ignore[index]
+    assert proven["mean_at_most"] <= proof.rounded_up(proven["mean_tolerance"])
+
+
+@pytest.mark.parametrize("storage", ["fp16", "int8"])
+def test_operators_of_small_files_are_proven_with_weights_in_full(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tandem(tmp_path / "model", depth=2)
+    monkeypatch.setattr("tandem.inference.onnx.layers.EPS", 1e-1)
+    with pytest.raises(BundleError, match=r"more than the 0.0001"):
+        export_onnx(tmp_path / "model", tmp_path / "out" / "m.onnx", storage=storage)  # type: ignore[arg-type]
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("fault", ["wrong", "blind"])
@@ -182,7 +196,7 @@ def test_nothing_is_left_of_what_is_not_proven(fault: str, tmp_path: Path, monke
         monkeypatch.setattr(
             Layers, "linear", lambda self, x, *rest, _linear=Layers.linear: _linear(self, _zeroed(self, x), *rest)
         )
-        monkeypatch.setitem(proof.TOLERANCES, "fp32", 1e-3)
+        monkeypatch.setattr(proof, "TOLERANCE", 1e-3)
         expected = "the exported generator (differs from PyTorch|takes no notice of its latent)"
     with pytest.raises(BundleError, match=expected):
         export_onnx(tmp_path / "model", tmp_path / "out" / "m.onnx")

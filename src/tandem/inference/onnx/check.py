@@ -21,7 +21,7 @@ OPERATORS = frozenset({
     "Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "ConvTranspose", "DequantizeLinear",
     "Elu", "Expand", "Flatten", "Gemm", "GlobalAveragePool", "Identity", "InstanceNormalization", "LeakyRelu",
     "Mul", "Pad", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Softmax",
-    "SpaceToDepth", "Tanh", "Unsqueeze",
+    "SpaceToDepth", "Sub", "Tanh", "Unsqueeze",
 })
 # fmt: on
 """Those that `tandem.inference.onnx.networks` writes."""

@@ -1,14 +1,16 @@
 """From a bundle to ONNX files that have been held against PyTorch before they get their names."""
 
+import copy
 import dataclasses
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tandem.checkpoint.bundle import load_bundle, load_prior
 from tandem.checkpoint.manifest import Manifest
@@ -67,22 +69,30 @@ def export_onnx(model: Path, out: Path, *, storage: Storage = "fp32") -> list[Ex
     prior = None if learned is None else learned.prior
     shared = shared_manifest(manifest, storage)
     reference = _Reference(manifest, networks)
+    exact = _Reference(manifest, {name: copy.deepcopy(network).double() for name, network in networks.items()})
     files: list[_File] = []
     for name in ROLES:
         if name in manifest.networks:
             path = out if name == "generator" else file_of(out, name)
-            files.append(_File(path, Metadata(shared, name, storage, prior), networks[name], reference))
+            files.append(_File(path, Metadata(shared, name, storage, prior), networks[name], reference, exact))
     written: list[Exported] = []
     _write_all(files, written.append)
     return sorted(written, key=lambda one: list(ROLES).index(one.network))
 
 
 class _Reference(TorchEngine):
-    """PyTorch's networks; images of models with the statistics of an image run alone, as such models sample."""
+    """PyTorch's networks, in the precision of their weights.
+
+    Images of models with the statistics of an image run alone, as such models sample.
+    """
 
     def __init__(self, manifest: Manifest, networks: dict[str, nn.Module]) -> None:
         super().__init__(networks, torch.device("cpu"), noise=manifest.samples_with_noise)
         self._alone = manifest.samples_with_noise
+        self._dtype = next(parameter.dtype for network in networks.values() for parameter in network.parameters())
+
+    def _to_device(self, array: np.ndarray) -> Tensor:
+        return super()._to_device(array).to(self._dtype)
 
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """See `Engine`."""
@@ -97,29 +107,37 @@ class _File:
     metadata: Metadata
     network: nn.Module
     reference: Engine
+    exact: Engine
 
     def write(self, temporary: Path) -> Proof:
-        """Write it under another name, and prove it."""
-        metadata, name, spec = self.metadata, self.metadata.network, self.metadata.spec
-        assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
-        weights = {key: tensor.numpy() for key, tensor in self.network.state_dict().items()}
-        manifest = metadata.manifest
-        graph = network_graph(spec, weights, storage=metadata.storage, own_statistics=manifest.samples_with_noise)
-        write_graph(temporary, graph)
-        proof = prove(
-            name,
-            spec,
-            OnnxEngine({name: spec}, {name: temporary}),
-            self.reference,
-            storage=metadata.storage,
-            size=manifest.preprocessing.size,
-            prior=metadata.prior if isinstance(spec, GeneratorSpec) else None,
-        )
+        """Write it under another name, and prove it: its operators with weights in full, then with its own."""
+        metadata = self.metadata
+        if metadata.storage != "fp32":
+            with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
+                self._write_proven(Path(folder) / temporary.name, "fp32")
+        proof = self._write_proven(temporary, metadata.storage)
         append_metadata(temporary, dataclasses.replace(metadata, proof=proof.as_json()))
         read, _ = check_file(temporary)
         if read.texts() != dataclasses.replace(metadata, proof=proof.as_json()).texts():
             raise BundleError(f"{self.path} would not be read back as it was written: this is a fault of Tandem.")
         return proof
+
+    def _write_proven(self, path: Path, storage: Storage) -> Proof:
+        metadata, name, spec = self.metadata, self.metadata.network, self.metadata.spec
+        assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
+        weights = {key: tensor.numpy() for key, tensor in self.network.state_dict().items()}
+        manifest = metadata.manifest
+        write_graph(path, network_graph(spec, weights, storage=storage, own_statistics=manifest.samples_with_noise))
+        return prove(
+            name,
+            spec,
+            OnnxEngine({name: spec}, {name: path}),
+            self.reference,
+            self.exact,
+            storage=storage,
+            size=manifest.preprocessing.size,
+            prior=metadata.prior if isinstance(spec, GeneratorSpec) else None,
+        )
 
 
 def _write_all(files: Sequence[_File], told: Callable[[Exported], None]) -> None:

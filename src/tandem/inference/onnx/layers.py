@@ -207,7 +207,13 @@ class Layers:
         return self.graph.node("Unsqueeze", values, self.graph.constant([2, 3]))
 
     def _instance_norm(self, x: str, scale: str, shift: str) -> str:
-        return self.graph.node("InstanceNormalization", x, scale, shift, epsilon=EPS)
+        """Instance norm of what is left when the mean is taken away.
+
+        ONNX Runtime computes x · s - mean · s, which loses digits where the mean is large beside the spread, as on a
+        blank canvas, and WebGPU loses the spread itself.
+        """
+        centred = self.graph.node("Sub", x, self.graph.node("GlobalAveragePool", x))
+        return self.graph.node("InstanceNormalization", centred, scale, shift, epsilon=EPS)
 
     def _affine(self, name: str, channels: int) -> tuple[str, str]:
         return self._vector(f"{name}.weight", channels), self._vector(f"{name}.bias", channels)
