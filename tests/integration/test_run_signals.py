@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,14 @@ from tandem.training.stepper import Stepper
 
 STEPS = 40
 OPTIONS = {"steps": STEPS, "log_every": 1, "snapshot_every": 7}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hangs_up() -> Iterator[None]:
+    """Under nohup the tests and all that they start would ignore SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="module")

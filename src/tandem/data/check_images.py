@@ -138,7 +138,7 @@ class ImageChecker:
             thumbnail,
             type=image.dtype,
             bits=stored.bits,
-            highest=stored.values[:, :, : stored.num_colours or None].max().item(),
+            highest=float(stored.values[:, :, : stored.num_colours or None].max()),
             outside=levels.outside(image),
             is_grey=stored.values.shape[2] == 1,
             num_frames=stored.num_frames if stored.num_colours else 1,
