@@ -45,7 +45,7 @@ TINY_OPTIONS: dict[str, Any] = {
 """Small enough for some ten steps a second on one slow core."""
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-TIMEOUT = 60
+TIMEOUT = 180
 
 
 def flags(**options: Any) -> list[str]:
