@@ -2,12 +2,14 @@
 
 import ast
 import importlib
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -22,6 +24,7 @@ from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
+from tandem.data.array_files import write_image
 from tandem.data.synthetic import write_dataset
 from tandem.inference.onnx.export import export_onnx
 from tandem.training.resume import MAY_CHANGE_ON_RESUME
@@ -124,6 +127,11 @@ def run_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run.yaml").write_text("lambda_kl: 0.02\n")
     (tmp_path / "runs" / "shoes").mkdir(parents=True)
     (tmp_path / "runs" / "shoes" / "config.yaml").write_text("lambda_kl: 0.02\n")  # a run to go on with
+    for split in ("train", "test"):
+        for side, low, high, dtype in (("A", 0, 4095, np.uint16), ("B", -1000, 3000, np.int16)):
+            (tmp_path / "CT" / f"{split}{side}").mkdir(parents=True)
+            slope = np.linspace(low, high, 256).astype(dtype).reshape(16, 16)
+            write_image(tmp_path / "CT" / f"{split}{side}" / "1.tif", slope)
     (tmp_path / "latents.json").write_text("[[0, 0], [1, -1]]")
     monkeypatch.chdir(tmp_path)
 
@@ -143,6 +151,11 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the examples name."""
     export_onnx(make_bundle("runs/shoes/model"), tmp_path / "shoes.onnx")
+    values = make_bundle("runs/ct/model", channels=(1, 1)) / "model.json"
+    manifest = json.loads(values.read_text())
+    manifest["preprocessing"]["input_levels"] = {"type": "uint16", "low": [0], "high": [4095]}
+    manifest["preprocessing"]["output_levels"] = {"type": "int16", "low": [-1000], "high": [3000]}
+    values.write_text(json.dumps(manifest))
     make_cyclegan(tmp_path / "runs" / "horses" / "model")
     for folder in ("drawings", "horses", "zebras", "photos"):
         (tmp_path / folder).mkdir()
@@ -152,6 +165,11 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
     for name in ("DATA", "datasets/demo"):
         write_dataset(tmp_path / name, size=16, num_train=2, num_val=1, num_test=2)
     write_dataset(tmp_path / "UNPAIRED", size=16, num_train=2, num_val=1, num_test=2, layout="unpaired")
+    for split in ("train", "test"):
+        for side, low, high, dtype in (("A", 0, 4095, np.uint16), ("B", -1000, 3000, np.int16)):
+            (tmp_path / "CT" / f"{split}{side}").mkdir(parents=True)
+            slope = np.linspace(low, high, 256).astype(dtype).reshape(16, 16)
+            write_image(tmp_path / "CT" / f"{split}{side}" / "1.tif", slope)
     (tmp_path / "latents.json").write_text("[[0, 0], [1, -1]]")
     write_video(tmp_path / "video.mp4", moving_frames(3))
     write_gif(tmp_path / "anim.gif", [Image.fromarray(frame) for frame in moving_frames(3)], 100)
@@ -181,7 +199,8 @@ def test_sampling_and_checking_work_as_shown(arguments: tuple[str, ...]) -> None
     assert main([*arguments, *device]) == 0
     if arguments[0] == "sample":
         out = Path(arguments[arguments.index("--out") + 1])
-        shown = next(out.glob("*.png")) if "--only" in arguments else out if out.suffix else out / "index.html"
+        ending = arguments[arguments.index("--format") + 1] if "--format" in arguments else "png"
+        shown = next(out.glob(f"*.{ending}")) if "--only" in arguments else out if out.suffix else out / "index.html"
         assert shown.is_file()
 
 
