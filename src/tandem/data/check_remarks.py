@@ -39,22 +39,22 @@ def _of_values(side: str, values: ValueFacts, *, has_range: bool) -> Iterator[st
             f"{side}: {100 * values.outside:.2g} % of the values lie beyond --range-{side.lower()} and are cut off: "
             "widen it if they mean something"
         )
-    white = 2**values.bits - 1
+    white, highest = 2**values.bits - 1, f"{values.highest:.0f}"
     if has_range or values.type not in ("uint8", "uint16"):
         pass
     elif values.highest == 0:
         yield f"{side}: every image is black"
     elif values.bits <= 8 and values.all_grey and values.highest < FEW_LEVELS:
         yield (
-            f"{side}: grey levels 0 to {values.highest:.0f}: a label map? To the networks its classes are nearly the same "
-            f"black: --range-{side.lower()} 0,{values.highest:.0f} spreads them, or give every class a colour"
+            f"{side}: grey levels 0 to {highest}: a label map? To the networks its classes are nearly the same "
+            f"black: --range-{side.lower()} 0,{highest} spreads them, or give every class a colour"
         )
     elif values.highest < DARK * white:
         levels = round(values.highest * 255 / white) + 1
         yield (
-            f"{side}: {values.bits}-bit, largest value {values.highest:.0f} of {white}: {levels} of 256 levels are left in "
+            f"{side}: {values.bits}-bit, largest value {highest} of {white}: {levels} of 256 levels are left in "
             f"pictures of 8 bits, and the networks see {100 * values.highest / white:.2g} % of the range from black to "
-            f"white: --range-{side.lower()} 0,{values.highest:.0f} spreads them over all of it"
+            f"white: --range-{side.lower()} 0,{highest} spreads them over all of it"
         )
     if values.num_with_frames:
         yield (
