@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow coverage lint format types types-page bench reference docs docs-serve pictures clean
+.PHONY: help setup browser demo test test-slow coverage lint format types types-page bench reference docs docs-serve pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,6 +18,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install --quiet --no-build-isolation --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
+
+browser:  ## install Chromium, by which the tests look at pages, where there is none (Debian and Ubuntu, as root)
+	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do command -v $$name && exit; done; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium > /dev/null
 
 demo: setup  ## draw a dataset, train small models on it, sample and measure it; writes runs/demo/index.html
 	$(BIN)/tandem demo --out runs/demo
