@@ -185,8 +185,13 @@ def test_the_command_gives_what_training_would_have(data: Path, run: Path, finis
 
 def test_by_default_it_writes_beside_the_model(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
-    made = tandem("prior", tmp_path / "run", "--prior-components", "1", "--device", "cpu")
+    try:
+        made = tandem("prior", tmp_path / "run", "--prior-components", "1", "--device", "cpu", "--threads", "2")
+        computed_with = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(1)
     assert made.status == 0, made.err
+    assert computed_with == 2
     manifest, _ = read_manifest(tmp_path / "run" / "model-mixture")
     assert manifest.prior is not None
     assert manifest.prior.family == "gaussian"

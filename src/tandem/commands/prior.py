@@ -20,6 +20,7 @@ from tandem.prior.distributions import NormalPrior
 from tandem.report.progress import TaskProgress
 from tandem.report.text import count
 from tandem.targets import folder_problems
+from tandem.threads import choose_threads
 from tandem.training.run_folder import RunFolder
 from tandem.training.sources import recall_data
 
@@ -50,6 +51,7 @@ class PriorOptions(Options):
         None, "decides which images are encoded and where the fit begins; by default that of the training"
     )
     device: str = same(TrainingConfig, "device")
+    threads: int | None = same(TrainingConfig, "threads")
     out: Path | None = option(
         None, "folder for the model; by default beside the one that is given, with the prior in its name: model-mixture"
     )
@@ -77,6 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     from tandem.checkpoint.bundle import load_bundle, load_prior, save_bundle  # noqa: PLC0415  (imports torch)
     from tandem.networks.device import choose_device  # noqa: PLC0415  (imports torch)
 
+    choose_threads(options.threads)
     manifest, networks = load_bundle(given, device=choose_device(options.device))
     abilities = abilities_of(manifest)
     _require_latents(manifest, abilities, options)
