@@ -28,6 +28,7 @@ ORDER = [
     {"evaluation"},
     {"bench"},
     {"serving"},
+    {"web"},
     {"commands"},
     {"api"},
     {"cli"},

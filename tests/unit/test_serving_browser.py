@@ -145,14 +145,13 @@ def test_what_is_shown_is_what_the_library_gives(
         sent = page.evaluate("""async () => {
           const { Drawing } = await import('/drawing.js');
           const canvas = document.querySelector('#drawing');
-          const blob = await Drawing.prototype.picture.call({ canvas }, 16, 16);
-          return btoa(String.fromCharCode(...new Uint8Array(await blob.arrayBuffer())));
+          return btoa(String.fromCharCode(...Drawing.prototype.picture.call({ canvas }, 16, 16).data));
         }""")
         with page.expect_download() as saved:
             page.click("#save")
         with page.expect_download() as saved_z:
             page.click("#save-z")
-        frame = opened(base64.b64decode(sent))
+        frame = np.frombuffer(base64.b64decode(sent), np.uint8).reshape(16, 16, 4)
         translator = tandem.load(bundle, device="cpu", max_batch=1)
         shown = opened(Path(saved.value.path()).read_bytes())[:, :, :3]
         np.testing.assert_array_equal(shown, translator(frame, 4, seed=11, output="array")[0])

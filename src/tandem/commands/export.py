@@ -1,12 +1,12 @@
 """``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one, else the last.
 
-With ``--to`` it becomes ONNX files, files of the official code, or a folder to be shared.
+With ``--to`` it becomes ONNX files, the page to draw on, files of the official code, or a folder to be shared.
 """
 
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from tandem.commands.parser import Command
 from tandem.commands.share import CardOptions, share
 from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
+from tandem.evaluation.options import Palette, read_palette
 from tandem.files import owned
 from tandem.inference.onnx.graph import Storage
 from tandem.inference.onnx.model_file import SUFFIX
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tandem.checkpoint.store import CheckpointStore, Measured
     from tandem.training.run_folder import RunFolder
 
-ExportFormat = Literal["bundle", "onnx", "official", "hub"]
+ExportFormat = Literal["bundle", "onnx", "web", "official", "hub"]
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,13 @@ class ExportOptions(Options):
     run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes, or with --to of a model", positional=True)
     to: ExportFormat = option(
         "bundle",
-        "what is written: Tandem's model; onnx: ONNX files, each proven against PyTorch; official: what the method's "
-        "official code loads; hub: a folder to be shared",
+        "what is written: Tandem's model; onnx: ONNX files, each proven against PyTorch; web: the page to draw on, "
+        "with the model in it; official: what the method's official code loads; hub: a folder to be shared",
     )
-    weights: Storage = option(
-        "fp32",
-        "how ONNX files store weights; computed is in float32. fp16: half the size; int8: a quarter, less exact",
+    weights: Storage | None = option(
+        None,
+        "how ONNX files store weights; computed is in float32. fp16: half the size, the default of --to web; int8: a "
+        "quarter, less exact; fp32, the default of --to onnx",
     )
     checkpoint: str = option(
         "auto",
@@ -57,25 +59,45 @@ class ExportOptions(Options):
     out: Path | None = option(
         None,
         "folder for the model, by default model-best, -last or -N in the run; with --to onnx a file, by default "
-        "model-best.onnx and so on",
+        "model-best.onnx and so on; with --single-file a file too",
+    )
+    single_file: bool = option(
+        False, "with --to web: one .html that opens from the disk, without server and network", one_way=True
+    )
+    runtime: Path | None = option(
+        None, "with --to web: folder or archive (.tgz) of the npm package onnxruntime-web, where npm cannot bring it"
+    )
+    palette: Palette | None = option(
+        None, "with --to web: JSON file with the colours [r, g, b] of labels that the page offers", read=read_palette
     )
 
     def problems(self) -> Iterator[Problem]:
         """Say why the model cannot be written there."""
-        if self.weights != "fp32" and self.to != "onnx":
-            yield Problem(f"--weights {self.weights} goes with --to onnx only", "--weights", self.weights)
+        if self.weights is not None and self.to not in {"onnx", "web"}:
+            yield Problem(f"--weights {self.weights} goes with --to onnx and --to web only", "--weights", self.weights)
+        if self.to != "web":
+            for flag, given in (("--single-file", self.single_file), ("--runtime", self.runtime)):
+                if given:
+                    yield Problem(f"{flag} goes with --to web only", flag, given)
+            if self.palette is not None:
+                yield Problem("--palette goes with --to web only", "--palette")
         if self.out is not None:
             yield from self._problems_of_place(self.out)
-        elif self.to in {"official", "hub"}:
+        elif self.to in {"official", "hub", "web"}:
             yield Problem(f"--to {self.to} needs --out: the folder for what is written", "--out")
 
     def _problems_of_place(self, out: Path) -> Iterator[Problem]:
-        if self.to != "onnx":
+        what, suffix = ("the page", ".html") if self.single_file else ("the ONNX file", SUFFIX)
+        if self.to == "web" and not self.single_file:
+            yield from folder_problems(out, "the page", instead="give a folder, or add --single-file")
+            return
+        if self.to not in {"onnx", "web"}:
             yield from folder_problems(out, "a model", instead=_instead(out))
             return
-        found = list(file_problems(out, "the ONNX file", example="model.onnx"))
-        if not found and out.suffix.lower() != SUFFIX:
-            found = [Problem(f"--out {out} must end in '{SUFFIX}' with --to onnx, e.g. {out}{SUFFIX}", "--out", out)]
+        found = list(file_problems(out, what, example=f"model{suffix}"))
+        if not found and out.suffix.lower() != suffix:
+            given = "--single-file" if self.single_file else "--to onnx"
+            found = [Problem(f"--out {out} must end in '{suffix}' with {given}, e.g. {out}{suffix}", "--out", out)]
         yield from found
 
 
@@ -131,7 +153,7 @@ def _to_bundle(options: ExportOptions, out: Path | None) -> str:
     _require_free(out, run)
     with owned(out, "writing a model to"):
         step = _export(run, store, wanted, out)
-    place = "" if options.to == "onnx" else f". The model is in {out}"
+    place = "" if options.to in {"onnx", "web"} else f". The model is in {out}"
     log.info("%s: taken is step %s%s", run.root, _told(store, step), place)
     if left := [other for other in store.steps() if other != step]:
         log.info("left: %s", "; ".join(f"step {_told(store, other)}" for other in left))
@@ -154,23 +176,28 @@ def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) 
             return step
 
 
+@contextmanager
+def _bundle(options: ExportOptions) -> "Iterator[tuple[Path, Path]]":
+    """The bundle of a checkpoint, while it is needed, or the one that is given; and what it is called in its folder."""
+    if (options.run / "checkpoints").is_dir():
+        with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
+            wanted = _to_bundle(options, Path(folder) / "model")
+            yield Path(folder) / "model", options.run / f"model-{wanted}"
+        return
+    if options.checkpoint != "auto":
+        raise ConfigError(f"--checkpoint {options.checkpoint}: {options.run} is no run with checkpoints.")
+    model = bundle_folder(options.run)
+    yield model, model
+
+
 def _write_onnx(options: ExportOptions, card: CardOptions) -> int:
     """Write the ONNX files of a checkpoint of a run, or of a bundle."""
     del card
     from tandem.inference.onnx.export import export_onnx  # noqa: PLC0415  (imports torch)
 
-    if (options.run / "checkpoints").is_dir():
-        with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
-            model = Path(folder) / "model"
-            wanted = _to_bundle(options, model)
-            written = export_onnx(
-                model, options.out or options.run / f"model-{wanted}{SUFFIX}", storage=options.weights
-            )
-    else:
-        if options.checkpoint != "auto":
-            raise ConfigError(f"--checkpoint {options.checkpoint}: {options.run} is no run with checkpoints.")
-        model = bundle_folder(options.run)
-        written = export_onnx(model, options.out or model.with_name(f"{model.name}{SUFFIX}"), storage=options.weights)
+    with _bundle(options) as (model, named):
+        out = options.out or named.with_name(f"{named.name}{SUFFIX}")
+        written = export_onnx(model, out, storage=options.weights or "fp32")
     for one in written:
         proof = one.proof
         log.info(
@@ -181,6 +208,29 @@ def _write_onnx(options: ExportOptions, card: CardOptions) -> int:
             proof.largest,
             proof.largest_case,
             proof.mean,
+        )
+    return 0
+
+
+def _write_web(options: ExportOptions, card: CardOptions) -> int:
+    """Write the page to draw on with a model in it."""
+    del card
+    from tandem.serving.models import name_models  # noqa: PLC0415  (imports the prior)
+    from tandem.web.export import export_web  # noqa: PLC0415  (imports torch)
+    from tandem.web.runtime import find_runtime  # noqa: PLC0415
+
+    assert options.out is not None, "the options say so"
+    runtime = find_runtime(options.runtime)
+    (name,) = name_models([options.run])
+    with _bundle(options) as (model, _):
+        export_web(
+            model,
+            options.out,
+            name=name,
+            runtime=runtime,
+            storage=options.weights or "fp16",
+            is_single_file=options.single_file,
+            palette=options.palette,
         )
     return 0
 
@@ -214,7 +264,7 @@ def _write_hub(options: ExportOptions, card: CardOptions) -> int:
 
 
 _WRITERS: Mapping[ExportFormat, Callable[[ExportOptions, CardOptions], int]] = MappingProxyType(
-    {"onnx": _write_onnx, "official": _write_official, "hub": _write_hub}
+    {"onnx": _write_onnx, "web": _write_web, "official": _write_official, "hub": _write_hub}
 )
 """What writes each format but that of Tandem itself."""
 

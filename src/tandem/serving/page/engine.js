@@ -1,5 +1,6 @@
 /**
- * What computes the outputs. The page knows this interface alone; `service.js` is the one that asks the service.
+ * What computes the outputs. The page knows this interface alone: `service.js` asks the service, `browser.js` runs the
+ * model in the browser.
  *
  * @typedef {{kind: string, mean: number[], axes: number[][]}} Prior  axes: orthogonal, each one standard deviation long
  * @typedef {"AtoB" | "BtoA"} Direction
@@ -27,24 +28,27 @@
  * @typedef {object} Job
  * @property {string} model
  * @property {Direction} direction
- * @property {Blob} image  of the model's size
+ * @property {ImageData} image  opaque, of the model's size
  * @property {number} seed
  * @property {number} [count]  outputs of models without a latent
  * @property {number[][]} [z]
  *
  * @typedef {object} SpreadResult
- * @property {Record<string, Blob>} pictures  mean, width, guessed
+ * @property {Record<string, ImageBitmap>} pictures  mean, width, guessed
  * @property {boolean} calibrated
  * @property {number} level
  * @property {number} num_samples
  * @property {number} flagged_share
  *
+ * @typedef {(index: number, picture: ImageBitmap) => void} OnOutput  called for outputs that are there before the others
+ *
  * @typedef {object} Engine
  * @property {() => Promise<Catalogue>} catalogue
  * @property {(name: string) => Promise<Model>} model
+ * @property {() => Promise<unknown>} ready  when nothing has to be loaded any more
  * @property {(name: string, seed: number, count: number) => Promise<number[][]>} latents
- * @property {(job: Job, signal?: AbortSignal) => Promise<Blob[]>} translate
- * @property {(name: string, image: Blob) => Promise<number[]>} encode
+ * @property {(job: Job, signal?: AbortSignal, onOutput?: OnOutput) => Promise<ImageBitmap[]>} translate
+ * @property {(name: string, image: ImageData) => Promise<number[]>} encode
  * @property {(job: Job, signal?: AbortSignal) => Promise<SpreadResult>} spread
  */
 

@@ -10,7 +10,18 @@ const TRIES = 4;
 /** @param {string} text */
 function fromBase64(text) {
   const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
-  return new Blob([bytes], { type: "image/png" });
+  return createImageBitmap(new Blob([bytes], { type: "image/png" }));
+}
+
+/** @param {ImageData} image @returns {Promise<Blob>} */
+function toPng(image) {
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.getContext("2d")?.putImageData(image, 0, 0);
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("the picture is too large"))), "image/png");
+  });
 }
 
 /** @param {number} seconds @param {AbortSignal} [signal] */
@@ -41,6 +52,8 @@ export class Service {
 
   catalogue() { return this._json("v1/models"); }
 
+  async ready() { return true; }
+
   /** @param {string} name */
   model(name) { return this._json(`v1/models/${encodeURIComponent(name)}`); }
 
@@ -52,40 +65,40 @@ export class Service {
 
   /** @param {Job} job @param {AbortSignal} [signal] */
   async translate(job, signal) {
-    const form = this._form(job);
+    const form = await this._form(job);
     form.set("format", "json");
     if (job.z) form.set("z", JSON.stringify(job.z));
     else if (job.count) form.set("num_samples", String(job.count));
     const answer = await this._json("v1/translate", { method: "POST", body: form, signal });
-    return answer.outputs.map(fromBase64);
+    return Promise.all(/** @type {string[]} */ (answer.outputs).map(fromBase64));
   }
 
-  /** @param {string} name @param {Blob} image @returns {Promise<number[]>} */
+  /** @param {string} name @param {ImageData} image @returns {Promise<number[]>} */
   async encode(name, image) {
     const form = new FormData();
     form.set("model", name);
-    form.set("image", image, "style.png");
+    form.set("image", await toPng(image), "style.png");
     return (await this._json("v1/encode", { method: "POST", body: form })).mu;
   }
 
   /** @param {Job} job @param {AbortSignal} [signal] */
   async spread(job, signal) {
-    const answer = await this._json("v1/spread", { method: "POST", body: this._form(job), signal });
-    /** @type {Record<string, Blob>} */
-    const pictures = {};
-    answer.pictures.forEach((/** @type {string} */ name, /** @type {number} */ i) => {
-      pictures[name] = fromBase64(answer.outputs[i]);
-    });
-    return { ...answer, pictures };
+    const answer = await this._json("v1/spread", { method: "POST", body: await this._form(job), signal });
+    /** @type {string[]} */
+    const names = answer.pictures;
+    const made = await Promise.all(names.map(async (name, i) => (
+      /** @type {const} */ ([name, await fromBase64(answer.outputs[i])])
+    )));
+    return { ...answer, pictures: Object.fromEntries(made) };
   }
 
   /** @param {Job} job */
-  _form(job) {
+  async _form(job) {
     const form = new FormData();
     form.set("model", job.model);
     form.set("direction", job.direction);
     form.set("seed", String(job.seed));
-    form.set("image", job.image, "drawing.png");
+    form.set("image", await toPng(job.image), "drawing.png");
     return form;
   }
 

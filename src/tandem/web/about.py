@@ -1,0 +1,110 @@
+"""What the page without a server has to know of its model: the file ``model.json``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, PairEncoderSpec
+from tandem.errors import ConfigError
+from tandem.evaluation.options import Palette
+from tandem.inference.onnx.graph import Storage
+from tandem.inference.onnx.model_file import shared_manifest
+from tandem.inference.spread import DEFAULT_TOLERANCE
+from tandem.inference.translator import Translator
+from tandem.prior.distributions import MixturePrior
+from tandem.serving.models import Loaded, palette_as_json, stamp_of
+
+MOST_CHANNELS = 4
+_DIRECTIONS = {"gen_ab": "AtoB", "gen_ba": "BtoA"}
+
+
+def about(
+    translator: Translator,
+    path: Path,
+    name: str,
+    *,
+    storage: Storage,
+    files: Mapping[str, str],
+    palette: Palette | None,
+) -> dict[str, Any]:
+    """What `model.json` holds, but for the runtime.
+
+    Args:
+        translator: The model.
+        path: Its bundle.
+        name: How the page calls it.
+        storage: How the weights are stored.
+        files: The names of the ONNX files by the networks that they hold.
+        palette: Colours of labels.
+
+    Raises:
+        ConfigError: Its images are none that a browser shows.
+    """
+    manifest = shared_manifest(translator.manifest, storage)  # a calibration does not hold for rounded weights
+    is_calibrated = manifest.calibration is not None
+    size, padded = page_size(translator)
+    described = Loaded(name, translator, stamp_of(path)).describe()
+    described |= {"size": list(size), "calibrated": is_calibrated}
+    networks = {}
+    for network, file in files.items():
+        spec = manifest.networks[network]
+        assert isinstance(spec, GeneratorSpec | ImageEncoderSpec), "others are not exported"
+        channels: dict[str, Any] = {"channels": _shown(spec.in_channels)}
+        if isinstance(spec, GeneratorSpec):
+            _shown(spec.out_channels)
+            key = _DIRECTIONS.get(network, manifest.preprocessing.direction)
+            networks[key] = {"file": file, "padded": list(padded), **channels}
+            continue
+        if isinstance(spec, PairEncoderSpec) and spec.input_channels:
+            channels["input_channels"] = spec.input_channels
+        networks[network] = {"file": file, "padded": _encoded(size, spec), **channels}
+    return {
+        "model": described,
+        "palette": palette_as_json(palette),
+        "mixture": _mixture(translator),
+        "spread": _spread(translator, calibrated=is_calibrated),
+        "networks": networks,
+    }
+
+
+def page_size(translator: Translator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The size of the page's pictures, which the model keeps, and that to which they are padded for the network."""
+    images, smallest = translator.manifest.preprocessing, 1
+    for generator in translator.abilities.generators.values():
+        smallest = max(smallest, generator.spec.smallest_side)
+    first = images.plan(*images.size, "auto", multiple=translator.multiple, smallest=smallest)
+    plan = images.plan(*first.target, "auto", multiple=translator.multiple, smallest=smallest)
+    return plan.target, plan.padded
+
+
+def _encoded(size: tuple[int, int], spec: Any) -> list[int]:
+    return [max(side + -side % spec.size_multiple, spec.smallest_side) for side in size]
+
+
+def _shown(channels: int) -> int:
+    if channels > MOST_CHANNELS:
+        raise ConfigError(
+            f"this model has images of {channels} channels, and a browser shows 1 (grey) to {MOST_CHANNELS}: serve it "
+            "with 'tandem serve', or export it with --to onnx."
+        )
+    return channels
+
+
+def _mixture(translator: Translator) -> dict[str, Any] | None:
+    prior = translator.prior
+    if not isinstance(prior, MixturePrior):
+        return None
+    return {part: getattr(prior, part).tolist() for part in ("weights", "means", "factors")}
+
+
+def _spread(translator: Translator, *, calibrated: bool) -> dict[str, Any] | None:
+    if not translator.is_stochastic:
+        return None
+    plan = translator.plan_spread(plain=not calibrated)
+    made = plan.calibration
+    return {
+        "num_samples": plan.num_samples,
+        "level": plan.level,
+        "scale": None if made is None else made.scale,
+        "threshold": DEFAULT_TOLERANCE if made is None else made.threshold,
+    }

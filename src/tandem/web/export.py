@@ -1,0 +1,83 @@
+"""From a bundle to the page without a server: a folder for any host of static files, or one file."""
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.errors import ConfigError
+from tandem.evaluation.options import Palette
+from tandem.files import atomic_write_bytes, is_leftover, owned
+from tandem.inference.onnx.export import export_onnx
+from tandem.inference.onnx.graph import Storage
+from tandem.inference.translator import load
+from tandem.web.about import about
+from tandem.web.files import ABOUT, all_there, folder_files, single_file, wire_bytes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WebPage:
+    """What was written.
+
+    Attributes:
+        path: The folder, or the file.
+        num_bytes: On the disk.
+        wire_bytes: Sent when it is opened, compressed; None of a single file.
+    """
+
+    path: Path
+    num_bytes: int
+    wire_bytes: int | None
+
+
+def export_web(
+    model: Path,
+    out: Path,
+    *,
+    name: str,
+    runtime: Path,
+    storage: Storage = "fp16",
+    is_single_file: bool = False,
+    palette: Palette | None = None,
+) -> WebPage:
+    """Write the page.
+
+    Args:
+        model: The bundle's folder, or the run folder around it.
+        out: The folder, or the file.
+        name: How the page calls the model.
+        runtime: Where ONNX Runtime Web is, see `tandem.web.runtime.find_runtime`.
+        storage: How weights are stored.
+        is_single_file: Whether it is one file.
+        palette: Colours of labels that the page offers.
+
+    Raises:
+        BundleError: There is no model, it is damaged, or an ONNX file would be another than PyTorch's network.
+        ConfigError: It samples with dropout, its images are none that a browser shows, or the folder holds other files.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    if not is_single_file:
+        _require_own(out)
+    translator = load(model, device="cpu", engine="torch")
+    with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
+        exported = export_onnx(model, Path(folder) / f"{name}.onnx", storage=storage)
+        networks = {f"models/{one.path.name}": one.path.read_bytes() for one in exported}
+    names = {one.network: f"models/{one.path.name}" for one in exported}
+    described = about(translator, model, name, storage=storage, files=names, palette=palette)
+    if is_single_file:
+        page = single_file(described, networks, runtime).encode()
+        atomic_write_bytes(out, page)
+        return WebPage(out, len(page), None)
+    files = folder_files(described, networks, runtime)
+    with owned(out, "writing a page to"):
+        for file, data in files.items():
+            atomic_write_bytes(out / file, data)
+    return WebPage(out, sum(map(len, files.values())), wire_bytes(files))
+
+
+def _require_own(out: Path) -> None:
+    others = [one for one in out.iterdir() if not is_leftover(one)] if out.is_dir() else []
+    if others and any(all_there(out)):
+        raise ConfigError(f"--out {out} holds other files, and no page ({ABOUT}): give a new folder.", option="--out")
