@@ -33,7 +33,8 @@ COMMANDS = {
     "prior": ("tandem.commands.prior", "fit what a model draws its latents from to its training images"),
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
-    "data": ("tandem.commands.data", "draw the demo dataset; check, pack or download a dataset"),
+    "data": ("tandem.commands.data", "make, check, look at, pack or download a dataset"),
+    "doctor": ("tandem.commands.doctor", "look deeply at a dataset and say what is wrong with it"),
     "demo": ("tandem.commands.demo", "draw, train, sample and measure the demo in one go"),
     "bench": ("tandem.commands.bench", "measure the training step, sampling, and quality against time"),
 }
@@ -55,6 +56,11 @@ CALLED_ELSEWHERE = {
     "data check": "check inspect",
     "data download": "download fetch get",
     "data pack": "pack shard shards",
+    "data prepare": "prepare make",
+    "data combine": "combine join",
+    "data separate": "separate split",
+    "data preview": "preview show look",
+    "doctor": "diagnose lint examine",
 }
 """What people type for a command, by the command."""
 

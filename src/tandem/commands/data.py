@@ -7,6 +7,10 @@ from tandem.commands.dispatch import dispatch
 ACTIONS = {
     "demo": ("tandem.commands.data_demo", "draw the demo dataset"),
     "check": ("tandem.commands.data_check", "read every image of a dataset and say what is there, or what is wrong"),
+    "prepare": ("tandem.commands.data_prepare", "make pairs from photos by a rule"),
+    "combine": ("tandem.commands.data_combine", "put the images of pairs side by side in one file"),
+    "separate": ("tandem.commands.data_separate", "take files side by side apart, into two folders"),
+    "preview": ("tandem.commands.data_preview", "draw what training really sees"),
     "download": ("tandem.commands.data_download", "fetch a published dataset, check the archive and unpack it"),
     "pack": ("tandem.commands.data_pack", "write a dataset into tar shards"),
 }
@@ -15,4 +19,4 @@ ACTIONS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Dispatch to an action, or say which there are."""
-    return dispatch("data", "Make, check, download and pack datasets.", ACTIONS, arguments)
+    return dispatch("data", "Make, check, look at, download and pack datasets.", ACTIONS, arguments)

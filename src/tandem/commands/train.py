@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tandem.commands.parser import Command
 from tandem.commands.train_seeds import read_seeds, train_seeds
@@ -37,17 +37,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Options):
-    """What a run is made of and where it goes; all else are options of the run itself."""
+class RecipeOptions(Options):
+    """What decides all other options of a run, and its data."""
 
     data: str | None = option(None, "dataset folder, folder or URL of shards, or folder of domain A", positional=True)
-    data_b: Path | None = option(None, "folder of domain B, for methods that train on unpaired images", positional=True)
-    out: Path | None = option(None, "folder of the run, e.g. runs/shoes")
-    resume: Path | None = option(
+    data_b: Path | None = option(
         None,
-        "folder of a run to go on with, in the place of --out; its data and its options are remembered, and DATA is "
-        "needed only where the data has moved",
-        metavar="RUN",
+        "folder of domain B; for methods that train on pairs the folder of B, with the names of A's files",
+        positional=True,
     )
     config: tuple[Path, ...] = option(
         (), "YAML file with options, e.g. one from --print-config", metavar="FILE", repeated=True
@@ -58,6 +55,19 @@ class TrainOptions(Options):
         f"the method, or a variant of one; by default {DEFAULT_METHOD}, or that of --preset",
         metavar=f"{{{','.join([*METHODS, *VARIANTS])}}}",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(RecipeOptions):
+    """What a run is made of and where it goes; all else are options of the run itself."""
+
+    out: Path | None = option(None, "folder of the run, e.g. runs/shoes")
+    resume: Path | None = option(
+        None,
+        "folder of a run to go on with, in the place of --out; its data and its options are remembered, and DATA is "
+        "needed only where the data has moved",
+        metavar="RUN",
+    )
     seeds: tuple[int, ...] | None = option(
         None,
         "train a run for each of these seeds, e.g. 0,1,2, in OUT/seed-0 and so on",
@@ -65,6 +75,9 @@ class TrainOptions(Options):
         read=read_seeds,
     )
     print_config: bool = option(False, "print all options as YAML and end", one_way=True)
+
+
+Recipe = TypeVar("Recipe", bound=RecipeOptions)
 
 
 def command(method: str = DEFAULT_METHOD) -> Command:
@@ -109,11 +122,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def resolve(
-    first: TrainOptions,
+    first: Recipe,
     read: Callable[[Command, dict[str, Any]], dict[str, Any]],
     *,
     run: RunFolder | None = None,
-) -> tuple[TrainOptions, RunConfig]:
+) -> tuple[Recipe, RunConfig]:
     """Decide all options of a run.
 
     Args:
@@ -134,14 +147,33 @@ def resolve(
     taken = command(method)
     given = read(taken, defaults)
     # An option wins over a file wherever the two stand.
-    if first.seeds is not None and "seed" in given:
+    if given.get("seeds") is not None and "seed" in given:
         raise ConfigError("--seed and --seeds both say with which seed a run is trained: give one of them.")
     in_files = convert_values(_own(in_files, first), taken.options, unknown=partial(unknown_key, taken))
     flat = _one_length(with_changes(defaults, in_files), given)
-    own = dataclasses.replace(first, **{name: flat.pop(name) for name in names_of(TrainOptions) if name in flat})
+    own = dataclasses.replace(first, **{name: flat.pop(name) for name in names_of(type(first)) if name in flat})
     if flat.get("init_from") is not None:  # the same weights, wherever the command is given again
         flat["init_from"] = os.path.abspath(flat["init_from"])  # noqa: PTH100  (no symlinks)
     return own, from_flat(flat | {"method": method})
+
+
+def resolve_beside(arguments: Sequence[str], own: Command, cls: type[Recipe]) -> tuple[Recipe, RunConfig]:
+    """The options of a command that takes all options of a run beside its own.
+
+    Args:
+        arguments: The words after the command's name.
+        own: The command with its own options.
+        cls: These.
+
+    Raises:
+        ConfigError: As for `resolve`.
+    """
+
+    def read(taken: Command, defaults: dict[str, Any]) -> dict[str, Any]:
+        groups = {title: group for title, group in taken.groups.items() if title}
+        return Command(own.name, own.description, {"": cls} | groups).values(arguments, defaults)
+
+    return resolve(cls(**own.values_among_others(arguments)), read)
 
 
 def _early(arguments: Sequence[str]) -> TrainOptions:
@@ -184,7 +216,7 @@ def _one_length(before: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
     return with_changes({name: value for name, value in before.items() if name not in others}, given)
 
 
-def _own(in_files: dict[str, Any], first: TrainOptions) -> dict[str, Any]:
+def _own(in_files: dict[str, Any], first: RecipeOptions) -> dict[str, Any]:
     """What the files say of all but the method, which has been decided.
 
     Raises:
@@ -203,7 +235,7 @@ def _own(in_files: dict[str, Any], first: TrainOptions) -> dict[str, Any]:
     return rest
 
 
-def _defaults(first: TrainOptions, in_files: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _defaults(first: RecipeOptions, in_files: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The method, and the defaults that it, the preset and the variant set; what is more special wins."""
     in_file = str(in_files["method"]) if "method" in in_files else None
     named = first.method or in_file

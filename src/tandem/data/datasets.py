@@ -92,7 +92,8 @@ class PairedDataset(SampleDataset):
         images = [rule.fixed(image, multiple=self.transform.multiple) for image in self._read(pair)]
         return self._sample(images, pair.name, index)
 
-    def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+    def read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+        """See `SampleDataset`."""
         pair = self.split.pairs[slot]
         return list(self._read(pair)), pair.file_a
 
@@ -196,7 +197,8 @@ class UnpairedDataset(SampleDataset):
     def _image(self, slot: int) -> SingleImage:
         return self.a[slot] if slot < len(self.a) else self.b[slot - len(self.a)]
 
-    def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+    def read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+        """See `SampleDataset`."""
         image, is_output = self._image(slot), slot >= len(self.a)
         channels = self.channels_b if is_output else self.channels_a
         return [image.read_values(channels, self.levels[is_output])], image.file

@@ -60,6 +60,29 @@ def find_splits(root: Path, *, layout: LayoutChoice = "auto") -> dict[str, Paire
     return splits
 
 
+def find_paired_folders(a: Path, b: Path) -> dict[str, PairedSplit]:
+    """Find pairs in two folders of any names: files of the same stem are a pair.
+
+    Args:
+        a: The folder of A; it may hold one folder for each split, if `b` does so too.
+        b: The folder of B.
+
+    Raises:
+        DataError: Everything that is wrong: no such path, the same folder twice, stems without partner, and so on.
+    """
+    for folder in (a, b):
+        require_folder(folder, _LAYOUTS)
+    if a.resolve() == b.resolve():
+        raise DataError(f"A and B are the same folder, {a}: give a folder of A and another one of B.")
+    problems: list[str] = []
+    both = [(split, name) for split in SPLITS for name in _names_of(split, a, b)]
+    places = [Place(split, a / name, b / name) for split, name in both] or [Place("train", a, b)]
+    found = {place.split: _pair_folders(a, place, problems) for place in places}
+    if problems:
+        raise DataError(f"The two folders {a} and {b} cannot be used as pairs:\n{listed(problems)}")
+    return {name: split for name, split in found.items() if split is not None}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a split lies.

@@ -86,8 +86,8 @@ class SampleDataset(ABC):
         """The name of the sample that is made of these slots."""
 
     @abstractmethod
-    def _read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
-        """The images of a slot at native size, and the file that is named where they are too small."""
+    def read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
+        """The images ``(H, W, C)`` of a slot at native size, and the file that is named where they are too small."""
 
     def loaded(self, slot: int) -> list[np.ndarray]:
         """The planes of each image of a slot, decoded already or read now.
@@ -97,7 +97,7 @@ class SampleDataset(ABC):
         """
         planes = None if self.decoded is None else self.decoded.get(slot)
         if planes is None:
-            images, file = self._read_slot(slot)
+            images, file = self.read_slot(slot)
             try:
                 planes = [planes_of(image) for image in self.transform.load(images)]
             except DataError as error:

@@ -15,7 +15,7 @@ from tandem.config.run import RunConfig, to_flat
 from tandem.data.check_report import CheckReport
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.decoded import DecodedImages
-from tandem.data.discover import find_splits
+from tandem.data.discover import find_paired_folders, find_splits
 from tandem.data.fit import FitRule
 from tandem.data.levels import levels_of_run
 from tandem.data.order import GlobalOrder, Order, ShardOrder
@@ -142,7 +142,7 @@ def find_data(
 
     Args:
         data: A folder, or the URL of shards.
-        data_b: The folder of domain B.
+        data_b: The folder of domain B; of pairs the folder of B.
         paired: Whether pairs are wanted.
         cache: A folder for shards from a URL.
         cache_bytes: Most that is kept there.
@@ -150,12 +150,11 @@ def find_data(
 
     Raises:
         DataError: Anything is wrong with the folders or shards; all problems are named.
-        ConfigError: A second folder where the method trains on pairs, or beside shards.
+        ConfigError: A second folder beside shards.
     """
-    if data_b is not None and (paired or is_shards(data) or is_shards(data_b)):
+    if data_b is not None and (is_shards(data) or is_shards(data_b)):
         raise ConfigError(
-            f"a second folder, {data_b}, is for methods that train on unpaired data in two folders of images; pairs "
-            "are one dataset: put the two folders into it as trainA and trainB, with the same names."
+            f"a second folder, {data_b}, does not go with shards, which hold both sides: give two folders of images."
         )
     if is_shards(data):
         options = None if cache is None else CacheOptions(cache / "shards", cache_bytes)
@@ -163,9 +162,11 @@ def find_data(
     if not paired:
         return find_unpaired(Path(data), data_b, layout=layout)
     try:
+        if data_b is not None:
+            return find_paired_folders(Path(data), data_b)
         return find_splits(Path(data), layout=layout)
     except DataError as error:
-        if not looks_unpaired(Path(data)):
+        if data_b is None and not looks_unpaired(Path(data)):
             raise
         raise DataError(
             f"{error}\nIf these are two domains whose images do not belong together, choose a method for unpaired "
