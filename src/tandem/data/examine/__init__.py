@@ -1,0 +1,1 @@
+"""A deep look at a dataset: what `tandem doctor DATA` finds."""
