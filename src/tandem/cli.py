@@ -58,7 +58,8 @@ CALLED_ELSEWHERE = {
     "data pack": "pack shard shards",
     "data prepare": "prepare make",
     "data combine": "combine join",
-    "data separate": "separate split",
+    "data separate": "separate",
+    "data split": "split",
     "data preview": "preview show look",
     "doctor": "diagnose lint examine",
 }

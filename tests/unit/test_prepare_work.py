@@ -250,3 +250,24 @@ def test_two_folders_with_splits_of_their_own(tmp_path: Path) -> None:
     assert {name: len(split) for name, split in splits.items()} == {"train": 2, "val": 1}
     with pytest.raises(DataError, match="does not exist"):
         find_paired_folders(tmp_path / "left", tmp_path / "none")
+
+
+def test_a_split_by_content_keeps_what_looks_alike_together(tmp_path: Path) -> None:
+    """Each of twelve pictures is there thrice, as PNG and as JPEGs of two qualities, in train and in test."""
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        slope = np.mgrid[:48, :48].sum(0)[:, :, None] * rng.uniform(0.5, 1.5, 3)
+        picture = (slope + 60 * np.sin(np.mgrid[:48, :48][index % 2] / rng.uniform(2, 6))[:, :, None]).clip(0, 255)
+        image = Image.fromarray(np.concatenate([picture] * 2, 1).astype(np.uint8))
+        for split, name, quality in (("train", "x.png", None), ("train", "y.jpg", 95), ("test", "z.jpg", 60)):
+            (tmp_path / "data" / split).mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / "data" / split / f"{index}-{name}", **({"quality": quality} if quality else {}))
+    arguments = [str(tmp_path / "data"), "--to", str(tmp_path / "out"), "--val-split", "0.3", "--test-split", "0.3"]
+    assert main(["data", "split", *arguments]) == 0
+    found = {path.name: path.parent.name for path in (tmp_path / "out").glob("*/*")}
+    assert len(found) == 36
+    for index in range(12):
+        assert len({found[f"{index}-{name}"] for name in ("x.png", "y.jpg", "z.jpg")}) == 1
+    assert len(set(found.values())) == 3
+    source = {path.name: path.read_bytes() for path in (tmp_path / "data").glob("*/*")}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*/*")} == source

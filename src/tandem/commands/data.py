@@ -10,6 +10,7 @@ ACTIONS = {
     "prepare": ("tandem.commands.data_prepare", "make pairs from photos by a rule"),
     "combine": ("tandem.commands.data_combine", "put the images of pairs side by side in one file"),
     "separate": ("tandem.commands.data_separate", "take files side by side apart, into two folders"),
+    "split": ("tandem.commands.data_split", "split a dataset anew, near-duplicates on one side"),
     "preview": ("tandem.commands.data_preview", "draw what training really sees"),
     "download": ("tandem.commands.data_download", "fetch a published dataset, check the archive and unpack it"),
     "pack": ("tandem.commands.data_pack", "write a dataset into tar shards"),

@@ -42,7 +42,7 @@ class CheckOptions(Options):
 COMMAND = Command(
     "data check",
     "Read every image of a dataset and say what is there, or what would stop a training, which does the same before "
-    "its first step. 'tandem doctor' takes longer, and finds what would spoil one: shifted pairs, duplicates, and so on.",
+    "its first step. 'tandem doctor' takes longer, and finds what would spoil one: shifted pairs, duplicates, …",
     {"": CheckOptions},
 )
 

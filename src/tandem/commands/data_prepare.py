@@ -12,7 +12,8 @@ from tandem.data.by_content import SplitShares
 from tandem.data.listing import count
 from tandem.data.prepare.photos import PhotoOptions, make_pair, plan_photos
 from tandem.data.prepare.rules import RuleOptions
-from tandem.data.prepare.work import Done, write_items
+from tandem.data.prepare.work import Done, Task, write_items
+from tandem.data.splits import SPLITS
 from tandem.errors import Problem
 from tandem.report.progress import TaskProgress
 from tandem.targets import folder_problems
@@ -58,9 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             noun="photos",
             on_progress=progress.callback,
         )
-    splits = [target.partition("/")[0].removesuffix("A") for task in tasks for target in task.targets[:1]]
-    parts = ", ".join(f"{split} {splits.count(split)}" for split in ("train", "val", "test") if split in splits)
-    say_done(done, "pair", own.to, f" ({parts})")
+    say_done(done, "pair", own.to, splits_of(tasks))
     log.info("next: tandem data preview %s", own.to)
     return 0
 
@@ -71,6 +70,12 @@ def outside(to: Path, *sources: Path) -> Iterator[Problem]:
     for source in sources:
         if to.resolve().is_relative_to(source.resolve()):
             yield Problem(f"--to {to} lies in {source}, which is read: give a folder outside", "--to", to)
+
+
+def splits_of(tasks: Sequence[Task]) -> str:
+    """How many items go into each split, in brackets."""
+    splits = [task.targets[0].partition("/")[0].rstrip("AB") for task in tasks]
+    return f" ({', '.join(f'{split} {splits.count(split)}' for split in SPLITS if split in splits)})"
 
 
 def say_done(done: Done, noun: str, to: Path, parts: str = "") -> None:
