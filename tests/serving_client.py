@@ -27,7 +27,8 @@ def application(
     *,
     limits: Limits | None = None,
     access: Access | None = None,
-    max_loaded: int = 4,
+    max_bytes: int = 2**30,
+    num_workers: int = 1,
     load_model: Callable[[Path], Translator] | None = None,
     palette: Palette | None = None,
     **options: Any,
@@ -37,7 +38,8 @@ def application(
         load_model or (lambda path: load(path, device="cpu", **options)),
         limits=limits or Limits(),
         access=access or Access(),
-        max_loaded=max_loaded,
+        max_bytes=max_bytes,
+        num_workers=num_workers,
         palette=palette,
     )
 

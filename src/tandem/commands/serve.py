@@ -15,9 +15,12 @@ from tandem.config.options import REQUIRED, Options, option, same
 from tandem.config.training import TrainingConfig
 from tandem.errors import MissingExtraError, Problem
 from tandem.evaluation.options import EvaluationOptions, Palette
+from tandem.inference.memory import GIB
+from tandem.inference.onnx.load import is_onnx_file
 from tandem.inference.runtime import Runtime
 from tandem.inference.translator import load_with
 from tandem.serving.limits import Limits
+from tandem.threads import usable_cores
 
 TOKEN_VARIABLE = "TANDEM_TOKEN"
 
@@ -30,7 +33,7 @@ class ServeOptions(Options):
 
     models: tuple[Path, ...] = option(
         REQUIRED,
-        "folders of runs (runs/NAME) or of bundles (runs/NAME/model); the first one is the default",
+        "folders of runs (runs/NAME) or of bundles (runs/NAME/model), or ONNX files; the first one is the default",
         name="model",
         positional=True,
     )
@@ -47,7 +50,16 @@ class ServeOptions(Options):
         name="allow_origin",
         repeated=True,
     )
-    max_loaded: int = option(4, "most models in memory; others are loaded when they are asked for", at_least=1)
+    loaded_gb: float = option(
+        2.0,
+        "GiB that the weights of models in memory may take; those that were not asked for the longest leave it",
+        above=0,
+    )
+    workers: int | None = option(
+        None,
+        "batches that are computed at the same time; by default 1, and with ONNX Runtime on a CPU one for each core",
+        at_least=1,
+    )
     palette: Palette | None = same(EvaluationOptions, "palette")
     device: str = same(TrainingConfig, "device")
 
@@ -85,20 +97,24 @@ def main(arguments: Sequence[str]) -> int:
         if importlib.util.find_spec(package.replace("-", "_")) is None:
             raise MissingExtraError(package, "serve", "the service")
     from tandem.serving.app import Access, build_app  # noqa: PLC0415  (an extra)
+    from tandem.serving.engine_choice import is_cpu, served_runtime  # noqa: PLC0415  (start-up time)
     from tandem.serving.guard import is_loopback  # noqa: PLC0415  (an extra)
-    from tandem.serving.models import name_models  # noqa: PLC0415  (imports the prior)
     from tandem.serving.run import serve  # noqa: PLC0415  (an extra)
+    from tandem.serving.sources import name_models  # noqa: PLC0415  (start-up time)
 
     paths = name_models(own.models)
     local = is_loopback(own.host)
     token = own.token or os.environ.get(TOKEN_VARIABLE) or (None if local else secrets.token_urlsafe(24))
-    log.info("loading %s", ", ".join(list(paths)[: own.max_loaded]))
+    log.info("loading %s", ", ".join(paths))
+    how = partial(served_runtime, runtime=runtime, device=own.device, max_pixels=limits.max_pixels)
+    with_onnx = all(how(path).decided(is_onnx_file=is_onnx_file(path)).engine == "onnx" for path in own.models)
     app = build_app(
         paths,
-        partial(load_with, runtime=runtime, device=own.device),
+        lambda path: load_with(path, how(path), device=own.device),
         limits=limits,
         access=Access(token=token, only_loopback=local, origins=own.allow_origins),
-        max_loaded=own.max_loaded,
+        max_bytes=round(own.loaded_gb * GIB),
+        num_workers=own.workers or (usable_cores() if with_onnx and is_cpu(own.device) else 1),
         palette=own.palette,
     )
 

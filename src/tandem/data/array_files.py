@@ -21,6 +21,8 @@ _ANY_TYPE = (".tif", ".tiff", ".npy", ".npz")
 WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT)
 """Endings of the files that `write_image` writes."""
 
+_PNG_CHANNELS = 4
+
 log = logging.getLogger(__name__)
 
 
@@ -141,7 +143,8 @@ def encoded(array: np.ndarray, suffix: str) -> bytes:
     allowed: Sequence[np.dtype] = [np.dtype(np.uint8)]
     if suffix == ".png":
         allowed = [np.dtype(np.uint8), np.dtype(np.uint16)]
-    if dtype not in allowed or channels > 4 or (suffix in (".jpg", ".jpeg", ".bmp") and channels not in (1, 3)):
+    has_alpha = channels in (2, 4)
+    if dtype not in allowed or channels > _PNG_CHANNELS or (suffix in (".jpg", ".jpeg", ".bmp") and has_alpha):
         raise DataError(f"A {suffix} file does not hold {this} channels: write {_joined(_ANY_TYPE)}.")
     if dtype == np.uint16:
         return png_bytes(array)
@@ -149,6 +152,11 @@ def encoded(array: np.ndarray, suffix: str) -> bytes:
     options = {".webp": {"lossless": True, "exact": True}, ".jpg": {"quality": 92}, ".jpeg": {"quality": 92}}
     pil_from_array(array).save(stream, _EIGHT_BIT.get(suffix, "PNG"), **options.get(suffix, {}))
     return stream.getvalue()
+
+
+def fits_png(array: np.ndarray) -> bool:
+    """Whether a PNG holds an array ``(H, W, C)`` as it is."""
+    return array.dtype in (np.uint8, np.uint16) and array.shape[2] <= _PNG_CHANNELS
 
 
 def _joined(endings: Sequence[str]) -> str:

@@ -29,7 +29,8 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
-from tandem.data.formats.numpy_files import is_npy, is_zip, read_npy, read_npz, read_numpy_size
+from tandem.config.data import MAX_CHANNELS
+from tandem.data.formats.numpy_files import is_npy, is_zip, read_npy, read_npz, read_numpy_shape, read_numpy_size
 from tandem.data.formats.png import read_deep, scale_transparency
 from tandem.data.formats.signatures import HEAD_BYTES, what_it_is
 from tandem.data.formats.stored import (
@@ -40,7 +41,7 @@ from tandem.data.formats.stored import (
     kind_of_samples,
     turned_upright,
 )
-from tandem.data.formats.tiff import read_tiff, read_tiff_size
+from tandem.data.formats.tiff import read_tiff, read_tiff_channels, read_tiff_size
 from tandem.data.formats.tiff_tags import is_tiff
 from tandem.data.image_file import ImageFile
 from tandem.errors import ConfigError, DataError, NoMemoryError
@@ -227,8 +228,11 @@ def pixels_of(source: ImageSource) -> int:
     return width * height
 
 
-def require_pixels(source: ImageSource, at_most: int) -> None:
-    """Refuse an image of more pixels than `at_most`, from its header alone: nothing is decoded.
+def require_pixels(source: ImageSource, at_most: int, *, max_channels: int = MAX_CHANNELS) -> int:
+    """Refuse an image of more pixels or channels than that, from its header alone: nothing is decoded.
+
+    Returns:
+        Its pixels.
 
     Raises:
         ImageReadError: It has more, or is missing, damaged or no image.
@@ -237,6 +241,10 @@ def require_pixels(source: ImageSource, at_most: int) -> None:
         width, height = _size_in_header(stream, name)
         if width * height > at_most:
             raise ImageReadError(name, f"too large: {width} x {height} pixels, at most {at_most} are read here")
+        channels = _channels_in_header(stream)
+        if channels > max_channels:
+            raise ImageReadError(name, f"has {channels} channels, at most {max_channels} are read here")
+        return width * height
 
 
 def _size_in_header(stream: BinaryIO, name: str) -> tuple[int, int]:
@@ -250,6 +258,16 @@ def _size_in_header(stream: BinaryIO, name: str) -> tuple[int, int]:
         return size
     with _opened_by_pillow(stream, name) as image:
         return image.size
+
+
+def _channels_in_header(stream: BinaryIO) -> int:
+    """Channels before any conversion; pictures that Pillow reads have few, which count as none."""
+    stream.seek(0)
+    head = stream.read(8)
+    stream.seek(0)
+    if is_npy(head) or is_zip(head):
+        return read_numpy_shape(stream, zipped=is_zip(head))[2]
+    return read_tiff_channels(stream) if is_tiff(head) else 0
 
 
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:

@@ -29,6 +29,10 @@ class Engine(Protocol):
         """How many samples at once still make each of them faster."""
         ...
 
+    def prepare(self) -> None:
+        """Bring into memory what the first image would wait for."""
+        ...
+
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """Translate.
 

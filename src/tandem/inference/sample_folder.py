@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tandem.data.array_files import encoded
+from tandem.data.array_files import encoded, fits_png
 from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import (
@@ -336,11 +336,6 @@ def typed_outputs(series: SampleSeries, suffix: str) -> np.ndarray | None:
         return None if suffix in ("jpg", "webp") else series.values
     more = series.images.shape[3] > MOST_SHOWN
     return series.images if suffix in TYPED_FORMATS or more else None
-
-
-def fits_png(output: np.ndarray) -> bool:
-    """Whether a PNG holds an output as it is."""
-    return output.dtype in (np.uint8, np.uint16) and output.shape[2] <= MOST_SHOWN
 
 
 def numbered(stem: str, number: int, suffix: str) -> list[str]:

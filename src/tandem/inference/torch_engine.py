@@ -67,6 +67,9 @@ class TorchEngine:
         """See `Engine`."""
         return BATCH_LIMITS.get(self._device.type, 4)
 
+    def prepare(self) -> None:
+        """See `Engine`: the networks are on their device."""
+
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """See `Engine`."""
         with self._context(seed):

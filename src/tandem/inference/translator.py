@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -163,6 +164,14 @@ class Translator:
             f"run by {self._engine!r}",
         ]
         return f"<Translator: {', '.join(filter(None, parts))}>"
+
+    def prepare(self) -> None:
+        """Bring into memory what the first image would wait for: sessions of ONNX Runtime.
+
+        Raises:
+            BundleError: ONNX Runtime cannot read a network.
+        """
+        self._engine.prepare()
 
     def input_sizes(self, direction: Direction | None) -> SizeRange:
         """The sizes of the files that the inputs of training came from, in a direction."""
@@ -401,6 +410,7 @@ class Translator:
         seed: int = 0,
         fit: Fit = "auto",
         direction: Direction | None = None,
+        output: Literal["array", "values"] = "array",
         on_tile: OnTile | None = None,
     ) -> np.ndarray:
         """Translate several frames of one size, each into one output with a latent of its own.
@@ -409,21 +419,25 @@ class Translator:
         the other frames. Models that sample with dropout take them one by one, all with one mask.
 
         Args:
-            frames: ``(N, H, W, C)``, uint8, C from 1 to 4.
+            frames: ``(N, H, W, C)``, uint8, C from 1 to 4; with `values` in the type and range of the files that the
+                model was trained on, with its channels (`Levels.values_of`).
             z: ``(N, latent_dim)``, float32.
             seed: Decides the dropout.
             fit: As for a call.
             direction: As for a call.
+            output: uint8 ``array``, or ``values`` as for a call.
             on_tile: As for a call.
 
         Returns:
-            ``(N, H, W, output channels)``, uint8.
+            ``(N, H, W, output channels)``.
         """
         generator = self.abilities.generator(direction)
-        fitted = [self._fit(to_input(frame, channels=generator.spec.in_channels), fit, direction) for frame in frames]
+        levels, channels = self.levels(direction), generator.spec.in_channels
+        as_floats = levels[0].to_floats if output == "values" else partial(to_input, channels=channels)
+        fitted = [self._fit(as_floats(frame), fit, direction) for frame in frames]
         outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed, on_tile=on_tile)
         restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
-        return from_floats(np.concatenate(restored))
+        return _as_output(np.concatenate(restored), output, levels[1])
 
     def frames_at_once(self, height: int, width: int, *, fit: Fit = "auto", direction: Direction | None = None) -> int:
         """How many frames of a size `translate_frames` should be given: as many as pay and fit, see `Runtime`."""

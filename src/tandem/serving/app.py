@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from tandem.evaluation.options import Palette
 from tandem.inference.translator import Translator
+from tandem.serving.answering import Answering
 from tandem.serving.answers import json_response
 from tandem.serving.endpoints import Endpoints
 from tandem.serving.guard import OPEN, Guard
@@ -25,6 +26,7 @@ from tandem.serving.models import ModelStore
 from tandem.serving.openapi import document
 from tandem.serving.refused import RefusedError
 from tandem.serving.scheduler import Scheduler
+from tandem.serving.work import Work
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -55,28 +57,31 @@ def build_app(
     *,
     limits: Limits,
     access: Access,
-    max_loaded: int,
+    max_bytes: int,
+    num_workers: int = 1,
     palette: Palette | None = None,
 ) -> ASGIApp:
     """Put the service together.
 
     Args:
-        paths: Bundles or runs by the names that clients use; the first one is the default.
+        paths: Bundles, runs or ONNX files by the names that clients use; the first one is the default.
         load: Reads a model.
         limits: How much a client may ask.
         access: Who may ask.
-        max_loaded: Most models in memory.
+        max_bytes: What the weights of models in memory may take.
+        num_workers: Threads that run the networks.
         palette: Colours of labels that the page offers.
 
     Raises:
         TandemError: A model cannot be loaded.
     """
     metrics = Metrics()
-    store = ModelStore(paths, load, metrics, max_loaded=max_loaded)
+    store = ModelStore(paths, load, metrics, max_bytes=max_bytes)
     store.load_first()
-    scheduler = Scheduler(metrics, max_waiting=limits.max_waiting)
-    ends = Endpoints(store, scheduler, limits, metrics, palette)
-    protocol = InferenceProtocol(ends, store, limits)
+    scheduler = Scheduler(metrics, max_waiting=limits.max_waiting, num_workers=num_workers)
+    work = Work(scheduler, limits, metrics)
+    ends, protocol = Endpoints(store, work, limits, metrics, palette), InferenceProtocol(work, store, limits)
+    wrap = Answering(limits, metrics, scheduler)
     pages = {f"/{name}": _file(name, content) for name, content in page_files().items()}
     pages["/"] = pages["/index.html"]
 
@@ -91,7 +96,7 @@ def build_app(
         del request
         return json_response(document(limits, needs_token=access.token is not None))
 
-    answering, placed = ends.answering, ends.placed
+    answering, placed = wrap.answering, wrap.placed
     routes = [
         Route("/healthz", answering(ends.health)),
         Route("/readyz", answering(ends.ready)),
@@ -101,6 +106,7 @@ def build_app(
         Route("/v1/models/{name}", answering(ends.model)),
         Route("/v1/latents", answering(ends.latents)),
         Route("/v1/translate", placed(ends.translate), methods=["POST"]),
+        Route("/predict", placed(ends.predict), methods=["POST"]),
         Route("/v1/encode", placed(ends.encode), methods=["POST"]),
         Route("/v1/spread", placed(ends.spread), methods=["POST"]),
         Route("/v2", answering(protocol.server)),

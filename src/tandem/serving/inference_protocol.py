@@ -8,24 +8,26 @@ read by hand. Errors are ``{"error": "text"}``.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tandem.data.images import convert_channels
-from tandem.serving.answers import json_response
-from tandem.serving.endpoints import Endpoints, while_there
-from tandem.serving.limits import Limits
+from tandem.data.levels import SampleType
+from tandem.serving.answers import json_bytes, json_response
+from tandem.serving.frames import FrameRule, require_finite
+from tandem.serving.limits import PICTURE_CHANNELS, Limits
 from tandem.serving.models import Loaded, ModelStore
+from tandem.serving.presence import while_there
 from tandem.serving.refused import RefusedError, bad_value
 from tandem.serving.requests import Asked, from_values
+from tandem.serving.work import Work
 from tandem.version import __version__
 
 HEADER = "Inference-Header-Content-Length"
-_TYPES: Mapping[str, Any] = {"image": np.uint8, "z": np.float32}
-_NAMES = {np.dtype(np.uint8): "UINT8", np.dtype(np.float32): "FP32"}
+_WORDS = {"u": "UINT", "i": "INT", "f": "FP"}
 _PARAMETERS = frozenset({"num_samples", "seed", "fit", "direction"})
 
 
@@ -52,13 +54,13 @@ class InferenceProtocol:
     """What the addresses below ``/v2`` answer.
 
     Args:
-        ends: What computes.
+        work: What computes.
         store: The models.
         limits: How much a client may ask.
     """
 
-    def __init__(self, ends: Endpoints, store: ModelStore, limits: Limits) -> None:
-        self._ends, self._store, self._limits = ends, store, limits
+    def __init__(self, work: Work, store: ModelStore, limits: Limits) -> None:
+        self._work, self._store, self._limits = work, store, limits
 
     async def server(self, request: Request) -> Response:
         """What this is."""
@@ -80,9 +82,10 @@ class InferenceProtocol:
         loaded = await self._store.get(request.path_params["name"])
         generator = loaded.translator.abilities.generator(None)
         latent_dim = loaded.translator.latent_dim
+        channels = generator.spec.in_channels, generator.spec.out_channels
         images = [
-            {"name": name, "datatype": "UINT8", "shape": [-1, -1, -1, channels]}
-            for name, channels in (("image", generator.spec.in_channels), ("outputs", generator.spec.out_channels))
+            {"name": name, "datatype": _datatype(np.dtype(levels.type)), "shape": [-1, -1, -1, number]}
+            for name, number, levels in zip(("image", "outputs"), channels, loaded.translator.levels(), strict=True)
         ]
         latents = [{"name": "z", "datatype": "FP32", "shape": [-1, latent_dim]}] if latent_dim else []
         return json_response(
@@ -97,22 +100,29 @@ class InferenceProtocol:
 
     async def infer(self, request: Request) -> Response:
         """Translate: ``image``, and ``z`` or the parameters seed and num_samples, into ``outputs`` and their ``z``."""
-        call = _read(await request.body(), request.headers.get(HEADER))
         loaded = await self._store.get(request.path_params["name"])
+        call = _read(await request.body(), request.headers.get(HEADER))
         given = {name: value for name, value in call.parameters.items() if name in _PARAMETERS}
         if "z" in call.tensors:
             given["z"] = call.tensors["z"].tolist()
         asked = from_values(given, self._limits)
-        return await while_there(request, self._infer(call, asked, loaded))
+        return await while_there(request.receive, self._infer(call, asked, loaded))
 
     async def _infer(self, call: _Call, asked: Asked, loaded: Loaded) -> Response:
-        frame = _frame(call, self._limits.max_pixels)
         generator = loaded.translator.abilities.generator(asked.direction)
-        outputs, latents, _ = await self._ends.outputs(
-            asked, loaded, convert_channels(frame, generator.spec.in_channels)
-        )
+        levels, _ = loaded.translator.levels(asked.direction)
+        frame = _frame(call, FrameRule(generator.spec.in_channels, levels, None, self._limits.max_pixels))
+        outputs, latents, _ = await self._work.translate(asked, loaded, frame)
         tensors = {"outputs": np.stack(outputs)} | ({} if latents is None else {"z": latents})
-        return _answer(call, loaded, tensors)
+        return await self._work.aside(tensors["outputs"].size, lambda: _answer(call, loaded, tensors))
+
+
+def _datatype(dtype: np.dtype) -> str:
+    """How the protocol calls a type: ``UINT8``, ``FP32`` and so on."""
+    return f"{_WORDS[dtype.kind]}{8 * dtype.itemsize}"
+
+
+_DTYPES: Mapping[str, np.dtype] = {_datatype(np.dtype(name)): np.dtype(name) for name in get_args(SampleType)}
 
 
 def _read(body: bytes, length: str | None) -> _Call:
@@ -124,9 +134,9 @@ def _read(body: bytes, length: str | None) -> _Call:
         inputs = {one["name"]: one for one in head["inputs"]}
     except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise RefusedError(400, "bad-json", "the body is no request of the Open Inference Protocol v2.") from error
-    unknown = next((name for name in inputs if name not in _TYPES), None)
+    unknown = next((name for name in inputs if name not in ("image", "z")), None)
     if unknown is not None:
-        raise bad_value(f"there is no input '{unknown!s:.40}': there are image (UINT8) and z (FP32).")
+        raise bad_value(f"there is no input '{unknown!s:.40}': there are image and z.")
     tensors, at = {}, end
     for name, one in inputs.items():
         tensors[name], at = _tensor(name, one, body, at)
@@ -135,11 +145,13 @@ def _read(body: bytes, length: str | None) -> _Call:
 
 def _tensor(name: str, one: Mapping[str, Any], body: bytes, at: int) -> tuple[np.ndarray, int]:
     """An input, and where the next one begins in the body."""
-    kind = np.dtype(_TYPES[name])
-    shape, parameters = one.get("shape"), one.get("parameters", {})
+    datatype, shape, parameters = one.get("datatype"), one.get("shape"), one.get("parameters", {})
+    kind = _DTYPES.get(datatype) if isinstance(datatype, str) else None
     size = parameters.get("binary_data_size") if isinstance(parameters, Mapping) else None
-    expected = bad_value(f"'{name}' must be {_NAMES[kind]} of the shape and with as many numbers as it says.")
-    if one.get("datatype") != _NAMES[kind] or not isinstance(shape, list) or len(shape) > 4:
+    if kind is None or (name == "z" and kind != np.float32):
+        raise bad_value(f"'{name}' must be {'FP32' if name == 'z' else 'one of ' + ', '.join(_DTYPES)}.")
+    expected = bad_value(f"'{name}' must be {datatype} of the shape and with as many numbers as it says.")
+    if not isinstance(shape, list) or len(shape) > 4:
         raise expected
     if not all(type(side) is int and 0 < side <= 2**31 for side in shape):
         raise expected
@@ -152,22 +164,40 @@ def _tensor(name: str, one: Mapping[str, Any], body: bytes, at: int) -> tuple[np
         values = np.asarray(one.get("data"), np.float64).reshape(-1)
     except (ValueError, TypeError, OverflowError) as error:
         raise expected from error
-    fits = kind != np.uint8 or bool(((values >= 0) & (values <= 255) & (values == np.floor(values))).all())
-    if len(values) != number or not fits or not (np.abs(values) < 1e30).all():
+    if len(values) != number or not _holds(kind, values):
         raise expected
     return values.astype(kind).reshape(shape), at
 
 
-def _frame(call: _Call, max_pixels: int) -> np.ndarray:
+def _holds(kind: np.dtype, values: np.ndarray) -> bool:
+    """Whether a type holds all of the numbers."""
+    if kind.kind == "f":
+        return bool((np.abs(values) <= np.finfo(kind).max).all())
+    ends = np.iinfo(kind)
+    return bool(((values >= ends.min) & (values <= ends.max) & (values == np.floor(values))).all())
+
+
+def _frame(call: _Call, rule: FrameRule) -> np.ndarray:
+    """The input, with the channels and of the values that the model takes."""
+    taken = (rule.levels.type, *(["uint8"] if rule.levels.is_by_type else []))
+    kinds = " or ".join(dict.fromkeys(_datatype(np.dtype(one)) for one in taken))
     if "image" not in call.tensors:
-        raise bad_value("there is no input 'image': send UINT8 of the shape [height, width, channels].")
+        raise bad_value(f"there is no input 'image': send {kinds} of the shape [height, width, channels].")
     array = call.tensors["image"]
     array = array[0] if array.ndim == 4 and len(array) == 1 else array
-    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        raise bad_value("'image' must be one image, [height, width, channels] with 1 to 4 channels.")
-    if array.shape[0] * array.shape[1] > max_pixels:
-        raise RefusedError(413, "too-large", f"'image' is too large: at most {max_pixels} pixels are taken.")
-    return array
+    if array.dtype not in taken:
+        raise bad_value(f"'image' must be {kinds}, not {_datatype(array.dtype)}.")
+    if array.ndim != 3:
+        raise bad_value(f"'image' must be one image, [height, width, channels], not of the shape {list(array.shape)}.")
+    height, width, channels = array.shape
+    if height * width > rule.most_pixels:
+        raise RefusedError(413, "too-large", f"'image' is too large: at most {rule.most_pixels} pixels are taken.")
+    require_finite(array)
+    if channels == rule.channels:
+        return array
+    if not rule.levels.is_by_type or max(channels, rule.channels) > PICTURE_CHANNELS:
+        raise bad_value(f"'image' must have {rule.channels} channels, not {channels}.")
+    return convert_channels(array, rule.channels)
 
 
 def _answer(call: _Call, loaded: Loaded, tensors: Mapping[str, np.ndarray]) -> Response:
@@ -181,7 +211,7 @@ def _answer(call: _Call, loaded: Loaded, tensors: Mapping[str, np.ndarray]) -> R
     for name, array in tensors.items():
         if asked and name not in asked:
             continue
-        described: dict[str, Any] = {"name": name, "datatype": _NAMES[array.dtype], "shape": list(array.shape)}
+        described: dict[str, Any] = {"name": name, "datatype": _datatype(array.dtype), "shape": list(array.shape)}
         parameters = asked.get(name)
         is_binary = parameters.get("binary_data") if isinstance(parameters, Mapping) else None
         if call.parameters.get("binary_data_output") if is_binary is None else is_binary:
@@ -196,5 +226,5 @@ def _answer(call: _Call, loaded: Loaded, tensors: Mapping[str, np.ndarray]) -> R
         head["id"] = call.head["id"]
     if not raw:
         return json_response(head)
-    text = json.dumps(head, allow_nan=False, separators=(",", ":")).encode()
+    text = json_bytes(head)
     return Response(text + raw, media_type="application/octet-stream", headers={HEADER: str(len(text))})

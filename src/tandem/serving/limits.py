@@ -7,6 +7,8 @@ from tandem.config.options import Options, option
 MEGA = 1_000_000
 OUTPUTS_PER_INPUT = 8
 """The outputs of a request may have so many times the pixels of the largest input."""
+PICTURE_CHANNELS = 4
+"""Channels that an image may have, whatever the model takes; more only where the model takes as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +37,8 @@ class Limits(Options):
     def max_output_pixels(self) -> int:
         """Of all outputs of a request together."""
         return OUTPUTS_PER_INPUT * self.max_pixels
+
+    @property
+    def max_output_values(self) -> int:
+        """Likewise, of pixels times channels."""
+        return PICTURE_CHANNELS * self.max_output_pixels

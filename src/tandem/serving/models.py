@@ -1,32 +1,29 @@
 """The models of the service: found at the start, loaded when asked for, renewed when their bundle is."""
 
 import asyncio
+import gc
 import logging
-import re
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tandem.checkpoint.manifest import MANIFEST_NAME, bundle_folder
+from tandem.checkpoint.manifest import RENEWALS
 from tandem.config.data import Direction
+from tandem.data.levels import Levels
 from tandem.errors import BundleError, TandemError
 from tandem.evaluation.options import Palette
+from tandem.inference.onnx.engine import give_back_memory
 from tandem.inference.translator import Translator
 from tandem.prior.distributions import MixturePrior, Prior
 from tandem.serving.metrics import Metrics
 from tandem.serving.refused import RefusedError
-
-Stamp = tuple[int, int, int]
-"""Of a bundle's manifest, which is replaced last: inode, size, time."""
-LOOK_SECONDS = 1.0
-"""So often at most the disk is asked whether a bundle has changed."""
-
-_UNUSUAL = re.compile(r"[^\w.+-]", re.ASCII)
+from tandem.serving.sources import Stamp, stamp_of, telling_files, weight_bytes
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +35,16 @@ class Loaded:
     Attributes:
         name: How clients call it.
         translator: It.
-        stamp: Of its manifest when it was read.
+        files: Those that are others when it is replaced.
+        stamp: Of these when they were read.
+        num_bytes: Of its weights.
     """
 
     name: str
     translator: Translator
+    files: Sequence[Path]
     stamp: Stamp
+    num_bytes: int
 
     @property
     def version(self) -> str:
@@ -73,6 +74,10 @@ class Loaded:
             "stochastic": translator.is_stochastic,
             "encoder": abilities.has_encoder,
             "calibrated": manifest.calibration is not None,
+            "values": {
+                direction: [levels_as_json(levels) for levels in translator.levels(direction)]
+                for direction in translator.directions
+            },
             "prior": prior_as_json(translator.prior),
         }
 
@@ -86,6 +91,13 @@ def _input_mean(translator: Translator, direction: Direction) -> float | None:
         return None
     mean = float(np.mean(values))
     return mean if -1 <= mean <= 1 else None
+
+
+def levels_as_json(levels: Levels) -> dict[str, Any]:
+    """Which type the samples of files have, and which values are black and white; None: the ends of the type."""
+    if levels.is_by_type:
+        return {"type": levels.type, "black": None, "white": None}
+    return {"type": levels.type, "black": list(levels.low), "white": list(levels.high)}
 
 
 def prior_as_json(prior: Prior) -> dict[str, Any] | None:
@@ -105,21 +117,19 @@ class ModelStore:
     """Models by name, the least recently used ones out of memory. All methods run in the thread of the event loop.
 
     Args:
-        paths: Bundles or runs by name.
+        paths: Bundles, runs or ONNX files by name.
         load: Reads a model.
         metrics: Where loading is counted.
-        max_loaded: Most models in memory.
+        max_bytes: What the weights of models in memory may take; the one that is asked for always finds room.
     """
 
     def __init__(
-        self, paths: Mapping[str, Path], load: Callable[[Path], Translator], metrics: Metrics, *, max_loaded: int
+        self, paths: Mapping[str, Path], load: Callable[[Path], Translator], metrics: Metrics, *, max_bytes: int
     ) -> None:
-        self._paths, self._load, self._metrics, self._max_loaded = dict(paths), load, metrics, max_loaded
+        self._paths, self._load, self._metrics, self._max_bytes = dict(paths), load, metrics, max_bytes
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
-        self._locks = {name: asyncio.Lock() for name in paths}
-        self._looked: dict[str, float] = {}
+        self._loading: dict[str, asyncio.Task[Loaded]] = {}
         self._refused: dict[str, Stamp] = {}
-        self._renewals: set[asyncio.Task[None]] = set()
 
     @property
     def names(self) -> Sequence[str]:
@@ -132,28 +142,29 @@ class ModelStore:
         return next(iter(self._paths))
 
     async def get(self, name: str | None) -> Loaded:
-        """A model, read from the disk if need be, and renewed in the background where its bundle has changed.
+        """A model as it is on the disk now. It is read where it is not in memory, or has been renewed.
 
         Raises:
-            RefusedError: There is none of that name (404), or it cannot be read (503).
+            RefusedError: There is none of that name (404), or it cannot be read (503) and never was.
         """
         name = name or self.default
         if name not in self._paths:
             raise RefusedError(404, "no-model", f"there is no model '{name:.80}': there are {', '.join(self._paths)}.")
         found = self._loaded.get(name)
-        if found is None:
-            async with self._locks[name]:
-                found = self._loaded.get(name)
-                if found is None:
-                    found = await self._read(name)
-        elif time.monotonic() - self._looked.get(name, 0) >= LOOK_SECONDS:
-            self._looked[name] = time.monotonic()
-            task = asyncio.create_task(self._renew(name, found))
-            self._renewals.add(task)
-            task.add_done_callback(self._renewals.discard)
+        if found is None or self._is_renewed(found):
+            if name not in self._loading:
+                task = self._loading[name] = asyncio.create_task(self._read(name))
+                task.add_done_callback(partial(self._settle, name))
+            # Others may wait for it too: it goes on when the client that was first leaves.
+            found = await asyncio.shield(self._loading[name])
         if name in self._loaded:
             self._loaded.move_to_end(name)
         return found
+
+    def _settle(self, name: str, task: asyncio.Task[Loaded]) -> None:
+        del self._loading[name]
+        if not task.cancelled():
+            task.exception()  # told to whoever waits; nobody may
 
     def load_first(self) -> None:
         """Load as many models as stay in memory, before there are requests.
@@ -161,77 +172,63 @@ class ModelStore:
         Raises:
             TandemError: One cannot be loaded.
         """
-        for name in self.names[: self._max_loaded]:
+        for name in self.names:
+            if self._loaded and self._num_bytes + weight_bytes(self._paths[name]) > self._max_bytes:
+                return
             self._keep(self._load_now(name))
 
+    @property
+    def _num_bytes(self) -> int:
+        return sum(one.num_bytes for one in self._loaded.values())
+
+    def _is_renewed(self, found: Loaded) -> bool:
+        try:
+            return stamp_of(found.files) not in (found.stamp, self._refused.get(found.name))
+        except OSError:  # the one in memory goes on
+            return False
+
     def _load_now(self, name: str) -> Loaded:
-        stamp = stamp_of(self._paths[name])
-        loaded = Loaded(name, self._load(self._paths[name]), stamp)
-        self._metrics.loads.add(1, name, "loaded")
-        return loaded
+        """Read a model whole: what was replaced while it was read is read again."""
+        path = self._paths[name]
+        for _ in range(RENEWALS):
+            files = telling_files(path)
+            stamp = stamp_of(files)
+            translator = self._load(path)
+            translator.prepare()
+            if telling_files(path) == files and stamp_of(files) == stamp:
+                self._metrics.loads.add(1, name, "loaded")
+                return Loaded(name, translator, files, stamp, weight_bytes(path))
+        raise BundleError(f"the model at {path} was replaced {RENEWALS} times while it was read.")
 
     async def _read(self, name: str) -> Loaded:
+        before = self._loaded.get(name)
         try:
             loaded = await asyncio.to_thread(self._load_now, name)
         except (TandemError, OSError) as error:
             self._metrics.loads.add(1, name, "failed")
-            log.error("model %s cannot be loaded: %s", name, error)
-            raise RefusedError(503, "model-unavailable", f"the model '{name}' cannot be loaded now.") from error
+            if before is None:
+                log.error("model %s cannot be loaded: %s", name, error)
+                raise RefusedError(503, "model-unavailable", f"the model '{name}' cannot be loaded now.") from error
+            with suppress(OSError):
+                self._refused[name] = stamp_of(before.files)
+            log.warning("model %s has changed and cannot be read; the old one goes on: %s", name, error)
+            return before
+        if before is not None:
+            log.info("model %s has been renewed", name)
         self._keep(loaded)
         return loaded
 
     def _keep(self, loaded: Loaded) -> None:
+        has_left = self._loaded.pop(loaded.name, None) is not None
         self._loaded[loaded.name] = loaded
-        self._loaded.move_to_end(loaded.name)
-        while len(self._loaded) > self._max_loaded:
+        while self._num_bytes > self._max_bytes and len(self._loaded) > 1:
             gone, _ = self._loaded.popitem(last=False)
+            has_left = True
             log.info("model %s leaves the memory: others were asked for since", gone)
+        if has_left:
+            gc.collect()
+            give_back_memory()
         self._metrics.loaded.set(len(self._loaded))
-
-    async def _renew(self, name: str, old: Loaded) -> None:
-        """Read a bundle that has changed; requests get the old model until then, and if the new one is damaged."""
-        try:
-            stamp = stamp_of(self._paths[name])
-        except (BundleError, OSError):
-            return
-        if stamp in (old.stamp, self._refused.get(name)) or self._locks[name].locked():
-            return
-        async with self._locks[name]:
-            try:
-                await self._read(name)
-            except RefusedError:
-                self._refused[name] = stamp
-                log.warning("model %s: its bundle has changed and cannot be read; the old one goes on", name)
-            else:
-                log.info("model %s has been renewed", name)
-
-
-def stamp_of(path: Path) -> Stamp:
-    """What changes when a bundle is replaced.
-
-    Raises:
-        OSError: It is not there.
-    """
-    status = (bundle_folder(path) / MANIFEST_NAME).stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def name_models(paths: Sequence[Path]) -> dict[str, Path]:
-    """Names of models: that of the run or folder, with a number where several have the same.
-
-    Raises:
-        BundleError: There is no model at a path.
-    """
-    named: dict[str, Path] = {}
-    for path in paths:
-        folder = bundle_folder(path).resolve()
-        folder = folder.parent if folder.name == "model" else folder
-        first = name = _UNUSUAL.sub("-", folder.name) or "model"
-        number = 2
-        while name in named:
-            name, number = f"{first}-{number}", number + 1
-        named[name] = path
-    return named
 
 
 def palette_as_json(palette: Palette | None) -> list[str]:

@@ -14,6 +14,7 @@ _PICTURE = (
 )
 """A drawing of 8 x 8 pixels."""
 _IMAGES = frozenset({"image", "reference", "input_image"})
+_ERRORS = (400, 401, 403, 404, 413, 415, 422, 429, 503, 504)
 _REF = "#/components/schemas/"
 
 
@@ -37,6 +38,7 @@ def document(limits: Limits, *, needs_token: bool) -> dict[str, Any]:
             parameters=[_query(name, schema) for name, schema in _latent_values(limits).items()],
         ),
         "/v1/translate": _post("Translate one image into one or several outputs.", _values(limits), _outputs()),
+        "/predict": _post("As /v1/translate, in JSON by default.", _values(limits), _outputs(events=False)),
         "/v1/encode": _post(
             "The latent of an image of the output domain: mu is a style for z.",
             {name: _values(limits)[name] for name in ("image", "input_image", "model", "fit", "size")},
@@ -51,6 +53,7 @@ def document(limits: Limits, *, needs_token: bool) -> dict[str, Any]:
             _json("Spread"),
         ),
     }
+    paths |= _inference_protocol()
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -68,6 +71,35 @@ def document(limits: Limits, *, needs_token: bool) -> dict[str, Any]:
         for path in ("/healthz", "/readyz"):
             paths[path]["get"]["security"] = []
     return described
+
+
+def _inference_protocol() -> dict[str, Any]:
+    """The Open Inference Protocol v2, whose binary form no schema describes."""
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [8, 8, 1], "data": [255] * 64}
+    example = {"inputs": [tensor], "parameters": {"num_samples": 1, "seed": 7}}
+    content = {
+        "application/json": {"schema": {"$ref": _REF + "Inference"}, "example": example},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    }
+    answers = {"200": _json("Inferred"), **{str(status): _json("TextError") for status in _ERRORS}}
+    infer = {
+        "summary": "Translate tensors; Inference-Header-Content-Length says where binary ones begin.",
+        "parameters": [_path_name()],
+        "requestBody": {"required": True, "content": content},
+        "responses": answers,
+    }
+    return {
+        "/v2": _get("What this is (Open Inference Protocol v2).", "Server"),
+        "/v2/health/live": _get("The process answers.", "Live"),
+        "/v2/health/ready": _get("The default model is in memory.", "Ready", 503, error="TextError"),
+        "/v2/models/{name}": _get(
+            "The tensors of a model.", "Tensors", 404, 503, parameters=[_path_name()], error="TextError"
+        ),
+        "/v2/models/{name}/ready": _get(
+            "A model is in memory.", "Ready", 404, 503, parameters=[_path_name()], error="TextError"
+        ),
+        "/v2/models/{name}/infer": {"post": infer},
+    }
 
 
 def _values(limits: Limits) -> dict[str, Any]:
@@ -118,7 +150,7 @@ def _post(summary: str, values: dict[str, Any], answer: dict[str, Any]) -> dict[
         },
         "image/png": {"schema": {"type": "string", "format": "binary"}},
     }
-    errors = {str(status): _json("Error") for status in (400, 401, 403, 404, 413, 415, 422, 429, 503, 504)}
+    errors = {str(status): _json("Error") for status in _ERRORS}
     return {
         "post": {
             "summary": summary,
@@ -133,8 +165,8 @@ def _post(summary: str, values: dict[str, Any], answer: dict[str, Any]) -> dict[
     }
 
 
-def _get(summary: str, schema: str, *errors: int, parameters: Any = ()) -> dict[str, Any]:
-    responses = {"200": _json(schema), **{str(status): _json("Error") for status in errors}}
+def _get(summary: str, schema: str, *errors: int, parameters: Any = (), error: str = "Error") -> dict[str, Any]:
+    responses = {"200": _json(schema), **{str(status): _json(error) for status in errors}}
     return {"get": {"summary": summary, "parameters": list(parameters), "responses": responses}}
 
 
@@ -156,12 +188,15 @@ def _json(schema: str) -> dict[str, Any]:
     return _content("application/json", {"$ref": _REF + schema})
 
 
-def _outputs() -> dict[str, Any]:
+def _outputs(*, events: bool = True) -> dict[str, Any]:
     binary = {"schema": {"type": "string", "format": "binary"}}
-    kinds = dict.fromkeys(("image/png", "application/zip", "application/x-npz"), binary)
+    types = ("image/png", "image/tiff", "application/x-npy", "application/zip", "application/x-npz")
+    content = {**dict.fromkeys(types, binary), "application/json": {"schema": {"$ref": _REF + "Outputs"}}}
+    if events:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
     return {
-        "description": "The outputs, at the size of the input.",
-        "content": {**kinds, "application/json": {"schema": {"$ref": _REF + "Outputs"}}},
+        "description": "The outputs, at the size of the input; events where 'Accept' names them.",
+        "content": content,
     }
 
 
@@ -198,7 +233,25 @@ def _schemas() -> dict[str, Any]:
                 "outputs": pictures,
             }
         ),
+        **_protocol_schemas(),
         "Error": _object({"error": _object({"code": text, "message": text})}),
+    }
+
+
+def _protocol_schemas() -> dict[str, Any]:
+    text, objects = {"type": "string"}, {"type": "array", "items": {"type": "object"}}
+    tensor = {"name": text, "datatype": text, "shape": {"type": "array", "items": {"type": "integer"}}}
+    tensors = {"type": "array", "items": _object(tensor)}
+    return {
+        "Server": _object({"name": text, "version": text, "extensions": {"type": "array", "items": text}}),
+        "Live": _object({"live": {"type": "boolean"}}),
+        "Ready": _object({"name": text, "ready": {"type": "boolean"}}),
+        "Tensors": _object(
+            {"name": text, "versions": {"type": "array", "items": text}, "inputs": tensors, "outputs": tensors}
+        ),
+        "Inference": {"type": "object", "properties": {"inputs": tensors, "outputs": objects}, "required": ["inputs"]},
+        "Inferred": _object({"model_name": text, "model_version": text, "outputs": tensors}),
+        "TextError": _object({"error": text}),
     }
 
 

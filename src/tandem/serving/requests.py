@@ -20,7 +20,7 @@ from tandem.serving.limits import Limits
 from tandem.serving.refused import RefusedError, bad_value
 
 Mode = Literal["random", "interpolate", "reference"]
-Format = Literal["png", "zip", "npz", "json"]
+Format = Literal["png", "tif", "npy", "zip", "npz", "json"]
 
 MAX_FIELD_BYTES = 2**20
 MAX_NUMBERS = 100_000
@@ -44,7 +44,7 @@ class Asked:
         fit: How the input comes to the size that the network takes.
         size: (height, width) to which the input is resized first.
         direction: Of the translation.
-        format: Of the answer; PNG for one output and ZIP for several by default.
+        format: Of the answer; by default PNG (or TIFF, see `tandem.serving.answers`) for one output, ZIP for several.
     """
 
     image: bytes | None = None

@@ -1,4 +1,4 @@
-"""What is computed when: one thread runs the networks, and samples of requests that wait go through them together.
+"""What is computed when: threads run the networks, and samples of requests that wait go through them together.
 
 A request has a place from its arrival to its answer, and there are only so many. Requests take turns: whoever got
 samples computed goes to the end of the line, so that many samples for one don't keep the others waiting. What comes out
@@ -18,58 +18,14 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from tandem.config.data import Direction
-from tandem.data.fit import Fit
-from tandem.inference.translator import Translator
 from tandem.serving.metrics import Metrics
 from tandem.serving.refused import RefusedError
+from tandem.serving.samples import Part, Samples, translate_parts
 
 T = TypeVar("T")
+STOPPING = "the service is about to stop: try again later."
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Samples:
-    """Outputs that somebody waits for: one input, translated with several latents.
-
-    Attributes:
-        translator: The model.
-        model: Its name.
-        frame: The input, ``(H, W, C)``, uint8, with the channels that the model takes.
-        latents: ``(M, latent_dim)``, float32.
-        fit: How the input comes to the size that the network takes.
-        direction: Of the translation.
-        outputs: What has been computed, ``(H, W, C)`` each, uint8.
-        at_once: How many samples like these pay and fit.
-
-    Raises:
-        DataError: The network takes no input of this size.
-    """
-
-    translator: Translator
-    model: str
-    frame: np.ndarray
-    latents: np.ndarray
-    fit: Fit
-    direction: Direction | None
-    outputs: list[np.ndarray] = field(default_factory=list)
-    at_once: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        # Here, so that what is wrong with a size comes to whoever asks, and not to the thread of the networks.
-        height, width, _ = self.frame.shape
-        self.at_once = self.translator.frames_at_once(height, width, fit=self.fit, direction=self.direction)
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What can be computed at once has the same key."""
-        return (id(self.translator), self.frame.shape, self.fit, self.direction)
-
-    @property
-    def left(self) -> int:
-        """Samples that are still to be computed."""
-        return len(self.latents) - len(self.outputs)
 
 
 @dataclass(eq=False)
@@ -81,33 +37,48 @@ class _Task(Generic[T]):
     given_up: threading.Event = field(default_factory=threading.Event)
 
 
+_Taken = list[tuple[_Task[Any], Part]]
+"""Parts of the samples of tasks."""
+
+
+class AbandonedError(Exception):
+    """Nobody waits any more for what is being computed."""
+
+
 class Scheduler:
-    """Runs work on one thread.
+    """Runs work on threads of its own.
 
     Args:
         metrics: Where batches are counted.
         max_waiting: Most requests that have a place.
+        num_workers: Threads that run the networks.
     """
 
-    def __init__(self, metrics: Metrics, *, max_waiting: int) -> None:
+    def __init__(self, metrics: Metrics, *, max_waiting: int, num_workers: int = 1) -> None:
         self._metrics, self._max_waiting = metrics, max_waiting
         self._admitted = 0
         self._seconds = 0.1  # a moving mean of what a request takes
         self._line: deque[_Task[Any]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="tandem-networks", daemon=True)
+        self._idle = num_workers
+        self._threads = [
+            threading.Thread(target=self._work, name=f"tandem-networks-{index}", daemon=True)
+            for index in range(num_workers)
+        ]
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Finish what is in the line, then end the thread."""
+        """Finish what is in the line, then end the threads."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -135,7 +106,7 @@ class Scheduler:
             self._seconds += 0.1 * ((time.monotonic() - began) / (self._admitted + 1) - self._seconds)
 
     async def samples(self, work: Samples) -> list[np.ndarray]:
-        """Compute samples: ``(H, W, C)`` each, uint8. Whoever is cancelled here leaves the line."""
+        """Compute samples: ``(H, W, C)`` each, of the model's own values. Whoever is cancelled here leaves the line."""
         return await self._wait(work)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -157,9 +128,9 @@ class Scheduler:
         task = _Task(work, lambda result, error: _tell(loop, settle, result, error))
         with self._changed:
             if self._stopping:
-                raise RefusedError(503, "stopping", "the service is about to stop: try again later.")
+                raise RefusedError(503, "stopping", STOPPING)
             self._line.append(task)
-            self._changed.notify_all()
+            self._changed.notify()
         try:
             return await future
         finally:
@@ -173,75 +144,74 @@ class Scheduler:
                 if not self._line:
                     return
                 taken = self._take()
-            if isinstance(taken, _Task):
-                _run_alone(taken)
-            elif taken:
-                self._run_together(taken)
+                self._idle -= 1
+            try:
+                if isinstance(taken, _Task):
+                    _run_alone(taken)
+                elif taken:
+                    self._run_together(taken)
+            finally:
+                with self._changed:
+                    self._idle += 1
 
-    def _take(self) -> "_Task[Any] | list[tuple[_Task[Any], int]]":
-        """The next thing to do: a call, or tasks with the number of samples of each; gone clients fall out."""
+    def _take(self) -> "_Task[Any] | _Taken":
+        """The next thing to do: a call, or parts of the samples of tasks; gone clients fall out."""
         self._line = deque(task for task in self._line if not task.given_up.is_set())
         if not self._line:
             return []
         first = self._line[0]
         if not isinstance(first.work, Samples):
             return self._line.popleft()
-        room = first.work.at_once
-        taken = []
-        for task in self._line:
-            if room and isinstance(task.work, Samples) and task.work.key == first.work.key:
-                number = min(room, task.work.left)
-                taken.append((task, number))
-                room -= number
+        key = first.work.key
+        alike = [(one, one.work) for one in self._line if isinstance(one.work, Samples) and one.work.key == key]
+        waiting = sum(work.left for _, work in alike)
+        room = min(first.work.at_once, -(-waiting // self._idle))  # threads that have nothing to do get their part
+        taken: _Taken = []
+        for task, work in alike:
+            if room:
+                part = work.take(room)
+                taken.append((task, part))
+                room -= len(part)
+                self._line.remove(task)
+                if work.left:
+                    self._line.append(task)
+        if self._line and self._idle > 1:
+            self._changed.notify()
         return taken
 
-    def _run_together(self, taken: list[tuple[_Task[Any], int]]) -> None:
+    def _run_together(self, taken: _Taken) -> None:
+        tasks = [task for task, _ in taken]
+
+        def require_somebody() -> None:
+            if all(task.given_up.is_set() for task in tasks):
+                raise AbandonedError
+
         try:
-            made = _translate(taken)
+            made = translate_parts([part for _, part in taken], require_somebody)
+        except AbandonedError:
+            return
         except Exception as error:
             if len(taken) == 1:
-                self._finish(taken[0][0], error)
+                self._fail(taken[0][0], error)
             else:  # one request's trouble is not that of its neighbours
                 for one in taken:
                     self._run_together([one])
             return
         self._metrics.batches.observe(len(made))
         start = 0
-        for task, number in taken:
-            work = task.work
-            assert isinstance(work, Samples)
+        for task, part in taken:
             # A copy of its own, so that nobody's answer keeps the whole batch in memory.
-            work.outputs += [sample.copy() for sample in made[start : start + number]]
-            self._metrics.samples.add(number, work.model)
-            start += number
-            if not work.left:
-                self._finish(task, None)
-            else:
-                with self._changed:
-                    self._line.remove(task)
-                    self._line.append(task)
+            outputs = [sample.copy() for sample in made[start : start + len(part)]]
+            start += len(part)
+            self._metrics.samples.add(len(part), part.samples.model)
+            if part.samples.put(part, outputs):
+                task.finished(part.samples.outputs, None)
 
-    def _finish(self, task: _Task[Any], error: BaseException | None) -> None:
+    def _fail(self, task: _Task[Any], error: BaseException) -> None:
         with self._changed:
-            self._line.remove(task)
-        assert isinstance(task.work, Samples)
-        task.finished(task.work.outputs, error)
-
-
-def _translate(taken: list[tuple[_Task[Any], int]]) -> np.ndarray:
-    """One forward for samples of several tasks, ``(N, H, W, C)``, uint8."""
-    frames, latents = [], []
-    for task, number in taken:
-        work = task.work
-        assert isinstance(work, Samples)
-        start = len(work.outputs)
-        frames += [work.frame] * number
-        latents.append(work.latents[start : start + number])
-    first = taken[0][0].work
-    assert isinstance(first, Samples)
-    return first.translator.translate_frames(
-        np.stack(frames), np.concatenate(latents), fit=first.fit, direction=first.direction
-    )
+            if task in self._line:
+                self._line.remove(task)
+        task.finished(None, error)
 
 
 def _run_alone(task: _Task[Any]) -> None:

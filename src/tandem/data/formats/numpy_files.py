@@ -69,12 +69,22 @@ def read_numpy_size(stream: BinaryIO, *, zipped: bool) -> tuple[int, int]:
     Raises:
         UnreadableError: It is damaged, too large, or no image.
     """
+    height, width, _ = read_numpy_shape(stream, zipped=zipped)
+    return width, height
+
+
+def read_numpy_shape(stream: BinaryIO, *, zipped: bool) -> tuple[int, int, int]:
+    """The ``(height, width, channels)`` of an NPY or NPZ file.
+
+    Raises:
+        UnreadableError: It is damaged, too large, or no image.
+    """
     if zipped:
         with _member(stream) as member:
             shape, _, _ = _header(member)
     else:
         shape, _, _ = _header(stream)
-    return shape[1], shape[0]
+    return shape[0], shape[1], shape[2] if len(shape) == 3 else 1
 
 
 def npy_bytes(array: np.ndarray) -> bytes:

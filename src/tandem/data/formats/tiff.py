@@ -52,7 +52,7 @@ def read_tiff(stream: BinaryIO, *, pillow: bool = True) -> StoredImage | None:
     """
     pages = main_pages(stream)
     first = pages[0]
-    check_values(first.width, first.height, first.samples * (len(pages) if _are_channels(pages) else 1))
+    check_values(first.width, first.height, _num_channels(pages))
     if pillow and _left_to_pillow(pages):
         return None
     _require_readable(first)
@@ -81,6 +81,19 @@ def read_tiff_size(stream: BinaryIO, *, pillow: bool = True) -> tuple[int, int] 
     if pillow and _left_to_pillow(pages):
         return None
     return (first.height, first.width) if first.orientation in TURNED_ORIENTATIONS else (first.width, first.height)
+
+
+def read_tiff_channels(stream: BinaryIO) -> int:
+    """How many channels the image of `read_tiff` has, from its directories alone.
+
+    Raises:
+        UnreadableError: The file is damaged.
+    """
+    return _num_channels(main_pages(stream))
+
+
+def _num_channels(pages: list[TiffPage]) -> int:
+    return pages[0].samples * (len(pages) if _are_channels(pages) else 1)
 
 
 def main_pages(stream: BinaryIO) -> list[TiffPage]:

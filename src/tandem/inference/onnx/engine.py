@@ -98,6 +98,11 @@ class OnnxEngine:
         """See `Engine`."""
         return BATCH_LIMITS[self._kind]
 
+    def prepare(self) -> None:
+        """See `Engine`: the sessions are opened. What they were made of is let go."""
+        for name in list(self._sources):
+            self._session(name)
+
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """See `Engine`."""
         assert seed is None, "networks that sample with noise are refused"
@@ -143,6 +148,7 @@ class OnnxEngine:
         with self._opening:
             if name not in self._sessions:
                 self._sessions[name] = self._open(name)
+                del self._sources[name]  # with the weights that it holds
             return self._sessions[name]
 
     def _open(self, name: str) -> "onnxruntime.InferenceSession":
