@@ -52,8 +52,8 @@ RUN: dict[str, Any] = {
 """Another value of every option of how a model is run."""
 BY_CONTENT = {"model", "inputs", "direction", "pairs", "split"}
 """Known by the line of each input: its files, what is read of them and the direction; or by the hash of the weights."""
-NO_PIXELS = {"out"}
-"""The folder that the record lies in."""
+NO_PIXELS = {"out", "processes"}
+"""The folder that the record lies in; how many processes share the inputs."""
 
 
 @pytest.fixture

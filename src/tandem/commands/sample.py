@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -21,14 +22,17 @@ from tandem.config.data import Direction
 from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
 from tandem.errors import ConfigError, Problem
-from tandem.inference.jobs import find_jobs, has_two_domains, require_inputs, warn_of_pairs
+from tandem.inference.jobs import Job, find_jobs, has_two_domains, require_inputs, warn_of_pairs
 from tandem.inference.runtime import Runtime
-from tandem.inference.sample_folder import sample_to_folder
+from tandem.inference.sample_folder import sample_to_folder, sampler
 from tandem.inference.sample_picture import sample_to_picture
+from tandem.inference.sample_shares import Processes, Sample
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import Translator, load_with
+from tandem.launch import find_launch
 from tandem.report.progress import TaskProgress
 from tandem.targets import PICTURE_ENDINGS, file_problems, folder_problems
+from tandem.threads import usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,11 @@ class SampleOptions(Options):
     pairs: bool = option(False, "input files are side-by-side pairs A | B", one_way=True)
     split: str | None = option(
         None, "split of a dataset folder; by default test, else val, else train", metavar="{train,val,test}"
+    )
+    processes: int = option(
+        1,
+        "processes that share the inputs, each with a model in its memory; over machines: torchrun",
+        at_least=1,
     )
     device: str = same(TrainingConfig, "device")
 
@@ -91,10 +100,13 @@ def main(arguments: Sequence[str]) -> int:
     own, options, runtime, video_options = build(values, *COMMAND.groups.values())
     require_inputs(own.inputs)
     refuse_video_options(video_options)
-    refuse(_problems(own, values))
+    launched = find_launch().size
+    refuse(_problems(own, values, launched))
+    if launched > 1:
+        _sample_in_group(own, options, runtime)
+        return 0
     translator = load_model(own, runtime)
-    directions = _directions(own.direction, translator, own.inputs)
-    jobs = find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions)
+    jobs = _jobs(own, translator)
     warn_of_pairs(jobs)
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
@@ -103,23 +115,71 @@ def main(arguments: Sequence[str]) -> int:
             files = sample_to_picture(translator, jobs, own.out, replace(options, only="outputs"), on_tile=on_tile)
             progress.callback(1, 1)
         else:
+            shares = Processes(own.processes, partial(_sampler, arguments)) if own.processes > 1 else None
             page = sample_to_folder(
                 translator,
                 jobs,
                 own.out,
                 options,
                 model=own.model,
+                shares=shares,
                 on_progress=progress.callback,
                 on_tile=on_tile,
             )
             files = [page]
-    what = "page" if not own.is_picture and options.only is None else "outputs"
-    log.info("%s: %s", what, ", ".join(map(str, files)))
+    _tell(own, options, files)
     return 0
 
 
-def _problems(own: SampleOptions, values: Mapping[str, object]) -> Iterator[Problem]:
+def _tell(own: SampleOptions, options: SamplingOptions, files: Sequence[Path]) -> None:
+    what = "page" if not own.is_picture and options.only is None else "outputs"
+    log.info("%s: %s", what, ", ".join(map(str, files)))
+
+
+def _sampler(arguments: Sequence[str]) -> Sample:
+    """What samples in one of several processes of this machine, which share its cores."""
+    own, options, runtime, _ = COMMAND.parse(arguments)
+    if runtime.threads is None and "OMP_NUM_THREADS" not in os.environ:
+        runtime = replace(runtime, threads=max(1, usable_cores() // own.processes))
+    translator = load_model(own, runtime)
+    return sampler(translator, _jobs(own, translator), own.out, options.for_model(translator))
+
+
+def _sample_in_group(own: SampleOptions, options: SamplingOptions, runtime: Runtime) -> None:
+    """Sample as one of the processes that torchrun or SLURM has started."""
+    from tandem.commands.sample_group import GroupShares  # noqa: PLC0415  (imports torch)
+    from tandem.training.distributed import join  # noqa: PLC0415
+
+    with join(own.device) as group:
+        own = replace(own, device=str(group.device))
+        translator = group.main_first(lambda: load_model(own, runtime))
+        jobs = _jobs(own, translator)
+        group.require_same("their inputs", [job.name for job in jobs])
+        shares = GroupShares(group, sampler(translator, jobs, own.out, options.for_model(translator)))
+        if not group.is_main:
+            shares.help()
+            return
+        warn_of_pairs(jobs)
+        log.info("%s", translator.manifest.preprocessing.describe(options.fit))
+        with TaskProgress("sampling", len(jobs), "inputs") as progress:
+            page = sample_to_folder(
+                translator, jobs, own.out, options, model=own.model, shares=shares, on_progress=progress.callback
+            )
+        _tell(own, options, [page])
+
+
+def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
+    directions = _directions(own.direction, translator, own.inputs)
+    return find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions)
+
+
+def _problems(own: SampleOptions, values: Mapping[str, object], launched: int) -> Iterator[Problem]:
     yield from own.target_problems()
+    if own.is_picture and own.processes > 1:
+        yield Problem("--processes share many inputs: one picture is made by one process", "--processes")
+    if launched > 1 and (own.is_picture or own.processes > 1):
+        given = f"--out {own.out} is one picture" if own.is_picture else f"--processes {own.processes}"
+        yield Problem(f"{given}, and {launched} processes were started (torchrun, srun), which share a folder", "--out")
     if own.is_picture and "image_format" in values:
         yield Problem(f"--format has no effect: the ending of --out {own.out} says the format", "--format")
 

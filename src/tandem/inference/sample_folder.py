@@ -27,6 +27,7 @@ from tandem.files import (
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
+from tandem.inference.sample_shares import Alone, Identity, Outcome, Sample, Shares, identity_of
 from tandem.inference.sample_spread import SpreadCells, sample_spread
 from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
@@ -55,6 +56,7 @@ def sample_to_folder(
     options: SamplingOptions,
     *,
     model: Path | None = None,
+    shares: Shares | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     on_tile: OnTile | None = None,
 ) -> Path:
@@ -68,6 +70,7 @@ def sample_to_folder(
         out: The folder.
         options: How.
         model: Where the model was loaded from, which the page leads to.
+        shares: Which processes sample; by default this one.
         on_progress: Called with the jobs done and those in all.
         on_tile: Called with the tiles done and those in all while an image is translated in tiles.
 
@@ -84,7 +87,8 @@ def sample_to_folder(
     _require_inputs(jobs, options)
     with owned(out, "writing samples to"):
         _require_ours(out)
-        return _sample(translator, jobs, out, options, model=model, on_progress=on_progress, on_tile=on_tile)
+        shares = shares or Alone(sampler(translator, jobs, out, options, on_tile=on_tile))
+        return _sample(translator, jobs, out, options, shares, model=model, on_progress=on_progress)
 
 
 def _sample(
@@ -92,17 +96,17 @@ def _sample(
     jobs: Sequence[Job],
     out: Path,
     options: SamplingOptions,
+    shares: Shares,
     *,
     model: Path | None,
     on_progress: Callable[[int, int], None] | None,
-    on_tile: OnTile | None,
 ) -> Path:
     settings = settings_of(translator, options)
     is_new = not any((out / name).exists() for name in RECORD_NAMES)
     made = missing_folders(out / PICTURES if options.only is None else out)
     record = _open_record(out, settings, options)
     try:
-        problems = _sample_all(translator, jobs, record, options, on_progress=on_progress, on_tile=on_tile)
+        problems = _sample_all(jobs, record, shares, on_progress=on_progress)
     finally:
         if is_new and not record.done:  # nothing came of it, for whatever reason
             record.path.unlink(missing_ok=True)
@@ -145,52 +149,68 @@ def _open_record(out: Path, settings: Mapping[str, Any], options: SamplingOption
 
 
 def _sample_all(
-    translator: Translator,
     jobs: Sequence[Job],
     record: SampleRecord,
-    options: SamplingOptions,
+    shares: Shares,
     *,
     on_progress: Callable[[int, int], None] | None,
-    on_tile: OnTile | None,
 ) -> list[str]:
     """Sample what is not finished yet; say of the inputs that cannot be read why not."""
-    problems = []
+    problems: dict[int, str] = {}
+    known = [identity_of(record.done.get(job.name)) for job in jobs]
     with record.path.open("a", encoding="utf-8") as log:
-        for index, job in enumerate(jobs):
-            try:
-                line = _line(translator, job, record, options, on_tile)
-            except DataError as error:
-                record.drop(job.name)
-                problems.append(str(error))
-            else:
-                if line is not None:
-                    record.drop(job.name)
-                    record.done[job.name] = line
-                    log.write(json.dumps(line) + "\n")
-                    log.flush()
+        for done, (index, outcome) in enumerate(shares.outcomes(known), 1):
+            name = jobs[index].name
+            if outcome.problem is not None:
+                record.drop(name)
+                problems[index] = outcome.problem
+            elif outcome.line is not None:
+                record.drop(name)
+                record.done[name] = outcome.line
+                log.write(json.dumps(outcome.line) + "\n")
+                log.flush()
             record.remove_obsolete()
             if on_progress is not None:
-                on_progress(index + 1, len(jobs))
-    if problems:
+                on_progress(done, len(jobs))
+    if record.put_in_order([job.name for job in jobs]) or problems:
         record.write()
-    return problems
+    return [problems[index] for index in sorted(problems)]
 
 
-def _line(
-    translator: Translator, job: Job, record: SampleRecord, options: SamplingOptions, on_tile: OnTile | None
-) -> dict[str, Any] | None:
-    """Sample an input and return its line of the record; None where that is there already."""
-    identity = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
-    before = record.done.get(job.name, {})
-    if all(before.get(key) == value for key, value in identity.items()):
-        return None
-    pictures = _Pictures(record.folder)
-    try:
-        line = identity | _sample_job(translator, job, pictures, options, on_tile)
-        return line | {"files": hashes_of(record.folder, pictures.written)}
-    except BaseException:
-        pictures.remove()
-        raise
+def sampler(
+    translator: Translator,
+    jobs: Sequence[Job],
+    folder: Path,
+    options: SamplingOptions,
+    *,
+    on_tile: OnTile | None = None,
+) -> Sample:
+    """What samples one of some jobs into a folder, and keeps no record of it.
+
+    Args:
+        translator: The model.
+        jobs: What can be translated.
+        folder: Where the pictures go.
+        options: How, with the number of samples decided (`SamplingOptions.for_model`).
+        on_tile: Called with the tiles done and those in all while an image is translated in tiles.
+    """
+
+    def sample(index: int, known: Identity | None) -> Outcome:
+        job, pictures = jobs[index], _Pictures(folder)
+        try:
+            identity = {"source": job.describe(), "direction": job.direction or translator.directions[0]}
+            if known == identity:
+                return Outcome()
+            line = identity | _sample_job(translator, job, pictures, options, on_tile)
+            return Outcome(line=line | {"files": hashes_of(folder, pictures.written)})
+        except DataError as error:
+            pictures.remove()
+            return Outcome(problem=str(error))
+        except BaseException:
+            pictures.remove()
+            raise
+
+    return sample
 
 
 def _failed(problems: Sequence[str], total: int) -> str:

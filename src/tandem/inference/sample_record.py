@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -110,6 +110,15 @@ class SampleRecord:
         """Forget an input that has changed or can no longer be read; its files are obsolete."""
         if name in self.done:
             self._give_up(self.done.pop(name))
+
+    def put_in_order(self, names: Sequence[str]) -> bool:
+        """Have the inputs of this call stand in their order, behind those of earlier ones; whether that changes it."""
+        now = set(names)
+        order = [*(name for name in self.done if name not in now), *(name for name in names if name in self.done)]
+        if order == list(self.done):
+            return False
+        self.done = {name: self.done[name] for name in order}
+        return True
 
     def write(self) -> None:
         """Write all lines."""

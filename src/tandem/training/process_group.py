@@ -139,6 +139,28 @@ class ProcessGroup:
         self._set(f"gathered/{number}/{self.rank}", value)
         return [self._get(f"gathered/{number}/{rank}") for rank in range(self.size)]
 
+    def post(self, name: str, value: Any) -> None:
+        """Leave a value, which JSON can hold, under a name for another process to take; nobody waits."""
+        self._set(f"posted/{name}", value)
+
+    def is_posted(self, name: str) -> bool:
+        """Whether somebody has left a value under a name.
+
+        Raises:
+            PeerError: Another process is gone.
+        """
+        assert self.store is not None
+        with naming_lost_peers():
+            return self.store.check([f"posted/{name}"])
+
+    def take(self, name: str) -> Any:
+        """The value that another process leaves under a name, as soon as it is there.
+
+        Raises:
+            PeerError: Another process is gone.
+        """
+        return self._get(f"posted/{name}")
+
     def broadcast_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """Give all processes the main one's tensors, by name, on the CPU; the others give None."""
         if self.size == 1:
