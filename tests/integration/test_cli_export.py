@@ -48,3 +48,17 @@ def test_only_runs_are_exported(tmp_path: Path) -> None:
     refused = tandem("export", tmp_path)
     assert refused.status == 1
     assert "holds no checkpoints: give the folder of a run" in refused.err
+
+
+def test_a_small_bundle_of_a_run_is_sampled_and_shared(finished_run: Path, data: Path, tmp_path: Path) -> None:
+    for words in (["--out", tmp_path / "small"], ["--to", "hub", "--out", tmp_path / "shared"]):
+        finished = tandem("export", finished_run, "--weights", "int8", *words)
+        assert finished.status == 0, finished.err
+        folder, image = Path(words[-1]), sorted((data / "test").iterdir())[0]
+        assert tandem("sample", folder, image, "--pairs", "--out", folder.with_suffix(".png")).status == 0
+    manifest = json.loads((tmp_path / "shared" / "config.json").read_text())
+    assert manifest["weights"]["stored"] == "int8"
+    assert "| Weights stored as | int8 |" in (tmp_path / "shared" / "README.md").read_text()
+    assert (tmp_path / "small.png").read_bytes() == (tmp_path / "shared.png").read_bytes()
+    again = tandem("export", tmp_path / "small", "--to", "hub", "--weights", "fp16", "--out", tmp_path / "other")
+    assert "is a model already, whose weights are shared as they are" in again.err

@@ -244,10 +244,10 @@ def test_what_cannot_be_asked_for(words: list[str], message: str, make_bundle: M
     assert message in refused.err
 
 
-def test_weights_belong_to_onnx(make_bundle: MakeBundle) -> None:
-    refused = tandem("export", make_bundle(), "--weights", "int8")
+def test_the_official_code_reads_weights_in_full(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    refused = tandem("export", make_bundle(), "--weights", "int8", "--to", "official", "--out", tmp_path / "official")
     assert refused.status == 2
-    assert "--weights int8 goes with --to onnx only" in refused.err
+    assert "--weights int8: the official code reads weights in full" in refused.err
 
 
 def test_files_are_put_side_by_side_and_not_changed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.checkpoint.manifest import LearnedPrior, Manifest, read_manifest
+from tandem.checkpoint.storage import in_full
 from tandem.errors import BundleError
 from tandem.prior.distributions import MixturePrior
 from tandem.tensors import read_arrays
@@ -26,8 +27,10 @@ def load_arrays(path: Path) -> tuple[Manifest, dict[str, np.ndarray]]:
         BundleError: There is no bundle, or it is damaged, hostile or of another format.
     """
     manifest, weights = read_manifest(path)
+    assert manifest.weights is not None, "read_manifest refuses it"
     try:
-        return manifest, read_arrays(weights)
+        arrays = read_arrays(weights)
+        return manifest, arrays if manifest.weights.stored == "fp32" else in_full(arrays)
     except (ValueError, OSError) as error:
         raise BundleError(f"the weights of {path} cannot be read: {error}.") from error
 

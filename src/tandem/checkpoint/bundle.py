@@ -20,6 +20,7 @@ from tandem.checkpoint.manifest import (
     read_manifest,
     sha256_of,
 )
+from tandem.checkpoint.storage import Storage, in_full, rounded
 from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError, TandemError
 from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
@@ -28,6 +29,7 @@ from tandem.networks.build import build_network
 from tandem.prior.distributions import MixturePrior
 from tandem.tensors import read_tensors, write_tensors
 
+_STORED = {torch.float32, torch.float16, torch.int8, torch.int64}
 PRIOR_TENSORS = ("weights", "means", "factors")
 
 
@@ -74,7 +76,12 @@ class FittedPrior:
 
 
 def save_bundle(
-    folder: Path, manifest: Manifest, networks: Mapping[str, nn.Module], *, prior: FittedPrior | None = None
+    folder: Path,
+    manifest: Manifest,
+    networks: Mapping[str, nn.Module],
+    *,
+    prior: FittedPrior | None = None,
+    storage: Storage = "fp32",
 ) -> None:
     """Write or renew the bundle in `folder` with the weights of `networks`, named as in the manifest.
 
@@ -85,12 +92,19 @@ def save_bundle(
         manifest: What the model says of itself; its `weights` and `prior` are replaced.
         networks: By name.
         prior: What latents are drawn from; None: N(0, I).
+        storage: How the weights are stored.
+
+    Raises:
+        ConfigError: They cannot be stored like that.
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     tensors = {
         f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
     }
+    if storage != "fp32":
+        arrays = rounded({name: tensor.cpu().numpy() for name, tensor in tensors.items()}, storage)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     tensors |= {} if prior is None else prior.tensors("prior.")
     unnamed = folder / "weights.safetensors"
     write_tensors(unnamed, tensors, {"method": manifest.method})
@@ -98,7 +112,7 @@ def save_bundle(
     weights = folder / f"weights-{digest[:16]}.safetensors"
     unnamed.replace(weights)
     entry = None if prior is None else prior.entry
-    written = WeightsFile(file=weights.name, sha256=digest)
+    written = WeightsFile(file=weights.name, sha256=digest, stored=storage)
     manifest = dataclasses.replace(manifest, prior=entry, weights=written, seal=None)
     if manifest.calibration is not None and manifest.calibration.weights_sha256 != digest:
         manifest = dataclasses.replace(manifest, calibration=None)
@@ -183,12 +197,28 @@ def _read(path: Path) -> tuple[Manifest, dict[str, Tensor]]:
     for _ in range(RENEWALS):
         manifest, weights = read_manifest(path)
         try:
-            return manifest, read_tensors(weights)
+            return manifest, read_weights(manifest, weights)
         except FileNotFoundError:
             continue  # renewed meanwhile
         except (ValueError, OSError) as error:
             raise BundleError(f"the weights of {path} cannot be read: {error}.", file=weights) from error
     raise BundleError(f"{path} is renewed again and again while it is read: copy it, or try later.", file=path)
+
+
+def read_weights(manifest: Manifest, weights: Path) -> dict[str, Tensor]:
+    """The tensors of a bundle's file of weights, in full.
+
+    Raises:
+        ValueError: The file is damaged.
+        OSError: It cannot be read.
+    """
+    tensors = read_tensors(weights)
+    if manifest.weights is None or manifest.weights.stored == "fp32":
+        return tensors
+    if other := next((str(one.dtype) for one in tensors.values() if one.dtype not in _STORED), None):
+        raise ValueError(f"it holds {other}")
+    arrays = in_full({name: tensor.numpy() for name, tensor in tensors.items()})
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def network_of(

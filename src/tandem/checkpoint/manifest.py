@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tandem.checkpoint.calibration import Calibration
+from tandem.checkpoint.shipped import shipped_folder
+from tandem.checkpoint.storage import Storage
 from tandem.config.data import MAX_CHANNELS, MAX_SIDE
 from tandem.config.parse import parse_dataclass
 from tandem.config.specifications import NetworkSpec
@@ -94,10 +96,17 @@ class Preprocessing(FitRule):
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFile:
-    """The file of weights beside the manifest."""
+    """The file of weights beside the manifest.
+
+    Attributes:
+        file: Its name.
+        sha256: Of its content.
+        stored: How its weights are stored; left out of the manifest where that is in full.
+    """
 
     file: str
     sha256: str
+    stored: Storage = "fp32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +179,8 @@ class Manifest:
         for name in ("input_levels", "output_levels"):
             if getattr(self.preprocessing, name) == BY_TYPE:
                 del values["preprocessing"][name]
+        if self.weights is not None and self.weights.stored == "fp32":
+            del values["weights"]["stored"]
         return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
 
@@ -344,11 +355,13 @@ def _weights_path(folder: Path, manifest: Manifest) -> Path:
 
 
 def bundle_folder(path: Path) -> Path:
-    """The folder of the bundle at `path`, which is that folder, its ``model.json``, or the run folder around it.
+    """The folder of the bundle at `path`: that folder, its ``model.json``, the run folder around it, or a shipped one.
 
     Raises:
         BundleError: There is none.
     """
+    if (shipped := shipped_folder(path)) is not None and manifest_file(shipped).is_file():
+        return shipped
     if path.name in {MANIFEST_NAME, SHARED_MANIFEST_NAME} and path.is_file():
         return path.parent
     for folder in (path, path / "model"):

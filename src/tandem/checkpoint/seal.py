@@ -17,7 +17,6 @@ from tandem.checkpoint.manifest import (
     SHARED_WEIGHTS_NAME,
     Manifest,
     Seal,
-    WeightsFile,
     hash_of_sealed,
     read_manifest,
     sha256_of,
@@ -53,7 +52,7 @@ def write_shared(folder: Path, manifest: Manifest, weights: Path, files: Mapping
     shared = dataclasses.replace(
         manifest,
         training=_without_paths(manifest.training),
-        weights=WeightsFile(file=SHARED_WEIGHTS_NAME, sha256=manifest.weights.sha256),
+        weights=dataclasses.replace(manifest.weights, file=SHARED_WEIGHTS_NAME),
     )
     return _seal(folder, shared, [SHARED_WEIGHTS_NAME, *files])
 

@@ -13,13 +13,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from tandem.checkpoint.manifest import MANIFEST_NAME, bundle_folder
+from tandem.checkpoint.shipped import shipped_folder
+from tandem.checkpoint.storage import Storage
 from tandem.commands.parser import Command
 from tandem.commands.share import CardOptions, share
 from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
 from tandem.evaluation.options import Palette, read_palette
 from tandem.files import owned
-from tandem.inference.onnx.graph import Storage
 from tandem.inference.onnx.model_file import SUFFIX
 from tandem.report.text import count, number
 from tandem.targets import file_problems, folder_problems
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
     from tandem.checkpoint.manifest import Manifest
     from tandem.checkpoint.store import CheckpointStore, Measured
+    from tandem.inference.onnx.export import Exported
     from tandem.training.run_folder import RunFolder
 
-ExportFormat = Literal["bundle", "onnx", "web", "official", "hub"]
+ExportFormat = Literal["bundle", "onnx", "web", "official", "hub", "bioimageio"]
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +46,13 @@ class ExportOptions(Options):
     to: ExportFormat = option(
         "bundle",
         "what is written: Tandem's model; onnx: ONNX files, each proven against PyTorch; web: the page to draw on, "
-        "with the model in it; official: what the method's official code loads; hub: a folder to be shared",
+        "with the model in it; official: what the method's official code loads; hub: a folder to be shared; "
+        "bioimageio: one for the BioImage Model Zoo",
     )
     weights: Storage | None = option(
         None,
-        "how ONNX files store weights; computed is in float32. fp16: half the size, the default of --to web; int8: a "
-        "quarter, less exact; fp32, the default of --to onnx",
+        "how weights are stored; computed is in float32. fp16: half the size, the default of --to web; int8: a "
+        "quarter, less exact; fp32, the default of all else",
     )
     checkpoint: str = option(
         "auto",
@@ -71,10 +74,17 @@ class ExportOptions(Options):
         None, "with --to web: JSON file with the colours [r, g, b] of labels that the page offers", read=read_palette
     )
 
+    @property
+    def storage(self) -> Storage:
+        """How weights are stored: as given, or by default."""
+        return self.weights or ("fp16" if self.to == "web" else "fp32")
+
     def problems(self) -> Iterator[Problem]:
         """Say why the model cannot be written there."""
-        if self.weights is not None and self.to not in {"onnx", "web"}:
-            yield Problem(f"--weights {self.weights} goes with --to onnx and --to web only", "--weights", self.weights)
+        if self.storage != "fp32" and self.to == "official":
+            yield Problem(
+                f"--weights {self.weights}: the official code reads weights in full", "--weights", self.weights
+            )
         if self.to != "web":
             for flag, given in (("--single-file", self.single_file), ("--runtime", self.runtime)):
                 if given:
@@ -83,8 +93,10 @@ class ExportOptions(Options):
                 yield Problem("--palette goes with --to web only", "--palette")
         if self.out is not None:
             yield from self._problems_of_place(self.out)
-        elif self.to in {"official", "hub", "web"}:
+        elif self.to in {"official", "hub", "web", "bioimageio"}:
             yield Problem(f"--to {self.to} needs --out: the folder for what is written", "--out")
+        elif shipped_folder(self.run) is not None:
+            yield Problem(f"the model {self.run} comes with Tandem: give --out, where what is written goes", "--out")
 
     def _problems_of_place(self, out: Path) -> Iterator[Problem]:
         what, suffix = ("the page", ".html") if self.single_file else ("the ONNX file", SUFFIX)
@@ -113,7 +125,7 @@ def _instead(out: Path) -> str:
 COMMAND = Command(
     "export",
     "Write a model from a checkpoint of a run, as training would have at that step, or in another form.",
-    {"": ExportOptions, "the card, with --to hub": CardOptions},
+    {"": ExportOptions, "the card, with --to hub (the licence with bioimageio too)": CardOptions},
 )
 
 
@@ -121,7 +133,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and write the model."""
     options, card = COMMAND.parse(arguments)
     if options.to != "hub":
-        refuse(Problem(f"{one.flag} has no effect without --to hub", one.flag) for one in changed(card))
+        given = [one.flag for one in changed(card) if (options.to, one.flag) != ("bioimageio", "--licence")]
+        refuse(Problem(f"{flag} has no effect without --to hub", flag) for flag in given)
     if options.to != "bundle":
         return _WRITERS[options.to](options, card)
     _to_bundle(options, options.out)
@@ -152,8 +165,8 @@ def _to_bundle(options: ExportOptions, out: Path | None) -> str:
     out = out or run.root / f"model-{wanted}"
     _require_free(out, run)
     with owned(out, "writing a model to"):
-        step = _export(run, store, wanted, out)
-    place = "" if options.to in {"onnx", "web"} else f". The model is in {out}"
+        step = _export(run, store, wanted, out, storage=options.storage if options.to == "bundle" else "fp32")
+    place = "" if options.to in {"onnx", "web", "bioimageio"} else f". The model is in {out}"
     log.info("%s: taken is step %s%s", run.root, _told(store, step), place)
     if left := [other for other in store.steps() if other != step]:
         log.info("left: %s", "; ".join(f"step {_told(store, other)}" for other in left))
@@ -161,14 +174,14 @@ def _to_bundle(options: ExportOptions, out: Path | None) -> str:
     return wanted
 
 
-def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) -> int:
+def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path, *, storage: Storage) -> int:
     """Write the model and return its step; a checkpoint that training removes meanwhile gives way to its successor."""
     from tandem.training.export import export_checkpoint  # noqa: PLC0415  (imports torch)
 
     while True:
         step = _step(store, wanted)
         try:
-            export_checkpoint(run, step, out)
+            export_checkpoint(run, step, out, storage=storage)
         except CheckpointError:
             if step in store.steps():
                 raise
@@ -177,7 +190,7 @@ def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path) 
 
 
 @contextmanager
-def _bundle(options: ExportOptions) -> "Iterator[tuple[Path, Path]]":
+def _bundle(options: ExportOptions) -> Iterator[tuple[Path, Path]]:
     """The bundle of a checkpoint, while it is needed, or the one that is given; and what it is called in its folder."""
     if (options.run / "checkpoints").is_dir():
         with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
@@ -197,7 +210,23 @@ def _write_onnx(options: ExportOptions, card: CardOptions) -> int:
 
     with _bundle(options) as (model, named):
         out = options.out or named.with_name(f"{named.name}{SUFFIX}")
-        written = export_onnx(model, out, storage=options.weights or "fp32")
+        _tell(export_onnx(model, out, storage=options.storage))
+    return 0
+
+
+def _write_bioimageio(options: ExportOptions, card: CardOptions) -> int:
+    """Write the folder that the BioImage Model Zoo understands."""
+    from tandem.inference.onnx.bioimageio import export_bioimageio  # noqa: PLC0415  (imports torch)
+
+    assert options.out is not None, "the options say so"
+    with _bundle(options) as (model, _), owned(options.out, "writing a model to"):
+        name = options.out.resolve().name
+        _tell(export_bioimageio(model, options.out, name=name, licence=card.licence, storage=options.storage))
+    log.info("say in README.md and rdf.yaml what it is for and who made it, then: bioimageio test %s", options.out)
+    return 0
+
+
+def _tell(written: "Sequence[Exported]") -> None:
     for one in written:
         proof = one.proof
         log.info(
@@ -209,13 +238,12 @@ def _write_onnx(options: ExportOptions, card: CardOptions) -> int:
             proof.largest_case,
             proof.mean,
         )
-    return 0
 
 
 def _write_web(options: ExportOptions, card: CardOptions) -> int:
     """Write the page to draw on with a model in it."""
     del card
-    from tandem.serving.models import name_models  # noqa: PLC0415  (imports the prior)
+    from tandem.serving.sources import name_models  # noqa: PLC0415
     from tandem.web.export import export_web  # noqa: PLC0415  (imports torch)
     from tandem.web.runtime import find_runtime  # noqa: PLC0415
 
@@ -228,7 +256,7 @@ def _write_web(options: ExportOptions, card: CardOptions) -> int:
             options.out,
             name=name,
             runtime=runtime,
-            storage=options.weights or "fp16",
+            storage=options.storage,
             is_single_file=options.single_file,
             palette=options.palette,
         )
@@ -255,16 +283,28 @@ def _write_hub(options: ExportOptions, card: CardOptions) -> int:
     run = RunFolder(options.run)
     step = _chosen(CheckpointStore(run.checkpoints), options)
     if step is None:
+        if options.storage != "fp32":
+            raise ConfigError(
+                f"--weights {options.weights}: {options.run} is a model already, whose weights are shared as they are. "
+                "Give the run that it comes from.",
+                option="--weights",
+            )
         share(options.run, options.out, card, run=options.run)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        export_checkpoint(run, step, Path(folder))
+        export_checkpoint(run, step, Path(folder), storage=options.storage)
         share(Path(folder), options.out, card, run=run.root)
     return 0
 
 
 _WRITERS: Mapping[ExportFormat, Callable[[ExportOptions, CardOptions], int]] = MappingProxyType(
-    {"onnx": _write_onnx, "web": _write_web, "official": _write_official, "hub": _write_hub}
+    {
+        "onnx": _write_onnx,
+        "web": _write_web,
+        "official": _write_official,
+        "hub": _write_hub,
+        "bioimageio": _write_bioimageio,
+    }
 )
 """What writes each format but that of Tandem itself."""
 

@@ -141,6 +141,8 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         )
     facts["Images"] = manifest.preprocessing.describe("auto")
     assert manifest.weights is not None
+    if manifest.weights.stored != "fp32":
+        facts["Weights stored as"] = manifest.weights.stored
     return facts | {"SHA-256 of the weights": manifest.weights.sha256}
 
 

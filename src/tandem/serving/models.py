@@ -49,37 +49,46 @@ class Loaded:
     @property
     def version(self) -> str:
         """The beginning of the SHA-256 of its weights."""
-        weights = self.translator.manifest.weights
-        return "" if weights is None else weights.sha256[:16]
+        return version_of(self.translator)
 
     def describe(self) -> dict[str, Any]:
         """What a client can ask of it."""
-        translator = self.translator
-        manifest, abilities = translator.manifest, translator.abilities
-        steps = manifest.training.get("steps")
-        return {
-            "name": self.name,
-            "version": self.version,
-            "method": manifest.method,
-            "steps": steps if isinstance(steps, int) else None,
-            "directions": list(translator.directions),
-            "size": list(manifest.preprocessing.size),
-            "channels": {
-                direction: [generator.spec.in_channels, generator.spec.out_channels]
-                for direction, generator in abilities.generators.items()
-            },
-            "input_mean": {direction: _input_mean(translator, direction) for direction in translator.directions},
-            "multiple": translator.multiple,
-            "latent_dim": translator.latent_dim,
-            "stochastic": translator.is_stochastic,
-            "encoder": abilities.has_encoder,
-            "calibrated": manifest.calibration is not None,
-            "values": {
-                direction: [levels_as_json(levels) for levels in translator.levels(direction)]
-                for direction in translator.directions
-            },
-            "prior": prior_as_json(translator.prior),
-        }
+        return describe_model(self.name, self.translator)
+
+
+def version_of(translator: Translator) -> str:
+    """The beginning of the SHA-256 of a model's weights."""
+    weights = translator.manifest.weights
+    return "" if weights is None else weights.sha256[:16]
+
+
+def describe_model(name: str, translator: Translator) -> dict[str, Any]:
+    """What a client, or a page without a server, can ask of the model with this name."""
+    manifest, abilities = translator.manifest, translator.abilities
+    steps = manifest.training.get("steps")
+    return {
+        "name": name,
+        "version": version_of(translator),
+        "method": manifest.method,
+        "steps": steps if isinstance(steps, int) else None,
+        "directions": list(translator.directions),
+        "size": list(manifest.preprocessing.size),
+        "channels": {
+            direction: [generator.spec.in_channels, generator.spec.out_channels]
+            for direction, generator in abilities.generators.items()
+        },
+        "input_mean": {direction: _input_mean(translator, direction) for direction in translator.directions},
+        "multiple": translator.multiple,
+        "latent_dim": translator.latent_dim,
+        "stochastic": translator.is_stochastic,
+        "encoder": abilities.has_encoder,
+        "calibrated": manifest.calibration is not None,
+        "values": {
+            direction: [levels_as_json(levels) for levels in translator.levels(direction)]
+            for direction in translator.directions
+        },
+        "prior": prior_as_json(translator.prior),
+    }
 
 
 def _input_mean(translator: Translator, direction: Direction) -> float | None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tandem.checkpoint.bundle import FittedPrior, network_of, save_bundle
 from tandem.checkpoint.manifest import LearnedPrior, Manifest, Preprocessing, read_manifest
+from tandem.checkpoint.storage import Storage
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.parse import parse_dataclass
 from tandem.config.run import RunConfig, to_flat
@@ -67,15 +68,16 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
     )
 
 
-def export_checkpoint(run: RunFolder, step: int, folder: Path) -> None:
+def export_checkpoint(run: RunFolder, step: int, folder: Path, *, storage: Storage = "fp32") -> None:
     """Write the bundle that training wrote, or would have written, at a step whose checkpoint is kept.
 
     Raises:
         CheckpointError: The checkpoint is damaged, or does not belong to the run's model.
         BundleError: The run's model is missing or damaged.
+        ConfigError: The weights cannot be stored like that.
     """
     manifest, networks, prior = checkpoint_model(run, step)
-    save_bundle(folder, manifest, networks, prior=prior)
+    save_bundle(folder, manifest, networks, prior=prior, storage=storage)
 
 
 def checkpoint_model(run: RunFolder, step: int) -> tuple[Manifest, dict[str, nn.Module], FittedPrior | None]:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tandem.checkpoint.bundle import read_weights
 from tandem.checkpoint.hub import local_model
 from tandem.checkpoint.manifest import MANIFEST_NAME, SHARED_MANIFEST_NAME, read_manifest, sha256_of
 from tandem.checkpoint.store import CheckpointStore
@@ -26,7 +27,6 @@ from tandem.config.parse import parse_value
 from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError, CheckpointError
 from tandem.report.text import count
-from tandem.tensors import read_tensors
 from tandem.training.adapt import adapt, words_of
 from tandem.training.process_group import ProcessGroup
 from tandem.training.run_folder import RunFolder
@@ -152,7 +152,7 @@ def read_source(path: Path) -> Source:
         return _of_checkpoint(store, steps[-1])
     try:
         manifest, weights = read_manifest(path)
-        tensors = read_tensors(weights)
+        tensors = read_weights(manifest, weights)
     except (ValueError, OSError) as error:
         if isinstance(error, BundleError) and path.is_dir() and _holds_manifest(path):
             raise

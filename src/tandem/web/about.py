@@ -1,18 +1,17 @@
 """What the page without a server has to know of its model: the file ``model.json``."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, PairEncoderSpec
 from tandem.errors import ConfigError
 from tandem.evaluation.options import Palette
-from tandem.inference.onnx.graph import Storage
 from tandem.inference.onnx.model_file import shared_manifest
 from tandem.inference.spread import DEFAULT_TOLERANCE
 from tandem.inference.translator import Translator
 from tandem.prior.distributions import MixturePrior
-from tandem.serving.models import Loaded, palette_as_json, stamp_of
+from tandem.serving.models import describe_model, palette_as_json
 
 MOST_CHANNELS = 4
 _DIRECTIONS = {"gen_ab": "AtoB", "gen_ba": "BtoA"}
@@ -20,7 +19,6 @@ _DIRECTIONS = {"gen_ab": "AtoB", "gen_ba": "BtoA"}
 
 def about(
     translator: Translator,
-    path: Path,
     name: str,
     *,
     storage: Storage,
@@ -31,7 +29,6 @@ def about(
 
     Args:
         translator: The model.
-        path: Its bundle.
         name: How the page calls it.
         storage: How the weights are stored.
         files: The names of the ONNX files by the networks that they hold.
@@ -43,7 +40,7 @@ def about(
     manifest = shared_manifest(translator.manifest, storage)  # a calibration does not hold for rounded weights
     is_calibrated = manifest.calibration is not None
     size, padded = page_size(translator)
-    described = Loaded(name, translator, stamp_of(path)).describe()
+    described = describe_model(name, translator)
     described |= {"size": list(size), "calibrated": is_calibrated}
     networks = {}
     for network, file in files.items():

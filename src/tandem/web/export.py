@@ -5,11 +5,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.checkpoint.storage import Storage
 from tandem.errors import ConfigError
 from tandem.evaluation.options import Palette
 from tandem.files import atomic_write_bytes, is_leftover, owned
 from tandem.inference.onnx.export import export_onnx
-from tandem.inference.onnx.graph import Storage
 from tandem.inference.translator import load
 from tandem.web.about import about
 from tandem.web.files import ABOUT, all_there, folder_files, single_file, wire_bytes
@@ -65,7 +65,7 @@ def export_web(
         exported = export_onnx(model, Path(folder) / f"{name}.onnx", storage=storage)
         networks = {f"models/{one.path.name}": one.path.read_bytes() for one in exported}
     names = {one.network: f"models/{one.path.name}" for one in exported}
-    described = about(translator, model, name, storage=storage, files=names, palette=palette)
+    described = about(translator, name, storage=storage, files=names, palette=palette)
     if is_single_file:
         page = single_file(described, networks, runtime).encode()
         atomic_write_bytes(out, page)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tandem.checkpoint.bundle import load_bundle, load_prior
 from tandem.checkpoint.manifest import Manifest
+from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec
 from tandem.errors import BundleError
 from tandem.files import atomic_replace
@@ -21,7 +22,6 @@ from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine
 from tandem.inference.onnx.check import check_file
 from tandem.inference.onnx.engine import OnnxEngine, require_no_dropout
-from tandem.inference.onnx.graph import Storage
 from tandem.inference.onnx.model_file import ROLES, Metadata, append_metadata, file_of, shared_manifest, write_graph
 from tandem.inference.onnx.networks import network_graph
 from tandem.inference.onnx.proof import Proof, prove

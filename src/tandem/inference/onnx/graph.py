@@ -5,21 +5,17 @@ there are no paths, dates or versions of libraries in it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from tandem.checkpoint.storage import SMALL, Storage, int8_steps
 from tandem.inference.onnx import wire
 
 OPSET = 20
 IR_VERSION = 9
 """Of the format, as the release of opset 20 has it."""
-Storage = Literal["fp32", "fp16", "int8"]
-"""How weights are stored: they are computed with in float32 all the same."""
 Attribute = int | float | str | Sequence[int]
-INT8_LEVELS = 127
-SMALL = 4096
-"""Weights of fewer numbers are not rounded to 8 bits: together they are small, and outputs depend on them most."""
 
 _FLOAT, _INT8, _INT64, _FLOAT16 = 1, 3, 7, 10
 _TYPES: Mapping[np.dtype, int] = {
@@ -100,10 +96,7 @@ class Graph:
         if self._storage == "fp16":
             with np.errstate(over="ignore"):  # infinite where float16 does not hold it, which the proof finds
                 return self.node("Cast", self.tensor(name, array.astype(np.float16)), to=_FLOAT)
-        others = tuple(one for one in range(array.ndim) if one != axis)
-        scale = (np.abs(array).max(axis=others) / np.float32(INT8_LEVELS)).astype(np.float32)
-        scale = np.where(scale > 0, scale, np.float32(1))
-        steps = np.rint(array / np.expand_dims(scale, others)).astype(np.int8)
+        steps, scale = int8_steps(array, axis=axis)
         names = (self.tensor(name, steps), self.tensor(f"{name}.scale", scale))
         return self.node("DequantizeLinear", *names, axis=axis)
 

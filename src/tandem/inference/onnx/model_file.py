@@ -18,10 +18,11 @@ import numpy as np
 
 from tandem.checkpoint.arrays import PRIOR_ARRAYS, prior_of
 from tandem.checkpoint.manifest import Manifest, manifest_of_values
+from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, NetworkSpec
 from tandem.errors import BundleError
 from tandem.inference.onnx import wire
-from tandem.inference.onnx.graph import IR_VERSION, OPSET, Graph, Storage
+from tandem.inference.onnx.graph import IR_VERSION, OPSET, Graph
 from tandem.prior.distributions import MixturePrior
 from tandem.version import __version__
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import (
     EncoderSpec,
     GeneratorSpec,
@@ -26,7 +27,7 @@ from tandem.config.specifications import (
     UNetSpec,
 )
 from tandem.errors import ConfigError
-from tandem.inference.onnx.graph import Graph, Storage
+from tandem.inference.onnx.graph import Graph
 from tandem.inference.onnx.layers import Layers
 
 FREE_IMAGES: tuple[str, str, str] = ("N", "H", "W")

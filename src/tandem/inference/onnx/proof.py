@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, PairEncoderSpec
 from tandem.errors import BundleError
 from tandem.inference.engine import Engine
 from tandem.inference.memory import forward_bytes
-from tandem.inference.onnx.graph import Storage
 from tandem.prior.distributions import NormalPrior, Prior
 
 TOLERANCE = 1e-4
