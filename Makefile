@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test test-slow coverage lint format types types-page bench reference docs docs-serve pictures clean
+.PHONY: help setup browser demo test test-slow faults fuzz long-run coverage lint format types types-page bench reference docs docs-serve pictures clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +31,16 @@ test: setup  ## run the test suite, in as many processes as there are cores
 
 test-slow: setup  ## run the tests that take minutes, and those that need a GPU where there is one
 	$(BIN)/python -m pytest -m 'slow or gpu'
+
+faults: setup  ## go on with the campaign of faults for MINUTES=30, of KINDS=…; writes runs/faults
+	$(BIN)/python -m tools.faults --minutes $(or $(MINUTES),30) $(if $(KINDS),--kinds $(KINDS))
+
+fuzz: setup  ## go on with damaged files for every reader, or for READERS=…, for MINUTES=30; writes runs/faults
+	$(BIN)/python -m tools.faults.fuzz --minutes $(or $(MINUTES),30) $(if $(READERS),--readers $(READERS))
+	TANDEM_FUZZ_CASES=$(or $(CASES),2000) $(BIN)/python -m pytest tests/unit/test_serving_hostile.py
+
+long-run: setup  ## train every method for STEPS=20000 and print what its process holds; writes runs/long
+	$(BIN)/python -m tools.faults.long_run --steps $(or $(STEPS),20000)
 
 coverage: setup  ## say which lines and branches the test suite runs; TESTS='tests/unit -k parse' for a part of it
 	$(BIN)/python -m coverage erase

@@ -68,6 +68,17 @@ def is_leftover(path: Path) -> bool:
     return path.name == BUSY_NAME or (path.name.startswith(".") and path.suffix == ".tmp")
 
 
+def belongs_to_others(folder: Path, *marks: str) -> bool:
+    """Whether a folder holds files, and none that says that they are ours.
+
+    Args:
+        folder: Where a command is to write; it need not exist.
+        marks: Names of files that say so; besides, an owner that was killed has left its lock.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return names.isdisjoint((BUSY_NAME, *marks)) and not all(is_leftover(folder / name) for name in names)
+
+
 @contextlib.contextmanager
 def owned(folder: Path, doing: str, *, option: str = "--out", patience_seconds: float = 0.0) -> Iterator[None]:
     """Make `folder`, which this call owns until it ends: what others are writing there stays theirs.

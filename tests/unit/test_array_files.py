@@ -171,6 +171,8 @@ def archive_of(name: str, data: bytes) -> bytes:
         (zipped(a=np.zeros((2, 2)), b=np.zeros((2, 2))), r"2 arrays \(a, b\).*the one called 'image'"),
         (archive_of("x.txt", b""), "0 arrays"),
         (archive_of("x.npy", b"\x93NUMPY"), "damaged or truncated"),
+        (numpy_file(np.zeros((2, 3), np.uint8)).replace(b"(2, 3), }", b"(2, 3  } "), "damaged or truncated"),
+        (zipped(a=np.zeros((2, 2))).replace(b"\0" * 32, b"\1" * 32), "damaged or truncated .*CRC"),
         (b"PK\x03\x04 and nothing", "damaged"),
     ],
 )

@@ -98,8 +98,8 @@ def test_a_small_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Numbers()
     with make_loader(dataset, num_workers=0, **SETTINGS) as plain:
         expected = [next(plain) for _ in range(8)]
-    monkeypatch.setattr(loader, "free_shared_memory", lambda: 1000)
-    monkeypatch.setattr(handover, "free_shared_memory", lambda: 1000)
+    for module in (loader, handover):
+        monkeypatch.setattr(module, "free_shared_memory", lambda: 60_000)
     with make_loader(dataset, num_workers=2, **SETTINGS) as batches:
         assert batches._plainly
         sent = [next(batches) for _ in range(8)]
@@ -107,6 +107,18 @@ def test_a_small_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handover, "free_shared_memory", lambda: 10**8)
     with make_loader(dataset, num_workers=2, **SETTINGS) as batches:
         assert not batches._plainly
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/shm")
+def test_no_shared_memory_at_all(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even locks have room: the process loads itself."""
+    monkeypatch.setattr(handover, "free_shared_memory", lambda: 4096)
+    with make_loader(Numbers(), num_workers=0, **SETTINGS) as plain:
+        expected = [next(plain) for _ in range(3)]
+    with make_loader(Numbers(), num_workers=2, **SETTINGS) as batches:
+        assert same([next(batches) for _ in range(3)], expected)
+        assert batches._workers == []
+    assert "/dev/shm has 4096 bytes free, too few for the locks of 2 processes" in caplog.text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")

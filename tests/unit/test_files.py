@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tandem.files import atomic_replace, atomic_write_bytes, atomic_write_text, remove_leftovers, remove_leftovers_of
+from tandem.files import (
+    atomic_replace,
+    atomic_write_bytes,
+    atomic_write_text,
+    belongs_to_others,
+    remove_leftovers,
+    remove_leftovers_of,
+)
+from tandem.locks import BUSY_NAME
 
 
 def names(folder: Path) -> list[str]:
@@ -123,3 +131,19 @@ def test_names_as_long_as_they_may_be(tmp_path: Path, name: str) -> None:
     assert len(names(tmp_path)) == 2
     remove_leftovers_of(path)
     assert names(tmp_path) == [name]
+
+
+def test_whose_a_folder_is(tmp_path: Path) -> None:
+    """A mark says it, and so does the lock that a killed owner has left; what killed writers leave says nothing."""
+    assert not belongs_to_others(tmp_path / "missing")
+    assert not belongs_to_others(tmp_path)
+    (tmp_path / ".weights.1-2.tmp").write_bytes(b"half")
+    assert not belongs_to_others(tmp_path, "model.json")
+    (tmp_path / "weights").write_bytes(b"whole")
+    assert belongs_to_others(tmp_path, "model.json")
+    (tmp_path / BUSY_NAME).touch()
+    assert not belongs_to_others(tmp_path, "model.json")
+    (tmp_path / BUSY_NAME).unlink()
+    (tmp_path / "model.json").touch()
+    assert not belongs_to_others(tmp_path, "model.json")
+    assert belongs_to_others(tmp_path, "index.json")

@@ -23,7 +23,7 @@ from tandem.checkpoint.manifest import (
 from tandem.checkpoint.storage import Storage, in_full, rounded
 from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError, TandemError
-from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
+from tandem.files import atomic_replace, atomic_write_text, remove_leftovers, remove_leftovers_of
 from tandem.foreign import reason_of
 from tandem.networks.build import build_network
 from tandem.prior.distributions import MixturePrior
@@ -150,6 +150,7 @@ def save_calibration(path: Path, calibration: Calibration, out: Path | None = No
             raise BundleError(
                 f"the model at {path} is sealed, to be shared: give --out for a copy to be calibrated, and share that."
             )
+        remove_leftovers_of(weights.parent / MANIFEST_NAME)
         atomic_write_text(weights.parent / MANIFEST_NAME, manifest.to_json())
         return weights.parent
 

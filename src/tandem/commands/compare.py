@@ -13,7 +13,7 @@ from tandem.config.options import REQUIRED, Options, option, options_of, refuse,
 from tandem.config.training import TrainingConfig
 from tandem.data.fit import Fit
 from tandem.errors import ConfigError, DataError, Problem, listed
-from tandem.files import atomic_write_text
+from tandem.files import atomic_write_text, owned
 from tandem.inference.runtime import Runtime
 from tandem.inference.sampling import SamplingOptions
 from tandem.report.comparison_page import ComparedScore, Comparison, comparison_markdown, comparison_page
@@ -101,8 +101,9 @@ def main(arguments: Sequence[str]) -> int:
         raise DataError(_how_to_measure(unmeasured), file=unmeasured[0])
     content = Comparison(names, compared, tables, differences, side_by_side)
     table = comparison_markdown(content)
-    atomic_write_text(page, comparison_page(content, links=links_of(page, evaluations | links)))
-    atomic_write_text(own.out / "comparison.md", table)
+    with owned(own.out, "writing a comparison to"):
+        atomic_write_text(page, comparison_page(content, links=links_of(page, evaluations | links)))
+        atomic_write_text(own.out / "comparison.md", table)
     for line in table.splitlines():
         log.info("%s", line)
     if unmeasured and not side_by_side:

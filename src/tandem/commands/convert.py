@@ -14,6 +14,7 @@ from tandem.config.options import REQUIRED, Options, option, same
 from tandem.config.pix2pix import Pix2PixConfig
 from tandem.config.specifications import Activation
 from tandem.errors import ConfigError, Problem
+from tandem.files import belongs_to_others, owned
 from tandem.targets import folder_problems
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     (options,) = COMMAND.parse(arguments)
     from tandem.checkpoint.convert import Told, convert  # noqa: PLC0415  (imports torch)
 
-    if options.to.is_dir() and any(options.to.iterdir()) and not (options.to / MANIFEST_NAME).is_file():
+    if belongs_to_others(options.to, MANIFEST_NAME):
         raise ConfigError(f"--to {options.to} holds other files and no model: give a new folder.", option="--to")
     told = Told(
         method=options.method,
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str]) -> int:
         dropout=options.dropout,
         test_noise=options.test_noise,
     )
-    manifest = convert(options.files, options.to, told)
+    with owned(options.to, "writing a model to", option="--to"):
+        manifest = convert(options.files, options.to, told)
     height, width = manifest.preprocessing.size
     log.info("a %s model for %d×%d px, %s: %s", manifest.method, width, height, options.direction, options.to)
     return 0

@@ -20,7 +20,7 @@ from tandem.commands.share import CardOptions, share
 from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
 from tandem.evaluation.options import Palette, read_palette
-from tandem.files import owned
+from tandem.files import belongs_to_others, owned
 from tandem.inference.onnx.model_file import SUFFIX
 from tandem.report.text import count, number
 from tandem.targets import file_problems, folder_problems
@@ -269,8 +269,9 @@ def _write_official(options: ExportOptions, card: CardOptions) -> int:
 
     assert options.out is not None, "the options say so"
     manifest, networks = _model(options)
-    for path in write_official(options.out, manifest, networks):
-        log.info("written: %s", path)
+    with owned(options.out, "writing weights to"):
+        for path in write_official(options.out, manifest, networks):
+            log.info("written: %s", path)
     return 0
 
 
@@ -400,5 +401,5 @@ def _step(store: "CheckpointStore", wanted: str) -> int:
 def _require_free(out: Path, run: "RunFolder") -> None:
     if out.resolve() in {run.model.resolve(), run.root.resolve()}:
         raise ConfigError(f"--out {out} belongs to training: give another folder, e.g. {run.root / 'model-best'}.")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
+    if belongs_to_others(out, MANIFEST_NAME):
         raise ConfigError(f"--out {out} holds other files and no model: give a new folder.")

@@ -14,7 +14,7 @@ from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
 from tandem.data.shards.open import as_location
 from tandem.errors import BundleError, ConfigError, DataError, Problem
-from tandem.files import owned
+from tandem.files import belongs_to_others, owned
 from tandem.inference.abilities import Abilities, abilities_of
 from tandem.prior.distributions import NormalPrior
 from tandem.report.progress import TaskProgress
@@ -186,5 +186,5 @@ def _require_free(out: Path, given: Path, model: Path) -> None:
         raise ConfigError(
             f"--out {out} is the model itself: give another folder, e.g. {given}-mixture.", option="--out"
         )
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
+    if belongs_to_others(out, MANIFEST_NAME):
         raise ConfigError(f"--out {out} holds other files and no model: give a new folder.", option="--out")

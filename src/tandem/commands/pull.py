@@ -9,6 +9,7 @@ from tandem.checkpoint.manifest import SHARED_MANIFEST_NAME
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import ConfigError
+from tandem.files import belongs_to_others, owned
 from tandem.targets import require_folder_target
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,9 @@ def main(arguments: Sequence[str]) -> int:
     address = Address.of(options.address)
     out = options.out or Path(address.repo.partition("/")[2])
     require_folder_target(out, "the model")
-    if out.is_dir() and any(out.iterdir()) and not (out / SHARED_MANIFEST_NAME).is_file():
+    if belongs_to_others(out, SHARED_MANIFEST_NAME):
         raise ConfigError(f"--out {out} holds other files and no shared model: give a new folder.", option="--out")
-    manifest = pull(address, out)
+    with owned(out, "writing a model to"):
+        manifest = pull(address, out)
     log.info("a %s model: %s", manifest.method, out)
     return 0

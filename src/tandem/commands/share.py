@@ -11,6 +11,7 @@ from tandem.checkpoint.seal import CARD_NAME, seal_anew, write_shared
 from tandem.config.options import Options, option
 from tandem.config.run import differences, from_flat
 from tandem.errors import ConfigError, Problem
+from tandem.files import belongs_to_others, owned
 from tandem.inference.abilities import abilities_of
 from tandem.report.model_card import ModelCard, model_card
 from tandem.report.scores import REPORT_NAME, EvaluationReport
@@ -64,7 +65,7 @@ def share(model: Path, out: Path, card: CardOptions, *, run: Path) -> None:
         changed = seal_anew(out)
         log.info("sealed anew: %s", ", ".join(changed) or "nothing has changed")
         return
-    if out.is_dir() and any(out.iterdir()) and not (out / SHARED_MANIFEST_NAME).is_file():
+    if belongs_to_others(out, SHARED_MANIFEST_NAME):
         raise ConfigError(f"--out {out} holds other files and no shared model: give a new folder.", option="--out")
     manifest, weights = read_manifest(model)
     picture = card.picture or _newest_picture(run)
@@ -74,7 +75,8 @@ def share(model: Path, out: Path, card: CardOptions, *, run: Path) -> None:
             raise ConfigError(f"--picture {picture} has more than {MAX_PICTURE_BYTES} bytes: give a smaller one.")
         files[f"samples{picture.suffix.lower()}"] = picture.read_bytes()
     text = model_card(_card(manifest, out.resolve().name, card, _reports(manifest, card, run), next(iter(files), "")))
-    write_shared(out, manifest, weights, {CARD_NAME: text.encode()} | files)
+    with owned(out, "writing a model to"):
+        write_shared(out, manifest, weights, {CARD_NAME: text.encode()} | files)
     log.info("to be shared: %s. Say in %s what it is for, then: tandem push %s USER/NAME", out, out / CARD_NAME, out)
 
 

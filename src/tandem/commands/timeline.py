@@ -8,6 +8,7 @@ from pathlib import Path
 from tandem.commands.parser import Command
 from tandem.config.options import REQUIRED, Options, option
 from tandem.errors import ConfigError, DataError, Problem
+from tandem.files import remove_leftovers_of
 from tandem.locks import LOCK_NAME
 from tandem.report.grid import save_image
 from tandem.report.progress import TaskProgress
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     snapshots = read_snapshots(run.gallery, steps)
     columns = options.column or (None if options.sample is None else [sample_title(snapshots, options.sample)])
     chosen, shown = choose(snapshots, inputs=options.inputs, columns=columns)
+    remove_leftovers_of(out)
     with TaskProgress("drawing", len(chosen), "snapshots") as progress:
         if options.is_moving:
             save_timeline_gif(chosen, shown, out, fps=options.fps or FPS, on_progress=progress.callback)

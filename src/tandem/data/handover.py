@@ -28,6 +28,8 @@ FILES_OF_PROCESS = 24
 """Open files that a process which loads takes in the one that trains, at the most: pipes, and its batches."""
 FREE_FILES = 64
 """Open files that are left for everything else."""
+SHARED_PAGES, SHARED_PAGES_OF_PROCESS = 8, 3
+"""Pages of ``/dev/shm`` that locks between processes take, whichever way batches go: of all, and of each process."""
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +52,21 @@ def shared_memory_suffices(batch_bytes: int, num_workers: int, *, processes: int
 
 
 def usable_workers(num_workers: int) -> int:
-    """How many processes may load, as the system limits open files; the own limit is raised where it may be."""
+    """How many processes may load, as the system limits open files and ``/dev/shm``; own limits are raised."""
     if sys.platform == "win32" or not num_workers:
         return num_workers
+    free = free_shared_memory()
+    if free is not None and free < mmap.PAGESIZE * (SHARED_PAGES + SHARED_PAGES_OF_PROCESS * num_workers):
+        log.warning(
+            "/dev/shm has %d bytes free, too few for the locks of %d processes that load images: images are loaded in "
+            "this process. Give it more, as with 'docker run --shm-size', for faster loading",
+            *(free, num_workers),
+        )
+        return 0
+    return _usable_by_open_files(num_workers)
+
+
+def _usable_by_open_files(num_workers: int) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = _open_files() + FREE_FILES + num_workers * FILES_OF_PROCESS
     if soft == resource.RLIM_INFINITY or soft >= needed:

@@ -44,7 +44,7 @@ from tandem.data.formats.stored import (
 from tandem.data.formats.tiff import read_tiff, read_tiff_channels, read_tiff_size
 from tandem.data.formats.tiff_tags import is_tiff
 from tandem.data.image_file import ImageFile
-from tandem.errors import ConfigError, DataError, NoMemoryError
+from tandem.errors import ConfigError, DataError, NoMemoryError, TandemError
 from tandem.foreign import open_plain
 
 if TYPE_CHECKING:
@@ -66,12 +66,6 @@ _MAY_BE_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 # Pillow's other decoders are left out on purpose: some run external programs (EPS) and few are hardened.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
-
-# What Pillow's decoders raise on damaged or hostile files, besides UnidentifiedImageError (an OSError).
-_DECODER_ERRORS = (
-    *(OSError, EOFError, OverflowError, ZeroDivisionError, NotImplementedError, RuntimeError),
-    *(SyntaxError, ValueError, TypeError, AttributeError, LookupError, AssertionError, struct.error),
-)
 
 
 class ImageReadError(DataError):
@@ -428,10 +422,10 @@ def _unidentified(stream: BinaryIO) -> str:
 
 @contextmanager
 def _decoding(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises into an `ImageReadError` with a reason that a user can act on."""
+    """Turn whatever a decoder raises into an `ImageReadError` with a reason that a user can act on."""
     try:
         yield
-    except (DataError, NoMemoryError):
+    except TandemError:
         raise
     except UnreadableError as error:
         raise ImageReadError(name, str(error)) from error
@@ -439,7 +433,7 @@ def _decoding(name: str) -> Iterator[None]:
         raise NoMemoryError(f"there is not enough memory to decode {name}.") from error
     except Image.DecompressionBombError as error:
         raise ImageReadError(name, f"too large, at most {MAX_PIXELS} pixels are read ({error})") from error
-    except _DECODER_ERRORS as error:
+    except Exception as error:
         known = isinstance(error, OSError) and error.strerror
         raise ImageReadError(name, known or f"damaged or truncated ({error or type(error).__name__})") from error
 
@@ -492,7 +486,7 @@ def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
 def _frames(image: Image.Image) -> int:
     try:
         return int(getattr(image, "n_frames", 1))
-    except _DECODER_ERRORS:  # of a later frame, which is not read
+    except Exception:  # of a later frame, which is not read
         return 1
 
 
@@ -523,7 +517,7 @@ def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _DECODER_ERRORS:
+    except Exception:
         return 1
     return value if value in range(1, 9) else 1
 

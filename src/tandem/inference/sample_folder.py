@@ -18,7 +18,7 @@ from tandem.errors import ConfigError, DataError, listed
 from tandem.files import (
     atomic_write_bytes,
     atomic_write_text,
-    is_leftover,
+    belongs_to_others,
     missing_folders,
     owned,
     remove_empty,
@@ -222,8 +222,7 @@ def _failed(problems: Sequence[str], total: int) -> str:
 
 
 def _require_ours(out: Path) -> None:
-    ours = not out.exists() or any((out / name).exists() for name in RECORD_NAMES)
-    if not ours and not all(is_leftover(path) for path in out.iterdir()):
+    if belongs_to_others(out, *RECORD_NAMES):
         raise ConfigError(
             f"--out {out} holds other files and no samples (no {RECORD_NAME}): give a new folder, e.g. {out / 'NAME'}."
         )

@@ -31,7 +31,7 @@ from tandem.data.synthetic.info import (
     read_json,
 )
 from tandem.errors import ConfigError, DataError, listed
-from tandem.files import atomic_write_bytes, atomic_write_text, is_leftover, owned, remove_leftovers
+from tandem.files import atomic_write_bytes, atomic_write_text, belongs_to_others, owned, remove_leftovers
 
 PARTIAL_NAME = "demo.partial.json"
 """Says, until the dataset is complete, what it is going to be."""
@@ -179,7 +179,7 @@ def _require_ours(out: Path, parameters: dict[str, Any]) -> None:
     """Make sure that the folder is ours and made with these parameters, or new."""
     found = next((out / name for name in (INFO_NAME, PARTIAL_NAME) if (out / name).exists()), None)
     if found is None:
-        if out.exists() and (not out.is_dir() or any(file for file in out.iterdir() if not is_leftover(file))):
+        if out.exists() and (not out.is_dir() or belongs_to_others(out)):
             raise DataError(f"{out} exists and is not a demo dataset. Choose a new or an empty folder.")
     else:
         there = read_json(found)

@@ -17,7 +17,7 @@ from tandem.checkpoint.manifest import Manifest
 from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec
 from tandem.errors import BundleError
-from tandem.files import atomic_replace
+from tandem.files import atomic_replace, remove_leftovers_of
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine
 from tandem.inference.onnx.check import check_file
@@ -151,4 +151,5 @@ def _write_all(files: Sequence[_File], told: Callable[[Exported], None]) -> None
         _write_all(rest, told)
         told(Exported(first.path, first.metadata.network, proof))
 
+    remove_leftovers_of(first.path)
     atomic_replace(first.path, write)

@@ -1,0 +1,1 @@
+"""Damaged and hostile files by the million, for every reader of what others have made."""

@@ -1,0 +1,397 @@
+"""Every reader of what others have made, with genuine files to begin from."""
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tandem.checkpoint.bundle import load_bundle
+from tandem.checkpoint.manifest import manifest_file, read_manifest, sha256_of
+from tandem.checkpoint.official_files import read_official
+from tandem.checkpoint.store import CheckpointStore
+from tandem.config.run import from_flat
+from tandem.config.yaml import read_file
+from tandem.data.array_files import encoded, read_image
+from tandem.data.download.catalogue import CATALOGUE
+from tandem.data.download.install import DatasetSource, install
+from tandem.data.images import read_size
+from tandem.data.shards.index import parse_index
+from tandem.data.shards.open import open_shards, read_shards
+from tandem.data.shards.tar import scan
+from tandem.data.synthetic.info import load_dataset_info
+from tandem.evaluation.folder import read_reports
+from tandem.evaluation.options import read_palette
+from tandem.evaluation.rows.cache import RowCache
+from tandem.inference.onnx.check import check_file
+from tandem.inference.sample_record import SampleRecord
+from tandem.inference.sampling import read_latents
+from tandem.networks.backbones import tensor_files
+from tandem.report.records import read_metrics
+from tandem.tensors import write_tensors
+from tandem.training.export import checkpoint_model
+from tandem.training.run_folder import RunFolder
+from tandem.training.sources import recall_data
+from tools.faults.fuzz import mutate
+from tools.faults.ground import Ground
+
+Read = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader of foreign bytes.
+
+    Attributes:
+        name: What the log and the options call it.
+        seeds: Genuine files.
+        prepare: Puts what lies beside the file into a folder, and gives what reads bytes there.
+        change: How files are changed.
+    """
+
+    name: str
+    seeds: Callable[[Ground], list[bytes]]
+    prepare: Callable[[Ground, Path], Read]
+    change: mutate.Mutator
+
+
+def _file(name: str, read: Callable[[Path], object]) -> Callable[[Ground, Path], Read]:
+    """The way of most readers: the bytes are a file in an empty folder."""
+
+    def prepare(_: Ground, folder: Path) -> Read:
+        path = folder / name
+
+        def reading(content: bytes) -> object:
+            path.write_bytes(content)
+            return read(path)
+
+        return reading
+
+    return prepare
+
+
+def _pictures(kind: str, *modes: str) -> Callable[[Ground], list[bytes]]:
+    def seeds(_: Ground) -> list[bytes]:
+        found = []
+        for number, mode in enumerate(modes):
+            noise = np.random.default_rng(number).integers(0, 256, (12, 9, 3), dtype=np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(noise).convert(mode.partition(" ")[0]).save(buffer, kind)
+            found.append(buffer.getvalue())
+        return found
+
+    return seeds
+
+
+def _arrays(suffix: str) -> Callable[[Ground], list[bytes]]:
+    def seeds(_: Ground) -> list[bytes]:
+        draws = np.random.default_rng(0)
+        kinds = [(np.uint8, 3), (np.uint16, 1), (np.uint16, 3)] + ([] if suffix == ".png" else [(np.float32, 5)])
+        return [encoded((draws.random((11, 8, depth)) * 200).astype(kind), suffix) for kind, depth in kinds]
+
+    return seeds
+
+
+def _look(path: Path) -> None:
+    read_size(path)
+    read_image(path)
+
+
+def _image(name: str, suffix: str, seeds: Callable[[Ground], list[bytes]], change: mutate.Mutator) -> Reader:
+    return Reader(f"image-{name}", seeds, _file(f"x{suffix}", _look), change)
+
+
+_IMAGES = (
+    _image("png", ".png", lambda g: _arrays(".png")(g) + _pictures("PNG", "P", "1", "LA", "RGBA")(g), mutate.of_png),
+    _image("tiff", ".tif", lambda g: _arrays(".tif")(g) + _pictures("TIFF", "RGB", "1", "CMYK")(g), mutate.of_bytes),
+    _image("npy", ".npy", _arrays(".npy"), mutate.of_bytes),
+    _image("npz", ".npz", lambda _: [_npz(image=np.ones((5, 6, 2), np.uint16))], mutate.of_zip),
+    _image("jpeg", ".jpg", _pictures("JPEG", "RGB", "L", "CMYK"), mutate.of_bytes),
+    _image("bmp", ".bmp", _pictures("BMP", "RGB", "P", "1"), mutate.of_bytes),
+    _image("gif", ".gif", _pictures("GIF", "P", "L"), mutate.of_bytes),
+    _image("ppm", ".ppm", _pictures("PPM", "RGB", "L", "1"), mutate.of_bytes),
+    _image("webp", ".webp", _pictures("WEBP", "RGB", "RGBA"), mutate.of_bytes),
+    _image("jpeg2000", ".jp2", _pictures("JPEG2000", "RGB", "L"), mutate.of_bytes),
+)
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _in_model(name: str) -> Callable[[Ground, Path], Read]:
+    def prepare(ground: Ground, folder: Path) -> Read:
+        shutil.copytree(ground.run / "model", folder, dirs_exist_ok=True)
+
+        def reading(content: bytes) -> object:
+            (folder / name).write_bytes(content)
+            read_manifest(folder)
+            return load_bundle(folder)
+
+        return reading
+
+    return prepare
+
+
+def _weights_of(ground: Ground) -> Path:
+    return next((ground.run / "model").glob("*.safetensors"))
+
+
+def _weights(ground: Ground, folder: Path) -> Read:
+    """Weights whose hash the manifest knows: so all that follows reads them."""
+    shutil.copytree(ground.run / "model", folder, dirs_exist_ok=True)
+    path = folder / _weights_of(ground).name
+    manifest = json.loads(manifest_file(folder).read_text())
+
+    def reading(content: bytes) -> object:
+        path.write_bytes(content)
+        manifest["weights"]["sha256"] = sha256_of(path)
+        manifest_file(folder).write_text(json.dumps(manifest))
+        return load_bundle(folder)
+
+    return reading
+
+
+def _shared(ground: Ground, folder: Path) -> Read:
+    shutil.copytree(_hub(ground), folder, dirs_exist_ok=True)
+
+    def reading(content: bytes) -> object:
+        (folder / "config.json").write_bytes(content)
+        return read_manifest(folder)
+
+    return reading
+
+
+def _hub(ground: Ground) -> Path:
+    folder = ground.folder / "hub"
+    if not folder.exists():
+        ground.call(["export", ground.run, "--to", "hub", "--out", folder])
+    return folder
+
+
+def _newest(ground: Ground) -> Path:
+    return max((ground.run / "checkpoints").glob("step-*.safetensors"))
+
+
+def _checkpoint(ground: Ground, folder: Path) -> Read:
+    store, path = CheckpointStore(folder), folder / _newest(ground).name
+
+    def reading(content: bytes) -> object:
+        path.write_bytes(content)
+        step = store.steps()[-1]
+        store.best_step()
+        return store.metadata(step), store.tensors(step)
+
+    return reading
+
+
+def _metadata(ground: Ground) -> list[bytes]:
+    store = CheckpointStore(ground.run / "checkpoints")
+    return [json.dumps(store.metadata(store.steps()[-1])).encode()]
+
+
+def _checkpoint_metadata(ground: Ground, folder: Path) -> Read:
+    """Metadata with right hashes around them, read as export does."""
+    shutil.copytree(ground.run / "model", folder / "model")
+    run = RunFolder(folder)
+    store, path = CheckpointStore(run.checkpoints), run.checkpoints / _newest(ground).name
+    tensors = CheckpointStore(ground.run / "checkpoints").tensors(CheckpointStore.step_of(path) or 0)
+    run.checkpoints.mkdir(parents=True)
+
+    def reading(content: bytes) -> object:
+        try:
+            metadata = json.loads(content)
+        except (ValueError, RecursionError):
+            return None
+        write_tensors(path, tensors, metadata)
+        step = store.steps()[-1]
+        store.best_step()
+        store.measured(step)
+        return checkpoint_model(run, step)
+
+    return reading
+
+
+def _row_cache(_: Ground, folder: Path) -> Read:
+    cache = RowCache(folder, "spec")
+    cache.put(["a"], [np.zeros(4, np.float32)])
+    cache.flush()
+    (path,) = folder.rglob("*.npz")
+
+    def reading(content: bytes) -> object:
+        for other in path.parent.glob("*.npz"):
+            other.unlink()
+        path.write_bytes(content)
+        found = RowCache(folder, "spec")
+        found.put(["new"], [np.zeros(4, np.float32)])
+        return found.knows(["a"])
+
+    return reading
+
+
+def _tensor_seeds(kind: str) -> Callable[[Ground], list[bytes]]:
+    def seeds(ground: Ground) -> list[bytes]:
+        return [_npz(a=np.ones((3, 4), np.float32))] if kind == "npz" else [ground.weights[1].read_bytes()]
+
+    return seeds
+
+
+def _archive(_: Ground, folder: Path) -> Read:
+    path, out, number = folder / "a.zip", folder / "out", 0
+
+    def reading(content: bytes) -> object:
+        nonlocal number
+        number += 1
+        path.write_bytes(content)
+        try:
+            return install(CATALOGUE["pix2pix/facades"], out, DatasetSource(archive=path, unchecked=True))
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+    return reading
+
+
+def _archive_seeds(packed: bool) -> Callable[[Ground], list[bytes]]:
+    def seeds(ground: Ground) -> list[bytes]:
+        image = min(ground.data.rglob("*.png"), key=lambda path: path.stat().st_size).read_bytes()[:600]
+        buffer = io.BytesIO()
+        names = [f"facades/{split}/1.jpg" for split in ("train", "val", "test")]
+        if packed:
+            with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+                for name in names:
+                    info = tarfile.TarInfo(name)
+                    info.size = len(image)
+                    tar.addfile(info, io.BytesIO(image))
+        else:
+            with zipfile.ZipFile(buffer, "w") as archive:
+                for name in names:
+                    archive.writestr(name, image)
+        return [buffer.getvalue()]
+
+    return seeds
+
+
+def _shards(ground: Ground) -> Path:
+    folder = ground.folder / "shards"
+    if not folder.exists():
+        ground.call(["data", "pack", ground.data, folder, "--shard-size", "1"])
+    return folder
+
+
+def _shard(_: Ground, folder: Path) -> Read:
+    """A shard without index, from its headers to its images."""
+    path = folder / "train-00000.tar"
+
+    def reading(content: bytes) -> object:
+        path.write_bytes(content)
+        list(scan(path))
+        split = open_shards(read_shards(folder), paired=True)["train"]
+        return [len(list(items)) for items in split.sequences().values()]
+
+    return reading
+
+
+def _onnx(ground: Ground) -> list[bytes]:
+    path = ground.folder / "model.onnx"
+    if not path.exists():
+        ended = ground.call(["export", ground.run, "--to", "onnx", "--out", path])
+        if ended.status:
+            raise RuntimeError(ended.text)
+    content = path.read_bytes()
+    return [content, content[: len(content) // 2]]
+
+
+def _yaml(path: Path) -> object:
+    return from_flat(read_file(path))
+
+
+def _record(path: Path) -> object:
+    record = SampleRecord(path, {})
+    record.read()
+    return record
+
+
+def _bytes_of(*parts: str) -> Callable[[Ground], list[bytes]]:
+    return lambda ground: [ground.folder.joinpath(*parts).read_bytes()]
+
+
+def _samples(ground: Ground) -> list[bytes]:
+    folder = ground.folder / "samples"
+    if not folder.exists():
+        ground.call(["sample", ground.run, ground.data, "--out", folder, "--num-samples", "1", "--device", "cpu"])
+    return [(folder / "samples.jsonl").read_bytes()]
+
+
+def _sources(_: Ground, folder: Path) -> Read:
+    run = RunFolder(folder)
+
+    def reading(content: bytes) -> object:
+        run.sources.write_bytes(content)
+        return recall_data(run)
+
+    return reading
+
+
+ALL_READERS: tuple[Reader, ...] = (
+    *_IMAGES,
+    Reader("model.json", _bytes_of("run", "model", "model.json"), _in_model("model.json"), mutate.of_json),
+    Reader("model-weights", lambda g: [_weights_of(g).read_bytes()], _weights, mutate.of_tensors),
+    Reader("config.json", lambda g: [(_hub(g) / "config.json").read_bytes()], _shared, mutate.of_json),
+    Reader("checkpoint", lambda g: [_newest(g).read_bytes()], _checkpoint, mutate.of_tensors),
+    Reader("checkpoint-metadata", _metadata, _checkpoint_metadata, mutate.of_json),
+    Reader(
+        "index.json",
+        lambda g: [(_shards(g) / "index.json").read_bytes()],
+        _file("index.json", lambda p: parse_index(p.read_bytes(), str(p))),
+        mutate.of_json,
+    ),
+    Reader("shard", lambda g: [min(_shards(g).glob("train*.tar")).read_bytes()], _shard, mutate.of_tar),
+    Reader(
+        "evaluation-cache",
+        lambda _: [_npz(keys=np.array(["a", "b"]), rows=np.zeros((2, 4), np.float32))],
+        _row_cache,
+        mutate.of_zip,
+    ),
+    Reader("features-npz", _tensor_seeds("npz"), _file("f.npz", tensor_files.read_arrays), mutate.of_zip),
+    Reader("features-pth", _tensor_seeds("pth"), _file("f.pth", tensor_files.read_state_dict), mutate.of_zip),
+    Reader("official-pth", _tensor_seeds("pth"), _file("latest_net_E.pth", read_official), mutate.of_zip),
+    Reader("config.yaml", _bytes_of("run", "config.yaml"), _file("c.yaml", _yaml), mutate.of_yaml),
+    Reader("download-zip", _archive_seeds(False), _archive, mutate.of_zip),
+    Reader("download-tar", _archive_seeds(True), _archive, mutate.of_packed_tar),
+    Reader("onnx", _onnx, _file("m.onnx", check_file), mutate.of_bytes),
+    Reader("metrics.jsonl", _bytes_of("run", "metrics.jsonl"), _file("metrics.jsonl", read_metrics), mutate.of_lines),
+    Reader(
+        "report.json",
+        _bytes_of("measured-0", "report.json"),
+        _file("report.json", lambda p: read_reports(p.parent)),
+        mutate.of_json,
+    ),
+    Reader("samples.jsonl", _samples, _file("samples.jsonl", _record), mutate.of_lines),
+    Reader(
+        "demo.json",
+        _bytes_of("data", "demo.json"),
+        _file("demo.json", lambda p: load_dataset_info(p.parent)),
+        mutate.of_json,
+    ),
+    Reader("sources.json", _bytes_of("run", "sources.json"), _sources, mutate.of_json),
+    Reader(
+        "latents",
+        lambda _: [b"[[0.5, 1, -2], [0, 0, 1e3]]"],
+        _file("z.json", lambda p: read_latents(str(p))),
+        mutate.of_json,
+    ),
+    Reader(
+        "palette",
+        lambda _: [b"[[0, 128, 255], [1, 2, 3]]"],
+        _file("p.json", lambda p: read_palette(str(p))),
+        mutate.of_json,
+    ),
+)

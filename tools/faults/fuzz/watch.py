@@ -1,0 +1,174 @@
+"""Inputs one after the other in processes of their own, and what no input may do."""
+
+import contextlib
+import logging
+import mmap
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from tandem.errors import NoMemoryError, TandemError
+from tools.faults.fuzz import mutate
+from tools.faults.fuzz.readers import Reader
+from tools.faults.ground import Ground
+
+SECONDS = 10.0
+MEMORY_BYTES = 1 << 30
+_WRITES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate"}
+
+
+class HangError(BaseException):
+    """An input has taken too long; nothing that is read catches it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an input has done that none may do."""
+
+    number: int
+    wrong: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What came of some inputs: how many were tried, and how many of these were taken for good ones."""
+
+    tried: int
+    taken: int
+    found: tuple[Found, ...]
+
+
+def make_input(reader: Reader, seeds: list[bytes], number: int, seed: int) -> bytes:
+    """An input; it follows from reader, number and seed."""
+    draws = random.Random(f"{seed} {reader.name} {number}")
+    content = draws.choice(seeds)
+    try:
+        return reader.change(content, draws)
+    except Exception:  # what the format cannot carry, as a name of a member without end
+        return mutate.of_bytes(content, draws)
+
+
+def try_inputs(ground: Ground, reader: Reader, numbers: range, seed: int) -> Batch:
+    """Try inputs in a copy of this process; one that ends it is found, and the others follow in another copy."""
+    reader.seeds(ground)  # some are made by commands, once
+    tried, taken, found = 0, 0, []
+    while tried < len(numbers):
+        rest = numbers[tried:]
+        shared = mmap.mmap(-1, 16)
+        notes = ground.folder / "found.txt"
+        notes.unlink(missing_ok=True)
+        pid = os.fork()
+        if not pid:
+            try:
+                _try_here(ground, reader, rest, seed, shared=shared, notes=notes)
+            except BaseException:
+                notes.open("a").write(f"{rest[0]} the trial itself failed: {traceback.format_exc()[-600:]!r}\n")
+                os._exit(7)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        done, good = int.from_bytes(shared[:8], "little"), int.from_bytes(shared[8:], "little")
+        if notes.exists():
+            for line in notes.read_text(errors="backslashreplace").splitlines():
+                number, _, wrong = line.partition(" ")
+                found.append(Found(int(number), wrong))
+        if status == 7:
+            raise RuntimeError(f"{reader.name}: {found[-1].wrong}")
+        if status:
+            found.append(Found(rest[min(done, len(rest) - 1)], f"the process ended with {status}"))
+            done += 1
+        tried, taken = tried + done, taken + good
+    return Batch(tried, taken, tuple(found))
+
+
+def _try_here(ground: Ground, reader: Reader, numbers: range, seed: int, *, shared: mmap.mmap, notes: Path) -> None:
+    seeds = reader.seeds(ground)
+    folder = ground.folder / "fuzz"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    read = reader.prepare(ground, folder)
+    _limit_memory()
+    outside: list[str] = []
+    _watch_writes(folder, outside)
+    signal.signal(signal.SIGALRM, _hang)
+    taken = 0
+    for done, number in enumerate(numbers):
+        shared[:16] = done.to_bytes(8, "little") + taken.to_bytes(8, "little")
+        content = make_input(reader, seeds, number, seed)
+        wrong = ""
+        begun = time.monotonic()
+        try:
+            with _alarm():
+                read(content)
+            taken += 1
+        except NoMemoryError as error:
+            wrong = f"it asks for too much memory: {error}"
+        except TandemError:
+            pass
+        except HangError:
+            wrong = f"it takes more than {SECONDS:.0f} s"
+        except OSError as error:  # as when it is a matter of the system: the command line has a message for it
+            wrong = "" if error.errno is not None and error.filename is not None else repr(error)
+        except BaseException as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            wrong = f"{type(error).__name__}: {str(error)[:150]!r} ({Path(last.filename).name}:{last.lineno})"
+        if outside:
+            wrong, outside[:] = f"it writes outside: {outside[0]}", []
+        if wrong:
+            with notes.open("a") as file:
+                file.write(f"{number} {wrong} after {time.monotonic() - begun:.1f} s\n")
+            outside.clear()
+    shared[:16] = len(numbers).to_bytes(8, "little") + taken.to_bytes(8, "little")
+
+
+def _limit_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    size = pages * resource.getpagesize() + MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _watch_writes(folder: Path, outside: list[str]) -> None:
+    """Note every touch of a path beyond a folder by what changes files."""
+    root = os.path.realpath(folder)
+    allowed = (root + os.sep, os.path.realpath(folder.parent / "found.txt"), "/dev/null")
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open":
+            path, _, flags = arguments
+            writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        else:
+            path, writes = arguments[0] if arguments else None, event in _WRITES
+        if not writes or not isinstance(path, str | bytes):
+            return
+        place = os.path.realpath(os.fsdecode(path))
+        if place != root and not place.startswith(allowed):
+            outside.append(f"{event} {place[:200]}")
+
+    sys.addaudithook(hook)
+
+
+@contextlib.contextmanager
+def _alarm() -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _hang(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise HangError

@@ -1,0 +1,244 @@
+"""What every trial starts from: a dataset, a run, and commands with what they leave behind undisturbed."""
+
+import contextlib
+import hashlib
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tandem.checkpoint.official import official_key_map
+from tandem.checkpoint.store import CheckpointStore
+from tandem.config.specifications import EncoderSpec, UNetSpec
+from tandem.data.synthetic import write_dataset
+from tandem.files import is_leftover
+from tandem.locks import LOCK_NAME
+from tandem.networks.build import build_network
+from tools.faults.process import Ended, Running, run, start
+
+TINY = (
+    *("--method", "bicyclegan", "--size", "32", "--generator-filters", "4", "--encoder-filters", "4"),
+    *("--discriminator-filters", "4", "--latent-dim", "4", "--num-previews", "2", "--num-preview-samples", "2"),
+    *("--log-every", "3", "--snapshot-every", "4", "--device", "cpu"),
+)
+STEPS = 10
+_UNLIKE = {"speed", "seconds", "config", "options", "created", "time", "elapsed", "eta"}
+"""What differs between two equal runs: how long something took, and what was typed."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that trials disturb.
+
+    Attributes:
+        name: What it is called in the log of the campaign.
+        words: Its words, for a folder in which it writes.
+        prepare: Puts there what it changes in place.
+    """
+
+    name: str
+    words: Callable[[Path], list[str | Path]]
+    prepare: Callable[[Path], None] = lambda _: None
+
+
+class Ground:
+    """The files that trials start from, made once in a folder, and the place where they happen.
+
+    Args:
+        folder: Stays between campaigns.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.data, self.run, self.archive = self.folder / "data", self.folder / "run", self.folder / "facades.zip"
+        self.weights = [self.folder / f"latest_net_{name}.pth" for name in "GE"]
+        self.measured = [self.folder / "measured-0", self.folder / "measured-1"]
+        self.place = self.folder / "trial"
+        self.out = self.place / "out"
+        self.log = self.folder / "log.txt"
+        self._expected: dict[str, dict[str, str]] = {}
+        self._seconds: dict[str, float] = {}
+        self._make()
+
+    def commands(self) -> dict[str, Command]:
+        """All commands that write files, by name."""
+        quick = ("--device", "cpu", "--num-samples", "2")
+        found = [
+            Command("train", self.training),
+            Command("train-workers", lambda out: self.training(out, "--num-workers", "1")),
+            Command("sample", lambda out: ["sample", self.run, self.data, "--out", out, *quick]),
+            Command("evaluate", self.evaluating),
+            Command("export", lambda out: ["export", self.run, "--out", out]),
+            Command("export-hub", lambda out: ["export", self.run, "--to", "hub", "--out", out]),
+            Command("export-official", lambda out: ["export", self.run, "--to", "official", "--out", out]),
+            Command("convert", lambda out: ["convert", *self.weights, "--to", out]),
+            Command("prior", lambda out: ["prior", self.run, self.data, "--out", out, *quick[:2]]),
+            Command("calibrate", lambda out: ["calibrate", out, self.data, "--level", "0.5", *quick], self._copy_model),
+            Command("compare", lambda out: ["compare", *self.measured, "--out", out]),
+            Command("timeline", lambda out: ["timeline", self.run, "--out", out / "timeline.gif"]),
+            Command("data-demo", lambda out: ["data", "demo", out, "--size", "16", *_counts(3, 1, 1)]),
+            Command("data-pack", lambda out: ["data", "pack", self.data, out, "--shard-size", "1"]),
+            Command(
+                "data-download",
+                lambda out: ["data", "download", "facades", "--archive", self.archive, "--unchecked", "--out", out],
+            ),
+        ]
+        return {command.name: command for command in found}
+
+    def training(self, out: Path, *more: str) -> list[str | Path]:
+        """The words of a tiny training."""
+        loading = () if "--num-workers" in more else ("--num-workers", "0")
+        steps = () if "--steps" in more else ("--steps", str(STEPS))
+        return ["train", self.data, "--out", out, *TINY, *steps, *loading, *more]
+
+    def evaluating(self, out: Path, *more: str) -> list[str | Path]:
+        """The words of a tiny evaluation."""
+        quick = ("--metrics", "ssim,contrast", "--device", "cpu", "--num-samples", "2")
+        return ["evaluate", self.run, self.data, "--out", out, *quick, *more]
+
+    def fresh(self, command: Command | None = None) -> Path:
+        """Empty the place of trials, prepare a command there, and say where it writes."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir(parents=True)
+        if command is not None:
+            command.prepare(self.out)
+        return self.out
+
+    def call(self, words: list[str | Path], **how: Any) -> Ended:
+        """Run a command to its end."""
+        return run(words, self.log, **how)
+
+    def start(self, words: list[str | Path], **how: Any) -> Running:
+        """Start a command, which the trial then waits for."""
+        return start(words, self.log, **how)
+
+    def expected(self, command: Command) -> dict[str, str]:
+        """What a command leaves behind when nothing disturbs it; run once for each campaign."""
+        if command.name not in self._expected:
+            self._succeed(command.words(self.fresh(command)))
+            self._expected[command.name] = left_in(self.out)
+            self._seconds[command.name] = self.call(command.words(self.fresh(command))).seconds
+        return self._expected[command.name]
+
+    def seconds(self, command: Command) -> float:
+        """What a command takes here when nothing disturbs it."""
+        return self._seconds[command.name]
+
+    def difference(self, command: Command) -> str:
+        """How what is there now differs from what an undisturbed command leaves; empty where it does not."""
+        wanted, found = self._expected[command.name], left_in(self.out)
+        wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        return f"{len(wrong)} files differ from an undisturbed command: {', '.join(wrong[:4])}" if wrong else ""
+
+    def ends_like_undisturbed(self, command: Command) -> str:
+        """Run a command again; say what is wrong with its end, nothing where it ends like an undisturbed one."""
+        ended = self.call(command.words(self.out))
+        if ended.complaint or ended.status:
+            return f"the same command again: status {ended.status}, {ended.complaint or ended.last_line}"
+        return self.difference(command)
+
+    def _make(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "ready").exists():
+            write_dataset(self.data, size=32, num_train=7, num_val=2, num_test=2)
+            _save_official(self.weights)
+            _zip_facades(self.data, self.archive)
+            self._succeed(self.training(self.run))
+            for seed, folder in enumerate(self.measured):
+                self._succeed(self.evaluating(folder, "--seed", str(seed)))
+            (self.folder / "ready").touch()
+
+    def _succeed(self, words: list[str | Path]) -> None:
+        """Run a command that nothing disturbs, and import here what it has imported: the next ones start sooner."""
+        note = self.folder / "modules.txt"
+        ended = self.call(words, after=lambda: note.write_text("\n".join(sys.modules)))
+        if ended.status:
+            raise RuntimeError(f"'tandem {words[0]}' fails undisturbed: {ended.text}")
+        for name in note.read_text().split():
+            if name.startswith(("tandem.", "torch.", "PIL.", "numpy.", "safetensors.")):
+                with contextlib.suppress(Exception):
+                    importlib.import_module(name)
+
+    def _copy_model(self, out: Path) -> None:
+        shutil.copytree(self.run / "model", out)
+
+
+def left_in(folder: Path) -> dict[str, str]:
+    """A hash of every file in a folder by its path, without what differs between equal runs.
+
+    Of the checkpoints the newest counts, by its tensors and metadata; of pages, that they are there; what is in a
+    cache can be computed again.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and path.name != LOCK_NAME and not name.startswith("cache/"):
+            found[name] = "there" if path.suffix in {".html", ".yaml", ".md"} else _hash_of(path)
+    if (folder / "checkpoints").is_dir():
+        found = {name: value for name, value in found.items() if not name.startswith("checkpoints/")}
+        found["checkpoints"] = state_hash(folder)
+    return {name: value for name, value in found.items() if not name.endswith(".damaged")}
+
+
+def state_hash(run_folder: Path) -> str:
+    """A hash of all tensors and all metadata of a run's newest checkpoint, without what was typed."""
+    store = CheckpointStore(run_folder / "checkpoints")
+    step = store.steps()[-1]
+    digest = hashlib.sha256(json.dumps(_plain(store.metadata(step)), sort_keys=True).encode())
+    for name, tensor in sorted(store.tensors(step).items()):
+        digest.update(name.encode() + str(tensor.dtype).encode() + tensor.contiguous().view(-1).numpy().tobytes())
+    return f"step {step}: {digest.hexdigest()}"
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Temporary files that somebody did not live to rename."""
+    return [path.name for path in folder.rglob("*") if is_leftover(path)]
+
+
+def _hash_of(path: Path) -> str:
+    content = path.read_bytes()
+    if path.suffix == ".pth":  # an archive that bears the name of a temporary file
+        state = torch.load(path, weights_only=True)
+        content = b"".join(name.encode() + value.numpy().tobytes() for name, value in state.items())
+    if path.suffix == ".json":
+        content = json.dumps(_plain(json.loads(content)), sort_keys=True).encode()
+    elif path.suffix == ".jsonl":
+        content = json.dumps([_plain(json.loads(line)) for line in content.splitlines()], sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items() if key not in _UNLIKE}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _counts(train: int, val: int, test: int) -> tuple[str, ...]:
+    return ("--num-train", str(train), "--num-val", str(val), "--num-test", str(test))
+
+
+def _save_official(paths: list[Path]) -> None:
+    """Weights as the official code saves them."""
+    torch.manual_seed(0)
+    specs = (
+        UNetSpec(in_channels=3, out_channels=3, latent_dim=4, depth=5, filters=4),
+        EncoderSpec(in_channels=3, latent_dim=4, depth=2, filters=4),
+    )
+    for path, spec in zip(paths, specs, strict=True):
+        state = build_network(spec).state_dict()
+        keys = official_key_map(spec, list(state))
+        torch.save({keys[ours]: value for ours, value in state.items()}, path)
+
+
+def _zip_facades(data: Path, archive: Path) -> None:
+    """An archive as the catalogue's server has it, with few images."""
+    folder = archive.parent / "facades"
+    for split in ("train", "val", "test"):
+        shutil.copytree(data / split, folder / "facades" / split, dirs_exist_ok=True)
+    shutil.make_archive(str(archive.with_suffix("")), "zip", folder)
