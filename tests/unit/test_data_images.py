@@ -3,6 +3,8 @@
 import io
 import pickle
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngImageFile
+from tiff_files import tiff_bytes
 
 from tandem.data import images
 from tandem.errors import ConfigError, DataError
@@ -340,3 +343,42 @@ def test_resize_of_sixteen_bits_keeps_the_range() -> None:
     assert left.min() == 0
     assert right.max() == 65535
     assert left.max() < right.min()
+
+
+LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from tandem.data.images import read_stored
+from tandem.errors import DataError
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, ((pages << 12) + (1 << 29),) * 2)
+for name in sys.argv[1:]:
+    try:
+        print(Path(name).name, read_stored(Path(name)).values.shape)
+    except DataError as error:
+        print(Path(name).name, str(error).partition(": ")[2])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit of address space")
+def test_sizes_that_files_claim_take_no_memory(tmp_path: Path) -> None:
+    """A strip of 4 GB and an array of 1 GB in files of a few bytes, and a box of 4 GB in the header of a JPEG 2000."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (12, 9)).save(buffer, "JPEG2000")
+    data = buffer.getvalue()
+    at = data.index(b"jp2h") - 4
+    (tmp_path / "a.jp2").write_bytes(data[:at] + b"\xff\xff\xff\xf0" + data[at + 4 :])
+    tiff = tiff_bytes([np.ones((6, 5, 1), np.uint16)], bits=16, photometric=1)
+    count = struct.pack("<HHII", 279, 4, 1, 60)
+    (tmp_path / "b.tif").write_bytes(tiff.replace(count, struct.pack("<HHII", 279, 4, 1, 2**32 - 1)))
+    assert count in tiff
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((10, 10), np.float64))
+    (tmp_path / "c.npy").write_bytes(buffer.getvalue().replace(b"(10, 10), }        ", b"(10000, 10000), }  "))
+    names = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run([sys.executable, "-c", LITTLE_MEMORY, *names], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "a.jp2 damaged (it asks for more memory than it takes)",
+        "b.tif (6, 5, 1)",
+        "c.npy damaged or truncated (800 of 800000000 bytes)",
+    ]

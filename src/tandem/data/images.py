@@ -61,6 +61,8 @@ IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
 
 _DECODING_BYTES = 12
 """For a pixel: what decoding and converting it takes at once, about."""
+_HEADER_SIZE = (1024, 1024)
+"""A picture that takes more memory than any header does."""
 _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _MAY_BE_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
@@ -400,7 +402,11 @@ def _opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
 
 @contextmanager
 def _opened_by_pillow(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
-    with Image.open(stream, formats=_FORMATS) as image:
+    try:
+        opened = Image.open(stream, formats=_FORMATS)
+    except MemoryError as error:  # of a header: its picture is decoded later
+        raise _too_little_memory(_HEADER_SIZE, name) from error
+    with opened as image:
         _check_size(image, name)
         try:
             yield image
@@ -445,7 +451,7 @@ def _too_little_memory(size: tuple[int, int], name: str) -> Exception:
         bytearray(_DECODING_BYTES * width * height)
     except MemoryError:
         return NoMemoryError(f"there is not enough memory to decode {name}, {width} x {height} pixels.")
-    return ImageReadError(name, "damaged (it asks for more memory than its pixels take)")
+    return ImageReadError(name, "damaged (it asks for more memory than it takes)")
 
 
 def _check_size(image: Image.Image, name: str) -> None:

@@ -1,6 +1,7 @@
 """NPY and NPZ files as images: arrays ``(H, W)`` or ``(H, W, C)``; nothing in them is ever unpickled."""
 
 import io
+import math
 import zipfile
 from typing import BinaryIO
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tandem.config.data import MAX_CHANNELS
-from tandem.data.formats.stored import StoredImage, UnreadableError, check_values, kind_of_samples
+from tandem.data.formats.stored import StoredImage, UnreadableError, check_values, kind_of_samples, read_what_is_there
 
 NPZ_NAME = "image"
 """The array of an NPZ that is the image, where it holds several."""
@@ -32,10 +33,10 @@ def read_npy(stream: BinaryIO) -> StoredImage:
         UnreadableError: It is damaged, too large, or no image.
     """
     shape, turned, dtype = _header(stream)
-    values = np.empty(shape, dtype, order="F" if turned else "C")
-    data = stream.read(values.nbytes)
-    if len(data) < values.nbytes:
-        raise UnreadableError(f"damaged or truncated ({len(data)} of {values.nbytes} bytes)")
+    num_bytes = math.prod(shape) * dtype.itemsize
+    data = read_what_is_there(stream, num_bytes)
+    if len(data) < num_bytes:
+        raise UnreadableError(f"damaged or truncated ({len(data)} of {num_bytes} bytes)")
     values = np.frombuffer(data, dtype).reshape(shape, order="F" if turned else "C")
     values = values.reshape(*shape[:2], -1)
     if dtype.kind == "b":

@@ -1,6 +1,7 @@
 """An image as its file stores it: the samples in their own type, and what its channels are."""
 
 from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 
@@ -10,6 +11,7 @@ MAX_PIXELS = 100_000_000
 """Images with more pixels are refused before they are decoded."""
 MAX_VALUES = 4 * MAX_PIXELS
 """Pixels times channels: likewise."""
+_AT_ONCE = 2**24
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
 """Of EXIF: those that exchange width and height."""
 
@@ -47,6 +49,15 @@ class StoredImage:
     def with_values(self, values: np.ndarray) -> "StoredImage":
         """The same file's image with other values, such as a part of it."""
         return replace(self, values=values)
+
+
+def read_what_is_there(stream: BinaryIO, num_bytes: int) -> bytes:
+    """Up to so many bytes; memory is taken for those that come, where `read` takes it for all that a file claims."""
+    parts, left = [], num_bytes
+    while left > 0 and (part := stream.read(min(left, _AT_ONCE))):
+        parts.append(part)
+        left -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def kind_of_samples(dtype: np.dtype, bits: int) -> str:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from tandem.data.formats.stored import UnreadableError
+from tandem.data.formats.stored import UnreadableError, read_what_is_there
 from tandem.data.formats.tiff_tags import TiffPage
 
 NAMES_OF_COMPRESSIONS = {
@@ -60,7 +60,7 @@ def read_samples(stream: BinaryIO, page: TiffPage) -> np.ndarray:
         top, left = (number * side for number, side in zip(divmod(rest, across), page.block, strict=True))
         rows = block_height if page.tiled else min(block_height, page.height - top)
         stream.seek(page.offsets[index])
-        stored = stream.read(page.byte_counts[index])
+        stored = read_what_is_there(stream, page.byte_counts[index])
         part = _block(stored, page, (rows, block_width, depth))
         target = image[top : top + rows, left : left + block_width, plane : plane + depth]
         target[:] = part[: target.shape[0], : target.shape[1]]
