@@ -75,3 +75,42 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, file: Path) -> None:
     file.unlink()
     file.mkdir()
     assert measured(tmp_path) == 0
+
+
+def npz(**arrays: object) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no archive",
+        npz(other=np.zeros(3)),
+        npz(keys=np.array(KEYS), rows=np.float32(1)),
+        npz(keys=np.array(KEYS), rows=np.zeros((4, 4), np.float32)),
+        npz(keys=np.array(KEYS), rows=np.array(KEYS)),
+        npz(keys=np.arange(5), rows=np.zeros((5, 4), np.float32)),
+        npz(keys=np.array(KEYS), rows=np.zeros((5, 4), np.float32)).replace(b"(5, 4), }", b"(5, 4  } "),
+        npz(keys=np.array(KEYS), rows=np.zeros((5, 4), np.float32)).replace(b"(5, 4), }       ", b"(10000000000000}"),
+    ],
+)
+def test_files_that_bear_their_own_hash_and_hold_something_else(tmp_path: Path, file: Path, content: bytes) -> None:
+    """What others have put there is measured anew too, and what was right before stays."""
+    bad = file.with_name(f"{hashlib.sha256(content).hexdigest()}.npz")
+    bad.write_bytes(content)
+    assert measured(tmp_path) == 5
+    assert not bad.exists()
+
+
+def test_a_file_with_rows_of_another_width(tmp_path: Path, file: Path) -> None:
+    """Alone it is taken for what it says, until the first row is measured."""
+    content = npz(keys=np.array(["a"]), rows=np.zeros((1, 3), np.float32))
+    file.with_name(f"{hashlib.sha256(content).hexdigest()}.npz").write_bytes(content)
+    file.unlink()
+    cache = RowCache(tmp_path, "spec")
+    assert cache.knows(["a"])
+    cache.put(KEYS, ROWS)
+    assert not cache.knows(["a"])
+    assert np.array_equal(cache.rows(KEYS), np.stack(ROWS))

@@ -71,6 +71,9 @@ class RowCache:
 
     def put(self, keys: Sequence[str], rows: Sequence[np.ndarray]) -> None:
         """Take rows in, all of one shape and type, and write them if the last writing was some time ago."""
+        if len(rows) and self._pool is not None and not self._new and rows[0].shape != self._pool.shape[1:]:
+            log.warning("%s holds rows of another shape, which are computed anew", self._folder)
+            self._pool, self._places = None, {}
         for key, row in zip(keys, rows, strict=True):
             if key not in self:
                 self._append(key, row)
@@ -105,21 +108,30 @@ class RowCache:
 
     def _read(self, file: Path) -> None:
         try:
-            content = file.read_bytes()
-            if hashlib.sha256(content).hexdigest() != file.stem:
-                raise ValueError("its SHA-256 is not the one that its name says")
+            keys, rows = self._parse(file)
         except FileNotFoundError:  # another process has found it damaged
             return
-        except (OSError, ValueError) as error:
+        except Exception as error:  # nothing in it is needed, whatever somebody has made of it
             log.warning("%s is damaged and will be computed anew: %s", file, error)
             with contextlib.suppress(OSError):
                 file.unlink()
             return
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            keys, rows = arrays["keys"].tolist(), arrays["rows"]
         for key, row in zip(keys, rows, strict=True):
             if key not in self:
                 self._append(key, row)
+
+    def _parse(self, file: Path) -> tuple[list[str], np.ndarray]:
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != file.stem:
+            raise ValueError("its SHA-256 is not the one that its name says")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            keys, rows = arrays["keys"], arrays["rows"]
+        if keys.ndim != 1 or keys.dtype.kind != "U" or rows.dtype.kind not in "fiu" or rows.shape[:1] != keys.shape:
+            raise ValueError("it holds other things than keys and rows")
+        pool = self._pool
+        if pool is not None and (rows.shape[1:], rows.dtype) != (pool.shape[1:], pool.dtype):
+            raise ValueError("its rows are not like those of the other files")
+        return keys.tolist(), rows
 
 
 def hash_of(*parts: str) -> str:
