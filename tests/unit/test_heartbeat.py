@@ -1,5 +1,8 @@
 """Who is silent for too long counts as lost, and nobody else does."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -75,3 +78,31 @@ def test_a_store_that_is_gone(quick: None) -> None:
     del second, server
     assert ended.wait(10.0)
     first.stop()
+
+
+STORE = """
+import sys, torch.distributed as dist
+store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+print(store.port, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_store_that_stalls(quick: None) -> None:
+    """Its process is stopped: connections stay open, and nothing comes any more."""
+    server = subprocess.Popen([sys.executable, "-c", STORE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        client = dist.TCPStore("127.0.0.1", int(server.stdout.readline()), is_master=False, wait_for_workers=False)
+        for rank in range(2):
+            client.set(Heartbeat.key(rank), "0")
+        ended = threading.Event()
+        beat = started(client, 0, lambda _: ended.set())
+        server.send_signal(signal.SIGSTOP)
+        assert ended.wait(10.0)
+        with pytest.raises(PeerError, match="has been silent for"):
+            beat.check()
+        beat.stop()
+    finally:
+        server.kill()
+        server.wait()

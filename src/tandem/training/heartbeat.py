@@ -39,7 +39,11 @@ class Heartbeat:
         self._store, self._rank, self._size, self._end = store, rank, size, end
         self._stopped = threading.Event()
         self._lost = ""
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._heard = time.monotonic()
+        self._threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (("heartbeat", self._run), ("heartbeat-store", self._watch_store))
+        ]
 
     @staticmethod
     def key(rank: int) -> str:
@@ -48,13 +52,16 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begin; all processes must have made their key."""
-        self._thread.start()
+        self._heard = time.monotonic()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End the thread, before the store goes."""
+        """End the threads, before the store goes; one that waits for a store that has stalled is left behind."""
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(GRACE_SECONDS)
 
     def check(self) -> None:
         """Raise `PeerError` if a process is lost."""
@@ -72,10 +79,20 @@ class Heartbeat:
             except RuntimeError as error:
                 self._give_up(f"the store that the processes of this command share is out of reach ({error})")
                 return
-            silent = watch.silent(values, time.monotonic())
+            self._heard = time.monotonic()
+            silent = watch.silent(values, self._heard)
             if silent:
                 listed = ", ".join(map(str, silent))
                 self._give_up(f"nothing has been heard of process {listed} for {SILENCE_SECONDS:.0f} seconds")
+                return
+
+    def _watch_store(self) -> None:
+        """Notice that the store itself has stalled: its machine or process is stopped, and nothing is closed."""
+        while not self._stopped.wait(BEAT_SECONDS):
+            if not self._lost and time.monotonic() - self._heard > SILENCE_SECONDS + BEAT_SECONDS:
+                self._give_up(
+                    f"the store that the processes of this command share has been silent for {SILENCE_SECONDS:.0f} s"
+                )
                 return
 
     def _give_up(self, what: str) -> None:
