@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from dataset_archives import packed
@@ -10,6 +11,9 @@ from support import train
 from file_server import FileServer
 from tandem.data.download.catalogue import CATALOGUE
 from tandem.data.synthetic import write_dataset
+
+if TYPE_CHECKING:
+    from tools.faults.ground import Ground
 
 STEPS = 10
 
@@ -68,3 +72,11 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from model_files import write_random_features  # noqa: PLC0415  (needs onnx, which bare machines lack)
 
     return write_random_features(tmp_path_factory.mktemp("features") / "random.onnx")
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> "Ground":
+    """What trials of faults and inputs of fuzzing start from."""
+    from tools.faults.ground import Ground  # noqa: PLC0415  (it needs POSIX)
+
+    return Ground(tmp_path_factory.mktemp("ground"))

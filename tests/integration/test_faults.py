@@ -17,11 +17,6 @@ from tools.faults.log import put_into, read_log, table
 from tools.faults.trial import Kind, Verdict
 
 
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return Ground(tmp_path_factory.mktemp("faults"))
-
-
 @pytest.mark.parametrize("name", ["export-official", "prior"])
 def test_killed_while_a_model_is_written(ground: Ground, name: str) -> None:
     """Before touches of files, and in the middle of their bytes: the same command then ends as if undisturbed."""

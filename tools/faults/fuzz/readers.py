@@ -1,5 +1,6 @@
 """Every reader of what others have made, with genuine files to begin from."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -34,7 +35,7 @@ from tandem.inference.sample_record import SampleRecord
 from tandem.inference.sampling import read_latents
 from tandem.networks.backbones import tensor_files
 from tandem.report.records import read_metrics
-from tandem.tensors import write_tensors
+from tandem.tensors import open_tensors, write_tensors
 from tandem.training.export import checkpoint_model
 from tandem.training.run_folder import RunFolder
 from tandem.training.sources import recall_data
@@ -194,8 +195,8 @@ def _checkpoint(ground: Ground, folder: Path) -> Read:
 
 
 def _metadata(ground: Ground) -> list[bytes]:
-    store = CheckpointStore(ground.run / "checkpoints")
-    return [json.dumps(store.metadata(store.steps()[-1])).encode()]
+    with open_tensors(_newest(ground)) as file:
+        return [json.dumps(file.metadata).encode()]
 
 
 def _checkpoint_metadata(ground: Ground, folder: Path) -> Read:
@@ -224,12 +225,12 @@ def _row_cache(_: Ground, folder: Path) -> Read:
     cache = RowCache(folder, "spec")
     cache.put(["a"], [np.zeros(4, np.float32)])
     cache.flush()
-    (path,) = folder.rglob("*.npz")
+    place = next(folder.rglob("*.npz")).parent
 
     def reading(content: bytes) -> object:
-        for other in path.parent.glob("*.npz"):
+        for other in place.glob("*.npz"):
             other.unlink()
-        path.write_bytes(content)
+        (place / f"{hashlib.sha256(content).hexdigest()}.npz").write_bytes(content)
         found = RowCache(folder, "spec")
         found.put(["new"], [np.zeros(4, np.float32)])
         return found.knows(["a"])
@@ -313,10 +314,16 @@ def _yaml(path: Path) -> object:
     return from_flat(read_file(path))
 
 
-def _record(path: Path) -> object:
-    record = SampleRecord(path, {})
-    record.read()
-    return record
+def _record(ground: Ground, folder: Path) -> Read:
+    """The record of a sampling that goes on, so that its lines are read."""
+    settings = json.loads(_samples(ground)[0].splitlines()[0])
+
+    def read(path: Path) -> object:
+        record = SampleRecord(path, settings)
+        record.read()
+        return record
+
+    return _file("samples.jsonl", read)(ground, folder)
 
 
 def _bytes_of(*parts: str) -> Callable[[Ground], list[bytes]]:
@@ -374,7 +381,7 @@ ALL_READERS: tuple[Reader, ...] = (
         _file("report.json", lambda p: read_reports(p.parent)),
         mutate.of_json,
     ),
-    Reader("samples.jsonl", _samples, _file("samples.jsonl", _record), mutate.of_lines),
+    Reader("samples.jsonl", _samples, _record, mutate.of_lines),
     Reader(
         "demo.json",
         _bytes_of("data", "demo.json"),

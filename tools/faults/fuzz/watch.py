@@ -23,8 +23,13 @@ from tools.faults.fuzz.readers import Reader
 from tools.faults.ground import Ground
 
 SECONDS = 10.0
+"""Of CPU time."""
+WAITING_SECONDS = 60.0
 MEMORY_BYTES = 1 << 30
 _WRITES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate"}
+
+_OF_TWO = {"os.rename", "os.link"}
+_WITHIN = {"os.remove", "os.rmdir"}
 
 
 class HangError(BaseException):
@@ -102,23 +107,24 @@ def _try_here(ground: Ground, reader: Reader, numbers: range, seed: int, *, shar
     _limit_memory()
     outside: list[str] = []
     _watch_writes(folder, outside)
-    signal.signal(signal.SIGALRM, _hang)
+    for kind in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(kind, _hang)
     taken = 0
     for done, number in enumerate(numbers):
         shared[:16] = done.to_bytes(8, "little") + taken.to_bytes(8, "little")
         content = make_input(reader, seeds, number, seed)
-        wrong = ""
+        wrong, is_taken = "", False
         begun = time.monotonic()
         try:
             with _alarm():
                 read(content)
-            taken += 1
+            is_taken = True
         except NoMemoryError as error:
             wrong = f"it asks for too much memory: {error}"
         except TandemError:
             pass
         except HangError:
-            wrong = f"it takes more than {SECONDS:.0f} s"
+            wrong = f"it takes more than {SECONDS:.0f} s of CPU time, or {WAITING_SECONDS:.0f} s"
         except OSError as error:  # as when it is a matter of the system: the command line has a message for it
             wrong = "" if error.errno is not None and error.filename is not None else repr(error)
         except BaseException as error:
@@ -130,6 +136,7 @@ def _try_here(ground: Ground, reader: Reader, numbers: range, seed: int, *, shar
             with notes.open("a") as file:
                 file.write(f"{number} {wrong} after {time.monotonic() - begun:.1f} s\n")
             outside.clear()
+        taken += is_taken and not wrong
     shared[:16] = len(numbers).to_bytes(8, "little") + taken.to_bytes(8, "little")
 
 
@@ -148,25 +155,33 @@ def _watch_writes(folder: Path, outside: list[str]) -> None:
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
             path, _, flags = arguments
-            writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            paths = [path] if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else []
+        elif event in _WRITES:
+            paths = arguments[: 2 if event in _OF_TWO else 1]
         else:
-            path, writes = arguments[0] if arguments else None, event in _WRITES
-        if not writes or not isinstance(path, str | bytes):
             return
-        place = os.path.realpath(os.fsdecode(path))
-        if place != root and not place.startswith(allowed):
-            outside.append(f"{event} {place[:200]}")
+        # What removes whole trees gives names within a folder that it has open.
+        inner = [one for one in arguments[1:] if isinstance(one, int) and one > 2] if event in _WITHIN else []
+        base = Path(f"/proc/self/fd/{inner[-1]}") if inner else Path()
+        for one in paths:
+            if isinstance(one, str | bytes):
+                place = os.path.realpath(base / os.fsdecode(one))
+                if place != root and not place.startswith(allowed):
+                    outside.append(f"{event} {place[:200]}")
 
     sys.addaudithook(hook)
 
 
 @contextlib.contextmanager
 def _alarm() -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    limits = {signal.ITIMER_PROF: SECONDS, signal.ITIMER_REAL: WAITING_SECONDS}
+    for timer, seconds in limits.items():
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in limits:
+            signal.setitimer(timer, 0)
 
 
 def _hang(number: int, frame: FrameType | None) -> None:
