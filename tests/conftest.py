@@ -1,19 +1,14 @@
 """What all tests share: one thread (the tests are small), reproducible property tests, tiny models."""
 
 import importlib.util
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from preprocessing import preprocessing
-from tandem.checkpoint.bundle import save_bundle
-from tandem.checkpoint.manifest import Manifest
-from tandem.config.specifications import EncoderSpec, UNetSpec
-from tandem.networks.build import build_network
-from tandem.networks.layers import initialise
+from tiny_bundle import write_bundle
 
 torch.set_num_threads(1)
 if importlib.util.find_spec("hypothesis") is not None:  # the tests for a GPU run without it, on a bare machine
@@ -49,33 +44,7 @@ def reference_cases() -> dict[str, Path]:
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
     """Writes a bundle of two tiny networks with random weights (sides are multiples of 8 px) and returns its folder."""
 
-    def make(
-        name: str = "model",
-        *,
-        channels: tuple[int, int] = (3, 3),
-        size: tuple[int, int] = (16, 16),
-        with_encoder: bool = True,
-        generator: Mapping[str, Any] | None = None,
-        **trained: Any,
-    ) -> Path:
-        options: dict[str, Any] = {"latent_dim": 2, "depth": 3, "filters": 4} | dict(generator or {})
-        specs: dict[str, Any] = {
-            "generator": UNetSpec(in_channels=channels[0], out_channels=channels[1], **options),
-            "encoder": EncoderSpec(in_channels=channels[1], latent_dim=options["latent_dim"], depth=2, filters=4),
-        }
-        if not with_encoder:
-            del specs["encoder"]
-        networks = {key: build_network(spec) for key, spec in specs.items()}
-        for index, network in enumerate(networks.values()):
-            initialise(network, "xavier", gain=1.0, generator=torch.Generator().manual_seed(index))
-        manifest = Manifest(
-            tandem_version="0",
-            method="bicyclegan",
-            networks=specs,
-            preprocessing=preprocessing(size, channels, **trained),
-            training={"steps": 7},
-        )
-        save_bundle(tmp_path / name, manifest, networks)
-        return tmp_path / name
+    def make(name: str = "model", **options: Any) -> Path:
+        return write_bundle(tmp_path / name, **options)
 
     return make

@@ -16,6 +16,7 @@ pytest.importorskip("python_multipart", reason="the extra 'serve' is not install
 
 import tandem
 from cyclegan_bundle import make_cyclegan
+from drawing_page import WAIT, canvases, settle, stroke, until
 from serving_client import application, opened, pixels, png, serving
 from tandem.inference.latents import between
 from tandem.prior.distributions import MixturePrior
@@ -26,11 +27,6 @@ pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-WAIT = 20_000
-SIGNATURE = """(selector) => [...document.querySelectorAll(selector)].map((canvas) => {
-  const { width, height } = canvas;
-  return width ? canvas.getContext('2d').getImageData(0, 0, width, height).data.join() : '';
-})"""
 
 
 @pytest.fixture(scope="module")
@@ -73,36 +69,6 @@ def is_outside(url: str) -> bool:
 def service(make_bundle: Callable[..., Path]) -> Iterator[str]:
     with serving(application({"shoes": make_bundle("shoes"), "other": make_bundle("other", size=(16, 32))})) as address:
         yield address
-
-
-def stroke(page: Any, *points: tuple[float, float]) -> None:
-    box = page.locator("#drawing").bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=4)
-    page.mouse.up()
-
-
-def settle(page: Any) -> None:
-    """Wait until nothing is computed any more, the map of the pad included."""
-    page.wait_for_selector("#tiles li")
-    page.wait_for_timeout(700)
-    until(page, "document.querySelector('#status').classList.contains('ready')")
-
-
-def until(page: Any, expression: str) -> None:
-    """Wait until an expression holds: the page's policy forbids what Playwright does for it."""
-    for _ in range(WAIT // 50):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    pytest.fail(f"it never came true: {expression}")
-
-
-def canvases(page: Any, selector: str) -> list[str]:
-    return page.evaluate(SIGNATURE, selector)
 
 
 def test_a_stroke_changes_all_outputs_and_undo_brings_them_back(service: str, open_page: Callable[..., Any]) -> None:
@@ -275,7 +241,8 @@ def test_latents_of_the_page_are_those_of_the_library(service: str, open_page: C
     """The way between two latents of a mixture, and their coordinates, of which the library knows others."""
     rng = np.random.default_rng(0)
     factors = np.tril(rng.normal(size=(2, 3, 3)), -1) + np.stack([np.diag([0.5, 1, 2])] * 2)
-    prior = MixturePrior(np.float32([0.3, 0.7]), np.float32(rng.normal(size=(2, 3))), np.float32(factors))
+    parts = (np.array([0.3, 0.7]), rng.normal(size=(2, 3)), factors)
+    prior = MixturePrior(*(part.astype(np.float32) for part in parts))
     described = prior_as_json(prior)
     start, end = prior.sample(2, seed=1)
     page = open_page(service)

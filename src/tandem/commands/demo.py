@@ -16,7 +16,7 @@ from tandem.config.presets import preset_options
 from tandem.config.run import RunConfig, from_flat
 from tandem.config.training import TrainingConfig
 from tandem.config.variants import VARIANTS
-from tandem.errors import Problem, nearest
+from tandem.errors import Problem, TandemError, nearest
 from tandem.targets import folder_problems
 
 OURS = "tandem"
@@ -117,6 +117,30 @@ def _run(out: Path, runs: dict[str, RunConfig], *, seed: int, device: str) -> in
         if result.stopped_by is not None:
             return SIGNAL_STATUS + result.stopped_by
     page = write_demo_page(out, data, list(runs), seed=seed, device=device)
+    drawing = _write_drawing_page(out)
     log.info("\nThe demo is ready: open %s", page.resolve())
-    log.info("To draw yourself: tandem serve %s", out / OURS)
+    if drawing is not None:
+        log.info("To draw yourself: open %s", drawing.resolve())
+    else:
+        log.info("To draw yourself: tandem serve %s", out / OURS)
     return 0
+
+
+def _write_drawing_page(out: Path) -> Path | None:
+    """Our model in the page to draw on: a folder for hosts, and one file, which is returned.
+
+    None where what that needs beside the model cannot be had, which is said: the demo is whole without it.
+    """
+    from tandem.web.export import export_web  # noqa: PLC0415  (imports torch)
+    from tandem.web.runtime import find_runtime  # noqa: PLC0415
+
+    model, file = out / OURS, out / "draw.html"
+    try:
+        runtime = find_runtime()
+        export_web(model, out / "draw", name=OURS, runtime=runtime)
+        export_web(model, file, name=OURS, runtime=runtime, is_single_file=True)
+    except (TandemError, OSError) as error:
+        log.warning("there is no page to draw on without a server: %s", error)
+        log.warning("to have it later: tandem export %s --to web --single-file --out %s", model, file)
+        return None
+    return file

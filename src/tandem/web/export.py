@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tandem.files import atomic_write_bytes, is_leftover, owned
 from tandem.inference.onnx.export import export_onnx
 from tandem.inference.translator import load
 from tandem.web.about import about
-from tandem.web.files import ABOUT, all_there, folder_files, single_file, wire_bytes
+from tandem.web.files import ABOUT, folder_files, single_file, wire_bytes
+from tandem.web.proof import Deviation, prove_page
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +27,13 @@ class WebPage:
         path: The folder, or the file.
         num_bytes: On the disk.
         wire_bytes: Sent when it is opened, compressed; None of a single file.
+        deviation: Of its pixels from PyTorch's; None where no browser is there.
     """
 
     path: Path
     num_bytes: int
     wire_bytes: int | None
+    deviation: Deviation | None
 
 
 def export_web(
@@ -64,20 +68,38 @@ def export_web(
     with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
         exported = export_onnx(model, Path(folder) / f"{name}.onnx", storage=storage)
         networks = {f"models/{one.path.name}": one.path.read_bytes() for one in exported}
-    names = {one.network: f"models/{one.path.name}" for one in exported}
-    described = about(translator, name, storage=storage, files=names, palette=palette)
+        names = {one.network: f"models/{one.path.name}" for one in exported}
+        described = about(translator, name, storage=storage, files=names, palette=palette)
+        if is_single_file:
+            files = {out.name: single_file(described, networks, runtime).encode()}
+            place = out.parent
+        else:
+            files, place = folder_files(described, networks, runtime), out
+        proven = Path(folder) / "page"
+        _write(files, proven)
+        deviation = prove_page(proven / out.name if is_single_file else proven, translator, storage=storage)
     if is_single_file:
-        page = single_file(described, networks, runtime).encode()
-        atomic_write_bytes(out, page)
-        return WebPage(out, len(page), None)
-    files = folder_files(described, networks, runtime)
-    with owned(out, "writing a page to"):
-        for file, data in files.items():
-            atomic_write_bytes(out / file, data)
-    return WebPage(out, sum(map(len, files.values())), wire_bytes(files))
+        _write(files, place)
+    else:
+        with owned(out, "writing a page to"):
+            _write(files, place)
+    sent = None if is_single_file else wire_bytes(files)
+    log.info(
+        "%s: %.1f MB%s",
+        out,
+        sum(map(len, files.values())) / 1e6,
+        "" if sent is None else f", of which {sent / 1e6:.1f} MB are sent when it is opened, compressed",
+    )
+    return WebPage(out, sum(map(len, files.values())), sent, deviation)
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    """The page itself comes last, when all that it needs is there."""
+    for name, data in files.items():
+        atomic_write_bytes(folder / name, data)
 
 
 def _require_own(out: Path) -> None:
     others = [one for one in out.iterdir() if not is_leftover(one)] if out.is_dir() else []
-    if others and any(all_there(out)):
+    if others and not (out / ABOUT).is_file():
         raise ConfigError(f"--out {out} holds other files, and no page ({ABOUT}): give a new folder.", option="--out")

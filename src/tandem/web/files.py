@@ -4,7 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,3 @@ def _offline(text: str, files: Mapping[str, bytes], kept: list[str]) -> str:
 
 def _hash_source(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def all_there(folder: Path) -> Iterator[str]:
-    """What tells a folder of this kind."""
-    return (name for name in (ABOUT, ENTRY) if not (folder / name).is_file())

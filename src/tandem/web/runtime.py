@@ -23,6 +23,7 @@ from tandem.foreign import read_bounded
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"
 NPM_SECONDS = 600
+_NPM_OPTIONS = ("--ignore-scripts", "--silent", "--fetch-retries=1", "--fetch-timeout=120000")
 Provider = Literal["wasm", "webgpu"]
 
 _ARCHIVE_SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
@@ -164,7 +165,7 @@ def _from_npm() -> None:
         raise _missing("npm (Node.js) is not installed")
     log.info("fetching %s %s (33 MB) with npm, once", PACKAGE, VERSION)
     with tempfile.TemporaryDirectory(prefix="tandem-npm-") as folder:
-        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", folder, "--ignore-scripts", "--silent"]
+        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", folder, *_NPM_OPTIONS]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=NPM_SECONDS, cwd=folder)
         except (subprocess.SubprocessError, OSError) as error:

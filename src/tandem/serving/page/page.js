@@ -2,6 +2,7 @@ import { download, element, paint, radios } from "./controls.js";
 import { drawPath, Drawing } from "./drawing.js";
 import { EngineError } from "./engine.js";
 import { EXAMPLES, UNITS } from "./examples.js";
+import { gif } from "./gif.js";
 import { between, coordinates, near } from "./latent.js";
 import { read, unpack, write } from "./link.js";
 import { Later, Live } from "./live.js";
@@ -19,6 +20,8 @@ import { Tiles } from "./tiles.js";
 const SHEET_SIDE = 640;
 const STRIP = 9;
 const NEAR = 0.45;
+const GIF_SIDE = 256;
+const GIF_DELAY = 12;
 const PATIENCE_MS = 4000; // more than that no map is worth
 const SLOW_MS = 900; // from here on only the selected output follows a stroke
 const WHITE_ABOVE = 0.5;
@@ -50,6 +53,8 @@ class Page {
     this.isDrawing = false;
     this._written = "";
     this._choseEnds = false;
+    /** @type {ImageBitmap[]} */
+    this._way = [];
     this._skipsMap = false;
     this._sharing = 0;
     this._alert = 0;
@@ -421,6 +426,8 @@ class Page {
     const way = between(prior, from, to, STRIP);
     const pictures = await this.translate(way, signal);
     if (signal.aborted) return;
+    this._way = pictures;
+    element("save-strip", HTMLButtonElement).disabled = false;
     element("strip", HTMLUListElement).replaceChildren(...pictures.map((picture, i) => {
       const item = document.createElement("li");
       const button = document.createElement("button");
@@ -571,6 +578,7 @@ class Page {
     click("compare", () => this.compare());
     click("save", () => void this.save());
     click("save-z", () => this.saveLatent());
+    click("save-strip", () => this.saveStrip());
     click("share", () => void this.copyLink());
     click("theme", () => turnTheme());
     click("neutral", () => {
@@ -692,6 +700,23 @@ class Page {
     canvas.toBlob((blob) => {
       if (blob) download(blob, `${this.model?.name}-${this.seed}-${this.pick + 1}.png`);
     });
+  }
+
+  /** The strip there and back, enlarged where it is small. */
+  saveStrip() {
+    const { width, height } = this._way[0];
+    const scale = Math.max(1, Math.round(GIF_SIDE / Math.max(width, height)));
+    const frames = this._way.map((picture) => {
+      const canvas = document.createElement("canvas");
+      canvas.width = width * scale;
+      canvas.height = height * scale;
+      const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+      context.imageSmoothingQuality = "high";
+      context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+      return context.getImageData(0, 0, canvas.width, canvas.height);
+    });
+    const there = frames.map((_, i) => i);
+    download(gif(frames, [...there, ...there.slice(1, -1).reverse()], GIF_DELAY), `${this.model?.name}-${this.seed}.gif`);
   }
 
   saveLatent() {

@@ -1,0 +1,1 @@
+"""How fast the page without a server is."""

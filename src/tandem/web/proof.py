@@ -1,0 +1,134 @@
+"""How far the pixels of a page are from PyTorch's: the page itself, in a browser, draws what is compared."""
+
+import base64
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tandem.config.data import Direction
+from tandem.errors import BundleError
+from tandem.inference.onnx.graph import Storage
+from tandem.inference.translator import Translator
+from tandem.web.about import page_size
+from tandem.web.browsing import browser, hosted, missing_browser
+
+SEED = 3
+NUM_SAMPLES = 2
+MOST_OFF = 2
+"""Levels of 255: the most that a pixel may be off with weights stored as fp32 or fp16, and all of them on average with
+int8."""
+PATIENCE_MS = 600_000
+
+_DRAW = """async ([direction, width, height, pixels, seed, count]) => {
+  const { engine } = globalThis.tandem;
+  const { default: name } = await engine.catalogue();
+  const { latent_dim: hasLatent } = await engine.model(name);
+  const z = hasLatent ? await engine.latents(name, seed, count) : undefined;
+  const bytes = Uint8ClampedArray.from(atob(pixels), (one) => one.charCodeAt(0));
+  const image = new ImageData(bytes, width, height);
+  const pictures = await engine.translate({ model: name, direction, image, seed, z });
+  return pictures.map((picture) => {
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext('2d');
+    context.drawImage(picture, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    let text = '';
+    for (let i = 0; i < data.length; i += 4096) text += String.fromCharCode(...data.subarray(i, i + 4096));
+    return btoa(text);
+  });
+}"""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far pixels are from PyTorch's, in levels of 255.
+
+    Attributes:
+        largest: Of one value.
+        mean: Of all.
+        pictures: How many were compared.
+        device: What the browser ran them with.
+    """
+
+    largest: int
+    mean: float
+    pictures: int
+    device: str
+
+
+def deviation_of(page: Path, translator: Translator) -> Deviation:
+    """Open the page, a folder or a file, and compare what it draws; ask `missing_browser` before.
+
+    Latents are drawn by the page, from a seed. It happens in a thread of its own: where an event loop runs, as in
+    notebooks, Playwright's plain interface refuses to.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_measured, page, translator).result()
+
+
+def _measured(page: Path, translator: Translator) -> Deviation:
+    with ExitStack() as stack:
+        address = page.resolve().as_uri() if page.is_file() else stack.enter_context(hosted(page))
+        opened = stack.enter_context(browser()).new_page()
+        opened.set_default_timeout(PATIENCE_MS)
+        opened.goto(f"{address}?engine=wasm")
+        opened.wait_for_selector("#tiles > li", state="attached")
+        off = [one for direction in translator.directions for one in _off(opened, translator, direction)]
+        device = str(opened.evaluate("globalThis.tandem.engine.provider()"))
+    values = np.stack(off)
+    return Deviation(int(values.max()), float(values.mean()), len(off), device)
+
+
+def prove_page(page: Path, translator: Translator, *, storage: Storage) -> Deviation | None:
+    """Measure and log how far the page's pixels are from PyTorch's; None where no browser is there.
+
+    Raises:
+        BundleError: They are off by more than is allowed.
+    """
+    if why := missing_browser():
+        log.warning("the page was not opened in a browser: %s. Its ONNX files are proven", why)
+        return None
+    found = deviation_of(page, translator)
+    text = f"largest {found.largest} of 255, mean {found.mean:.3f}"
+    if (found.mean if storage == "int8" else found.largest) > MOST_OFF:
+        raise BundleError(
+            f"the page's pixels differ from PyTorch's by more than is allowed ({text}; allowed are {MOST_OFF}"
+            f"{' on average' if storage == 'int8' else ''}). Weights that are stored more exactly (--weights fp32) may "
+            "deviate less; if these were, please report it."
+        )
+    log.info("opened in a browser (%s): against PyTorch, %d pictures: %s", found.device, found.pictures, text)
+    return found
+
+
+def _off(page: Any, translator: Translator, direction: Direction) -> Iterator[np.ndarray]:
+    """Of every value of each of several pictures, how many levels it is off."""
+    (height, width), _ = page_size(translator)
+    number = NUM_SAMPLES if translator.latent_dim else 1
+    for picture in _inputs(height, width):
+        rgba = np.dstack([picture, np.full((height, width), 255, np.uint8)])
+        arguments = [direction, width, height, base64.b64encode(rgba.tobytes()).decode(), SEED, number]
+        given = [np.frombuffer(base64.b64decode(one), np.uint8) for one in page.evaluate(_DRAW, arguments)]
+        expected = translator(picture, number, seed=SEED, direction=direction, output="array")
+        shown = np.broadcast_to(expected[..., :3], (*expected.shape[:3], 3))  # grey is repeated
+        made = np.stack(given).reshape(number, height, width, 4)[..., :3]
+        yield from np.abs(made.astype(int) - shown)
+
+
+def _inputs(height: int, width: int) -> Iterator[np.ndarray]:
+    """A line drawing and a picture full of colours, ``(H, W, 3)``."""
+    sheet = Image.new("RGB", (width, height), "white")
+    places = [(0.2, 0.2), (0.6, 0.15), (0.65, 0.55), (0.95, 0.75), (0.9, 0.85), (0.2, 0.85), (0.2, 0.2)]
+    points = [(x * width, y * height) for x, y in places]
+    ImageDraw.Draw(sheet).line(points, fill="black", width=max(1, width // 60))
+    yield np.array(sheet)
+    small = np.random.default_rng(0).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    yield np.array(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))

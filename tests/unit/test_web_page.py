@@ -1,0 +1,266 @@
+"""The page without a server, as somebody uses it: in a real browser, from a plain host of files, and from the disk."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tandem
+from cyclegan_bundle import make_cyclegan
+from drawing_page import WAIT, canvases, settle, stroke, until
+from serving_client import pixels, png
+from tandem.cli import main as tandem_main
+from tandem.errors import BundleError, ConfigError, DownloadError
+from tandem.prior.distributions import MixturePrior, NormalPrior
+from tandem.report.spread_pictures import guessed_picture, mean_picture, width_picture
+from tandem.web.browsing import browser, hosted, missing_browser
+from tandem.web.export import export_web
+from tandem.web.proof import MOST_OFF, deviation_of, prove_page
+from tandem.web.runtime import find_runtime
+from tiny_bundle import write_bundle
+
+pytestmark = pytest.mark.browser
+
+CHECKED = {
+    "draws": """async ([length, mixture, seed, count]) => {
+      const { latents } = await import('./draws.js');
+      return latents(length, mixture, seed, count);
+    }""",
+    "spread": """async ([width, height, pixels]) => {
+      const image = new ImageData(new Uint8ClampedArray(pixels), width, height);
+      const made = await tandem.engine.spread({ model: 'model', direction: 'AtoB', image, seed: 5 });
+      const read = (picture) => {
+        const context = new OffscreenCanvas(width, height).getContext('2d');
+        context.drawImage(picture, 0, 0);
+        return [...context.getImageData(0, 0, width, height).data];
+      };
+      return [made, Object.fromEntries(Object.entries(made.pictures).map(([name, one]) => [name, read(one)]))];
+    }""",
+    "encode": """async ([width, height, pixels]) => (
+      tandem.engine.encode('model', new ImageData(new Uint8ClampedArray(pixels), width, height))
+    )""",
+}
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Path:
+    try:
+        return find_runtime()
+    except DownloadError as error:
+        pytest.skip(f"ONNX Runtime Web cannot be had: {error}")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sides are not those that the network takes: they are padded."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "shoes", size=(20, 28))
+
+
+@pytest.fixture(scope="module")
+def folder(bundle: Path, runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("web") / "page"
+    page = export_web(bundle, out, name="shoes", runtime=runtime)
+    assert page.num_bytes == sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    return out
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with hosted(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if why := missing_browser():
+        pytest.skip(why)
+    with browser("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-unsafe-swiftshader") as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    contexts, complaints = [], []
+
+    def opened(address: str, *, width: int = 1400, offline: bool = False) -> Any:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, offline=offline)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if is_fault(message) else None)
+        page.on("request", lambda request: complaints.append(request.url) if is_outside(request.url) else None)
+        page.goto(address)
+        page.wait_for_selector("#tiles > li")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == [], "errors of the page, or requests to other places"
+
+
+def is_fault(message: Any) -> bool:
+    """An error, but for the browser's own: without a network it cannot see whether what keeps the page is renewed."""
+    return message.type == "error" and not message.location["url"].endswith("/offline.js")
+
+
+def is_outside(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:", "blob:null/", "file://", "data:"))
+
+
+def test_drawing_styles_files_and_coming_back_without_a_network(
+    address: str, open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = open_page(f"{address}#seed=11&n=4")
+    stroke(page, (0.2, 0.2), (0.8, 0.3), (0.5, 0.8))
+    settle(page)
+    first = canvases(page, "#tiles canvas")
+    assert len(set(first)) == 4, "four samples that differ"
+    stroke(page, (0.1, 0.9), (0.9, 0.9))
+    settle(page)
+    second = canvases(page, "#tiles canvas")
+    assert all(a != b for a, b in zip(first, second, strict=True))
+    page.click("#tiles li:nth-child(2) > button")
+    box = page.locator("#pad").bounding_box()
+    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
+    settle(page)
+    moved = canvases(page, "#tiles canvas")
+    assert [a != b for a, b in zip(second, moved, strict=True)] == [False, True, False, False]
+    page.click("#lock")
+    page.click("#shuffle")
+    settle(page)
+    shuffled = canvases(page, "#tiles canvas")
+    assert [a == b for a, b in zip(moved, shuffled, strict=True)] == [False, True, False, False]
+    good, broken = tmp_path / "good.png", tmp_path / "broken.png"
+    good.write_bytes(png(pixels(3)))
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n and nothing else")
+    page.set_input_files("#file", broken)
+    page.wait_for_selector("#alert:not([hidden])")
+    assert "broken.png is not a picture" in page.inner_text("#alert")
+    page.set_input_files("#file", good)
+    page.set_input_files("#reference-file", good)
+    until(page, "document.querySelector('#alert').textContent.includes('has the style of good.png')")
+    settle(page)
+    before = canvases(page, "#tiles canvas")
+    assert before[1] != shuffled[1]
+    with page.expect_download() as saved:
+        page.click("#save-strip")
+    with Image.open(saved.value.path()) as strip:
+        assert (strip.format, getattr(strip, "n_frames", 1), strip.size) == ("GIF", 16, (252, 180))
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.context.set_offline(True)
+    page.reload()
+    settle(page)
+    assert canvases(page, "#tiles canvas") == before
+    page.click("#shuffle")
+    settle(page)
+    page.go_back()
+    settle(page)
+    assert canvases(page, "#tiles canvas") == before
+
+
+def test_pixels_are_those_of_pytorch(folder: Path, bundle: Path, tmp_path: Path, chromium: Any) -> None:
+    found = deviation_of(folder, tandem.load(bundle, device="cpu", engine="torch"))
+    assert (found.largest <= MOST_OFF, found.pictures, found.device) == (True, 4, "wasm")
+    other = write_bundle(tmp_path / "other", size=(20, 28), generator={"filters": 8})
+    with pytest.raises(BundleError, match=r"pixels differ from PyTorch's by more than is allowed \(largest \d"):
+        prove_page(folder, tandem.load(other, device="cpu", engine="torch"), storage="fp16")
+
+
+def test_one_file_from_the_disk_without_a_network(
+    bundle: Path, runtime: Path, tmp_path: Path, open_page: Callable[..., Any]
+) -> None:
+    file = tmp_path / "shoes.html"
+    page = export_web(bundle, file, name="shoes", runtime=runtime, is_single_file=True, storage="int8")
+    assert (page.num_bytes, page.deviation is not None) == (file.stat().st_size, True)
+    opened = open_page(file.as_uri(), offline=True)
+    stroke(opened, (0.2, 0.2), (0.8, 0.8))
+    settle(opened)
+    assert len(set(canvases(opened, "#tiles canvas"))) == 8
+
+
+def test_both_directions(runtime: Path, tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    make_cyclegan(tmp_path / "horses")
+    page = export_web(tmp_path / "horses", tmp_path / "page", name="horses", runtime=runtime, storage="fp32")
+    assert page.deviation is not None
+    assert (page.deviation.pictures, page.deviation.largest <= MOST_OFF) == (4, True)
+
+
+def test_latents_are_those_of_the_library(address: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(address)
+    rng = np.random.default_rng(0)
+    factors = np.tril(rng.normal(size=(3, 4, 4)), -1) + np.stack([np.diag([0.5, 1, 2, 3])] * 3)
+    parts = (np.array([0.2, 0.3, 0.5]), rng.normal(size=(3, 4)), factors)
+    prior = MixturePrior(*(part.astype(np.float32) for part in parts))
+    mixture = {part: getattr(prior, part).tolist() for part in ("weights", "means", "factors")}
+    for seed in (0, 7, 2**53 - 1):
+        drawn = page.evaluate(CHECKED["draws"], [40, None, seed, 40])
+        np.testing.assert_array_equal(np.float32(drawn), NormalPrior(40).sample(40, seed=seed))
+        np.testing.assert_array_equal(
+            np.float32(page.evaluate(CHECKED["draws"], [4, mixture, seed, 40])), prior.sample(40, seed=seed)
+        )
+
+
+def test_spread_and_style_are_those_of_the_library(address: str, bundle: Path, open_page: Callable[..., Any]) -> None:
+    translator = tandem.load(bundle, device="cpu", engine="torch")
+    picture = pixels(4, 20, 28)
+    arguments = [28, 20, np.dstack([picture, np.full((20, 28), 255, np.uint8)]).ravel().tolist()]
+    page = open_page(address)
+    np.testing.assert_allclose(page.evaluate(CHECKED["encode"], arguments), translator.encode(picture)[0], atol=2e-2)
+    made, shown = page.evaluate(CHECKED["spread"], arguments)
+    spread = translator.spread(picture, seed=5)
+    assert (made["num_samples"], made["level"], made["calibrated"]) == (spread.num_samples, spread.level, False)
+    assert made["flagged_share"] == pytest.approx(spread.flagged.mean(), abs=0.01)
+    expected = {
+        "mean": mean_picture(spread.mean),
+        "width": width_picture(spread.guessed),
+        "guessed": guessed_picture(spread.mean, spread.flagged),
+    }
+    for name, levels in expected.items():
+        off = np.abs(np.reshape(shown[name], (20, 28, 4))[..., :3].astype(int) - levels)
+        assert np.mean(off > 2) < 0.01, name  # a pixel at the threshold may be flagged or not
+
+
+def test_webgpu_takes_over_only_where_it_is_right(address: str, open_page: Callable[..., Any]) -> None:
+    page = open_page(f"{address}?engine=webgpu")
+    if not page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
+        pytest.skip("this browser has no WebGPU")
+    stroke(page, (0.2, 0.2), (0.8, 0.8))
+    settle(page)
+    before = canvases(page, "#tiles canvas")
+    until(page, "tandem.engine.provider().then((one) => one === 'webgpu')")
+    stroke(page, (0.2, 0.8), (0.8, 0.2))
+    settle(page)
+    assert canvases(page, "#tiles canvas") != before
+
+
+def test_what_cannot_be_exported(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds other files, and no page"):
+        export_web(bundle, other, name="shoes", runtime=other)
+    with pytest.raises(ConfigError, match="does not hold onnxruntime-web"):
+        find_runtime(other)
+    (other / "ort.wasm.bundle.min.mjs").write_text("another one")
+    with pytest.raises(ConfigError, match="another file, or damaged"):
+        find_runtime(other)
+    with pytest.raises(ConfigError, match="is not the archive of onnxruntime-web"):
+        find_runtime(other / "notes.txt")
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DownloadError, match=r"npm \(Node.js\) is not installed.*--runtime onnxruntime-web"):
+        find_runtime()
+    for words, says in (
+        (["--to", "onnx", "--single-file"], "--single-file goes with --to web only"),
+        (["--to", "web"], "--to web needs --out"),
+        (["--to", "web", "--single-file", "--out", "page"], "must end in '.html'"),
+    ):
+        assert tandem_main(["export", str(bundle), *words]) == 2
+        assert says in capsys.readouterr().err
