@@ -77,7 +77,7 @@ def address(folder: Path) -> Iterator[str]:
 def chromium() -> Iterator[Any]:
     if why := missing_browser():
         pytest.skip(why)
-    with browser("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-unsafe-swiftshader") as opened:
+    with browser() as opened:
         yield opened
 
 
@@ -225,17 +225,18 @@ def test_spread_and_style_are_those_of_the_library(address: str, bundle: Path, o
         assert np.mean(off > 2) < 0.01, name  # a pixel at the threshold may be flagged or not
 
 
-def test_webgpu_takes_over_only_where_it_is_right(address: str, open_page: Callable[..., Any]) -> None:
+def test_webassembly_goes_on_where_there_is_no_webgpu(address: str, open_page: Callable[..., Any]) -> None:
     page = open_page(f"{address}?engine=webgpu")
-    if not page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
-        pytest.skip("this browser has no WebGPU")
-    stroke(page, (0.2, 0.2), (0.8, 0.8))
-    settle(page)
-    before = canvases(page, "#tiles canvas")
-    until(page, "tandem.engine.provider().then((one) => one === 'webgpu')")
-    stroke(page, (0.2, 0.8), (0.8, 0.2))
-    settle(page)
-    assert canvases(page, "#tiles canvas") != before
+    if page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
+        pytest.skip("this browser has WebGPU")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    for number in (1, 2):
+        stroke(page, (0.2, 0.2), (0.8, 0.2 * number))
+        settle(page)
+        assert len(set(canvases(page, "#tiles canvas"))) == 8
+    assert page.evaluate("tandem.engine.provider()") == "wasm"
+    assert any("WebGPU is left out: Error: this browser does not have it" in text for text in said)
 
 
 def test_what_cannot_be_exported(
