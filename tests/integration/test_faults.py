@@ -6,6 +6,7 @@ test_cli_data_download.py. Lost ranks: test_torchrun.py, test_process_group.py. 
 """
 
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,19 @@ def test_killed_while_a_model_is_written(ground: Ground, name: str) -> None:
     assert len(leftovers(out)) > 0
     assert ground.ends_like_undisturbed(command) == ""
     assert leftovers(out) == []
+
+
+def test_a_full_disk_under_official_weights_is_a_message(ground: Ground) -> None:
+    """PyTorch's own writer of files calls it a broken invariant."""
+    out = ground.fresh()
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    ended = ground.call(["export", ground.run, "--to", "official", "--out", out], before=limit)
+    assert (ended.status, ended.complaint) == (1, "")
+    assert "File too large" in ended.text
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

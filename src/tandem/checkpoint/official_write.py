@@ -1,5 +1,6 @@
 """From a model to the files that its method's official code loads: ``latest_net_G.pth`` and so on."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tandem.checkpoint.official import official_key_map
 from tandem.checkpoint.official_128 import from_official
 from tandem.config.specifications import EncoderSpec, ResNetSpec, UNetSpec
 from tandem.errors import BundleError
-from tandem.files import atomic_replace
+from tandem.files import atomic_write_bytes
 
 FILE_NAMES = {"generator": "G", "encoder": "E", "gen_ab": "G_A", "gen_ba": "G_B"}
 """What the official code calls each network of a bundle."""
@@ -39,7 +40,9 @@ def write_official(folder: Path, manifest: Manifest, networks: Mapping[str, nn.M
     written = []
     for name, state in states.items():
         path = folder / f"latest_net_{name}.pth"
-        atomic_replace(path, lambda temporary, state=state: torch.save(state, temporary))
+        buffer = io.BytesIO()  # PyTorch's writer of files calls a full disk a broken invariant of its own
+        torch.save(state, buffer)
+        atomic_write_bytes(path, buffer.getvalue())
         written.append(path)
     return written
 
