@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test test-slow faults fuzz long-run coverage lint format types types-page bench reference docs docs-serve pictures clean
+.PHONY: help setup browser demo test test-slow faults fuzz long-run coverage lint format types types-page bench reference docs
+.PHONY: docs-serve pictures build sbom audit clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -79,6 +80,20 @@ docs-serve: setup  ## show the site at http://127.0.0.1:8000 while you write
 
 pictures: setup  ## remake the pictures of the README from runs/demo and, with CYCLEGAN=RUN, from a CycleGAN
 	$(BIN)/python tools/readme_pictures.py $(if $(CYCLEGAN),--cyclegan $(CYCLEGAN))
+
+build: setup  ## make the sdist and the wheel in dist/, the same bytes on every machine
+	$(BIN)/python tools/build.py dist
+
+sbom: setup  ## list what .venv holds, with versions and licences, as CycloneDX; writes dist/sbom.json
+	$(PYTHON) -m venv $(VENV)/supply
+	$(VENV)/supply/bin/python -m pip install --quiet --requirement tools/supply.txt
+	mkdir -p dist
+	$(VENV)/supply/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.json $(BIN)/python
+
+audit: setup  ## ask the database of PyPI for known vulnerabilities of what constraints.txt pins; needs the network
+	$(PYTHON) -m venv $(VENV)/supply
+	$(VENV)/supply/bin/python -m pip install --quiet --requirement tools/supply.txt
+	$(VENV)/supply/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
 
 clean:  ## remove the environment and caches (runs and datasets stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist site src/*.egg-info
