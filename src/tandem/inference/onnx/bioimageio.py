@@ -6,6 +6,7 @@ them. The encoder has no place there.
 """
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tandem.prior.distributions import NormalPrior
 
 FORMAT = "0.5.4"
 DESCRIPTION_NAME, PAGE_NAME, WEIGHTS_NAME = "rdf.yaml", "README.md", "model.onnx"
+MOST_OF_NAME = 128
 UNKNOWN = "unknown"
 _LICENCES: Mapping[str, str] = {
     "apache-2.0": "Apache-2.0",
@@ -93,7 +95,8 @@ def export_bioimageio(model: Path, out: Path, *, name: str, licence: str, storag
         atomic_write_bytes(out / _file(tensor), _as_npy(array))
     atomic_write_text(out / PAGE_NAME, _page(manifest, name))
     described = _description(out, manifest, spec)
-    described |= {"name": name} | ({} if licence == UNKNOWN else {"license": _LICENCES[licence]})
+    told = re.sub(r"[^A-Za-z0-9 +_().-]", "-", f"Tandem {name}")[:MOST_OF_NAME]  # of five characters at least
+    described |= {"name": told} | ({} if licence == UNKNOWN else {"license": _LICENCES[licence]})
     atomic_write_text(out / DESCRIPTION_NAME, yaml.safe_dump(described, sort_keys=False, allow_unicode=True))
     return written
 
