@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -114,6 +115,17 @@ def _remove(leftovers: Iterable[Path]) -> None:
 def missing_folders(folder: Path) -> list[Path]:
     """Those of a folder and the folders above it that do not exist, the innermost first."""
     return [one for one in (folder, *folder.parents) if not one.exists()]
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``TANDEM_CACHE``, or ``tandem`` in the folder of the system for caches."""
+    if given := os.environ.get("TANDEM_CACHE"):
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tandem"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "tandem"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tandem"
 
 
 def remove_empty(folders: Iterable[Path]) -> None:

@@ -19,7 +19,8 @@ from file_server import Behaviour, FileServer
 from tandem.errors import WeightsError
 from tandem.evaluation.networks import weights
 from tandem.evaluation.networks.download import WEIGHTS_POLICY
-from tandem.evaluation.networks.weights import PUBLISHED, PublishedWeights, cache_folder, find_weights
+from tandem.evaluation.networks.weights import PUBLISHED, PublishedWeights, find_weights
+from tandem.files import cache_folder
 from tandem.networks.backbones import tensor_files
 from tandem.networks.backbones.tensor_files import read_arrays, read_state_dict
 

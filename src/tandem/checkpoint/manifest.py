@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tandem.checkpoint.calibration import Calibration
-from tandem.checkpoint.shipped import shipped_folder
+from tandem.checkpoint.named import MADE_BY, named_folder
 from tandem.checkpoint.storage import Storage
 from tandem.config.data import MAX_CHANNELS, MAX_SIDE
 from tandem.config.parse import parse_dataclass
@@ -355,13 +355,18 @@ def _weights_path(folder: Path, manifest: Manifest) -> Path:
 
 
 def bundle_folder(path: Path) -> Path:
-    """The folder of the bundle at `path`: that folder, its ``model.json``, the run folder around it, or a shipped one.
+    """The folder of the bundle at `path`: that folder, its ``model.json``, the run folder around it, or a name.
 
     Raises:
         BundleError: There is none.
     """
-    if (shipped := shipped_folder(path)) is not None and manifest_file(shipped).is_file():
-        return shipped
+    if (named := named_folder(path)) is not None:
+        if manifest_file(named).is_file():
+            return named
+        raise BundleError(
+            f"the model {path} is not there yet: {MADE_BY[str(path)]}. (There is nothing at {path}, and no model in "
+            f"{named}.)"
+        )
     if path.name in {MANIFEST_NAME, SHARED_MANIFEST_NAME} and path.is_file():
         return path.parent
     for folder in (path, path / "model"):

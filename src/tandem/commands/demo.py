@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.checkpoint.named import kept_folder
 from tandem.commands.parser import Command
 from tandem.config.options import Options, option, refuse, same
 from tandem.config.presets import preset_options
@@ -74,7 +75,21 @@ def main(arguments: Sequence[str]) -> int:
         name: demo_config(name, options.steps, seed=options.seed, device=options.device, threads=options.threads)
         for name in (OURS, *options.compare)
     }
-    return _run(options.out, runs, seed=options.seed, device=options.device)
+    status = _run(options.out, runs, seed=options.seed, device=options.device)
+    if status == 0 and options.steps >= STEPS:
+        folder = keep_model(options.out / OURS)
+        log.info("Its model is called demo from now on: tandem sample demo drawing.png --out shoe.png (%s)", folder)
+    return status
+
+
+def keep_model(run: Path) -> Path:
+    """Keep the model of a run under the name ``demo``, with weights in half of their size."""
+    from tandem.checkpoint.bundle import load_bundle, load_prior, save_bundle  # noqa: PLC0415  (imports torch)
+
+    manifest, networks = load_bundle(run)
+    folder = kept_folder("demo")
+    save_bundle(folder, manifest, networks, prior=load_prior(run, manifest), storage="fp16")
+    return folder
 
 
 def demo_config(name: str, steps: int, *, seed: int, device: str, threads: int | None = None) -> RunConfig:

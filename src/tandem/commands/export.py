@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from tandem.checkpoint.manifest import MANIFEST_NAME, bundle_folder
-from tandem.checkpoint.shipped import shipped_folder
+from tandem.checkpoint.named import named_folder
 from tandem.checkpoint.storage import Storage
 from tandem.commands.parser import Command
 from tandem.commands.share import CardOptions, share
@@ -95,8 +95,8 @@ class ExportOptions(Options):
             yield from self._problems_of_place(self.out)
         elif self.to in {"official", "hub", "web", "bioimageio"}:
             yield Problem(f"--to {self.to} needs --out: the folder for what is written", "--out")
-        elif shipped_folder(self.run) is not None:
-            yield Problem(f"the model {self.run} comes with Tandem: give --out, where what is written goes", "--out")
+        elif named_folder(self.run) is not None:
+            yield Problem(f"the model {self.run} has a name and no place of yours: give --out", "--out")
 
     def _problems_of_place(self, out: Path) -> Iterator[Problem]:
         what, suffix = ("the page", ".html") if self.single_file else ("the ONNX file", SUFFIX)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tandem.checkpoint.manifest import bundle_folder, manifest_file, read_manifest
+from tandem.checkpoint.named import named_folder
 from tandem.inference.onnx.load import is_onnx_file
 from tandem.inference.onnx.model_file import ROLES, file_of
 
@@ -63,6 +64,8 @@ def name_models(paths: Sequence[Path]) -> dict[str, Path]:
 def _own_name(path: Path) -> str:
     if is_onnx_file(path):
         return path.stem
+    if named_folder(path) is not None:
+        return str(path)
     folder = bundle_folder(path).resolve()
     return folder.parent.name if folder.name == "model" else folder.name
 

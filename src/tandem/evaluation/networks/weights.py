@@ -7,13 +7,13 @@ metric.
 
 import importlib.util
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tandem.errors import WeightsError
 from tandem.evaluation.networks.download import download
+from tandem.files import cache_folder
 from tandem.networks.backbones.tensor_files import sha256_of
 
 WeightsName = Literal[
@@ -114,17 +114,6 @@ class WeightsSource:
     path: Path
     sha256: str
     published: bool
-
-
-def cache_folder() -> Path:
-    """The folder for downloaded weights: ``TANDEM_CACHE``, or ``tandem`` in the system's folder for caches."""
-    if given := os.environ.get("TANDEM_CACHE"):
-        return Path(given).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "tandem"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "tandem"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tandem"
 
 
 def find_weights(
