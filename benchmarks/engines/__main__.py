@@ -6,6 +6,7 @@ PyTorch's.
 """
 
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.command import at_least, make_parser, reporting, write
+
+log = logging.getLogger(__name__)
 
 STORAGES = ("fp32", "fp16", "int8")
 WORKER = """
@@ -77,6 +80,7 @@ def main(arguments: Sequence[str]) -> None:
             for what, several in found.items():
                 off = np.abs(np.load(folder / f"{what}-{number}.npy").astype(int) - right)
                 rows.append(_row(what, sizes[what], several) | {"largest": int(off.max()), "mean": float(off.mean())})
+                log.info("%s", _line(rows[-1]))
     lines = "".join(f"{_line(row)}\n" for row in rows)
     header = make_header(torch.device("cpu")) | {"threads": args.threads}
     report = {"header": header, "calls": args.calls, "rows": rows}

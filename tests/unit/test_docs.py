@@ -19,6 +19,7 @@ from cyclegan_bundle import make_cyclegan
 from tandem.cli import COMMANDS, main
 from tandem.commands.bench import BENCHMARKS
 from tandem.commands.data import ACTIONS
+from tandem.commands.demo import keep_model
 from tandem.commands.parser import Command
 from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
@@ -151,6 +152,8 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with everything that the examples name."""
     export_onnx(make_bundle("runs/shoes/model"), tmp_path / "shoes.onnx")
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    keep_model(tmp_path / "runs" / "shoes")
     values = make_bundle("runs/ct/model", channels=(1, 1)) / "model.json"
     manifest = json.loads(values.read_text())
     manifest["preprocessing"]["input_levels"] = {"type": "uint16", "low": [0], "high": [4095]}
