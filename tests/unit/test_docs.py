@@ -44,7 +44,8 @@ BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
 COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
 OTHER_FOLDERS = ("src/", "tests/", "tools/", "benchmarks/", "findings/", "examples/")
 OUTSIDE_THE_PACKAGE = [
-    f"benchmarks.{name}.__main__" for name in ("cost", "features", "loading", "profile", "scaling", "threads")
+    f"benchmarks.{name}.__main__"
+    for name in ("cost", "features", "loading", "profile", "scaling", "serving", "threads")
 ]
 README, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/architecture.md"))
 

@@ -1,5 +1,6 @@
 """The Open Inference Protocol v2: in JSON, in its binary form, and by the clients that people have."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,11 +120,53 @@ def test_tritonclient(bundle: Path, translator: Translator) -> None:
         assert triton.is_server_live()
         assert triton.is_server_ready()
         assert triton.is_model_ready("shoes")
-        assert triton.get_model_metadata("shoes")["name"] == "shoes"
+        assert not triton.is_model_ready("none")
+        assert triton.get_server_metadata()["name"] == "tandem"
+        described = triton.get_model_metadata("shoes")
+        assert (described["name"], described["inputs"][0]["datatype"]) == ("shoes", "UINT8")
         image = client.InferInput("image", list(frame.shape), "UINT8")
         image.set_data_from_numpy(frame)
-        result = triton.infer("shoes", [image], parameters={"seed": 3, "num_samples": 2}, request_id="1")
-        np.testing.assert_array_equal(result.as_numpy("outputs"), translator(frame, 2, seed=3, output="array"))
-        with pytest.raises(client.InferenceServerException, match="there is no model 'none'"):
-            triton.infer("none", [image])
+        z = client.InferInput("z", [2, 2], "FP32")
+        z.set_data_from_numpy(translator.sample_z(2, seed=3))
+        asked = [client.InferRequestedOutput("outputs", binary_data=False), client.InferRequestedOutput("z")]
+        expected = translator(frame, 2, seed=3, output="array")
+        for result in (
+            triton.infer("shoes", [image], parameters={"seed": 3, "num_samples": 2}, request_id="1"),
+            triton.infer("shoes", [image, z], outputs=asked),
+        ):
+            np.testing.assert_array_equal(result.as_numpy("outputs"), expected)
+            np.testing.assert_array_equal(result.as_numpy("z"), translator.sample_z(2, seed=3))
+        image.set_data_from_numpy(frame, binary_data=False)
+        plain = triton.infer("shoes", [image], parameters={"seed": 3, "num_samples": 2})
+        np.testing.assert_array_equal(plain.as_numpy("outputs"), expected)
+        for name, parameters, message in (
+            ("none", {}, "there is no model 'none'"),
+            ("shoes", {"num_samples": 99}, "must be from 1 to 32"),
+        ):
+            with pytest.raises(client.InferenceServerException, match=message):
+                triton.infer(name, [image], parameters=parameters)
         triton.close()
+
+
+def test_kserve(bundle: Path, translator: Translator) -> None:
+    """Its client for REST, with version 2 of the protocol."""
+    kserve = pytest.importorskip("kserve")
+    frame = pixels(0)
+    expected = translator(frame, 2, seed=3, output="array")
+
+    async def ask(address: str) -> None:
+        client = kserve.InferenceRESTClient(kserve.RESTConfig(protocol="v2"))
+        assert await client.is_server_live(address)
+        assert await client.is_server_ready(address)
+        assert await client.is_model_ready(address, "shoes")
+        image = kserve.InferInput("image", list(frame.shape), "UINT8")
+        image.set_data_from_numpy(frame, binary_data=True)
+        request = kserve.InferRequest("shoes", [image], parameters={"seed": 3, "num_samples": 2})
+        result = await client.infer(address, request, model_name="shoes")
+        np.testing.assert_array_equal(result.outputs[0].as_numpy(), expected)
+        with pytest.raises(Exception, match="there is no model 'none'"):
+            await client.infer(address, kserve.InferRequest("none", [image]), model_name="none")
+        await client.close()
+
+    with serving(application({"shoes": bundle}, max_batch=1)) as address:
+        asyncio.run(ask(address))

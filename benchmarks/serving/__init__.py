@@ -1,0 +1,1 @@
+"""The HTTP service against a plain handler around PyTorch."""
