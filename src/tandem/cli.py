@@ -34,7 +34,7 @@ COMMANDS = {
     "timeline": ("tandem.commands.timeline", "show a run's fixed inputs over training time, as a GIF or a strip"),
     "presets": ("tandem.commands.presets", "list the presets and what they set"),
     "data": ("tandem.commands.data", "make, check, look at, pack or download a dataset"),
-    "doctor": ("tandem.commands.doctor", "look deeply at a dataset and say what is wrong with it"),
+    "doctor": ("tandem.commands.doctor", "look deeply at a dataset or a run and say what is wrong with it"),
     "demo": ("tandem.commands.demo", "draw, train, sample and measure the demo in one go"),
     "bench": ("tandem.commands.bench", "measure the training step, sampling, and quality against time"),
 }

@@ -259,9 +259,9 @@ def test_a_split_by_content_keeps_what_looks_alike_together(tmp_path: Path) -> N
         slope = np.mgrid[:48, :48].sum(0)[:, :, None] * rng.uniform(0.5, 1.5, 3)
         picture = (slope + 60 * np.sin(np.mgrid[:48, :48][index % 2] / rng.uniform(2, 6))[:, :, None]).clip(0, 255)
         image = Image.fromarray(np.concatenate([picture] * 2, 1).astype(np.uint8))
-        for split, name, quality in (("train", "x.png", None), ("train", "y.jpg", 95), ("test", "z.jpg", 60)):
+        for split, name, quality in (("train", "x.png", 75), ("train", "y.jpg", 95), ("test", "z.jpg", 60)):
             (tmp_path / "data" / split).mkdir(parents=True, exist_ok=True)
-            image.save(tmp_path / "data" / split / f"{index}-{name}", **({"quality": quality} if quality else {}))
+            image.save(tmp_path / "data" / split / f"{index}-{name}", quality=quality)
     arguments = [str(tmp_path / "data"), "--to", str(tmp_path / "out"), "--val-split", "0.3", "--test-split", "0.3"]
     assert main(["data", "split", *arguments]) == 0
     found = {path.name: path.parent.name for path in (tmp_path / "out").glob("*/*")}

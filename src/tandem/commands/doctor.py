@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorOptions(RecipeOptions):
-    """What is looked at, and what is written; all other options are those of training."""
+    """What is looked at, and what is written; beside a dataset all other options are those of training."""
 
     out: Path | None = option(None, "folder for a page", metavar="FOLDER")
     json: bool = option(False, "print JSON to standard output", one_way=True)
@@ -49,7 +49,9 @@ DESCRIPTION = (
     "Look deeply at a dataset and say what is wrong with it: shifted, flipped or exchanged pairs, duplicates within "
     "and between splits, images of one colour, what is padded or stretched. Give the options with which you mean to "
     "train. 'tandem data check' is the short look before training, at what would stop it; this one takes longer and "
-    "finds what would spoil it. The exit status is 0, or 3 if there is something to mend."
+    "finds what would spoil it. Of a run it asks: is z ignored, has a discriminator won, are colours inverted, is "
+    "there a grid, is the best checkpoint the first, do steps wait for data? The exit status is 0, or 3 if there is "
+    "something to mend."
 )
 COMMAND = Command("doctor", DESCRIPTION, {"": DoctorOptions})
 
@@ -79,15 +81,41 @@ class Diagnosis:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Look at a dataset, say what was found, and write the page."""
+    """Look at a dataset or a run, say what was found, and write the page."""
+    named = next((word for word in arguments if is_run(Path(word))), None)
+    if named is not None:
+        from tandem.commands.doctor_run import look_at_run  # noqa: PLC0415  (imports torch)
+
+        (own,) = COMMAND.parse(arguments)
+        require_of_run(own)
+        diagnosis = Diagnosis(named, *look_at_run(Path(named)))
+        say(diagnosis, own)
+        return SOMETHING_TO_MEND if diagnosis.has_warnings else 0
     own, config = resolve_beside(arguments, COMMAND, DoctorOptions)
     if own.data is None:
-        raise ConfigError("DATA missing. Usage: tandem doctor DATA [--out FOLDER] [--json] [options of training]")
+        raise ConfigError("DATA missing. Usage: tandem doctor DATA|RUN [--out FOLDER] [--json] [options of training]")
     with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
         found = look_at_data(own.data, own.data_b, config, cache=Path(cache), measure=own.measure)
     diagnosis = Diagnosis(f"{public_location(own.data)}, method {config.objective.method}", *found)
     say(diagnosis, own)
     return SOMETHING_TO_MEND if diagnosis.has_warnings else 0
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run."""
+    return (path / "config.yaml").is_file() and (path / "metrics.jsonl").is_file()
+
+
+def require_of_run(own: DoctorOptions) -> None:
+    """Refuse what a run has decided.
+
+    Raises:
+        ConfigError: Such an option is given.
+    """
+    given = {"--preset": own.preset, "--method": own.method, "--config": own.config or None}
+    given |= {"DATA_B": own.data_b, "--measure": own.measure or None}
+    if extra := [name for name, value in given.items() if value is not None]:
+        raise ConfigError(f"{', '.join(extra)} beside a run, which has its own options: leave it out.", option=extra[0])
 
 
 def say(diagnosis: Diagnosis, own: DoctorOptions) -> None:
@@ -116,7 +144,7 @@ def page(diagnosis: Diagnosis) -> str:
         for one in diagnosis.findings
     ]
     named = [
-        Section(one.name.replace("-", " ").capitalize(), header=("Where",), rows=[(item,) for item in one.items[:50]])
+        Section(one.text.rstrip("."), header=("Where",), rows=[(item,) for item in one.items[:50]])
         for one in diagnosis.findings
         if one.items
     ]
