@@ -38,6 +38,26 @@ class DataConfig:
         metavar="{N,HxW}",
     )
     flip: bool = option(True, "flip half of the pairs, both images alike")
+    augment_turns: bool = option(
+        False, "turn crops by a random number of quarters, both images alike; half turns where they are not square"
+    )
+    augment_rotate: float = option(0.0, "rotate by up to so many degrees, both images alike", at_least=0, at_most=180)
+    augment_scale: float = option(
+        0.0, "scale by a factor of up to 1 + so much, or down likewise, both images alike", at_least=0, at_most=3
+    )
+    augment_elastic: float = option(
+        0.0, "bend smoothly by so many px (standard deviation), both images alike", at_least=0, at_most=100
+    )
+    augment_colour: float = option(
+        0.0,
+        "change brightness and contrast by up to this share, all channels and each, of one side only",
+        at_least=0,
+        at_most=1,
+    )
+    augment_colour_of: Literal["input", "output"] = option("input", "the side of --augment-colour")
+    augment_nearest: Literal["none", "input", "output", "both"] = option(
+        "none", "sides that hold labels, whose values must not mix where images are moved"
+    )
     shuffle: Literal["all", "shards"] = option(
         "all",
         "order of an epoch: over all images, or, of shards, shard by shard, for data larger than --cache-gb",
@@ -82,6 +102,12 @@ class DataConfig:
         return parse_size(self.size, "--size")
 
     @property
+    def augments(self) -> bool:
+        """Whether images are augmented beyond crop and flip."""
+        sizes = (self.augment_rotate, self.augment_scale, self.augment_elastic, self.augment_colour)
+        return self.augment_turns or any(sizes)
+
+    @property
     def cache_bytes(self) -> int:
         """Disk space for shards from a URL."""
         return round((self.cache_gb or DEFAULT_CACHE_GB) * 1e9)
@@ -115,6 +141,12 @@ class DataConfig:
         for name, sides in (("--size", crop), ("--load-size", load)):
             if not all(1 <= side <= MAX_SIDE for side in sides):
                 yield f"{name} must be from 1 to {MAX_SIDE} px, not {sides[0]}x{sides[1]}"
+        if self.augments and self.decoded_place == "device":
+            yield "--decoded-place device does not augment beyond crop and flip: leave it out, or the --augment options"
+        if self.augment_colour_of != "input" and not self.augment_colour:
+            yield "--augment-colour-of has no effect without --augment-colour"
+        if self.augment_nearest != "none" and not (self.augment_rotate or self.augment_scale or self.augment_elastic):
+            yield "--augment-nearest has no effect without --augment-rotate, --augment-scale or --augment-elastic"
         if self.load_size is None:
             return
         match self.preprocess:

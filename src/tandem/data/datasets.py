@@ -12,6 +12,7 @@ from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.order import GlobalOrder, Order
 from tandem.data.samples import Sample, SampleDataset
 from tandem.data.splits import Pair, PairedSplit, SingleImage, UnpairedSplit
+from tandem.data.warp import Augmentation
 from tandem.rng import numpy_generator
 
 
@@ -30,6 +31,7 @@ class PairedDataset(SampleDataset):
         channels_b: Channels of the model's output, after `direction`.
         seed: The seed of the run.
         levels: Which values are -1 and 1 in the model's input and in its output.
+        augmentation: See `SampleDataset`.
         order: In which the pairs come; by default shuffled anew in each epoch.
     """
 
@@ -43,9 +45,12 @@ class PairedDataset(SampleDataset):
         channels_b: int,
         seed: int,
         levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
+        augmentation: Augmentation | None = None,
         order: Order | None = None,
     ) -> None:
-        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b, levels=levels)
+        super().__init__(
+            transform, seed=seed, channels_a=channels_a, channels_b=channels_b, levels=levels, augmentation=augmentation
+        )
         self.split = split
         self.direction: Direction = direction
         self._order = order or GlobalOrder(seed, len(split.pairs))
@@ -124,6 +129,7 @@ class UnpairedDataset(SampleDataset):
         channels_b: Channels of the model's output, after `direction`.
         seed: The seed of the run.
         levels: Which values are -1 and 1 in the model's input and in its output.
+        augmentation: See `SampleDataset`.
         orders: In which the images of the two domains of the model come; by default shuffled anew in each epoch.
     """
 
@@ -137,9 +143,12 @@ class UnpairedDataset(SampleDataset):
         channels_b: int,
         seed: int,
         levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
+        augmentation: Augmentation | None = None,
         orders: tuple[Order, Order] | None = None,
     ) -> None:
-        super().__init__(transform, seed=seed, channels_a=channels_a, channels_b=channels_b, levels=levels)
+        super().__init__(
+            transform, seed=seed, channels_a=channels_a, channels_b=channels_b, levels=levels, augmentation=augmentation
+        )
         self.split = split
         self.a, self.b = split.inputs(direction), split.outputs(direction)
         self._orders = orders or (GlobalOrder(seed, len(self.a)), GlobalOrder(seed, len(self.b)))

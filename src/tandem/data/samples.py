@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from tandem.data.augment import CropWindow, TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.image_file import ImageFile
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.warp import Augmentation
 from tandem.errors import DataError
+from tandem.rng import numpy_generator
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +39,7 @@ class SampleDataset(ABC):
         seed: The seed of the run.
         channels_a: Channels of the model's input.
         levels: Which values are -1 and 1 in the model's input and in its output.
+        augmentation: What is done beyond crop and flip, by draws of their own from (seed, position); None is nothing.
         decoded: Where slots stay decoded; None reads the files again each time.
     """
 
@@ -48,7 +51,9 @@ class SampleDataset(ABC):
         channels_a: int,
         channels_b: int,
         levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
+        augmentation: Augmentation | None = None,
     ) -> None:
+        self.augmentation = augmentation
         self.transform = transform
         self.seed = seed
         self.channels_a = channels_a
@@ -119,8 +124,37 @@ class SampleDataset(ABC):
         slots = self.slots_at(position)
         loaded = [self.loaded(slot) for slot in slots]
         windows = self.windows_at(position, [(images[0].shape[1], images[0].shape[2]) for images in loaded])
-        cut = [window.cut(image) for images, window in zip(loaded, windows, strict=True) for image in images]
-        return self._sample([np.moveaxis(planes, 0, 2) for planes in cut], self.name_of(slots), position)
+        if self.augmentation is None or not self.augmentation.moves:
+            cut = [window.cut(image) for images, window in zip(loaded, windows, strict=True) for image in images]
+        else:
+            cut = self._warped(self.augmentation, loaded, windows, position)
+        sample = self._sample([np.moveaxis(planes, 0, 2) for planes in cut], self.name_of(slots), position)
+        if self.augmentation is not None and self.augmentation.colour:
+            self._recolour(self.augmentation, sample)
+        return sample
+
+    def _warped(
+        self,
+        augmentation: Augmentation,
+        loaded: Sequence[Sequence[np.ndarray]],
+        windows: Sequence[CropWindow],
+        position: int,
+    ) -> list[np.ndarray]:
+        """Both images, moved: those of one slot by the same draw."""
+        cut: list[np.ndarray] = []
+        for number, (images, window) in enumerate(zip(loaded, windows, strict=True)):
+            generator = numpy_generator(self.seed, f"warp/{number}", position=position)
+            warp = augmentation.draw(window.height, window.width, generator)
+            for image in images:
+                cut.append(warp.cut(image, window, nearest=augmentation.is_nearest(len(cut))))
+        return cut
+
+    def _recolour(self, augmentation: Augmentation, sample: Sample) -> None:
+        import torch  # noqa: PLC0415  (reading alone must not load torch)
+
+        side: Literal["a", "b"] = "a" if augmentation.colour_of == "input" else "b"
+        generator = numpy_generator(self.seed, "colour", position=sample["position"])
+        sample[side] = torch.from_numpy(augmentation.recolour(sample[side].numpy(), generator))
 
     def _sample(self, images: Sequence[np.ndarray], name: str, position: int) -> Sample:
         """A sample of the two images ``(H, W, C)`` in the types of their files."""

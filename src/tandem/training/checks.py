@@ -16,6 +16,7 @@ from tandem.data.order import WINDOW_SHARDS
 from tandem.data.shards.items import ShardItems
 from tandem.data.shards.open import is_url
 from tandem.data.splits import Item, Split
+from tandem.data.warp import Augmentation
 from tandem.errors import ConfigError, DataError
 
 MIN_DOMAIN = 2
@@ -33,6 +34,22 @@ def make_transform(config: RunConfig) -> TrainTransform:
         load_width=data.scaled_width,
         crop=data.crops,
         multiple=config.objective.size_multiple(data),
+    )
+
+
+def make_augmentation(config: RunConfig) -> Augmentation | None:
+    """What training does to images beyond crop and flip; None where that is nothing."""
+    data = config.data
+    if not data.augments:
+        return None
+    return Augmentation(
+        turns=data.augment_turns,
+        rotate=data.augment_rotate,
+        scale=data.augment_scale,
+        elastic=data.augment_elastic,
+        colour=data.augment_colour,
+        colour_of=data.augment_colour_of,
+        nearest=data.augment_nearest,
     )
 
 

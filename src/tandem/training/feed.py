@@ -64,7 +64,8 @@ def keep_decoded(config: RunConfig, inputs: Inputs, device: torch.device) -> Inp
             *(size, f"{most / 1e6:,.0f}"),
         )
         return inputs
-    if not _goes_to_device(config, needed, device, by_type=all(levels.is_by_type for levels in train.levels)):
+    can_go = train.augmentation is None and all(levels.is_by_type for levels in train.levels)
+    if not _goes_to_device(config, needed, device, can_go=can_go):
         log.info("the training images stay decoded in memory: %s", size)
         return inputs
     if any(slot not in train.decoded for slot in range(train.num_slots)):
@@ -76,10 +77,10 @@ def keep_decoded(config: RunConfig, inputs: Inputs, device: torch.device) -> Inp
     return replace(inputs, train=resident)
 
 
-def _goes_to_device(config: RunConfig, needed: int, device: torch.device, *, by_type: bool) -> bool:
+def _goes_to_device(config: RunConfig, needed: int, device: torch.device, *, can_go: bool) -> bool:
     if config.data.decoded_place != "auto":
         return config.data.decoded_place == "device"
-    return by_type and device.type == "cuda" and needed <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+    return can_go and device.type == "cuda" and needed <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 class Feed(Closing):

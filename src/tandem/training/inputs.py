@@ -33,7 +33,7 @@ from tandem.data.splits import (
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
-from tandem.training.checks import check_splits, make_transform, require_one_size, require_sense
+from tandem.training.checks import check_splits, make_augmentation, make_transform, require_one_size, require_sense
 from tandem.version import __version__
 
 DEFAULT_CACHE_BYTES = round(DEFAULT_CACHE_GB * 1e9)
@@ -198,6 +198,7 @@ def make_dataset(config: RunConfig, split: Split) -> PairedDataset | UnpairedDat
                 channels_a=data.input_channels,
                 channels_b=data.output_channels,
                 levels=levels_of_run(data),
+                augmentation=make_augmentation(config),
                 seed=seed,
                 order=_order(config, split.pairs),
             )
@@ -210,6 +211,7 @@ def make_dataset(config: RunConfig, split: Split) -> PairedDataset | UnpairedDat
                 channels_a=data.input_channels,
                 channels_b=data.output_channels,
                 levels=levels_of_run(data),
+                augmentation=make_augmentation(config),
                 seed=seed,
                 orders=(_order(config, inputs, "/a"), _order(config, outputs, "/b")),
             )
