@@ -68,7 +68,7 @@ def in_subfolders(splits: Iterable[Split]) -> Iterator[str]:
     folders = {
         Path(file.place).parent: None
         for split in splits
-        if split.shards is None
+        if split.shards is None and split.layout != "manifest"
         for items in split.sequences().values()
         for file in items[0].files
     }

@@ -24,6 +24,7 @@ from tandem.config.data import LayoutChoice
 from tandem.data.image_file import DiskFile
 from tandem.data.layouts import SPLIT_NAMES, NamedPairs, look_at_sizes, named_pairs, pairs_among
 from tandem.data.listing import Listing, contents, count, in_natural_order, list_images, require_folder
+from tandem.data.manifest import find_manifest
 from tandem.data.splits import SPLITS, Pair, PairedSplit
 from tandem.errors import DataError, listed
 
@@ -32,6 +33,7 @@ _LAYOUTS = """Accepted are, for the splits train, val and test:
   DATA/trainA/*, trainB/* two folders: the files of a pair have the same stem
   DATA/train/A/*, B/*     likewise, and so are DATA/A/train/*, DATA/B/train/*
   DATA/train/*_A, *_B     one folder: the files of a pair have the same name but for the end
+  pairs.csv, .tsv, .jsonl a table with columns a and b, and may be split
 A and B may be called input and target, source and target, images and labels, edges and photos, or the like."""
 
 
@@ -39,7 +41,7 @@ def find_splits(root: Path, *, layout: LayoutChoice = "auto") -> dict[str, Paire
     """Find the splits of a dataset; see the module for the layouts.
 
     Args:
-        root: The dataset.
+        root: The dataset; or a table that names its pairs, see `tandem.data.manifest`.
         layout: ``side_by_side`` takes files as pairs side by side whatever their names and sizes are.
 
     Returns:
@@ -49,6 +51,9 @@ def find_splits(root: Path, *, layout: LayoutChoice = "auto") -> dict[str, Paire
         DataError: Everything that is wrong with the folder: no such path, no or mixed layouts, an empty
             folder, one of A and B missing, stems without partner, a stem that occurs twice.
     """
+    named = find_manifest(root)
+    if named is not None:
+        return named
     require_folder(root, _LAYOUTS)
     problems: list[str] = []
     splits: dict[str, PairedSplit] = {}

@@ -30,7 +30,7 @@ HELD_OUT_WHILE_TRAINING: tuple[SplitName, ...] = ("val", "test")
 HELD_OUT_AFTER_TRAINING: tuple[SplitName, ...] = ("test", "val")
 """Which split a finished model is shown and measured on, the first one that is there."""
 
-Layout = Literal["side_by_side", "folders", "names"]
+Layout = Literal["side_by_side", "folders", "names", "manifest"]
 Side = Literal["a", "b"]
 Domain = Literal["ab", "a", "b"]
 """What a sequence of items holds: pairs, or the images of one side."""
@@ -267,7 +267,7 @@ class Split(ABC):
         num_ignored: Files that are neither hidden nor images.
         shards: Where the items lie, if in shards.
         facts: What is known without reading, where not all of it can be read before training.
-        called: Which files are A and B, where they lie in one folder and their names say it.
+        called: Which files are A and B, where they lie in one folder and their names say it, or a table does.
         note: What else is said where it is described.
         paired: Whether its items are pairs; single images of two domains otherwise.
     """
@@ -337,6 +337,8 @@ class Split(ABC):
     @property
     def is_flat(self) -> bool:
         """Whether the dataset has no split folders, so that all of it is this split."""
+        if self.layout == "manifest":
+            return False
         items = next(iter(self.sequences().values()))
         return self.shards is None and self._is_flat(_folder_of(items[0].files[0]))
 
@@ -384,6 +386,8 @@ class PairedSplit(Split):
         pairs = count(len(self.pairs), "pair")
         if self.shards is not None:
             return f"{self.name}: {pairs} in {self.shards}"
+        if self.layout == "manifest":
+            return f"{self.name}: {pairs}, {self.called} in {self.root}"
         folders = [_folder_of(file) for file in self.pairs[0].files]
         where = f"side by side (A left | B right) in {folders[0]}"
         if self.called is not None:

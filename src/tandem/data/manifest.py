@@ -1,0 +1,162 @@
+"""Pairs that a table names: a manifest of one's own, or the metadata of a Hugging Face `imagefolder`.
+
+- ``pairs.csv``, ``pairs.tsv`` or ``pairs.jsonl`` with columns ``a`` and ``b``, and ``split`` where there are several;
+- ``DATA/metadata.csv`` or ``.jsonl``, or one in each of the folders of splits, with two columns that end in
+  ``file_name``, the first of which is A.
+
+Files are named relative to the table, with ``/``, and lie in its folder or below it.
+"""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from tandem.data.image_file import DiskFile
+from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.layouts import SPLIT_NAMES
+from tandem.data.listing import count
+from tandem.data.splits import SPLITS, Pair, PairedSplit, SplitName
+from tandem.errors import DataError, listed
+from tandem.foreign import read_bounded, reading
+from tandem.names import file_stem, is_text
+
+MANIFEST_SUFFIXES = (".csv", ".tsv", ".jsonl")
+MAX_BYTES = 1 << 30
+MAX_ROWS = 10_000_000
+_METADATA = ("metadata.csv", "metadata.jsonl")
+_MAX_CELL = 4096
+
+Row = Mapping[str, str]
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a path is the file of a manifest."""
+    return path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file()
+
+
+def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
+    """The splits that a manifest names, or the metadata in a folder; None where there is none with two file names.
+
+    Args:
+        root: A manifest, or a dataset folder.
+
+    Raises:
+        DataError: It is damaged, has no such columns, or names files that are not there, are no images, or lie outside
+            of its folder; all of them are named.
+    """
+    if is_manifest(root):
+        rows = list(_rows(root))
+        columns = rows[0].keys() if rows else ()
+        if not {"a", "b"} <= set(columns):
+            shown = ", ".join(columns) or "none"
+            raise DataError(f"{root} must have columns a and b, and may have split; it has {shown}.", file=root)
+        return _splits(root.parent, [(root, "a", "b", None, rows)])
+    tables = [(path, split) for path, split in _metadata_in(root) if path.is_file()]
+    found = []
+    for path, split in tables:
+        rows = list(_rows(path))
+        names = [name for name in (rows[0] if rows else ()) if name.endswith("file_name")]
+        if len(names) == 2:
+            found.append((path, *names, split, rows))
+    return _splits(root, found) if found else None
+
+
+def _metadata_in(root: Path) -> Iterator[tuple[Path, SplitName | None]]:
+    for name in _METADATA:
+        yield root / name, None
+        for split in SPLITS:
+            yield from ((root / folder / name, split) for folder in SPLIT_NAMES[split])
+
+
+def _splits(root: Path, tables: list[tuple[Path, str, str, SplitName | None, list[Row]]]) -> dict[str, PairedSplit]:
+    problems: list[str] = []
+    pairs: dict[SplitName, list[tuple[PurePosixPath, DiskFile, DiskFile]]] = {}
+    for table, a, b, of_folder, rows in tables:
+        for number, row in enumerate(rows, 1):
+            where = f"{table.name}, row {number}"
+            split = of_folder or _split_of(row.get("split", ""), where, problems)
+            files = [_file(table.parent, row.get(name, ""), f"{where}, {name}", problems) for name in (a, b)]
+            if split is not None and files[0] is not None and files[1] is not None:
+                pairs.setdefault(split, []).append((files[0][0], files[0][1], files[1][1]))
+    if not problems and not pairs:
+        problems.append("there is no row")
+    if problems:
+        raise DataError(f"{tables[0][0]} cannot be used:\n{listed(problems)}", file=tables[0][0])
+    where = f"by {' and '.join(str(table.relative_to(root)) for table, *_ in tables)}"
+    return {
+        split: PairedSplit(root, split, "manifest", _named(pairs[split]), called=where)
+        for split in SPLITS
+        if split in pairs
+    }
+
+
+def _named(files: list[tuple[PurePosixPath, DiskFile, DiskFile]]) -> tuple[Pair, ...]:
+    """Pairs by the stem of A; by its whole path where several have the same, and by their number beside that."""
+    stems = Counter(path.stem for path, _, _ in files)
+    whole = Counter(path for path, _, _ in files)
+    pairs, seen = [], Counter[PurePosixPath]()
+    for path, a, b in files:
+        name = path.stem if stems[path.stem] == 1 else "_".join([*path.parts[:-1], path.stem])
+        if whole[path] > 1:
+            seen[path] += 1
+            name = f"{name}-{seen[path]}"
+        pairs.append(Pair(file_stem(name), a, b))
+    doubles = [name for name, number in Counter(pair.name for pair in pairs).items() if number > 1]
+    if doubles:
+        raise DataError(f"Several pairs would be called so; rename the files of A:\n{listed(doubles)}")
+    return tuple(pairs)
+
+
+def _split_of(text: str, where: str, problems: list[str]) -> SplitName | None:
+    name = text.strip().lower()
+    for split in SPLITS:
+        if name in SPLIT_NAMES[split] or (not name and split == "train"):
+            return split
+    problems.append(f"{where}: split must be train, val or test, not {text!r:.40}")
+    return None
+
+
+def _file(folder: Path, text: str, where: str, problems: list[str]) -> tuple[PurePosixPath, DiskFile] | None:
+    """A file that a cell names; None, and the reason in `problems`, where it may not be read."""
+    path = PurePosixPath(text)
+    reason = None
+    if not text or "\0" in text or len(text) > _MAX_CELL or not is_text(text):
+        reason = "names no file" if not text else "is no name of a file"
+    elif path.is_absolute() or ".." in path.parts or "\\" in text:
+        reason = f"names {text!r:.80}; files are named relative to the table, in its folder or below"
+    elif path.suffix.lower() not in IMAGE_SUFFIXES:
+        reason = f"names {text!r:.80}, which has no ending of an image"
+    elif not (folder / path).is_file():
+        reason = f"names {text!r:.80}, which is not there"
+    elif not (folder / path).resolve().is_relative_to(folder.resolve()):
+        reason = f"names {text!r:.80}, a link that leads out of the folder"
+    if reason is not None:
+        problems.append(f"{where} {reason}")
+        return None
+    return path, DiskFile(folder / path)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    """The rows of a table, values as text."""
+    with reading(path, lambda text: DataError(text, file=path)):
+        content = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
+        if path.suffix.lower() == ".jsonl":
+            for number, line in enumerate(content.splitlines(), 1):
+                if line.strip():
+                    row = json.loads(line)
+                    if not isinstance(row, dict):
+                        raise ValueError(f"line {number} is no JSON object")
+                    yield {str(name): value for name, value in row.items() if isinstance(value, str)}
+            return
+        table = csv.DictReader(
+            io.StringIO(content, newline=""), dialect="excel-tab" if path.suffix == ".tsv" else "excel"
+        )
+        for number, row in enumerate(table, 1):
+            if number > MAX_ROWS:
+                raise ValueError(f"it has more than {count(MAX_ROWS, 'row')}")
+            if None in row or None in row.values():
+                raise ValueError(f"row {number} has another number of cells than the first line")
+            yield {name.strip(): value for name, value in row.items()}

@@ -1,0 +1,133 @@
+"""Pairs that a table names, and what a table may not name."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tandem.cli import main
+from tandem.data.discover import find_splits
+from tandem.data.manifest import find_manifest
+from tandem.errors import DataError
+
+ROWS = [
+    {"a": "scans/1.png", "b": "stains/deep/x.jpg", "split": "train"},
+    {"a": "scans/2.png", "b": "stains/deep/y.jpg", "split": "training"},
+    {"a": "scans/3.png", "b": "stains/deep/x.jpg", "split": "val"},
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("scans/1.png", "scans/2.png", "scans/3.png", "stains/deep/x.jpg", "stains/deep/y.jpg"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    return tmp_path / "data"
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), dialect="excel-tab" if path.suffix == ".tsv" else "excel")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "pairs.tsv", "pairs.jsonl"])
+def test_a_table_of_pairs(root: Path, name: str) -> None:
+    splits = find_splits(write(root / name, ROWS))
+    found = {
+        split: [(pair.name, [str(Path(str(file)).relative_to(root)) for file in pair.files]) for pair in one.pairs]
+        for split, one in splits.items()
+    }
+    assert found == {
+        "train": [("1", ["scans/1.png", "stains/deep/x.jpg"]), ("2", ["scans/2.png", "stains/deep/y.jpg"])],
+        "val": [("3", ["scans/3.png", "stains/deep/x.jpg"])],
+    }
+    assert splits["train"].describe() == f"train: 2 pairs, by {name} in {root}"
+
+
+def test_names_stay_unique(root: Path) -> None:
+    (root / "other").mkdir()
+    (root / "scans" / "1.png").rename(root / "other" / "2.png")
+    rows = [{"a": a, "b": "scans/3.png"} for a in ("other/2.png", "scans/2.png", "scans/3.png", "scans/3.png")]
+    (split,) = find_splits(write(root / "pairs.csv", rows)).values()
+    assert [pair.name for pair in split.pairs] == ["other_2", "scans_2", "scans_3-1", "scans_3-2"]
+
+
+def test_metadata_of_an_imagefolder(root: Path) -> None:
+    """As the `imagefolder` of Hugging Face `datasets` has it: in the folder of each split, or once for all."""
+    for split in ("train", "test"):
+        (root / split).mkdir()
+        for name in ("sketch.png", "photo.png"):
+            Image.new("RGB", (8, 8)).save(root / split / name)
+        write(
+            root / split / "metadata.jsonl",
+            [{"file_name": "sketch.png", "text": "a shoe", "target_file_name": "photo.png"}],
+        )
+    splits = find_splits(root)
+    assert list(splits) == ["train", "test"]
+    assert [file.name for file in splits["test"].pairs[0].files] == ["sketch.png", "photo.png"]
+
+
+def test_metadata_with_one_file_is_none(root: Path) -> None:
+    write(root / "metadata.csv", [{"file_name": "scans/1.png", "label": "shoe"}])
+    assert find_manifest(root) is None
+
+
+@pytest.mark.parametrize(
+    ("a", "reason"),
+    [
+        ("../secret.png", "named relative to the table"),
+        ("scans/../../secret.png", "named relative to the table"),
+        ("/etc/passwd.png", "named relative to the table"),
+        ("scans\\1.png", "named relative to the table"),
+        ("link.png", "a link that leads out of the folder"),
+        ("scans/none.png", "which is not there"),
+        ("scans", "no ending of an image"),
+        ("", "names no file"),
+    ],
+)
+def test_what_a_table_may_not_name(root: Path, a: str, reason: str) -> None:
+    Image.new("RGB", (8, 8)).save(root.parent / "secret.png")
+    (root / "link.png").symlink_to(root.parent / "secret.png")
+    rows = [{"a": a, "b": "scans/1.png"}, {"a": "scans/1.png", "b": "scans/2.png"}]
+    with pytest.raises(DataError, match=f"row 1, a .*{reason}"):
+        find_splits(write(root / "pairs.csv", rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x,y\n1,2\n", "must have columns a and b, and may have split; it has x, y"),
+        ("a,b\n", "must have columns a and b"),
+        ("a,b\nscans/1.png\n", "row 1 has another number of cells"),
+        ("a,b,split\nscans/1.png,scans/2.png,dev\n", "split must be train, val or test, not 'dev'"),
+        ("a,b\n\xff\xfe", "is damaged"),
+    ],
+)
+def test_damaged_tables(root: Path, text: str, reason: str) -> None:
+    (root / "pairs.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=reason):
+        find_splits(root / "pairs.csv")
+
+
+def test_a_damaged_line_of_json(root: Path) -> None:
+    (root / "pairs.jsonl").write_text('{"a": "scans/1.png", "b": "scans/2.png"}\n[1]\n')
+    with pytest.raises(DataError, match="line 2 is no JSON object"):
+        find_splits(root / "pairs.jsonl")
+
+
+def test_commands_take_a_table(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    table = str(write(root / "pairs.csv", ROWS))
+    assert main(["data", "check", table]) == 0
+    assert "3 pairs, all readable" in caplog.text
+    assert "subfolders" not in caplog.text
