@@ -117,9 +117,22 @@ def test_the_method_chooses_what_is_read(tmp_path: Path) -> None:
     assert isinstance(unpaired.train, UnpairedDataset)
     assert torch.equal(paired.previews[1], unpaired.previews[1])
     assert paired.train.files_at(0) == [str(paired.train.split.pairs[paired.train.index_at(0)].file_a)]
-    assert "is for methods that train on unpaired data" in refused(
-        tmp_path, config(paired=True), tmp_path / "data", tmp_path
-    )
+
+
+def test_two_folders_are_pairs_or_domains_by_the_method(tmp_path: Path) -> None:
+    folders = [tmp_path / "drawings", tmp_path / "photos"]
+    for folder in folders:
+        images(folder, [(32, 32)] * 3, seed=1)
+    paired = opened(tmp_path, config(paired=True), *folders)
+    assert isinstance(paired.train, PairedDataset)
+    assert sorted(map(str, paired.train.files_at(0))) == [
+        str(folder / f"1-{paired.train.index_at(0)}.png") for folder in folders
+    ]
+    assert isinstance(opened(tmp_path, config(), *folders).train, UnpairedDataset)
+    (folders[1] / "1-0.png").rename(folders[1] / "other.png")
+    message = refused(tmp_path, config(paired=True), *folders)
+    assert "without a file of the same stem" in message
+    assert "--method cyclegan, cut or fastcut" in message
 
 
 def test_pairs_that_look_like_two_domains_are_refused_with_the_methods_for_these(tmp_path: Path) -> None:

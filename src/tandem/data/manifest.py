@@ -30,6 +30,8 @@ _METADATA = ("metadata.csv", "metadata.jsonl")
 _MAX_CELL = 4096
 
 Row = Mapping[str, str]
+_Table = tuple[Path, str, str, SplitName | None, list[Row]]
+"""A file, its columns of A and of B, the split of its folder, its rows."""
 
 
 def is_manifest(path: Path) -> bool:
@@ -55,12 +57,12 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
             raise DataError(f"{root} must have columns a and b, and may have split; it has {shown}.", file=root)
         return _splits(root.parent, [(root, "a", "b", None, rows)])
     tables = [(path, split) for path, split in _metadata_in(root) if path.is_file()]
-    found = []
+    found: list[_Table] = []
     for path, split in tables:
         rows = list(_rows(path))
         names = [name for name in (rows[0] if rows else ()) if name.endswith("file_name")]
         if len(names) == 2:
-            found.append((path, *names, split, rows))
+            found.append((path, names[0], names[1], split, rows))
     return _splits(root, found) if found else None
 
 
@@ -71,7 +73,7 @@ def _metadata_in(root: Path) -> Iterator[tuple[Path, SplitName | None]]:
             yield from ((root / folder / name, split) for folder in SPLIT_NAMES[split])
 
 
-def _splits(root: Path, tables: list[tuple[Path, str, str, SplitName | None, list[Row]]]) -> dict[str, PairedSplit]:
+def _splits(root: Path, tables: list[_Table]) -> dict[str, PairedSplit]:
     problems: list[str] = []
     pairs: dict[SplitName, list[tuple[PurePosixPath, DiskFile, DiskFile]]] = {}
     for table, a, b, of_folder, rows in tables:

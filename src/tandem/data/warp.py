@@ -129,8 +129,9 @@ def _smooth_field(height: int, width: int, generator: np.random.Generator) -> np
         first = at.astype(np.int64)
         t = (at - first).reshape(-1, 1) if axis == 1 else at - first
         weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-        field = sum(weight / 6 * field.take(first + index, axis) for index, weight in enumerate(weights))
-    return np.asarray(field) / SPLINE_DEVIATION
+        parts = [weight / 6 * field.take(first + index, axis) for index, weight in enumerate(weights)]
+        field = np.sum(parts, axis=0)
+    return field / SPLINE_DEVIATION
 
 
 def _mirrored(places: np.ndarray, length: int) -> np.ndarray:
