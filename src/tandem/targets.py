@@ -10,7 +10,7 @@ from pathlib import Path
 from tandem.errors import ConfigError, Problem
 from tandem.files import longest_name
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".exr")
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 _MODEL_ENDINGS = (".onnx", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl", ".pb", ".tflite", ".engine", ".bin", ".h5")
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
@@ -24,6 +24,11 @@ FILE_ENDINGS = frozenset(
 _INNER_BYTES = 200
 """Room in a path for what lies in a folder: ``checkpoints/step-00000001.safetensors`` and its like."""
 _MAX_PATH_BYTES = 4096
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file is one picture by its name."""
+    return name.lower().endswith(PICTURE_ENDINGS)
 
 
 def folder_problems(path: Path, what: str, *, option: str = "--out", instead: str = "") -> Iterator[Problem]:

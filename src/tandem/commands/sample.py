@@ -31,7 +31,7 @@ from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import Translator, load_with
 from tandem.launch import find_launch
 from tandem.report.progress import TaskProgress
-from tandem.targets import PICTURE_ENDINGS, file_problems, folder_problems
+from tandem.targets import PICTURE_ENDINGS, file_problems, folder_problems, is_picture_name
 from tandem.threads import usable_cores
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class SampleOptions(Options):
     @property
     def is_picture(self) -> bool:
         """Whether `out` is one picture; a folder may be called like one, if it is there already."""
-        return self.out.suffix.lower() in PICTURE_ENDINGS and not os.path.isdir(self.out)  # noqa: PTH112
+        return is_picture_name(self.out.name) and not os.path.isdir(self.out)  # noqa: PTH112
 
     def target_problems(self) -> Iterator[Problem]:
         """Say why the samples of images cannot go to `out`."""

@@ -8,17 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from tandem.config.data import MAX_CHANNELS
+from tandem.data.formats.carried import NOTHING, Carried
+from tandem.data.formats.exr import exr_bytes
+from tandem.data.formats.nifti import nifti_bytes, packed
 from tandem.data.formats.numpy_files import npy_bytes, npz_bytes
 from tandem.data.formats.png import png_bytes
 from tandem.data.formats.stored import kind_of_samples
-from tandem.data.formats.tiff_writer import MAX_BYTES, tiff_bytes
-from tandem.data.images import pil_from_array, read_native, read_stored
+from tandem.data.formats.tiff_carried import tiff_tags
+from tandem.data.formats.tiff_writer import tiff_bytes
+from tandem.data.images import image_suffix, pil_from_array, read_native, read_stored
+from tandem.data.metadata import pillow_options, read_carried
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_bytes
 
 _EIGHT_BIT = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 _ANY_TYPE = (".tif", ".tiff", ".npy", ".npz")
-WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT)
+_NIFTI = (".nii", ".nii.gz")
+WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT, *_NIFTI, ".exr")
 """Endings of the files that `write_image` writes."""
 
 _PNG_CHANNELS = 4
@@ -34,7 +40,9 @@ def read_image(path: str | Path) -> np.ndarray:
     are the integers that the file holds: 0 to 4095 of 12 bits.
 
     Args:
-        path: PNG, TIFF, NPY, NPZ, JPEG, WebP, BMP, GIF, PNM or JPEG 2000.
+        path: PNG, TIFF, NPY, NPZ, JPEG, WebP, BMP, GIF, PNM or JPEG 2000; with their extras NIfTI, DICOM and OpenEXR. A
+            slice of a NIfTI volume or of a DICOM file of several frames has a path below that of its file:
+            ``scan.nii.gz/scan-037.npy``.
 
     Returns:
         ``(H, W, C)``, in the file's own type and the byte order of the machine.
@@ -59,11 +67,14 @@ def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None 
 
     Args:
         path: Where to; the ending says the format. PNG takes 8 and 16 bits of one to four channels, TIFF, NPY and NPZ
-            any type and up to 64 channels, JPEG, WebP and BMP 8 bits.
+            any type and up to 64 channels, JPEG, WebP and BMP 8 bits; with their extras ``.nii`` and ``.nii.gz`` any
+            type, ``.exr`` floating point.
         array: ``(H, W)`` or ``(H, W, C)``. Of unsigned integers one channel is grey, two are grey with alpha, three
             RGB, four RGBA.
         like: An image file whose type the array is brought to: rounded to whole numbers where that holds integers, and
-            cut off where its bits end. Without it the array keeps its own type.
+            cut off where its bits end. Without it the array keeps its own type. What that file says beside its pixels
+            is written too, where the array has its height and width and the format holds it: resolution, ICC profile,
+            a GeoTIFF's place and nodata, a NIfTI's affine, OME's size of a pixel and names of channels.
 
     Returns:
         How many values were cut off; a warning says so.
@@ -76,14 +87,15 @@ def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None 
     array = array[:, :, None] if array.ndim == 2 else array
     if array.ndim != 3 or 0 in array.shape or array.shape[2] > MAX_CHANNELS:
         raise DataError(f"An image is (H, W) or (H, W, C) with C up to {MAX_CHANNELS}, not of shape {array.shape}.")
-    clipped = 0
+    clipped, carried = 0, NOTHING
     if like is not None:
         model = read_stored(Path(like))
+        carried = read_carried(Path(like)) if model.values.shape[:2] == array.shape[:2] else NOTHING
         white = model.white
         array, clipped = to_type(array, model.values.dtype, low=0 if white else None, high=white)
     if clipped:
         log.warning("%s: %d of %d values were cut off to fit into %s", path, clipped, array.size, array.dtype)
-    atomic_write_bytes(path, encoded(array, path.suffix.lower()))
+    atomic_write_bytes(path, encoded(array, image_suffix(path.name) or path.suffix.lower(), carried))
     return clipped
 
 
@@ -121,8 +133,8 @@ def to_type(
     return np.clip(whole, *ends).astype(dtype), outside
 
 
-def encoded(array: np.ndarray, suffix: str) -> bytes:
-    """The file of an array ``(H, W, C)``, whose ending is `suffix`.
+def encoded(array: np.ndarray, suffix: str, carried: Carried = NOTHING) -> bytes:
+    """The file of an array ``(H, W, C)``, whose ending is `suffix`, with what it says beside its pixels.
 
     Raises:
         DataError: The format does not hold such an array.
@@ -134,10 +146,14 @@ def encoded(array: np.ndarray, suffix: str) -> bytes:
         raise DataError(f"Images hold integers of 8, 16 or 32 bits or floating point, not {dtype}.")
     if suffix in (".npy", ".npz"):
         return npy_bytes(array) if suffix == ".npy" else npz_bytes(array)
+    carried = carried.for_image(array)
     if suffix in (".tif", ".tiff"):
-        if array.nbytes > MAX_BYTES:
-            raise DataError(f"A TIFF holds 4 GiB, not {array.nbytes} bytes: write a .npy.")
-        return tiff_bytes(array)
+        tags, pages = tiff_tags(carried, (array.shape[0], array.shape[1], channels), dtype)
+        return tiff_bytes(array, tags=tags, pages=pages)
+    if suffix in _NIFTI:
+        return packed(nifti_bytes(array, carried)) if suffix == ".nii.gz" else nifti_bytes(array, carried)
+    if suffix == ".exr":
+        return exr_bytes(array)
     if suffix not in WRITTEN_SUFFIXES:
         raise ConfigError(f"No image is written to a file that ends in '{suffix}': use {_joined(WRITTEN_SUFFIXES)}.")
     allowed: Sequence[np.dtype] = [np.dtype(np.uint8)]
@@ -147,10 +163,11 @@ def encoded(array: np.ndarray, suffix: str) -> bytes:
     if dtype not in allowed or channels > _PNG_CHANNELS or (suffix in (".jpg", ".jpeg", ".bmp") and has_alpha):
         raise DataError(f"A {suffix} file does not hold {this} channels: write {_joined(_ANY_TYPE)}.")
     if dtype == np.uint16:
-        return png_bytes(array)
+        return png_bytes(array, carried)
     stream = io.BytesIO()
     options = {".webp": {"lossless": True, "exact": True}, ".jpg": {"quality": 92}, ".jpeg": {"quality": 92}}
-    pil_from_array(array).save(stream, _EIGHT_BIT.get(suffix, "PNG"), **options.get(suffix, {}))
+    name = _EIGHT_BIT.get(suffix, "PNG")
+    pil_from_array(array).save(stream, name, **options.get(suffix, {}), **pillow_options(carried, name))
     return stream.getvalue()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tandem.config.data import Direction
 from tandem.data.check_report import CheckReport, ValueFacts
-from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.images import image_suffix
 from tandem.data.listing import count
 from tandem.data.splits import Split
 
@@ -86,7 +86,7 @@ def _images_in(folder: Path) -> int:
     """How many images lie in a folder and below it; counting ends where there is too much."""
     seen = number = 0
     for _, _, files in os.walk(folder):
-        number += sum(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files)
+        number += sum(image_suffix(name) is not None for name in files)
         seen += 1 + len(files)
         if seen > _MOST_ENTRIES:
             break

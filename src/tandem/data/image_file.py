@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
+from tandem.data.formats.stored import UnreadableError
+from tandem.data.volumes import Slice, open_slice, slice_of
 from tandem.errors import DataError
 
 
@@ -104,12 +106,22 @@ class ImageFile(ABC):
 
 @dataclass(frozen=True, slots=True)
 class DiskFile(ImageFile):
-    """An image file that lies on the disk by itself."""
+    """An image file that lies on the disk by itself, or a slice of a volume, whose path is below that of its file."""
 
     path: Path
 
     def __str__(self) -> str:
         return str(self.path)
+
+    @property
+    def slice(self) -> Slice | None:
+        """Which slice of a volume it is, by its path; None of a file."""
+        return slice_of(self.path)
+
+    @property
+    def _file(self) -> Path:
+        """The file that its bytes are in."""
+        return self.path if self.slice is None else self.path.parent
 
     @property
     def name(self) -> str:
@@ -120,17 +132,22 @@ class DiskFile(ImageFile):
     def size(self) -> int:
         """See `ImageFile`."""
         try:
-            return self.path.stat().st_size
+            return self._file.stat().st_size
         except OSError as error:
             raise DataError(f"{self}: {error.strerror}", file=str(self)) from error
 
     @property
     def place(self) -> str:
         """The full path, without links."""
-        return str(self.path.resolve())
+        return str(self._file.resolve() / self.name) if self.slice else str(self.path.resolve())
 
     def open(self) -> BinaryIO:
         """See `ImageFile`; a pipe or a device, which would be waited for, is refused."""
+        if self.slice is not None:
+            try:
+                return open_slice(self.slice)
+            except UnreadableError as error:
+                raise DataError(f"{self}: {error}", file=str(self)) from error
         if not stat.S_ISREG(self.path.stat().st_mode):
             raise DataError(f"{self}: is no plain file", file=str(self))
         return self.path.open("rb")
@@ -138,7 +155,7 @@ class DiskFile(ImageFile):
     def stamp(self) -> tuple[int, int]:
         """Its size and the time of its last change; -1 both where it is not there, as reading it will say."""
         try:
-            status = self.path.stat()
+            status = self._file.stat()
         except OSError:
             return -1, -1
         return status.st_size, status.st_mtime_ns

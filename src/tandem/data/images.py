@@ -21,7 +21,7 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from tandem.config.data import MAX_CHANNELS
 from tandem.data.formats.numpy_files import is_npy, is_zip, read_npy, read_npz, read_numpy_shape, read_numpy_size
+from tandem.data.formats.others import is_other, read_other, read_other_size
 from tandem.data.formats.png import read_deep, scale_transparency
 from tandem.data.formats.signatures import HEAD_BYTES, what_it_is
 from tandem.data.formats.stored import (
@@ -43,7 +44,8 @@ from tandem.data.formats.stored import (
 )
 from tandem.data.formats.tiff import read_tiff, read_tiff_channels, read_tiff_size
 from tandem.data.formats.tiff_tags import is_tiff
-from tandem.data.image_file import ImageFile
+from tandem.data.image_file import DiskFile, ImageFile
+from tandem.data.volumes import read_slice, slice_of
 from tandem.errors import ConfigError, DataError, NoMemoryError, TandemError
 from tandem.foreign import open_plain
 
@@ -56,8 +58,9 @@ ResizeMethod = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 _NETPBM_SUFFIXES = frozenset({".pbm", ".pgm", ".pnm", ".ppm"})
 IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
     *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".npz", ".png", ".tif", ".tiff", ".webp"),
+    *(".dcm", ".exr", ".nii", ".nii.gz"),
 }
-"""Lower-case suffixes of the files that count as images."""
+"""Lower-case endings of the files that count as images."""
 
 _DECODING_BYTES = 12
 """For a pixel: what decoding and converting it takes at once, about."""
@@ -111,25 +114,42 @@ def read_stored(source: ImageSource) -> StoredImage:
     Raises:
         ImageReadError: The file is missing, damaged, truncated, too large, no image, or of a kind that is not read.
     """
-    with _opened(source) as (stream, name):
+    one = source.slice if isinstance(source, DiskFile) else slice_of(source) if isinstance(source, Path) else None
+    if one is not None:
+        with _decoding(_name_of(source)):
+            return read_slice(one)
+    with image_opened(source) as (stream, name):
         head = stream.read(8)
         stream.seek(0)
-        if is_npy(head):
-            return read_npy(stream)
-        if is_zip(head):
-            return read_npz(stream)
+        if is_npy(head) or is_zip(head):
+            return read_npz(stream) if is_zip(head) else read_npy(stream)
+        if is_other(stream):
+            return read_other(stream)
         is_a_tiff = is_tiff(head)
         stored = read_tiff(stream) if is_a_tiff else None
         if stored is not None:
             return stored
         try:
-            with _opened_by_pillow(stream, name) as image:
+            with opened_by_pillow(stream, name) as image:
                 return _stored_by_pillow(image, name)
         except UnidentifiedImageError:
             stored = read_tiff(stream, pillow=False) if is_a_tiff else None
             if stored is None:
                 raise
             return stored
+
+
+def image_suffix(name: str) -> str | None:
+    """The ending of a file that counts as an image by its name, in lower case; None of others."""
+    lower = name.lower()
+    return next(
+        (end for end in (".nii.gz", PurePath(lower).suffix) if end in IMAGE_SUFFIXES and lower.endswith(end)), None
+    )
+
+
+def image_stem(name: str) -> str:
+    """The name of an image file without its ending."""
+    return name[: -len(".nii.gz")] if name.lower().endswith(".nii.gz") else PurePath(name).stem
 
 
 def read_size(source: ImageSource) -> tuple[int, int]:
@@ -140,23 +160,25 @@ def read_size(source: ImageSource) -> tuple[int, int]:
     Raises:
         ImageReadError: The file is missing, damaged, too large or no image.
     """
-    with _opened(source) as (stream, name):
+    with image_opened(source) as (stream, name):
         head = stream.read(8)
         stream.seek(0)
         if is_npy(head) or is_zip(head):
             return read_numpy_size(stream, zipped=is_zip(head))
+        if is_other(stream):
+            return read_other_size(stream)
         is_a_tiff = is_tiff(head)
         size = read_tiff_size(stream) if is_a_tiff else None
         if size is not None:
             return size
         try:
-            with _opened_by_pillow(stream, name) as image:
+            with opened_by_pillow(stream, name) as image:
                 if image.format == "TIFF":  # turned by Pillow when it is loaded
                     image.load()
                 width, height = image.size
                 if isinstance(image, PngImageFile) and not _may_hold_exif(image):
                     return width, height
-                return (height, width) if _orientation(image) in TURNED_ORIENTATIONS else (width, height)
+                return (height, width) if orientation_of(image) in TURNED_ORIENTATIONS else (width, height)
         except UnidentifiedImageError:
             size = read_tiff_size(stream, pillow=False) if is_a_tiff else None
             if size is None:
@@ -217,7 +239,7 @@ def eight_bits(array: np.ndarray) -> np.ndarray:
 def pixels_of(source: ImageSource) -> int:
     """How many pixels an image has, from its header; 0 where it cannot be read."""
     try:
-        with _opened(source) as (stream, name):
+        with image_opened(source) as (stream, name):
             width, height = _size_in_header(stream, name)
     except ImageReadError:
         return 0
@@ -233,7 +255,7 @@ def require_pixels(source: ImageSource, at_most: int, *, max_channels: int = MAX
     Raises:
         ImageReadError: It has more, or is missing, damaged or no image.
     """
-    with _opened(source) as (stream, name):
+    with image_opened(source) as (stream, name):
         width, height = _size_in_header(stream, name)
         if width * height > at_most:
             raise ImageReadError(name, f"too large: {width} x {height} pixels, at most {at_most} are read here")
@@ -249,10 +271,12 @@ def _size_in_header(stream: BinaryIO, name: str) -> tuple[int, int]:
     stream.seek(0)
     if is_npy(head) or is_zip(head):
         return read_numpy_size(stream, zipped=is_zip(head))
+    if is_other(stream):
+        return read_other_size(stream)
     size = read_tiff_size(stream, pillow=False) if is_tiff(head) else None
     if size is not None:
         return size
-    with _opened_by_pillow(stream, name) as image:
+    with opened_by_pillow(stream, name) as image:
         return image.size
 
 
@@ -384,13 +408,15 @@ def _name_of(source: ImageSource) -> str:
 
 
 @contextmanager
-def _opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
+def image_opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
+    """An image file, at its beginning, and its name; what goes wrong within comes out as an `ImageReadError`."""
     name = _name_of(source)
     with _decoding(name), ExitStack() as closing:
         if isinstance(source, ImageFile):
             stream = closing.enter_context(source.open())
         elif isinstance(source, Path):  # a pipe would be waited for
-            stream = closing.enter_context(open_plain(source))
+            opening = open_plain(source) if slice_of(source) is None else DiskFile(source).open()
+            stream = closing.enter_context(opening)
         else:
             stream = io.BytesIO(source) if isinstance(source, bytes) else source
         stream.seek(0)
@@ -401,7 +427,8 @@ def _opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
 
 
 @contextmanager
-def _opened_by_pillow(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
+def opened_by_pillow(stream: BinaryIO, name: str) -> Iterator[Image.Image]:
+    """The image of a file by one of the decoders that are trusted, not loaded yet."""
     try:
         opened = Image.open(stream, formats=_FORMATS)
     except MemoryError as error:  # of a header: its picture is decoded later
@@ -483,7 +510,7 @@ def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
             f"has pixels of the kind '{mode}', whose range is not known: save it with 8 or 16 bits a channel",
         )
     array = array.reshape(*array.shape[:2], -1)
-    upright = np.ascontiguousarray(turned_upright(array, _orientation(image)))
+    upright = np.ascontiguousarray(turned_upright(array, orientation_of(image)))
     colours, alpha = divmod(array.shape[2] - 1, 2)
     kind = f"{bits}-bit {image.format or 'image'}"
     return StoredImage(upright, bits, 1 + 2 * colours, bool(alpha), num_frames=_frames(image), kind=kind)
@@ -520,7 +547,8 @@ def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return ((colour * weight + white * (white - weight) + white // 2) // white).astype(colour.dtype)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's number for how an image is turned; 1 where it says nothing that is known."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:

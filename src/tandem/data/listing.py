@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.formats.stored import UnreadableError
+from tandem.data.images import image_stem, image_suffix
+from tandem.data.volumes import image_paths
 from tandem.errors import DataError
 from tandem.names import is_text
 
@@ -35,17 +37,28 @@ def list_images(folder: Path, problems: list[str]) -> Listing:
     for path in entries:
         if path.name.startswith(".") or path.is_dir():
             continue
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
+        if image_suffix(path.name) is None:
             num_ignored += 1
         elif not path.is_file():
             problems.append(f"{path} is no file, or a link to a file that is not there")
         elif not is_text(path.name):
             problems.append(f"{os.fsencode(path)!r} is not valid Unicode; rename it")
-        elif path.stem in images:
-            problems.append(f"{path} and {images[path.stem].name} have the same stem; rename or remove one")
         else:
-            images[path.stem] = path
+            for stem, image in images_of(path, problems):
+                if stem in images:
+                    problems.append(f"{path} and {images[stem].name} have the same stem; rename or remove one")
+                else:
+                    images[stem] = image
     return Listing(folder, images, num_ignored)
+
+
+def images_of(path: Path, problems: list[str]) -> list[tuple[str, Path]]:
+    """The images of a file, the slices of a volume each by itself, with their stems; append what is wrong."""
+    try:
+        return [(image_stem(one.name), one) for one in image_paths(path)]
+    except (UnreadableError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        problems.append(f"{path}: {getattr(error, 'strerror', None) or error}")
+        return []
 
 
 def require_folder(root: Path, layouts: str) -> None:

@@ -1,5 +1,6 @@
 """What runs a model's networks. Around it everything is NumPy, so that another runtime can take PyTorch's place."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -12,6 +13,8 @@ from tandem.errors import BundleError, ConfigError
 from tandem.inference.onnx.engine import OnnxEngine
 from tandem.inference.onnx.load import is_onnx_file, load_onnx
 from tandem.inference.runtime import OnTile, Runtime
+from tandem.inference.streaming.source import Source
+from tandem.inference.streaming.window import Window
 from tandem.prior.distributions import Prior
 from tandem.threads import choose_threads
 
@@ -91,6 +94,36 @@ class TilingEngine(Engine, Protocol):
 
         Raises:
             ConfigError: The budget is too small.
+            DataError: There is no room for a temporary file.
+        """
+        ...
+
+    def stream(
+        self,
+        generator: str,
+        image: Source,
+        z: np.ndarray,
+        seed: int | None,
+        take: Callable[[Window, np.ndarray], None],
+        *,
+        tile: int | None,
+        budget_bytes: int,
+        on_tile: OnTile | None,
+    ) -> None:
+        """The same of an image that is nowhere whole, neither the input nor the output.
+
+        Args:
+            generator: The network's name.
+            image: The input.
+            z: As for `generate_tiled`, like all but `take`.
+            seed: Likewise.
+            take: Called with the windows of the output, row by row, and their values ``(C, h, w)``, [-1, 1].
+            tile: Likewise.
+            budget_bytes: Likewise.
+            on_tile: Likewise.
+
+        Raises:
+            ConfigError: The budget is too small, or this generator does not translate in tiles.
             DataError: There is no room for a temporary file.
         """
         ...

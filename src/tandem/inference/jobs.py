@@ -12,9 +12,10 @@ import numpy as np
 
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.discover import find_splits
-from tandem.data.image_file import DiskFile
-from tandem.data.images import IMAGE_SUFFIXES, eight_bits, read_size
+from tandem.data.image_file import DiskFile, ImageFile
+from tandem.data.images import eight_bits, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
+from tandem.data.listing import images_of
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, SingleImage, Split, SplitName, first_split
 from tandem.data.unpaired import find_unpaired, looks_unpaired
@@ -78,6 +79,17 @@ class Job:
             levels_a=levels_a,
             levels_b=levels_b,
         )
+
+    def input_file(self, translator: Translator) -> tuple[ImageFile, bool]:
+        """The file of the input, and whether it is one half of it."""
+        direction, files = self.direction or translator.directions[0], self.item.files
+        if isinstance(self.item, SingleImage):
+            return files[0], self.item.half is not None
+        return files[0 if direction == "AtoB" else -1], len(files) == 1
+
+    def input_values(self, translator: Translator) -> np.ndarray:
+        """The input in the type of its file, ``(H, W, C)``; raises as `read`."""
+        return self._read(translator)[0]
 
     def describe(self) -> str:
         """What is read, its files and a hash of each one's content, as text: identifies the job between runs.
@@ -206,10 +218,10 @@ def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | 
     if problem := _not_there(path):
         raise DataError(problem)
     if path.is_file():
-        return [_plain_job(path, direction, pairs=pairs)]
+        return _plain_jobs(path, direction, pairs=pairs)
     files = _images_in(path)
     if files and (pairs or not named_pairs({file.stem: file for file in files})):
-        return [_plain_job(file, direction, pairs=pairs) for file in files]
+        return [job for file in files for job in _plain_jobs(file, direction, pairs=pairs)]
     found = _chosen(path, split, pairs=pairs)
     if found.describe() not in said:
         said.add(found.describe())
@@ -279,11 +291,18 @@ def _images_in(folder: Path) -> list[Path]:
     """The files of a folder that are called like images, links that lead nowhere too; folders are passed over."""
     if not os.path.isdir(folder):  # noqa: PTH112
         return []
-    named = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    named = (path for path in folder.iterdir() if image_suffix(path.name) is not None)
     return sorted(path for path in named if not (path.name.startswith(".") or path.is_dir()))
 
 
-def _plain_job(path: Path, direction: Direction | None, *, pairs: bool) -> Job:
-    file = DiskFile(path)
-    item = Pair(path.stem, file, None) if pairs else SingleImage(path.stem, file)
-    return Job(path.stem, item, direction, is_plain=not pairs)
+def _plain_jobs(path: Path, direction: Direction | None, *, pairs: bool) -> list[Job]:
+    """A job for an image file, or for each slice of a volume."""
+    problems: list[str] = []
+    found = images_of(path, problems)
+    if problems:
+        raise DataError(listed(problems))
+    jobs = []
+    for stem, image in found:
+        item = Pair(stem, DiskFile(image), None) if pairs else SingleImage(stem, DiskFile(image))
+        jobs.append(Job(stem, item, direction, is_plain=not pairs))
+    return jobs

@@ -1,6 +1,6 @@
 """From one input and its latents to outputs: how many at once, and whether in tiles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -9,6 +9,8 @@ from tandem.inference.abilities import Generator
 from tandem.inference.engine import Engine, TilingEngine
 from tandem.inference.memory import batch_within, forward_bytes
 from tandem.inference.runtime import Auto, OnTile, Runtime, check_tile
+from tandem.inference.streaming.source import Source
+from tandem.inference.streaming.window import Window
 from tandem.rng import derive_seed
 
 
@@ -96,6 +98,36 @@ class Runner:
         parts = [slice(start, start + together) for start in range(0, len(values), together)]
         return np.concatenate(
             [self._engine.generate(generator.name, np.stack(values[part]), latents[part], noise) for part in parts]
+        )
+
+    def stream(
+        self,
+        generator: Generator,
+        image: Source,
+        latent: np.ndarray,
+        take: Callable[[Window, np.ndarray], None],
+        *,
+        seed: int,
+        on_tile: OnTile | None = None,
+    ) -> None:
+        """Translate an image that is nowhere whole, in tiles; see `tandem.inference.engine.TilingEngine`.
+
+        Raises:
+            ConfigError: The engine, or this generator, does not translate in tiles.
+            DataError: There is no room for a temporary file.
+        """
+        if not isinstance(self._engine, TilingEngine):
+            raise ConfigError(f"the engine {self._runtime.engine} does not translate in tiles, as this image needs.")
+        tile = self._runtime.tile
+        self._engine.stream(
+            generator.name,
+            image,
+            latent,
+            derive_seed(seed, "dropout") if self._has_dropout_noise else None,
+            take,
+            tile=None if tile in ("auto", 0) else tile,  # type: ignore[arg-type]
+            budget_bytes=self._runtime.budget_bytes,
+            on_tile=on_tile,
         )
 
     def _tiled(self, generator: Generator, values: np.ndarray, tile: int | Auto | None) -> bool:

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from tandem.data.array_files import encoded, fits_png
-from tandem.data.images import read_image
+from tandem.data.formats.carried import NOTHING, Carried
+from tandem.data.images import image_suffix, read_image
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import (
     atomic_write_bytes,
@@ -24,6 +25,7 @@ from tandem.files import (
     remove_empty,
     remove_leftovers,
 )
+from tandem.inference.finish import Finish, Finished, finish_of, say_outside
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
@@ -45,7 +47,7 @@ HIDDEN_RECORD_NAME = ".samples.jsonl"
 RECORD_NAMES = (RECORD_NAME, HIDDEN_RECORD_NAME)
 PAGE_NAME = "index.html"
 FRAME_MS = 120
-TYPED_FORMATS = ("tif", "tiff", "npy")
+TYPED_FORMATS = ("tif", "tiff", "npy", "nii", "nii.gz", "exr")
 """Endings of files that hold outputs of any type and number of channels."""
 
 
@@ -172,6 +174,7 @@ def _sample_all(
             record.remove_obsolete()
             if on_progress is not None:
                 on_progress(done, len(jobs))
+    say_outside(sum(record.done[job.name].get("outside", 0) for job in jobs if job.name in record.done))
     if record.put_in_order([job.name for job in jobs]) or problems:
         record.write()
     return [problems[index] for index in sorted(problems)]
@@ -246,15 +249,19 @@ class _Pictures:
         self._folder = folder
         self.written: list[str] = []
 
-    def save(self, image: np.ndarray | Image.Image, file: str) -> str:
+    def save(self, image: np.ndarray | Image.Image, file: str, carried: Carried = NOTHING) -> str:
         """Write a picture; returns its name."""
-        save_image(image, self._folder / file)
+        save_image(image, self._folder / file, carried=carried)
         self.written.append(file)
         return file
 
-    def save_typed(self, array: np.ndarray, file: str) -> str:
-        """Write an array in its own type; returns the file's name."""
-        atomic_write_bytes(self._folder / file, encoded(array, Path(file).suffix))
+    def save_output(self, output: Finished, file: str) -> str:
+        """Write a picture that is an output; returns its name."""
+        return self.save(output.array, file, output.carried.for_image(output.array))
+
+    def save_typed(self, output: Finished, file: str) -> str:
+        """Write an output in its own type; returns the file's name."""
+        atomic_write_bytes(self._folder / file, encoded(output.array, image_suffix(file) or "", output.carried))
         self.written.append(file)
         return file
 
@@ -282,10 +289,16 @@ def _sample_job(
     input_image, ground_truth = job.read(translator)
     eight_bits = all(levels.is_eight_bit for levels in translator.levels(job.direction))
     given = (input_image, ground_truth) if eight_bits else job.read_floats(translator)
+    finish = finish_of(job, translator)
     series = sample_input(translator, *given, options, direction=job.direction, on_tile=on_tile)
-    line: dict[str, Any] = {"name": job.name}
+    line: dict[str, Any] = {"name": job.name, "outside": finish.num_outside}
     if options.only == "outputs":
-        return line | {"series": [_save_outputs(one, job, pictures, options, series) for one in series]}
+        names = [(job.name, f"_{one.name}" if len(series) > 1 else "") for one in series]
+        return line | {
+            "series": [
+                _save_outputs(one, name, pictures, options, finish) for one, name in zip(series, names, strict=True)
+            ]
+        }
     stem = f"{PICTURES}/{file_stem(job.name)}"
     line["input"] = pictures.save(shown(input_image), f"{stem}_input.png")
     if ground_truth is not None:
@@ -303,11 +316,13 @@ def _sample_job(
         if len(one.images) > 1 or cells is not None:  # a single output is seen beside its input on the page
             joined = _grid(one, input_image, ground_truth, options, cells)
             grid = pictures.save(joined, f"{stem}_{one.name}_grid.png")
-        line["series"].append({**_save_series(one, f"{stem}_{one.name}", pictures, options), "grid": grid})
+        line["series"].append({**_save_series(one, f"{stem}_{one.name}", pictures, options, finish), "grid": grid})
     return line
 
 
-def _save_series(series: SampleSeries, stem: str, pictures: _Pictures, options: SamplingOptions) -> dict[str, Any]:
+def _save_series(
+    series: SampleSeries, stem: str, pictures: _Pictures, options: SamplingOptions, finish: Finish
+) -> dict[str, Any]:
     suffix = options.image_format
     kept = typed_outputs(series, suffix)
     files = numbered(stem, len(series.images), "png" if kept is not None else suffix)
@@ -316,7 +331,7 @@ def _save_series(series: SampleSeries, stem: str, pictures: _Pictures, options: 
     if kept is not None:  # the page shows pictures of 8 bits; beside them stand the outputs as they are
         names = numbered(f"{stem}_values", len(kept), suffix if suffix in TYPED_FORMATS else "tif")
         for sample, output, file in zip(samples, kept, names, strict=True):
-            sample["values"] = pictures.save_typed(output, file)
+            sample["values"] = pictures.save_typed(finish(output), file)
     animation = None
     if series.animated:
         animation = pictures.save_animation([shown(image) for image in series.images], f"{stem}.gif")
@@ -331,21 +346,21 @@ def _save_spread(cells: SpreadCells, stem: str, pictures: _Pictures) -> dict[str
 
 
 def _save_outputs(
-    series: SampleSeries, job: Job, pictures: _Pictures, options: SamplingOptions, all_series: Sequence[SampleSeries]
+    series: SampleSeries, name: tuple[str, str], pictures: _Pictures, options: SamplingOptions, finish: Finish
 ) -> dict[str, Any]:
     """Outputs under the name of their input, ``NAME.png``; ``NAME_01.png`` and so on where there are several."""
-    part = f"_{series.name}" if len(all_series) > 1 else ""
+    own, part = name
     kept = typed_outputs(series, options.image_format)
     number, suffix = len(series.images), options.image_format
     if kept is not None and suffix not in TYPED_FORMATS and not fits_png(kept[0]):
         suffix = "tif"
     longest = numbered(part, number, suffix)[-1] if number > 1 else f"{part}.{suffix}"
-    stem = f"{file_stem(job.name, room=len(longest))}{part}"
+    stem = f"{file_stem(own, room=len(longest))}{part}"
     files = numbered(stem, number, suffix) if number > 1 else [f"{stem}.{suffix}"]
     if kept is not None:
-        saved = [pictures.save_typed(output, file) for file, output in zip(files, kept, strict=True)]
+        saved = [pictures.save_typed(finish(output), file) for file, output in zip(files, kept, strict=True)]
     else:
-        saved = [pictures.save(output, file) for file, output in zip(files, series.images, strict=True)]
+        saved = [pictures.save_output(finish(output), file) for file, output in zip(files, series.images, strict=True)]
     return {"name": series.name, "animation": None, "samples": _samples(series, saved)}
 
 

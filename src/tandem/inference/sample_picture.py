@@ -6,9 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from tandem.data.array_files import encoded
+from tandem.data.formats.tiff_large import is_large_tiff
+from tandem.data.images import image_suffix
+from tandem.data.splits import SingleImage
 from tandem.errors import ConfigError
 from tandem.files import atomic_write_bytes, remove_leftovers_of
+from tandem.inference.finish import finish_of, say_outside
 from tandem.inference.jobs import Job
+from tandem.inference.large import translate_tiff
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_folder import TYPED_FORMATS, numbered, typed_outputs
 from tandem.inference.sampling import SamplingOptions, sample_input
@@ -52,10 +57,16 @@ def sample_to_picture(
         )
     (job,) = jobs
     options = options.for_model(translator)
+    if is_large_tiff(file := Path(job.item.files[0].place)):
+        targets = _large_targets(job, file, out, options)
+        translate_tiff(translator, file, targets, options, direction=job.direction, on_tile=on_tile)
+        return targets
     eight_bits = all(levels.is_eight_bit for levels in translator.levels(job.direction))
     image, ground_truth = job.read(translator) if eight_bits else job.read_floats(translator)
     series = sample_input(translator, image, ground_truth, options, direction=job.direction, on_tile=on_tile)
-    suffix = out.suffix.lower().removeprefix(".")
+    finish = finish_of(job, translator)
+    say_outside(finish.num_outside)
+    suffix = (image_suffix(out.name) or out.suffix.lower()).removeprefix(".")
     outputs = []
     for one in series:
         kept = typed_outputs(one, "jpg" if suffix in ("jpg", "jpeg", "webp") else suffix)
@@ -63,19 +74,38 @@ def sample_to_picture(
     targets: list[Path] = []
     pictures = []
     for part, images in outputs:
-        suffix = out.suffix.removeprefix(".")
-        ending = numbered(part, len(images), suffix)[-1]
-        stem = f"{file_stem(out.stem, room=len(ending))}{part}"
-        names = numbered(stem, len(images), suffix) if len(images) > 1 else [out.name]
+        own = out.name[len(out.name) - len(suffix) :]  # as it was typed
+        ending = numbered(part, len(images), own)[-1]
+        stem = f"{file_stem(out.name.removesuffix(f'.{own}'), room=len(ending))}{part}"
+        names = numbered(stem, len(images), own) if len(images) > 1 else [out.name]
         targets += [out.with_name(name) for name in names]
         pictures += list(images)
     _require_others(targets, [*(Path(file.place) for file in job.item.files), *options.references])
     for target, picture in zip(targets, pictures, strict=True):
         remove_leftovers_of(target)
-        if picture.dtype == np.uint8 and suffix not in TYPED_FORMATS:
-            save_image(picture, target)
+        array, carried = finish(picture)
+        if array.dtype == np.uint8 and suffix not in TYPED_FORMATS:
+            save_image(array, target, carried=carried.for_image(array))
         else:
-            atomic_write_bytes(target, encoded(picture, f".{suffix}"))
+            atomic_write_bytes(target, encoded(array, f".{suffix}", carried))
+    return targets
+
+
+def _large_targets(job: Job, source: Path, out: Path, options: SamplingOptions) -> list[Path]:
+    """Where the samples of an image go that is not read at once, but translated from file to file."""
+    if out.suffix.lower() not in (".tif", ".tiff") or not isinstance(job.item, SingleImage) or job.item.half:
+        raise ConfigError(
+            f"{source} is translated part by part, from file to file: give a TIFF as --out, e.g. "
+            f"{out.with_suffix('.tif')}.",
+            option="--out",
+        )
+    number = options.num_samples or 1
+    number = number if options.z is None else len(options.z)
+    ending = out.suffix.removeprefix(".")
+    stem = file_stem(out.stem, room=len(numbered("", number, ending)[-1]))
+    names = numbered(stem, number, ending) if number > 1 else [out.name]
+    targets = [out.with_name(name) for name in names]
+    _require_others(targets, [source])
     return targets
 
 

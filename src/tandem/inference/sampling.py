@@ -90,8 +90,10 @@ class SamplingOptions(Options):
         metavar="FILE",
         read=read_latents,
     )
-    image_format: Literal["png", "jpg", "webp", "tif", "npy"] = option(
-        "png", "format of single pictures; tif and npy hold any type and number of channels", name="format"
+    image_format: Literal["png", "jpg", "webp", "tif", "npy", "nii", "nii.gz", "exr"] = option(
+        "png",
+        "format of single pictures; tif, npy, nii and nii.gz hold any type and number of channels, exr floating point",
+        name="format",
     )
     cycle: bool = option(False, "add the way back: input, translation, cycle", one_way=True)
     only: Only | None = option(

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from tandem.errors import BundleError
 from tandem.inference.compiling import Compiled
 from tandem.inference.runtime import InferencePrecision, OnTile
-from tandem.inference.streaming.run import make_plan, run_plan
+from tandem.inference.streaming.run import make_plan, run_plan, stream_plan
+from tandem.inference.streaming.source import Source
+from tandem.inference.streaming.window import Window
 from tandem.networks.layers import sample_as_in_training
 from tandem.networks.pair_encoder import encode_pair
 
@@ -98,6 +100,35 @@ class TorchEngine:
                 a,
                 self._to_device(z[None]) if len(z) else None,
                 plan,
+                budget_bytes=budget_bytes,
+                device=self._device,
+                dtype=dtype,
+                on_progress=on_tile,
+            )
+
+    def stream(
+        self,
+        generator: str,
+        image: Source,
+        z: np.ndarray,
+        seed: int | None,
+        take: Callable[[Window, np.ndarray], None],
+        *,
+        tile: int | None,
+        budget_bytes: int,
+        on_tile: OnTile | None,
+    ) -> None:
+        """See `TilingEngine`."""
+        network = self._networks[generator]
+        dtype = torch.float32 if self._precision == "fp32" else torch.bfloat16
+        plan = make_plan(network, image.shape, tile=tile, budget_bytes=budget_bytes, dtype=dtype)
+        with self._context(seed):
+            stream_plan(
+                network,
+                image,
+                self._to_device(z[None]) if len(z) else None,
+                plan,
+                take,
                 budget_bytes=budget_bytes,
                 device=self._device,
                 dtype=dtype,

@@ -24,6 +24,8 @@ from tandem.inference.latents import LatentWay, between, choose_number, given_la
 from tandem.inference.runner import Runner
 from tandem.inference.runtime import Auto, EngineName, InferencePrecision, OnTile, Runtime
 from tandem.inference.spread import Spread, SpreadBuilder, SpreadPlan, plan_spread
+from tandem.inference.streaming.source import MirroredSource, Source
+from tandem.inference.streaming.window import Window
 from tandem.prior.distributions import NormalPrior, Prior
 from tandem.report.text import count
 
@@ -245,6 +247,54 @@ class Translator:
                     on_progress(done, total)
             results.append(_joined(parts, output))
         return results if is_batch(image) else results[0]
+
+    def stream(
+        self,
+        image: Source,
+        latent: np.ndarray,
+        take: Callable[[Window, np.ndarray], None],
+        *,
+        seed: int = 0,
+        fit: Fit = "auto",
+        direction: Direction | None = None,
+        on_tile: OnTile | None = None,
+    ) -> None:
+        """Translate one image that is nowhere whole, at its own resolution, in tiles.
+
+        Args:
+            image: The input.
+            latent: ``(latent_dim,)``.
+            take: Called with the windows of the output, row by row, and their values ``(C, h, w)``, float32, [-1, 1].
+            seed: Decides the dropout.
+            fit: As for a call; it must keep the resolution.
+            direction: As for a call.
+            on_tile: As for a call.
+
+        Raises:
+            ConfigError: The resolution would not be kept, or the model does not translate in tiles.
+            DataError: There is no room for a temporary file.
+        """
+        _, height, width = image.shape
+        rule = self.manifest.preprocessing
+        if rule.target(height, width, fit, multiple=self.multiple) != (height, width):
+            raise ConfigError(
+                f"an image of {width}x{height} px is translated part by part, at its own resolution: "
+                f"{rule.describe(fit)}. Add --fit pad.",
+                option="--fit",
+            )
+        padded = [max(side + -side % self.multiple, self._smallest) for side in (height, width)]
+
+        def within(window: Window, values: np.ndarray) -> None:
+            rows, columns = (
+                (first, min(last, side))
+                for (first, last), side in zip((window.rows, window.columns), (height, width), strict=True)
+            )
+            if rows[0] < rows[1] and columns[0] < columns[1]:
+                take(Window(rows, columns), values[:, : rows[1] - rows[0], : columns[1] - columns[0]])
+
+        generator = self.abilities.generator(direction)
+        mirrored = MirroredSource(image, (padded[0], padded[1]))
+        self._runner.stream(generator, mirrored, latent, within, seed=seed, on_tile=on_tile)
 
     def interpolate(
         self,

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tandem.data.formats.carried import NOTHING, Carried
+from tandem.data.metadata import pillow_options
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_bytes
 
@@ -191,7 +193,7 @@ def _draw_titles(
         draw.text((layout.left - size / 2, y), fitted, fill=colour, font=font, anchor="rm")
 
 
-def save_image(image: Picture, path: Path, *, quality: int = 92, comment: str = "") -> None:
+def save_image(image: Picture, path: Path, *, quality: int = 92, comment: str = "", carried: Carried = NOTHING) -> None:
     """Write a picture atomically, in the format that the suffix of `path` names.
 
     Args:
@@ -199,6 +201,7 @@ def save_image(image: Picture, path: Path, *, quality: int = 92, comment: str = 
         path: Ends in .png, .jpg, .jpeg or .webp. JPEG knows no transparency: it is flattened on white.
         quality: 1 to 100, for JPEG and WebP; PNG is always exact.
         comment: Text that is stored in a JPEG beside the picture.
+        carried: What else the file says: its profile and resolution, as far as the format knows them.
 
     Raises:
         ConfigError: another suffix, a quality out of range, or a comment for another format.
@@ -218,16 +221,16 @@ def save_image(image: Picture, path: Path, *, quality: int = 92, comment: str = 
             f"{name} holds at most {limit} pixels a side, but the picture has {picture.width}×"
             f"{picture.height}. Write a .png, or fewer pictures in one."
         )
-    buffer = io.BytesIO()
+    buffer, more = io.BytesIO(), pillow_options(carried, name)
     if name == "PNG":
-        picture.save(buffer, name)
+        picture.save(buffer, name, **more)
     elif picture.mode.startswith(("I", "F")):
         raise DataError(f"{name} holds 8 bits a channel, but the picture has mode {picture.mode}; write a .png.")
     elif name == "JPEG":
         # Full colour resolution: halved, thin coloured lines would fray.
-        flatten(picture, 255).save(buffer, name, quality=quality, subsampling=0, comment=comment)
+        flatten(picture, 255).save(buffer, name, quality=quality, subsampling=0, comment=comment, **more)
     else:
-        picture.save(buffer, name, quality=quality)
+        picture.save(buffer, name, quality=quality, **more)
     atomic_write_bytes(path, buffer.getvalue())
 
 

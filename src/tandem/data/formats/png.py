@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from tandem.data.formats.carried import NOTHING, Carried
+
 _GREYS_OF = {"L;2": 4, "L;4": 16, "L": 256}
 """How many greys there are in Pillow's raw modes of greyscale PNGs."""
 _DEEP_COLOURS = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
@@ -72,14 +74,19 @@ def _loaded_as(image: PngImageFile, raw_mode: str) -> np.ndarray:
     return pixels
 
 
-def png_bytes(array: np.ndarray) -> bytes:
+def png_bytes(array: np.ndarray, carried: Carried = NOTHING) -> bytes:
     """A PNG of 16 bits of an array ``(H, W, 1 to 4)``, uint16: grey, grey and alpha, RGB or RGBA."""
     height, width, channels = array.shape
     rows = np.ascontiguousarray(array, dtype=">u2").view(np.uint8).reshape(height, -1)
     above = np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
     filtered = np.concatenate([np.full((height, 1), _UP, np.uint8), rows - above], axis=1)
-    head = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b"")]
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0))]
+    if carried.profile is not None:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(carried.profile)))
+    if carried.resolution is not None:
+        x, y = (min(round(value), 2**31 - 1) for value in carried.resolution.per("metre"))
+        chunks.append((b"pHYs", struct.pack(">IIB", x, y, carried.resolution.unit != "none")))
+    chunks += [(b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b"")]
     written = [
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     ]

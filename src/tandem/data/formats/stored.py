@@ -32,6 +32,7 @@ class StoredImage:
         has_alpha: Whether alpha follows the colours.
         num_frames: Pages or frames of the file; others than the first are in `values` only where they are channels.
         kind: What the file is, for messages: e.g. ``12-bit TIFF``.
+        nodata: The value of pixels that hold nothing, where a GeoTIFF says one.
     """
 
     values: np.ndarray
@@ -40,6 +41,7 @@ class StoredImage:
     has_alpha: bool
     num_frames: int = 1
     kind: str = ""
+    nodata: float | None = None
 
     @property
     def white(self) -> int | None:

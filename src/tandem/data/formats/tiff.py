@@ -35,6 +35,7 @@ _COLOUR_SPACES = {
     **{9: "ICC Lab", 10: "ITU Lab", 32803: "colour filter array", 32844: "LogL", 32845: "LogLuv", 34892: "linear raw"},
 }
 _COPY_OR_MASK = 1 | 4
+_ASSOCIATED = 1
 
 
 def read_tiff(stream: BinaryIO, *, pillow: bool = True) -> StoredImage | None:
@@ -55,18 +56,25 @@ def read_tiff(stream: BinaryIO, *, pillow: bool = True) -> StoredImage | None:
     check_values(first.width, first.height, _num_channels(pages))
     if pillow and _left_to_pillow(pages):
         return None
-    _require_readable(first)
-    if _are_channels(pages):
+    require_readable(first)
+    if are_channels(pages):
         for page in pages[1:]:
-            _require_readable(page)
-        values = np.concatenate([_white_turned(read_samples(stream, page), page) for page in pages], axis=2)
+            require_readable(page)
+        values = np.concatenate([white_turned(read_samples(stream, page), page) for page in pages], axis=2)
         bits, values = _spread(values, first)
         stored = StoredImage(values, bits, 0, has_alpha=False)
     else:
         stored = _one_page(stream, first)
     kind = f"{describe_samples(first)} TIFF" + (f" of {len(pages)} pages" if len(pages) > 1 else "")
     upright = np.ascontiguousarray(turned_upright(stored.values, first.orientation))
-    return replace(stored, values=upright, num_frames=len(pages), kind=kind)
+    return replace(stored, values=upright, num_frames=len(pages), kind=kind, nodata=_nodata(first))
+
+
+def _nodata(page: TiffPage) -> float | None:
+    try:
+        return float(page.nodata) if page.nodata else None
+    except ValueError:
+        return None
 
 
 def read_tiff_size(stream: BinaryIO, *, pillow: bool = True) -> tuple[int, int] | None:
@@ -93,7 +101,7 @@ def read_tiff_channels(stream: BinaryIO) -> int:
 
 
 def _num_channels(pages: list[TiffPage]) -> int:
-    return pages[0].samples * (len(pages) if _are_channels(pages) else 1)
+    return pages[0].samples * (len(pages) if are_channels(pages) else 1)
 
 
 def main_pages(stream: BinaryIO) -> list[TiffPage]:
@@ -125,14 +133,15 @@ def describe_samples(page: TiffPage) -> str:
     return kind_of_samples(np.dtype(f"{kind}{16 if kind == 'c' else 8}"), page.bits)
 
 
-def _are_channels(pages: list[TiffPage]) -> bool:
+def are_channels(pages: list[TiffPage]) -> bool:
+    """Whether the pages are the channels of one image."""
     grey = pages[0].samples == 1 and pages[0].photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
     return len(pages) > 1 and grey and len({page.layout for page in pages}) == 1
 
 
 def _left_to_pillow(pages: list[TiffPage]) -> bool:
     page = pages[0]
-    if page.sample_format not in (1, 4) or _are_channels(pages):
+    if page.sample_format not in (1, 4) or are_channels(pages):
         return False
     if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         return page.bits <= 8 or not page.separate
@@ -146,7 +155,12 @@ def _left_to_pillow(pages: list[TiffPage]) -> bool:
     return not page.separate and (others == 0 or (others == 1 and page.bits == 8))
 
 
-def _require_readable(page: TiffPage) -> None:
+def require_readable(page: TiffPage) -> None:
+    """Refuse a page of a kind that is not read.
+
+    Raises:
+        UnreadableError: It is one; says what it is and what to save it as.
+    """
     kind, grey = describe_samples(page), page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
     colours = _COLOUR_SPACES.get(page.photometric, f"colour space {page.photometric}")
     compression = NAMES_OF_COMPRESSIONS.get(page.compression, f"number {page.compression}")
@@ -171,15 +185,19 @@ def _require_readable(page: TiffPage) -> None:
 
 
 def _one_page(stream: BinaryIO, page: TiffPage) -> StoredImage:
-    bits, values = _spread(_white_turned(read_samples(stream, page), page), page)
+    bits, values = _spread(white_turned(read_samples(stream, page), page), page)
+    colours = 3 if page.photometric == _RGB else 1
+    if page.extra[:1] == (_ASSOCIATED,) and page.samples > colours:
+        values = _unassociated(values, colours)
+    return StoredImage(values, bits, *colours_of(page))
+
+
+def colours_of(page: TiffPage) -> tuple[int, bool]:
+    """How many of the samples of a page are colours, and whether alpha follows them."""
     colours = 3 if page.photometric == _RGB else 1
     unnamed = page.photometric == _RGB and page.samples == 4 and not page.extra
-    alpha = page.samples > colours and (page.extra[:1] in ((1,), (2,)) or unnamed)
-    if alpha and page.extra[:1] == (1,):
-        values = _unassociated(values, colours)
-    if colours == 1 and page.samples > 1 + alpha:  # bands, as GDAL writes them
-        colours, alpha = 0, False
-    return StoredImage(values, bits, colours, alpha)
+    alpha = page.samples > colours and (page.extra[:1] in ((_ASSOCIATED,), (2,)) or unnamed)
+    return (0, False) if colours == 1 and page.samples > 1 + alpha else (colours, alpha)  # bands, as GDAL writes them
 
 
 def _spread(values: np.ndarray, page: TiffPage) -> tuple[int, np.ndarray]:
@@ -189,7 +207,7 @@ def _spread(values: np.ndarray, page: TiffPage) -> tuple[int, np.ndarray]:
     return 8, values * np.uint8(255 // (2**page.bits - 1))
 
 
-def _white_turned(values: np.ndarray, page: TiffPage) -> np.ndarray:
+def white_turned(values: np.ndarray, page: TiffPage) -> np.ndarray:
     """Turn the greys of a file whose zero is white; alpha and other extra samples stay."""
     if page.photometric != _WHITE_IS_ZERO:
         return values

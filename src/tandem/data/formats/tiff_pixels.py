@@ -3,6 +3,8 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -39,14 +41,44 @@ def dtype_of(page: TiffPage) -> np.dtype | None:
     return np.dtype(f"{kind}{page.bits // 8}") if page.bits in whole else None
 
 
+@dataclass(frozen=True)
+class Block:
+    """A strip or tile.
+
+    Attributes:
+        top: Its first row in the image.
+        left: Its first column.
+        channel: Its first channel.
+        values: ``(rows, columns, channels)``, without what reaches over the edges of the image.
+    """
+
+    top: int
+    left: int
+    channel: int
+    values: np.ndarray
+
+    def put(self, image: np.ndarray) -> None:
+        """Write it where it belongs in an image ``(H, W, C)``."""
+        rows, columns, channels = self.values.shape
+        image[self.top : self.top + rows, self.left : self.left + columns, self.channel : self.channel + channels] = (
+            self.values
+        )
+
+
 def read_samples(stream: BinaryIO, page: TiffPage) -> np.ndarray:
     """The samples of a page as they are stored, ``(H, W, samples)``, in the byte order of the machine.
 
     Raises:
         UnreadableError: They are damaged or truncated.
     """
-    dtype = dtype_of(page)
-    assert dtype is not None
+    image = np.empty((page.height, page.width, page.samples), dtype_of(page))
+    for block in read_blocks(stream, page):
+        block.put(image)
+    return image
+
+
+def read_blocks(stream: BinaryIO, page: TiffPage) -> Iterator[Block]:
+    """The same, strip by strip or tile by tile."""
     block_height, block_width = page.block
     if min(block_height, block_width) < 1 or block_height * block_width > 4 * max(page.width * page.height, 2**16):
         raise UnreadableError(f"damaged (strips or tiles of {block_width} x {block_height} pixels)")
@@ -54,7 +86,6 @@ def read_samples(stream: BinaryIO, page: TiffPage) -> np.ndarray:
     planes, depth = (page.samples, 1) if page.separate else (1, page.samples)
     if min(len(page.offsets), len(page.byte_counts)) < planes * down * across:
         raise UnreadableError(f"damaged ({len(page.offsets)} strips or tiles of {planes * down * across})")
-    image = np.empty((page.height, page.width, page.samples), dtype)
     for index in range(planes * down * across):
         plane, rest = divmod(index, down * across)
         top, left = (number * side for number, side in zip(divmod(rest, across), page.block, strict=True))
@@ -62,9 +93,7 @@ def read_samples(stream: BinaryIO, page: TiffPage) -> np.ndarray:
         stream.seek(page.offsets[index])
         stored = read_what_is_there(stream, page.byte_counts[index])
         part = _block(stored, page, (rows, block_width, depth))
-        target = image[top : top + rows, left : left + block_width, plane : plane + depth]
-        target[:] = part[: target.shape[0], : target.shape[1]]
-    return image
+        yield Block(top, left, plane, part[: page.height - top, : page.width - left])
 
 
 def _block(stored: bytes, page: TiffPage, shape: tuple[int, int, int]) -> np.ndarray:

@@ -12,6 +12,7 @@ from tandem.errors import ConfigError
 from tandem.inference.memory import forward_bytes, tile_bytes
 from tandem.inference.streaming.generators import stream
 from tandem.inference.streaming.nodes import Stored
+from tandem.inference.streaming.source import ArraySource, Source
 from tandem.inference.streaming.stores import Storage
 from tandem.inference.streaming.streamer import Streamer
 from tandem.inference.streaming.window import Window
@@ -73,7 +74,7 @@ def make_plan(
     side = fitting[0] if tile is None else tile
     storage = Storage(budget_bytes, device=torch.device("meta"), dtype=dtype, dry=True)
     streamer = Streamer(storage, tile=side, filters=spec.filters, dry=True)
-    image = Stored(_Image(np.empty((shape[0], 0, 0), np.float32), shape, torch.device("meta")))
+    image = Stored(_Image(ArraySource(np.empty((shape[0], 0, 0), np.float32)), shape, torch.device("meta")))
     streamer.run(stream(network, image, None, streamer), _refuse)
     return Plan(side, streamer.num_tiles, tile_bytes(spec, side), storage.peak_bytes)
 
@@ -89,20 +90,68 @@ def run_plan(
     dtype: torch.dtype,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Translate one image, without gradients and under the autocast of the caller.
+    """Translate one image that is in memory; see `stream_plan`.
 
     Args:
         network: The generator, on `device`.
         a: ``(C, H, W)``, float32, [-1, 1].
         z: ``(1, latent_dim)`` on `device`, or None.
         plan: See `make_plan`.
-        budget_bytes: For tiles and kept maps; maps for which there is no room become files.
+        budget_bytes: As for `stream_plan`, like all that follows.
         device: Where tiles are computed, and maps kept.
         dtype: Of kept maps.
         on_progress: Called with the tiles done and those in all.
 
     Returns:
         ``(C, H, W)``, float32, [-1, 1].
+
+    Raises:
+        DataError: There is no room for a file.
+    """
+    result = np.empty((_spec(network).out_channels, *a.shape[1:]), np.float32)
+
+    def take(window: Window, values: np.ndarray) -> None:
+        rows, columns = window.slices()
+        result[:, rows, columns] = values
+
+    stream_plan(
+        network,
+        ArraySource(a),
+        z,
+        plan,
+        take,
+        budget_bytes=budget_bytes,
+        device=device,
+        dtype=dtype,
+        on_progress=on_progress,
+    )
+    return result
+
+
+def stream_plan(
+    network: nn.Module,
+    image: Source,
+    z: Tensor | None,
+    plan: Plan,
+    take: Callable[[Window, np.ndarray], None],
+    *,
+    budget_bytes: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Translate one image, without gradients and under the autocast of the caller.
+
+    Args:
+        network: The generator, on `device`.
+        image: The input.
+        z: ``(1, latent_dim)`` on `device`, or None.
+        plan: See `make_plan`.
+        take: Called with the windows of the output, row by row, and their values ``(C, h, w)``, float32, [-1, 1].
+        budget_bytes: For tiles and kept maps; maps for which there is no room become files.
+        device: Where tiles are computed, and maps kept.
+        dtype: Of kept maps.
+        on_progress: Called with the tiles done and those in all.
 
     Raises:
         DataError: There is no room for a file.
@@ -117,29 +166,19 @@ def run_plan(
 
     storage = Storage(max(budget_bytes - plan.tile_bytes, 0), device=device, dtype=dtype)
     streamer = Streamer(storage, tile=plan.tile, filters=_spec(network).filters, on_tile=on_tile)
-    image = Stored(_Image(a, a.shape, device))
-    output = stream(network, image, z, streamer)
-    result = np.empty(output.shape, np.float32)
-
-    def take(window: Window, values: Tensor) -> None:
-        rows, columns = window.slices()
-        result[:, rows, columns] = values[0].float().cpu().numpy()
-
-    streamer.run(output, take)
-    return result
+    output = stream(network, Stored(_Image(image, image.shape, device)), z, streamer)
+    streamer.run(output, lambda window, values: take(window, values[0].float().cpu().numpy()))
 
 
 class _Image:
     """The input as a store that is only read."""
 
-    def __init__(self, values: np.ndarray, shape: tuple[int, ...], device: torch.device) -> None:
-        channels, height, width = shape
-        self.shape = (channels, height, width)
-        self._values, self._device = values, device
+    def __init__(self, source: Source, shape: tuple[int, int, int], device: torch.device) -> None:
+        self.shape = shape
+        self._source, self._device = source, device
 
     def read(self, window: Window) -> Tensor:
-        rows, columns = window.slices()
-        return torch.from_numpy(self._values[:, rows, columns].copy())[None].to(self._device)
+        return torch.from_numpy(self._source.read(*window.slices()))[None].to(self._device)
 
     def write(self, window: Window, values: Tensor) -> None:
         raise AssertionError(f"the input is not written (window {window}, {tuple(values.shape)})")

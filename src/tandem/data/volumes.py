@@ -1,0 +1,115 @@
+"""Volumes whose slices are images: NIfTI, and DICOM files of several frames.
+
+Slices have paths below that of their file, ``scan.nii.gz/scan-037.npy``: whoever lists, opens and names image files
+goes on without knowing of volumes. What is read there is an NPY file of the slice.
+"""
+
+import io
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from tandem.data.formats.carried import Carried
+from tandem.data.formats.numpy_files import npy_bytes
+from tandem.data.formats.others import Volume, open_volume
+from tandem.data.formats.stored import StoredImage, UnreadableError
+from tandem.foreign import open_plain
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+DICOM_SUFFIXES = (".dcm",)
+_SLICE = re.compile(r".*-(\d{3,6})\.npy")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice of a volume.
+
+    Attributes:
+        file: The volume.
+        index: Which slice, from 0.
+    """
+
+    file: Path
+    index: int
+
+
+def is_volume_name(name: str) -> bool:
+    """Whether a file of this name may hold several slices."""
+    return name.lower().endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES))
+
+
+def slice_of(path: Path) -> Slice | None:
+    """The slice that a path means; None of the path of a file."""
+    found = _SLICE.fullmatch(path.name)
+    if found is None or not is_volume_name(path.parent.name) or not path.parent.is_file():
+        return None
+    return Slice(path.parent, int(found[1]))
+
+
+def image_paths(path: Path) -> list[Path]:
+    """The images of a file: itself, or the slices of a volume of several.
+
+    Raises:
+        UnreadableError: A volume is damaged, or of a kind that is not read.
+        OSError: It cannot be read.
+        MissingExtraError: What reads it is not installed.
+    """
+    if not is_volume_name(path.name):
+        return [path]
+    with _opened(path) as volume:
+        number = volume.num_slices
+    if number == 1:
+        return [path]
+    stem, digits = path.name[: path.name.lower().index(".", 1)], max(3, len(str(number - 1)))
+    return [path / f"{stem}-{index:0{digits}d}.npy" for index in range(number)]
+
+
+def read_slice(one: Slice) -> StoredImage:
+    """The image of a slice.
+
+    Raises:
+        UnreadableError: Its volume is damaged, or of a kind that is not read.
+        OSError: It cannot be read.
+        MissingExtraError: What reads it is not installed.
+    """
+    with _opened(one.file) as volume:
+        if one.index >= volume.num_slices:
+            raise UnreadableError(f"has {volume.num_slices} slices, none of the number {one.index}")
+        return volume.read(one.index)
+
+
+def slice_carried(one: Slice) -> Carried:
+    """What its volume says of a slice beside its pixels; raises as `read_slice`."""
+    with _opened(one.file) as volume:
+        return volume.carried(one.index)
+
+
+def open_slice(one: Slice) -> BinaryIO:
+    """An NPY file of a slice; raises as `read_slice`."""
+    return io.BytesIO(npy_bytes(read_slice(one).values))
+
+
+_lock = threading.RLock()
+_last: tuple[tuple[object, ...], BinaryIO, Volume] | None = None
+"""The volume that was read last, with its file: slices are mostly asked for one after the other, and of an archive what
+lies before one must be unpacked. Processes do not share the position in it."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Volume]:
+    global _last  # noqa: PLW0603
+    with _lock:
+        status = path.stat()
+        key = (os.getpid(), str(path), status.st_size, status.st_mtime_ns)
+        if _last is None or _last[0] != key:
+            if _last is not None:
+                _last[1].close()
+            _last = None
+            file = open_plain(path)
+            _last = (key, file, open_volume(file))
+        yield _last[2]
