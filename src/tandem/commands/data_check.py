@@ -14,6 +14,7 @@ from tandem.data.check_remarks import in_subfolders, remarks_of
 from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
 from tandem.data.levels import BY_TYPE, Levels, levels_of
+from tandem.data.percentiles import find_percentiles, wanted_percentiles, with_numbers
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
 from tandem.data.splits import Split
 from tandem.data.unpaired import find_unpaired, looks_unpaired
@@ -52,7 +53,10 @@ def main(arguments: Sequence[str]) -> int:
     (options,) = COMMAND.parse(arguments)
     data, data_b = as_location(options.data), options.data_b
     channels = (options.input_channels, options.output_channels)
-    levels = levels_of(options.range_a, "--range-a"), levels_of(options.range_b, "--range-b")
+    ranges_of = DataConfig(
+        input_channels=channels[0], output_channels=channels[1], range_a=options.range_a, range_b=options.range_b
+    )
+    wanted = wanted_percentiles(ranges_of)
     with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
         if is_shards(data) and data_b is None:
             splits = _find_shards(data, Path(cache), unpaired=options.unpaired)
@@ -60,6 +64,13 @@ def main(arguments: Sequence[str]) -> int:
             splits = find(Path(data), data_b, unpaired=options.unpaired, layout=options.layout)
         for split in splits.values():
             log.info("%s", split.describe())
+        if wanted:
+            with TaskProgress("finding the value range", None, "images") as progress:
+                measured = splits.get("train") or next(iter(splits.values()))
+                found = find_percentiles(measured, wanted, on_progress=progress.callback)
+            ranges_of = with_numbers(ranges_of, found)
+            log.info("the value range: %s", "; ".join(f"{side.upper()} {ends}" for side, ends in found.items()))
+        levels = levels_of(ranges_of.range_a, "--range-a"), levels_of(ranges_of.range_b, "--range-b")
         report = look(list(splits.values()), channels=channels, levels=levels)
     log.info(
         "%s, all readable; widths %d to %d px, heights %d to %d px; mean distance of two B images %.3f (of 2)",

@@ -90,8 +90,8 @@ class DataConfig:
     )
     range_a: str | None = option(
         None,
-        "values of A's files that are black and white, LO,HI (for each channel by itself: LO,HI;LO,HI); by default "
-        "those of the files' type, 0,255 or 0,65535",
+        "values of A's files that are black and white, LO,HI (for each channel by itself: LO,HI;LO,HI), or percentiles "
+        "of the training images for each channel, e.g. 0.1%,99.9%; by default those of the type, 0,255 or 0,65535",
         metavar="LO,HI",
     )
     range_b: str | None = option(None, "likewise of B's files; outputs get these values again", metavar="LO,HI")

@@ -138,7 +138,7 @@ class ImageChecker:
             thumbnail,
             type=image.dtype,
             bits=stored.bits,
-            highest=float(stored.values[:, :, : stored.num_colours or None].max()),
+            highest=_highest(stored.values[:, :, : stored.num_colours or None]),
             outside=levels.outside(image),
             is_grey=stored.values.shape[2] == 1,
             num_frames=stored.num_frames if stored.num_colours else 1,
@@ -149,6 +149,12 @@ def checks_of(split: Split, direction: Direction) -> Iterator[ImageCheck]:
     """What is to be read of a split."""
     for domain, items in split.sequences(direction).items():
         yield from (ImageCheck(split, item, domain, index) for index, item in enumerate(items))
+
+
+def _highest(values: np.ndarray) -> float:
+    """The largest number; 0 where there is none."""
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    return float(finite.max()) if finite.size else 0.0
 
 
 def _moments(array: np.ndarray, levels: Levels) -> np.ndarray:

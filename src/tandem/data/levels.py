@@ -50,6 +50,13 @@ class Levels:
         """Whether files have 8 bits with black and white at their ends."""
         return self.is_by_type and self.type == "uint8"
 
+    def describe(self) -> str:
+        """In words: the type, and the values between which numbers of it are counted as 0 to 1."""
+        if self.is_by_type:
+            return f"{self.type}, 0 to {np.iinfo(self.type).max}"
+        ends = [f"{low:g} to {high:g}" for low, high in zip(self.low, self.high, strict=True)]
+        return f"{self.type}, {'; '.join(ends)}"
+
     def values_of(self, stored: StoredImage, channels: int, name: str) -> np.ndarray:
         """The values of an image that `to_floats` takes: ``(H, W, channels)``.
 
@@ -71,11 +78,16 @@ class Levels:
         return values
 
     def to_floats(self, array: np.ndarray) -> np.ndarray:
-        """Convert ``(H, W, C)`` to ``(C, H, W)``, float32, in [-1, 1]; values beyond the levels are cut off."""
+        """Convert ``(H, W, C)`` to ``(C, H, W)``, float32, in [-1, 1]; values beyond the levels are cut off.
+
+        What is no number is -1, as most values are by which files say that a pixel holds nothing.
+        """
         if self.is_by_type:
             return to_floats(array)
         low, high = self._ends(array.shape[2])
         values = (array.astype(np.float64) - low) / ((high - low) / 2) - 1
+        if array.dtype.kind == "f":
+            np.nan_to_num(values, copy=False, nan=-1, posinf=1, neginf=-1)
         return np.ascontiguousarray(np.moveaxis(values.clip(-1, 1), 2, 0), dtype=np.float32)
 
     def from_floats(self, values: np.ndarray) -> np.ndarray:
@@ -150,6 +162,11 @@ def levels_of(text: str | None, flag: str) -> Levels:
     """
     if text is None:
         return BY_TYPE
+    if "%" in text:
+        raise ConfigError(
+            f"{flag} {text} is about the training images, whose values have not been read here: give two numbers.",
+            option=flag,
+        )
     try:
         ends = [tuple(float(number) for number in part.split(",")) for part in text.split(";")]
         low, high = zip(*[(low, high) for low, high in ends], strict=True)

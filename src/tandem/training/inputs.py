@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from tandem.data.discover import find_paired_folders, find_splits
 from tandem.data.fit import FitRule
 from tandem.data.levels import levels_of_run
 from tandem.data.order import GlobalOrder, Order, ShardOrder
+from tandem.data.percentiles import find_percentiles, wanted_percentiles, with_numbers
 from tandem.data.resident import ResidentDataset
 from tandem.data.shards.items import ShardItems
 from tandem.data.shards.open import CacheOptions, is_shards, is_url, open_shards, read_shards
@@ -35,6 +37,8 @@ from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
 from tandem.training.checks import check_splits, make_augmentation, make_transform, require_one_size, require_sense
 from tandem.version import __version__
+
+log = logging.getLogger(__name__)
 
 DEFAULT_CACHE_BYTES = round(DEFAULT_CACHE_GB * 1e9)
 PREVIEW_ORDER: tuple[SplitName, ...] = (*HELD_OUT_WHILE_TRAINING, "train")
@@ -63,6 +67,40 @@ class Inputs:
     previews: tuple[list[str], Tensor, Tensor]
     z: Tensor
     fingerprint: str
+
+
+def with_ranges(config: RunConfig, data: Path | str, data_b: Path | None = None, *, cache: Path) -> RunConfig:
+    """The options with numbers in the place of value ranges that are percentiles of the training images.
+
+    Args:
+        config: All options.
+        data: See `open_inputs`.
+        data_b: Likewise.
+        cache: A folder that remembers the numbers.
+
+    Raises:
+        DataError: An image cannot be read, or something is wrong with the data.
+        ConfigError: The percentiles are none, or a channel has one value nearly everywhere.
+    """
+    wanted = wanted_percentiles(config.data)
+    if not wanted:
+        return config
+    splits = find_data(
+        data,
+        data_b,
+        paired=config.objective.paired,
+        cache=cache,
+        cache_bytes=config.data.cache_bytes,
+        layout=config.data.layout,
+    )
+    if "train" not in splits:
+        raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
+    with TaskProgress("finding the value range", None, "images") as progress:
+        found = find_percentiles(splits["train"], wanted, cache=cache, on_progress=progress.callback)
+    settled = with_numbers(config.data, found)
+    for one in wanted.values():
+        log.info("%s: %s", one.flag, getattr(settled, one.flag.removeprefix("--").replace("-", "_")))
+    return replace(config, data=settled)
 
 
 def open_inputs(

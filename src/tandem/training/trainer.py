@@ -27,7 +27,7 @@ from tandem.training.disk import need_of, require_room
 from tandem.training.distributed import join
 from tandem.training.export import PRIOR_PREFIX, export_model
 from tandem.training.feed import Feed, budget_of, keep_decoded, to_device, workers_of
-from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs
+from tandem.training.inputs import Inputs, digest_of, fetch_data, open_inputs, with_ranges
 from tandem.training.loggers import require_loggers
 from tandem.training.observer import Bystander, Observer
 from tandem.training.prior import RunPrior
@@ -113,18 +113,19 @@ def train(
         data = as_location(data_dir)
         run = RunFolder(Path(out), patience_seconds=LOCK_PATIENCE_SECONDS if process_group.size > 1 else 0.0)
 
-        def prepare() -> Inputs:
+        def prepare() -> tuple[RunConfig, Inputs]:
             if process_group.is_main:
                 stack.enter_context(run)
             fetch_data(config, data, cache=run.cache)
+            second = None if data_b is None else Path(data_b)
+            settled = with_ranges(config, data, second, cache=run.cache)
             with TaskProgress("checking images", None, "pairs") as checking:
-                second = None if data_b is None else Path(data_b)
-                budget = budget_of(config)
-                return open_inputs(
-                    config, data, second, cache=run.cache, decoded_bytes=budget, on_check=checking.callback
+                budget = budget_of(settled)
+                return settled, open_inputs(
+                    settled, data, second, cache=run.cache, decoded_bytes=budget, on_check=checking.callback
                 )
 
-        inputs = process_group.main_first(prepare)
+        config, inputs = process_group.main_first(prepare)
         process_group.require_same("the version of Tandem, the options or the data", digest_of(config, inputs))
         for folder in inputs.splits.values():
             log.info("%s", folder.describe())
