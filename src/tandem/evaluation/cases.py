@@ -1,7 +1,8 @@
 """What is measured, as images that are read or generated one at a time: files, outputs of a dataset, samples.
 
 Every case has a key, a hash of the content of its files and of all that is done with them; rows in the cache are found
-by it. Images are uint8, as they would be saved: published numbers are those of saved images.
+by it. Images are uint8, as they would be saved: published numbers are those of saved images. Those of files with more
+levels are also there exactly, as floats in [-1, 1] of values that files hold, for metrics that compare pixels.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
 from tandem.data.image_file import ImageFile
-from tandem.data.images import resize
+from tandem.data.images import from_floats, resize
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
@@ -51,8 +52,8 @@ class Loaded:
 
     Args:
         case: The case.
-        generate: Gives its first samples.
-        read: Gives input and ground truth, where it has them.
+        generate: Gives its first samples, ``(M, H, W, C)``, uint8, or of files with more levels float32 in [-1, 1].
+        read: Gives input and ground truth likewise, where it has them.
         is_sample_read: Whether `generate` reads files; it runs a model otherwise.
     """
 
@@ -68,6 +69,7 @@ class Loaded:
         self._is_sample_read = is_sample_read
         self._generate, self._read = generate, read
         self._samples: np.ndarray | None = None
+        self._pictures: np.ndarray | None = None
         self._given: tuple[np.ndarray | None, np.ndarray | None] | None = None
 
     def read_ahead(self, count: int) -> None:
@@ -83,13 +85,25 @@ class Loaded:
 
     def samples(self, count: int) -> np.ndarray:
         """The first samples, ``(count, H, W, C)``, uint8."""
+        exact = self.exact_samples(count)
+        if self._pictures is None or len(self._pictures) < count:
+            self._pictures = _picture(exact)
+        return self._pictures[:count]
+
+    def exact_samples(self, count: int) -> np.ndarray:
+        """The first samples with all their levels, ``(count, H, W, C)``, uint8, or float32 in [-1, 1]."""
         if self._samples is None or len(self._samples) < count:
-            self._samples = self._generate(count)
+            self._samples, self._pictures = self._generate(count), None
         return self._samples[:count]
 
     @property
     def input(self) -> np.ndarray:
         """What the samples were made of, ``(H, W, C)``, uint8."""
+        return _picture(self.exact_input)
+
+    @property
+    def exact_input(self) -> np.ndarray:
+        """The same with all its levels, ``(H, W, C)``, uint8, or float32 in [-1, 1]."""
         image = self._both()[0]
         assert image is not None
         return image
@@ -97,6 +111,11 @@ class Loaded:
     @property
     def ground_truth(self) -> np.ndarray:
         """The output that belongs to the input, ``(H, W, C)``, uint8."""
+        return _picture(self.exact_ground_truth)
+
+    @property
+    def exact_ground_truth(self) -> np.ndarray:
+        """The same with all its levels, ``(H, W, C)``, uint8, or float32 in [-1, 1]."""
         image = self._both()[1]
         assert image is not None
         return image
@@ -105,6 +124,11 @@ class Loaded:
         if self._given is None:
             self._given = self._read()
         return self._given
+
+
+def _picture(values: np.ndarray) -> np.ndarray:
+    """``(..., H, W, C)`` as uint8, of floats in [-1, 1] rounded."""
+    return values if values.dtype == np.uint8 else from_floats(np.moveaxis(values, -1, -3))
 
 
 class Case(Protocol):
@@ -165,7 +189,7 @@ class FileCase:
         del num_samples  # always one
         singles = [self.image] if self.ground_truth is None else [self.image, self.ground_truth]
         form = str(self.channels) if self.levels.is_by_type else f"{self.channels} {self.levels}"
-        return hash_of("file", form, *(f"{one.half}:{self.hashes(one.file)}" for one in singles))
+        return hash_of("file with all levels", form, *(f"{one.half}:{self.hashes(one.file)}" for one in singles))
 
     def load(self) -> Loaded:
         """See `Case`."""
@@ -180,10 +204,16 @@ class FileCase:
         return self.image.size(), None if self.ground_truth is None else self.ground_truth.size()
 
     def _generate(self, count: int) -> np.ndarray:
-        return np.repeat(self.image.read_image(self.channels, self.levels)[None], count, axis=0)
+        return np.repeat(self._exact(self.image)[None], count, axis=0)
 
     def _read(self) -> tuple[None, np.ndarray | None]:
-        return None, None if self.ground_truth is None else self.ground_truth.read_image(self.channels, self.levels)
+        return None, None if self.ground_truth is None else self._exact(self.ground_truth)
+
+    def _exact(self, image: SingleImage) -> np.ndarray:
+        values = image.read_values(self.channels, self.levels)
+        if self.levels.is_by_type and values.dtype == np.uint8:
+            return values
+        return np.moveaxis(self.levels.to_floats(values), 0, 2)
 
 
 @dataclass(frozen=True)
@@ -302,25 +332,31 @@ class ModelCase:
     def key(self, num_samples: int) -> str:
         """See `Case`."""
         files = [self.hashes(file) for file in self.files()]
-        return hash_of("model", self.fingerprint, str(self.seed), str(num_samples), self.job.kind, *files)
+        return hash_of(
+            "model with all levels", self.fingerprint, str(self.seed), str(num_samples), self.job.kind, *files
+        )
 
     def load(self) -> Loaded:
         """See `Case`."""
-        translator = self.model.translator
+        translator, direction = self.model.translator, self.model.direction
+        levels = translator.levels(direction)
+        eight_bits = all(one.is_eight_bit for one in levels)
         loaded: Loaded
 
         def generate(count: int) -> np.ndarray:
-            number = count if translator.is_stochastic else None
-            return translator(
-                loaded.input,
-                number,
+            made = translator(
+                loaded.exact_input,
+                count if translator.is_stochastic else None,
                 seed=self.seed,
                 fit=self.model.fit,
-                direction=self.model.direction,
-                output="array",
+                direction=direction,
+                output="values",
+                value_range=None if eight_bits else (-1, 1),
             )
+            return made if eight_bits else np.stack([np.moveaxis(levels[1].to_floats(one), 0, 2) for one in made])
 
-        loaded = Loaded(self, generate, read=lambda: self.job.read(translator), is_sample_read=False)
+        read = self.job.read if eight_bits else self.job.read_floats
+        loaded = Loaded(self, generate, read=lambda: read(translator), is_sample_read=False)
         return loaded
 
     def reconstruct(self, loaded: Loaded) -> np.ndarray:

@@ -8,6 +8,7 @@ from tandem.errors import DataError
 from tandem.evaluation.cases import FileCase, Loaded, SampledModel
 from tandem.evaluation.rows.measurement import EachCase
 from tandem.evaluation.subject import Subject
+from tandem.report.grid import shown
 
 THUMBNAIL_SIDE = 16
 NO_PIXEL = -1000
@@ -98,7 +99,7 @@ class Thumbnails(EachCase):
         image = loaded.samples(1)[0]
         if not image.size:
             return np.full(THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3, NO_PIXEL, np.int16)
-        return resize(convert_channels(image, 3), THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel().astype(np.int16)
+        return resize(convert_channels(shown(image), 3), THUMBNAIL_SIDE, THUMBNAIL_SIDE).ravel().astype(np.int16)
 
 
 def near_duplicates(reals: np.ndarray, train: np.ndarray) -> int:

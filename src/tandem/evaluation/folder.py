@@ -18,7 +18,7 @@ from tandem.evaluation.subject import Subject
 from tandem.files import atomic_write_text, owned
 from tandem.foreign import load_json
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
-from tandem.report.grid import image_grid, save_image
+from tandem.report.grid import image_grid, save_image, shown
 from tandem.report.links import Link, links_of, renew_links, run_links, run_of
 from tandem.report.scores import DIRECTIONS, REPORT_NAME, EvaluationReport
 
@@ -154,4 +154,4 @@ def _row(subject: Subject, index: int) -> Any:
         cells, titles = [loaded.ground_truth, *cells], ["ground truth", *titles]
     if isinstance(case, ModelCase):
         cells, titles = [loaded.input, *cells], ["input", *titles]
-    return image_grid([[convert_channels(cell, 3) for cell in cells]], column_titles=titles)
+    return image_grid([[convert_channels(shown(cell), 3) for cell in cells]], column_titles=titles)

@@ -56,6 +56,11 @@ class Subject:
     data: dict[str, Any]
 
     @property
+    def output_levels(self) -> Levels:
+        """Which values of files are black and white in the samples."""
+        return BY_TYPE if self.model is None else self.model.translator.levels(self.model.direction)[1]
+
+    @property
     def size(self) -> Size:
         """That of the first sample.
 

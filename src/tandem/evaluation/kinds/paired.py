@@ -45,6 +45,8 @@ class PairedMetric(Metric):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self._rows = _DistanceRows(self, setup.subject.num_samples)
+        levels = setup.subject.output_levels
+        self._data_range = None if levels.is_eight_bit else levels.describe()
         self.on_cases = (self._rows,)
 
     @staticmethod
@@ -53,7 +55,7 @@ class PairedMetric(Metric):
         """The number of each image.
 
         Args:
-            a: Samples, ``(N, C, H, W)``, uint8.
+            a: Samples, ``(N, C, H, W)``, uint8, or of files with more levels float32 in [-1, 1].
             b: Ground truths, likewise.
 
         Returns:
@@ -71,6 +73,8 @@ class PairedMetric(Metric):
                 f"{self.name} is infinite: they are left out of its mean.",
             )
         depends = {"inputs": int(kept.sum()), "samples": rows.shape[1], "seed": self.seed, **self.remarks}
+        if self._data_range is not None:
+            depends["data_range"] = self._data_range
         scores = self._scores(rows[kept]) if kept.any() else ()
         return MetricResult(metric=self.name, title=self.title, scores=scores, depends_on=depends, warnings=warnings)
 
@@ -97,6 +101,6 @@ class _DistanceRows(EachCase):
 
     def row(self, loaded: Loaded) -> np.ndarray:
         """See `EachCase`."""
-        ground_truth = to_batch(loaded.ground_truth[None])
-        samples = [to_batch(sample[None]) for sample in loaded.samples(self.num_samples)]
+        ground_truth = to_batch(loaded.exact_ground_truth[None])
+        samples = [to_batch(sample[None]) for sample in loaded.exact_samples(self.num_samples)]
         return np.array([float(self._between(sample, ground_truth)) for sample in samples])
