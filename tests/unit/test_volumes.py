@@ -162,7 +162,10 @@ def test_dicom_files_that_are_refused(tmp_path: Path, dicom: Any) -> None:
     good = (tmp_path / "x.dcm").read_bytes()
     (tmp_path / "short.dcm").write_bytes(good[:-20])
     (tmp_path / "none.dcm").write_bytes(bytes(128) + b"DICM")
-    for name, reason in (("short.dcm", "truncated"), ("none.dcm", "without an image")):
+    syntax = b"\x02\0\x10\0UI\x16\0" + b"1.2.840.10008.1.2.1.99"
+    (tmp_path / "deflated.dcm").write_bytes(bytes(128) + b"DICM" + syntax)
+    cases = (("short.dcm", "truncated"), ("none.dcm", "without an image"), ("deflated.dcm", "a deflated DICOM file"))
+    for name, reason in cases:
         with pytest.raises(ImageReadError, match=reason):
             tandem.read_image(tmp_path / name)
 

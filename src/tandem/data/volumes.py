@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tandem.data.formats.carried import Carried
+from tandem.data.formats.dicom import count_frames
 from tandem.data.formats.numpy_files import npy_bytes
 from tandem.data.formats.others import Volume, open_volume
 from tandem.data.formats.stored import StoredImage, UnreadableError
@@ -61,8 +62,12 @@ def image_paths(path: Path) -> list[Path]:
     """
     if not is_volume_name(path.name):
         return [path]
-    with _opened(path) as volume:
-        number = volume.num_slices
+    if path.name.lower().endswith(DICOM_SUFFIXES):  # of which folders hold many
+        with open_plain(path) as stream:
+            number = count_frames(stream)
+    else:
+        with _opened(path) as volume:
+            number = volume.num_slices
     if number == 1:
         return [path]
     stem, digits = path.name[: path.name.lower().index(".", 1)], max(3, len(str(number - 1)))

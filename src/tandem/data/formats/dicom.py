@@ -111,6 +111,19 @@ def open_dicom(stream: BinaryIO) -> DicomFile:
         UnreadableError: It is damaged, too large, or holds no image.
         MissingExtraError: pydicom is not installed.
     """
+    dataset = _dataset(stream)
+    if any(name not in dataset for name in ("Rows", "Columns", "BitsStored", "PixelData")):
+        raise UnreadableError("a DICOM file without an image")
+    check_values(int(dataset.Columns), int(dataset.Rows), int(dataset.get("SamplesPerPixel", 1)))
+    return DicomFile(dataset, _frames(dataset))
+
+
+def count_frames(stream: BinaryIO) -> int:
+    """The frames of a file, whose pixels are passed over; raises as `open_dicom`."""
+    return _frames(_dataset(stream, stop_before_pixels=True, specific_tags=["NumberOfFrames"]))
+
+
+def _dataset(stream: BinaryIO, **how: Any) -> Any:
     library = _pydicom()
     size = stream.seek(0, 2)
     if size > _MAX_FILE_BYTES:
@@ -120,16 +133,16 @@ def open_dicom(stream: BinaryIO) -> DicomFile:
         raise UnreadableError("a deflated DICOM file, which is not read: save it uncompressed")
     stream.seek(0)
     try:
-        dataset = library.dcmread(stream)
+        return library.dcmread(stream, **how)
     except library.errors.InvalidDicomError as error:
         raise UnreadableError(f"damaged ({error})") from error
-    if any(name not in dataset for name in ("Rows", "Columns", "BitsStored", "PixelData")):
-        raise UnreadableError("a DICOM file without an image")
-    frames, samples = int(dataset.get("NumberOfFrames") or 1), int(dataset.get("SamplesPerPixel", 1))
-    check_values(int(dataset.Columns), int(dataset.Rows), samples)
+
+
+def _frames(dataset: Any) -> int:
+    frames = int(dataset.get("NumberOfFrames") or 1)
     if not 1 <= frames <= _MOST_FRAMES:
         raise UnreadableError(f"has {frames} frames, at most {_MOST_FRAMES} are read")
-    return DicomFile(dataset, frames)
+    return frames
 
 
 def _transfer_syntax(head: bytes) -> bytes:
