@@ -104,8 +104,8 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
 
 def is_fault(message: Any) -> bool:
-    """An error, but for the browser's own: without a network it cannot see whether what keeps the page is renewed."""
-    return message.type == "error" and not message.location["url"].endswith("/offline.js")
+    """An error, but for what the browser itself asks for without a network; a file that is missing is a 404."""
+    return message.type == "error" and message.text != "Failed to load resource: net::ERR_FAILED"
 
 
 def is_outside(url: str) -> bool:
