@@ -68,8 +68,8 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
     else:
-        with open_plain(path) as file:
-            content = file.read(max_bytes + 1)
+        with open_plain(path) as file:  # reading takes as much memory as is asked for
+            content = file.read(min(max_bytes, os.fstat(file.fileno()).st_size) + 1)
     if len(content) > max_bytes:
         raise ValueError(f"it is larger than {max_bytes} bytes, the most that is read")
     return content

@@ -2,9 +2,12 @@
 
 import dataclasses
 
+import pytest
+
 from tandem.config.options import options_of
 from tandem.config.run import RunConfig, from_flat, to_flat
 from tandem.config.yaml import to_yaml
+from tandem.errors import ConfigError
 
 
 def test_every_option_stands_there_once_with_its_meaning() -> None:
@@ -32,3 +35,9 @@ def test_values_are_written_as_yaml_reads_them() -> None:
     assert values["learning_rate"] == "1.0e-05"  # without the point, YAML 1.1 reads text
     assert values["lambda_kl"] == "2.5e-07"
     assert (values["flip"], values["steps"], values["device"]) == ("false", "null", '"auto"')
+
+
+@pytest.mark.parametrize("method", [["tandem"], {"a": 1}, 3])
+def test_a_method_that_is_no_name(method: object) -> None:
+    with pytest.raises(ConfigError, match="unknown method"):
+        from_flat({"method": method, "size": 32})

@@ -113,6 +113,9 @@ def resolve_method(name: str) -> tuple[str, dict[str, Any]]:
     Raises:
         ConfigError: There is no such method.
     """
+    given: object = name  # out of a file it may be anything
+    if not isinstance(given, str):
+        name = str(given)
     if name in METHODS:
         return name, dict(METHOD_DEFAULTS.get(name, {}))
     if name in VARIANTS:

@@ -94,7 +94,7 @@ class SampleRecord:
             try:
                 complete = all((self.folder / file).is_file() for file in checked_files(line))
                 name = line["name"]
-            except (KeyError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{self.path} is damaged ({error!r}): remove it, or give another --out.") from error
             if complete:
                 self.done[name] = line
@@ -145,7 +145,7 @@ class SampleRecord:
     def _give_up(self, line: Mapping[str, Any]) -> None:
         try:
             self.obsolete |= checked_files(line)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             log.warning("%s has a line that names no files: what belongs to it stays", self.path)
 
 
