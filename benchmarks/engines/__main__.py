@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 STORAGES = ("fp32", "fp16", "int8")
 WORKER = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np
 import tandem
 path, number, calls, threads, out = json.loads(sys.argv[1])
@@ -41,7 +41,8 @@ for _ in range(calls):
     walls.append(time.perf_counter() - wall)
     cpus.append(time.process_time() - cpu)
 np.save(out, outputs)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# ru_maxrss would be that of the process that started this one, where that was larger.
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 print(json.dumps({"start": start, "walls": walls, "cpus": cpus, "peak_mib": peak, "samples": number}))
 """
 

@@ -376,6 +376,8 @@ def bundle_folder(path: Path) -> Path:
         reason = "there is no such folder"
     elif path.is_dir():
         reason = f"the folder holds no {MANIFEST_NAME}"
+        if str(path) in MADE_BY:
+            reason += f", and goes before the model that is called {path}, which other working folders find"
     else:
         reason = "that is a file" if path.suffix.lower() != ".onnx" else "an ONNX file is sampled, and no more"
     raise BundleError(
