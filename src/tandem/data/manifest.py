@@ -56,9 +56,10 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
             shown = ", ".join(columns) or "none"
             raise DataError(f"{root} must have columns a and b, and may have split; it has {shown}.", file=root)
         return _splits(root.parent, [(root, "a", "b", None, rows)])
-    tables = [(path, split) for path, split in _metadata_in(root) if path.is_file()]
     found: list[_Table] = []
-    for path, split in tables:
+    for path, split in _metadata_in(root):
+        if not path.is_file():
+            continue
         rows = list(_rows(path))
         names = [name for name in (rows[0] if rows else ()) if name.endswith("file_name")]
         if len(names) == 2:
@@ -70,7 +71,8 @@ def _metadata_in(root: Path) -> Iterator[tuple[Path, SplitName | None]]:
     for name in _METADATA:
         yield root / name, None
         for split in SPLITS:
-            yield from ((root / folder / name, split) for folder in SPLIT_NAMES[split])
+            for folder in SPLIT_NAMES[split]:
+                yield root / folder / name, split
 
 
 def _splits(root: Path, tables: list[_Table]) -> dict[str, PairedSplit]:

@@ -109,7 +109,7 @@ def find_percentiles(
     items = [(domain, item) for domain, item in items if any(side in domain for side in wanted)]
     total, done = 2 * len(items), 0
 
-    def counts(count: Callable[[Side, np.ndarray], np.ndarray]) -> dict[Side, np.ndarray]:
+    def counts(count: Callable[[Side, Sequence[np.ndarray]], np.ndarray]) -> dict[Side, np.ndarray]:
         nonlocal done
         sums: dict[Side, np.ndarray] = {}
         for parts in _in_parallel(lambda one: {s: count(s, keys) for s, keys in _keys(*one, wanted).items()}, items):

@@ -57,10 +57,12 @@ def _ignored(records: Sequence[Record], config: RunConfig) -> Iterator[Finding]:
 
 def _won(records: Sequence[Record], config: RunConfig) -> Iterator[Finding]:
     limit = WON_BELOW.get(getattr(config.objective, "gan_loss", ""))
+    if limit is None:
+        return
     last = _last(records)
     names = sorted({name for one in last for name in one.losses if name.startswith("disc")})
     groups = {name.removesuffix("_real").removesuffix("_fake") for name in names}
-    for group in sorted(groups) if limit is not None else ():
+    for group in sorted(groups):
         own = [name for name in names if name in (group, f"{group}_real", f"{group}_fake")]
         sums = [sum(one.losses[name] for name in own) for one in last if all(name in one.losses for name in own)]
         if sums and median(sums) < limit:
