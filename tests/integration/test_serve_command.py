@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from tandem.cli import main
 def command(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
     """The process, the address that it printed, and the lines that it goes on to print."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tandem", "serve", *map(str, arguments), "--port", "0", "--device", "cpu"],
+        [sys.executable, "-m", "tandem", "serve", "--port", "0", *map(str, arguments), "--device", "cpu"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -93,9 +94,62 @@ def test_it_stops_gracefully(make_bundle: Callable[..., Path], stop: signal.Sign
     assert "Traceback" not in "".join(lines)
 
 
+def test_killed_and_restarted_under_load_no_client_gets_a_wrong_picture(make_bundle: Callable[..., Path]) -> None:
+    """A client sees a right picture or a broken connection, and with tries enough every picture comes."""
+    bundle, frames = make_bundle("shoes"), [pixels(index) for index in range(8)]
+    translator = tandem.load(bundle, device="cpu", engine="torch", max_batch=1)
+    expected = [translator(frame, 1, seed=index, output="array")[0] for index, frame in enumerate(frames)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    stop, broken = threading.Event(), []
+    found: list[list[np.ndarray]] = [[] for _ in frames]
+
+    def ask(index: int) -> None:
+        while not stop.is_set() or len(found[index]) < 3:
+            try:
+                answer = httpx.post(
+                    f"http://127.0.0.1:{port}/v1/translate?num_samples=1&seed={index}",
+                    files={"image": ("a.png", png(frames[index]))},
+                    timeout=20,
+                )
+            except httpx.TransportError as error:
+                broken.append(error)
+                time.sleep(0.05)
+            else:
+                assert answer.status_code == 200
+                found[index].append(opened(answer.content))
+
+    options = (bundle, "--engine", "torch", "--max-batch", "1", "--port", str(port))
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask, index) for index in range(8)]
+        try:
+            for _ in range(2):
+                with command(*options) as (process, address, _):
+                    wait_until_ready(address)
+                    before = sum(map(len, found))
+                    for _ in range(400):
+                        if sum(map(len, found)) >= before + 8:
+                            break
+                        time.sleep(0.02)
+                    process.kill()
+                    process.wait(20)
+            with command(*options) as (_, address, _):
+                wait_until_ready(address)
+                stop.set()
+                for one in asking:
+                    one.result(60)
+        finally:
+            stop.set()
+    assert broken
+    for pictures, right in zip(found, expected, strict=True):
+        for picture in pictures:
+            np.testing.assert_array_equal(picture, right)
+
+
 def test_pixels_and_the_token_of_a_service_for_others(make_bundle: Callable[..., Path]) -> None:
     bundle, frame = make_bundle("shoes"), pixels(0)
-    with command(bundle, "--host", "0.0.0.0", "--max-batch", "1") as (_, printed, lines):
+    with command(bundle, "--host", "0.0.0.0", "--engine", "torch", "--max-batch", "1") as (_, printed, lines):
         address, _, token = printed.replace("0.0.0.0", "127.0.0.1").partition("#token=")
         assert len(token) >= 32
         wait_until_ready(address)

@@ -76,6 +76,27 @@ def test_errors_are_the_last_event_and_refusals_are_plain_answers(address: str) 
     assert ask({"image": image, "model": "none"}).status_code == 404
 
 
+def test_who_leaves_ends_the_work_between_two_tiles(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = slow_tiles(monkeypatch)
+    body = {"image": text(png(pixels(0, 96, 96))), "num_samples": 8}
+    with httpx.stream("POST", f"{address}/v1/translate", json=body, headers=EVENTS, timeout=60) as answer:
+        for name, told in events(answer.iter_lines()):
+            assert name == "progress"
+            if told["tiles_done"] >= 3:
+                assert "tandem_requests_admitted 1" in httpx.get(f"{address}/metrics").text
+                break
+    for _ in range(100):
+        if "tandem_requests_admitted 0" in httpx.get(f"{address}/metrics").text:
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("its place was not freed")
+    time.sleep(0.1)  # a tile may still be running
+    before = len(computed)
+    time.sleep(0.3)
+    assert len(computed) == before < told["tiles"]
+
+
 def test_time_limit(make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     computed = slow_tiles(monkeypatch)
     app = application({"shoes": make_bundle("shoes")}, limits=Limits(time_limit=0.5), max_batch=1, tile=16)
