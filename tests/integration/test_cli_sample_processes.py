@@ -12,6 +12,7 @@ from support import files_of, finish, start, tandem, until, wait_for
 
 from processes import place
 from tandem.inference.onnx.export import export_onnx
+from tandem.training import heartbeat
 from tandem_bundle import make_tandem
 
 COUNT = 12
@@ -74,8 +75,10 @@ def test_processes_write_the_files_of_one_also_after_one_was_killed(
 
 
 def test_a_group_writes_the_files_of_one_also_after_one_was_killed(
-    model: Path, inputs: Path, alone: dict[str, bytes], tmp_path: Path
+    model: Path, inputs: Path, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 5.0)  # of the other, which has been killed
     out = tmp_path / "out"
     pids = forked(*words(model, inputs, out), logs=tmp_path)
     until(lambda: lines_in(out) >= 3, pids[0])
