@@ -129,13 +129,13 @@ def test_interrupted_and_continued(data: Path, model: Path, tmp_path: Path, afte
     def kill_at_a_picture() -> None:
         original, calls = sample_folder.save_image, 0
 
-        def saving(image: Any, path: Path) -> None:
+        def saving(image: Any, path: Path, **carried: Any) -> None:
             nonlocal calls
             calls += 1
             if calls == after:
                 (path.parent / f".{path.name}.1.tmp").write_bytes(b"half")
                 os.kill(os.getpid(), signal.SIGKILL)
-            original(image, path)
+            original(image, path, **carried)
 
         sample_folder.save_image = saving
 

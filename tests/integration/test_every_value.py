@@ -28,7 +28,8 @@ SMALL: dict[str, Any] = {
 BASE: dict[str, dict[str, Any]] = {
     "bicyclegan": SMALL | {"encoder_filters": 2, "latent_dim": 2, "generator_depth": 3, "batch_size": 2},
     "tandem": SMALL | {"encoder_filters": 2, "latent_dim": 2, "generator_depth": 3, "batch_size": 2, "gan_from": 0.5},
-    "pix2pix": SMALL | {"generator_depth": 3, "dropout": False, "batch_size": 1},
+    "pix2pix": SMALL
+    | {"generator_depth": 3, "dropout": False, "batch_size": 1, "augment_colour": 0.1, "augment_rotate": 5.0},
     "cyclegan": SMALL | {"size": 16, "generator_blocks": 1, "batch_size": 1},
     "cut": SMALL | {"size": 16, "generator_blocks": 5, "nce_patches": 4, "nce_filters": 2, "batch_size": 1},
 }

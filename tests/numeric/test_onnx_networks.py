@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from onnx_models import SPECS, random_network
+from tandem.checkpoint.storage import INT8_LEVELS, SMALL
 from tandem.config.specifications import GeneratorSpec, PairEncoderSpec, PixelDiscriminatorSpec, UNetSpec
 from tandem.errors import BundleError, ConfigError
-from tandem.inference.onnx.graph import INT8_LEVELS, OPSET, SMALL, Graph
+from tandem.inference.onnx.graph import OPSET, Graph
 from tandem.inference.onnx.model_file import graph_bytes
 from tandem.inference.onnx.networks import network_graph, pooled_kernels
 from tandem.networks.convolutions import _pooled

@@ -193,7 +193,8 @@ def test_numbers_out_of_bounds_are_named_with_the_bound(command: Command) -> Non
             assert text.startswith(f"{one.flag} must be ")
             assert f"{bound}" in text
             assert text.endswith((f"not {number}", f"not {float(number)}"))
-            inside = next(n for n in (one.default, bound, bound + 1, bound - 1) if is_inside(one, n))
+            near = (one.default, bound, bound + 1, bound - 1, bound + 0.5, bound - 0.5)
+            inside = next(n for n in near if is_inside(one, n))
             assert not one.out_of_bounds(inside)
 
 

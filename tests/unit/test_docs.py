@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import yaml
@@ -44,8 +45,9 @@ BENCH_COMMANDS = [f"bench {name}" for name in BENCHMARKS]
 COMMAND_NAMES = [name for name in COMMANDS if name not in {"data", "bench"}] + DATA_COMMANDS + BENCH_COMMANDS
 OTHER_FOLDERS = ("src/", "tests/", "tools/", "benchmarks/", "findings/", "examples/")
 OUTSIDE_THE_PACKAGE = [
-    f"benchmarks.{name}.__main__"
-    for name in ("cost", "features", "loading", "profile", "scaling", "serving", "threads")
+    *(f"benchmarks.{name}.__main__" for name in ("cost", "features", "loading", "profile", "scaling")),
+    *(f"benchmarks.{name}.__main__" for name in ("serving", "threads", "web")),
+    "tools.faults.__main__",
 ]
 README, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/architecture.md"))
 
@@ -155,11 +157,20 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
     export_onnx(make_bundle("runs/shoes/model"), tmp_path / "shoes.onnx")
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
     keep_model(tmp_path / "runs" / "shoes")
-    values = make_bundle("runs/ct/model", channels=(1, 1)) / "model.json"
-    manifest = json.loads(values.read_text())
-    manifest["preprocessing"]["input_levels"] = {"type": "uint16", "low": [0], "high": [4095]}
-    manifest["preprocessing"]["output_levels"] = {"type": "int16", "low": [-1000], "high": [3000]}
-    values.write_text(json.dumps(manifest))
+    for name, channels in (("ct", (1, 1)), ("scenes", (6, 2))):
+        values = make_bundle(f"runs/{name}/model", channels=channels) / "model.json"
+        manifest = json.loads(values.read_text())
+        for side, count, kind, low, high in zip(
+            ("input", "output"), channels, ("uint16", "int16"), (0, -1000), (4095, 3000), strict=True
+        ):
+            levels = {"type": kind, "low": [low] * count, "high": [high] * count}
+            manifest["preprocessing"][f"{side}_levels"] = levels
+        values.write_text(json.dumps(manifest))
+    for name in ("scene", "big"):
+        write_image(tmp_path / f"{name}.tif", np.arange(16 * 16 * 6, dtype=np.uint16).reshape(16, 16, 6))
+    (tmp_path / "volumes").mkdir()
+    volume = np.arange(16 * 16 * 2, dtype=np.uint16).reshape(16, 16, 2)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "volumes" / "scan.nii.gz")
     make_cyclegan(tmp_path / "runs" / "horses" / "model")
     for folder in ("drawings", "horses", "zebras", "photos"):
         (tmp_path / folder).mkdir()

@@ -10,7 +10,7 @@ from tandem.checkpoint.named import kept_folder
 from tandem.commands.demo import keep_model
 from tandem.commands.export import main as export
 from tandem.errors import BundleError, ConfigError
-from tandem.serving.models import name_models, stamp_of
+from tandem.serving.sources import name_models, stamp_of, telling_files
 from tandem_bundle import make_tandem
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
@@ -42,7 +42,9 @@ def test_it_is_the_model_that_was_kept_with_pytorch_and_without(here: Path) -> N
         export(["demo", "--to", "onnx"])
     export(["demo", "--to", "onnx", "--out", "d.onnx"])
     assert name_models([Path("d.onnx"), Path("demo")]) == {"d": Path("d.onnx"), "demo": Path("demo")}
-    assert stamp_of(Path("d.onnx"))[1] == Path("d.onnx").stat().st_size
+    files = telling_files(Path("d.onnx"))
+    assert [size for _, size, _ in stamp_of(files)] == [file.stat().st_size for file in files]
+    assert files[0] == Path("d.onnx")
 
 
 def test_a_changed_byte_is_refused(here: Path) -> None:
