@@ -24,6 +24,7 @@ MISUSED = [
     (["MODEL", "DATA", "--z", "z.json"], "--z z.json is no JSON list of latents"),
     (["MODEL", "DATA", "--device", "cuda:99"], "--device cuda:99: this machine does not have it"),
     (["MODEL", "DATA", "--pair"], "there is no option --pair. Did you mean --pairs?"),
+    (["MODEL", "DATA", "--format", "exr"], "holds float16, float32, uint32, and the outputs of this model are uint8"),
 ]
 
 

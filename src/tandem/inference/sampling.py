@@ -18,6 +18,7 @@ from tandem.config.data import Direction
 from tandem.config.options import Options, option, refuse
 from tandem.config.values import MisfitError, checked
 from tandem.data.fit import Fit
+from tandem.data.formats import exr
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.foreign import load_json
@@ -150,6 +151,12 @@ class SamplingOptions(Options):
         if self.cycle and len(translator.directions) == 1:
             problems.append(
                 f"--cycle needs a model that translates in both directions; this one ({method}) goes one way only"
+            )
+        written = {translator.levels(direction)[1].type for direction in translator.directions}
+        if self.image_format == "exr" and not written <= set(exr.SAMPLE_TYPES):
+            problems.append(
+                f"--format exr holds {', '.join(exr.SAMPLE_TYPES)}, and the outputs of this model are "
+                f"{', '.join(sorted(written))}: take --format tif or npy"
             )
         refuse(problems)
         if self.z is not None:

@@ -18,7 +18,7 @@ from tandem.errors import DataError
 
 MARK = b"v/1\x01"
 _COLOURS = ("R", "G", "B", "A")
-_TYPES = ("float16", "float32", "uint32")
+SAMPLE_TYPES = ("float16", "float32", "uint32")
 _MAX_FILE_BYTES = 2**32
 
 
@@ -58,8 +58,8 @@ def exr_bytes(array: np.ndarray) -> bytes:
         MissingExtraError: OpenEXR is not installed.
     """
     library, channels = _library(), array.shape[2]
-    if str(array.dtype) not in _TYPES:
-        raise DataError(f"An OpenEXR file holds {', '.join(_TYPES)}, not {array.dtype}: write .tif or .npy.")
+    if str(array.dtype) not in SAMPLE_TYPES:
+        raise DataError(f"An OpenEXR file holds {', '.join(SAMPLE_TYPES)}, not {array.dtype}: write .tif or .npy.")
     names = ("Y",) if channels == 1 else _COLOURS[:channels] if channels in (3, 4) else _numbered(channels)
     planes = {name: np.ascontiguousarray(array[:, :, index]) for index, name in enumerate(names)}
     header = {"compression": library.ZIP_COMPRESSION, "type": library.scanlineimage}
