@@ -51,6 +51,7 @@ def test_the_machine_of_these_tests_is_bare(bare: dict[str, str]) -> None:
     assert b"No module named 'yaml'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_is_recorded_and_the_others_run(tmp_path: Path, bare: dict[str, str]) -> None:
     parts = ["--part", "training", "--part", "environment", "--data", str(tmp_path / "nowhere"), "--device", "cpu"]
     done, report, text = accept(tmp_path, bare, *parts)

@@ -57,6 +57,7 @@ def test_commands_of_the_readme_parse(line: str, monkeypatch: pytest.MonkeyPatch
         benchmark(words[module].removeprefix("benchmarks."), *words[module + 1 :])
 
 
+@pytest.mark.slow
 def test_a_table_of_costs(tmp_path: Path) -> None:
     """With a batch that no memory holds: it is said, and the rest is measured."""
     cells = ["--sizes", "64", "--batches", "2", "40000000", "80000000", "--out", str(tmp_path / "cost")]
@@ -77,6 +78,7 @@ def test_a_table_of_costs(tmp_path: Path) -> None:
     assert (tmp_path / "cost" / "cost.svg").read_text().startswith("<svg")
 
 
+@pytest.mark.slow
 def test_a_profile(tmp_path: Path) -> None:
     profiled = benchmark("profile", *TINY, "--size", "64", "--trace", tmp_path / "trace.json")
     assert profiled.status == 0, profiled.err

@@ -76,6 +76,7 @@ def test_a_killed_process_ends_the_job(data: Path, whole: Path, tmp_path: Path, 
     assert leftovers(out) == []
 
 
+@pytest.mark.slow
 def test_torchrun_starts_a_failed_job_again(data: Path, whole: Path, tmp_path: Path) -> None:
     """It continues from the last checkpoint, although a lock lies on the folder of the run."""
     out = tmp_path / "run"

@@ -57,6 +57,7 @@ def test_step_equals_the_reference(
     assert set(found.worst) == {"forward", "loss", "gradient", "weights"}
 
 
+@pytest.mark.slow
 def test_all_fixtures_from_the_command_line(reference_cases: dict[str, Path]) -> None:
     command = [sys.executable, str(TOOL), *map(str, reference_cases.values())]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -131,6 +131,7 @@ def test_lower_precision_learns_the_same(
     assert_same_means(run(torch.float32, precision=precision)[0], plain[0], tolerance)
 
 
+@pytest.mark.slow
 def test_tandem_learns_the_same_in_half_precision() -> None:
     """With all of its phases from the first step on."""
     own = {"method": "tandem", "gan_from": 0.0, "encoder_depth": None, "lr_warmup_steps": 0}

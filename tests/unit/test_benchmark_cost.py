@@ -62,6 +62,7 @@ def test_the_published_step_at_256_px() -> None:
     assert work.kernels == pytest.approx(2500, rel=0.05)
 
 
+@pytest.mark.slow
 def test_tandems_step_at_256_px() -> None:
     """Three quarters of the published operations, half of the bytes and of the kernels; docs/performance.md says so."""
     step = make_step("tandem", bench_config("bicyclegan", size=256, filters=64), torch.device("cpu"))

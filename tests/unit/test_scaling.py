@@ -102,6 +102,7 @@ def test_the_slowest_process_counts_and_the_others_rest() -> None:
     assert (main_did, other_did) == (["main"], [])
 
 
+@pytest.mark.slow
 def test_the_command() -> None:
     options = ["--size", "32", "--filters", "2", "--rounds", "2", "--device", "cpu", "--json"]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]

@@ -114,6 +114,7 @@ def test_the_load_is_said(monkeypatch: pytest.MonkeyPatch, load: float, cores: i
     assert describe_load() == text
 
 
+@pytest.mark.slow
 def test_the_benchmark_compares_both_ways() -> None:
     small = ["--size", "32", "--filters", "2", "--seconds", "1", "--rounds", "1", "--beside", "1", "--json"]
     done = subprocess.run(
