@@ -30,7 +30,7 @@ def test_everything_is_said_and_written_once(data: Path, tmp_path: Path) -> None
     lines = finished.out.splitlines()
     for text in (
         "train: 7 pairs",
-        "training on 2 processes, each on cpu (1 threads)",
+        "training on 2 processes, each on cpu (1 thread)",
         "checking images: done",
         "model: ",
     ):

@@ -73,7 +73,8 @@ def describe_device(device: torch.device, *, processes: int = 1) -> str:
         which = "cuda" if several else str(device)
         return f"{several}{which} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
-        return f"{several}cpu ({torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        return f"{several}cpu ({threads} thread{'s' if threads > 1 else ''})"
     return f"{several}{device}"
 
 
