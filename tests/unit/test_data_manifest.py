@@ -54,6 +54,13 @@ def test_a_table_of_pairs(root: Path, name: str) -> None:
     assert splits["train"].describe() == f"train: 2 pairs, by {name} in {root}"
 
 
+def test_masks_are_not_passed_over(root: Path) -> None:
+    """Whoever names them expects that what they cover does not count; an empty column says nothing."""
+    with pytest.raises(DataError, match="names masks, and there are none in training"):
+        find_manifest(write(root / "pairs.csv", [row | {"mask": "scans/1.png"} for row in ROWS]))
+    assert find_manifest(write(root / "pairs.csv", [row | {"mask": ""} for row in ROWS])) is not None
+
+
 def test_names_stay_unique(root: Path) -> None:
     (root / "other").mkdir()
     (root / "scans" / "1.png").rename(root / "other" / "2.png")

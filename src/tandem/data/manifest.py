@@ -46,8 +46,8 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
         root: A manifest, or a dataset folder.
 
     Raises:
-        DataError: It is damaged, has no such columns, or names files that are not there, are no images, or lie outside
-            of its folder; all of them are named.
+        DataError: It is damaged, has no such columns, names masks, or names files that are not there, are no images, or
+            lie outside of its folder; all of them are named.
     """
     if is_manifest(root):
         rows = list(_rows(root))
@@ -55,6 +55,12 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
         if not {"a", "b"} <= set(columns):
             shown = ", ".join(columns) or "none"
             raise DataError(f"{root} must have columns a and b, and may have split; it has {shown}.", file=root)
+        if any(row.get("mask") for row in rows):
+            raise DataError(
+                f"{root} names masks, and there are none in training: pixels would count that should not. Leave out "
+                "the column mask to train on whole images.",
+                file=root,
+            )
         return _splits(root.parent, [(root, "a", "b", None, rows)])
     found: list[_Table] = []
     for path, split in _metadata_in(root):
