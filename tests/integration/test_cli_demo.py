@@ -44,8 +44,11 @@ def test_the_page_of_tiny_models(tmp_path: Path) -> None:
     train(data, tmp_path / "tandem", method="tandem", steps=2, **small)
     train(data, tmp_path / "bicyclegan", steps=2)
     train(data, tmp_path / "pix2pix-noise", steps=1, **VARIANTS["pix2pix-noise"].options)
-    page = write_demo_page(tmp_path, data, [OURS, *BASELINES], seed=0, device="cpu")
+    drawing = tmp_path / "draw.html"
+    drawing.write_text("<!doctype html>")
+    page = write_demo_page(tmp_path, data, [OURS, *BASELINES], seed=0, device="cpu", drawing=drawing)
     assert page == tmp_path / "index.html"
+    assert drawing in references_of(page)
     assert_page_is_whole(page, least=4 * (2 + 8 + 1 + 12))
     assert {tmp_path / name / "index.html" for name in (OURS, *BASELINES)} <= set(references_of(page))
     assert_coverage_is_sane(tmp_path / "coverage.json")

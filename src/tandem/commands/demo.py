@@ -131,8 +131,8 @@ def _run(out: Path, runs: dict[str, RunConfig], *, seed: int, device: str) -> in
         result = train(config, data, out / name)
         if result.stopped_by is not None:
             return SIGNAL_STATUS + result.stopped_by
-    page = write_demo_page(out, data, list(runs), seed=seed, device=device)
     drawing = _write_drawing_page(out)
+    page = write_demo_page(out, data, list(runs), seed=seed, device=device, drawing=drawing)
     log.info("\nThe demo is ready: open %s", page.resolve())
     if drawing is not None:
         log.info("To draw yourself: open %s", drawing.resolve())

@@ -33,7 +33,9 @@ SCALE = 2
 log = logging.getLogger(__name__)
 
 
-def write_demo_page(out: Path, data: Path, names: Sequence[str], *, seed: int, device: str) -> Path:
+def write_demo_page(
+    out: Path, data: Path, names: Sequence[str], *, seed: int, device: str, drawing: Path | None = None
+) -> Path:
     """Sample the models of the demo, measure their coverage and write ``index.html``.
 
     Args:
@@ -42,6 +44,7 @@ def write_demo_page(out: Path, data: Path, names: Sequence[str], *, seed: int, d
         names: The models; the first one is shown in full, the others beside it.
         seed: Decides the latents.
         device: Where the models run.
+        drawing: The page to draw on, in `out`; None where there is none.
 
     Returns:
         The page's path.
@@ -59,7 +62,7 @@ def write_demo_page(out: Path, data: Path, names: Sequence[str], *, seed: int, d
     ]
     atomic_write_text(out / "coverage.json", _as_json(measured))
     page = out / "index.html"
-    atomic_write_text(page, demo_page(_view(measured, groups, models)))
+    atomic_write_text(page, demo_page(_view(measured, groups, models, drawing)))
     for name, one in measured.items():
         log.info("%s (%d steps): %s", name, models[name].manifest.training["steps"], one.coverage.describe())
     return page
@@ -131,7 +134,10 @@ def _large(picture: np.ndarray) -> np.ndarray:
 
 
 def _view(
-    measured: Mapping[str, MeasuredCoverage], groups: list[DemoGroup], models: Mapping[str, Translator]
+    measured: Mapping[str, MeasuredCoverage],
+    groups: list[DemoGroup],
+    models: Mapping[str, Translator],
+    drawing: Path | None,
 ) -> DemoView:
     ours, *others = measured
     coverage = measured[ours].coverage
@@ -157,6 +163,7 @@ def _view(
         groups=groups,
         beside=[f"{_title(name)}, {count(steps[name])} steps" for name in others],
         training_pages={_title(name): f"{name}/index.html" for name in measured},
+        drawing_page=None if drawing is None else drawing.name,
         next_steps=[
             ("Train on your own pairs", "tandem train DATA --out runs/mine --size 256"),
             (

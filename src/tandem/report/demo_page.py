@@ -46,6 +46,7 @@ class DemoView:
         frequencies: Series name → {mode: share, 0 to 1}; the true ones first, then the model's, then the others'.
         groups: One per test drawing.
         training_pages: Names of the models, and their training pages relative to this one.
+        drawing_page: The page to draw on, relative to this one; None where there is none.
         next_steps: (what it does, command or code) of things to do next.
     """
 
@@ -58,6 +59,7 @@ class DemoView:
     next_steps: Sequence[tuple[str, str]]
     beside: Sequence[str] = ()
     figures: Sequence[tuple[str, str, str]] = ()
+    drawing_page: str | None = None
 
 
 def demo_page(view: DemoView) -> str:
@@ -68,7 +70,8 @@ def demo_page(view: DemoView) -> str:
         y_label="share of samples",
         width=900,
     )
-    links = [Link(f"Training of {name}", path) for name, path in view.training_pages.items()]
+    links = [] if view.drawing_page is None else [Link("Draw yourself", view.drawing_page)]
+    links += [Link(f"Training of {name}", path) for name, path in view.training_pages.items()]
     return render_page(
         "demo.html", {"view": view, "chart": chart}, title=view.headline, subtitle=view.subtitle, links=links
     )
