@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tandem.data.in_parallel import in_parallel
 from tandem.errors import DataError
 from tandem.evaluation.cases import FileCase, FileHashes, Loaded
 from tandem.evaluation.cautions import Thumbnails
 from tandem.evaluation.rows.gather import gather
-from tandem.evaluation.rows.read_ahead import LateRows, read_ahead
+from tandem.evaluation.rows.read_ahead import LateRows
 from tandem.evaluation.subject import file_cases, folder_images
 
 
@@ -53,14 +54,16 @@ def test_results_come_in_order(num_threads: int) -> None:
         time.sleep(0.01 * (item % 3))
         return item * item
 
-    assert list(read_ahead(slow, range(10), num_threads=num_threads)) == [item * item for item in range(10)]
-    assert list(read_ahead(slow, [], num_threads=num_threads)) == []
+    assert list(in_parallel(slow, range(10), num_threads=num_threads, ahead=num_threads)) == [
+        item * item for item in range(10)
+    ]
+    assert list(in_parallel(slow, [], num_threads=num_threads, ahead=num_threads)) == []
 
 
 @pytest.mark.parametrize("num_threads", [0, 1, 3])
 def test_no_more_is_read_than_the_threads_are_for(num_threads: int) -> None:
     begun: list[int] = []
-    results = read_ahead(begun.append, range(100), num_threads=num_threads)
+    results = in_parallel(begun.append, range(100), num_threads=num_threads, ahead=num_threads)
     for taken in range(1, 5):
         next(results)
         time.sleep(0.02)
@@ -69,7 +72,7 @@ def test_no_more_is_read_than_the_threads_are_for(num_threads: int) -> None:
     stopped = len(begun)
     time.sleep(0.02)
     assert len(begun) == stopped <= 4 + num_threads
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("in-parallel")]
 
 
 def test_threads_work_while_the_caller_does() -> None:
@@ -83,7 +86,7 @@ def test_threads_work_while_the_caller_does() -> None:
         yield from (0, 1)
         meeting.wait()
 
-    assert len(list(read_ahead(meet, items(), num_threads=2))) == 2
+    assert len(list(in_parallel(meet, items(), num_threads=2, ahead=2))) == 2
 
 
 def test_an_error_is_raised_in_its_place() -> None:
@@ -92,7 +95,7 @@ def test_an_error_is_raised_in_its_place() -> None:
             raise DataError("damaged")
         return item
 
-    results = read_ahead(work, range(5), num_threads=4)
+    results = in_parallel(work, range(5), num_threads=4, ahead=4)
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(DataError, match="damaged"):
         next(results)

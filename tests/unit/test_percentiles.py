@@ -1,6 +1,7 @@
 """Value ranges as percentiles of the training images, beside NumPy's, and kept for a run that goes on."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,29 @@ def test_numbers_are_remembered(tmp_path: Path) -> None:
     assert find_percentiles(split, wanted, cache=tmp_path)["b"][0] == (1, 2)
     other = wanted_percentiles(DataConfig(input_channels=1, output_channels=2, range_b="2%,99%"))
     assert find_percentiles(split, other, cache=tmp_path) != found
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:20],
+        lambda _: "[]",
+        lambda text: json.dumps(json.loads(text) | {"ranges": {}}),
+        lambda text: json.dumps(json.loads(text) | {"ranges": {"b": [[1, 2]]}}),
+        lambda text: json.dumps(json.loads(text) | {"ranges": {"b": [[2, 1], [1, 2]]}}),
+        lambda text: json.dumps(json.loads(text) | {"ranges": {"b": [[float("nan"), 2], [1, 2]]}}),
+    ],
+)
+def test_a_damaged_memory_is_measured_anew(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    dataset(tmp_path / "data", "uint16")
+    wanted = wanted_percentiles(DataConfig(input_channels=1, output_channels=2, range_b="1%,99%"))
+    split = find_splits(tmp_path / "data")["train"]
+    found = find_percentiles(split, wanted, cache=tmp_path)
+    (file,) = tmp_path.glob("percentiles-*.json")
+    whole = file.read_text()
+    file.write_text(damage(whole))
+    assert find_percentiles(split, wanted, cache=tmp_path) == found
+    assert file.read_text() == whole
 
 
 @pytest.mark.parametrize("text", ["5%", "99%,1%", "1%,101%", "1%,1%", "a%,b%", "1%,50", "1%,2%;3%,4%"])

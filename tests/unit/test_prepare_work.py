@@ -174,7 +174,7 @@ def test_scaled_photos_are_pngs_of_that_side(tmp_path: Path) -> None:
 
 def test_work_runs_in_parallel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two items that wait for each other are made, which one after the other would not end."""
-    monkeypatch.setattr("tandem.data.prepare.work.usable_cores", lambda: 2)
+    monkeypatch.setattr("tandem.data.in_parallel.usable_cores", lambda: 2)
     photo(tmp_path / "x.png", 0)
     meeting = threading.Barrier(2, timeout=20)
     tasks = [Task(f"{i}", (DiskFile(tmp_path / "x.png"),), "0", (f"train/{i}.png",)) for i in range(2)]

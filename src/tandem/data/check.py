@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,11 +25,11 @@ from tandem.data.check_report import (
     write_cache,
 )
 from tandem.data.images import eight_bits, half_range
+from tandem.data.in_parallel import in_parallel
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
-from tandem.threads import usable_cores
 
 FORMAT_VERSION = 4
 """Part of the cache's key; to be raised when the check or the report changes."""
@@ -97,14 +96,10 @@ def check_data(
         on_images,
     )
     outcomes: list[dict[str, ImageStatistics] | str] = []
-    executor = ThreadPoolExecutor(num_threads or min(8, usable_cores()))
-    try:
-        for outcome in executor.map(reader, checks):
-            outcomes.append(outcome)
-            if on_progress is not None:
-                on_progress(len(outcomes), len(checks))
-    finally:  # an interrupt must not wait for thousands of files
-        executor.shutdown(cancel_futures=True)
+    for outcome in in_parallel(reader, checks, num_threads=num_threads):
+        outcomes.append(outcome)
+        if on_progress is not None:
+            on_progress(len(outcomes), len(checks))
     report = _summarise(splits, checks, outcomes, measured, couples)
     if path is not None:
         write_cache(path, key, report)

@@ -7,33 +7,32 @@ wanted value is. Values that are not finite, and pixels that hold nothing (GDAL'
 
 import hashlib
 import json
+import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from tandem.config.data import DataConfig
 from tandem.data.formats.carried import empty_pixels
 from tandem.data.formats.stored import StoredImage
+from tandem.data.in_parallel import in_parallel
 from tandem.data.levels import Levels
 from tandem.data.splits import Item, Side, Split
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError
 from tandem.files import atomic_write_text
 from tandem.foreign import load_json
-from tandem.threads import usable_cores
+
+_log = logging.getLogger(__name__)
 
 _BINS = 2**16
 _SIGN = np.uint32(2**31)
 _VERSION = 1
 _MAX_CACHE_BYTES = 2**20
 _WHOLE = Levels("float64", (0.0,), (1.0,))
-_One = TypeVar("_One")
-_Result = TypeVar("_Result")
 _PERCENT = re.compile(r"\s*([0-9.]+)\s*%\s*,\s*([0-9.]+)\s*%\s*")
 
 Range = tuple[tuple[float, float], ...]
@@ -112,7 +111,7 @@ def find_percentiles(
     def counts(count: Callable[[Side, Sequence[np.ndarray]], np.ndarray]) -> dict[Side, np.ndarray]:
         nonlocal done
         sums: dict[Side, np.ndarray] = {}
-        for parts in _in_parallel(lambda one: {s: count(s, keys) for s, keys in _keys(*one, wanted).items()}, items):
+        for parts in in_parallel(lambda one: {s: count(s, keys) for s, keys in _keys(*one, wanted).items()}, items):
             for side, part in parts.items():
                 sums[side] = sums[side] + part if side in sums else part
             done += 1
@@ -228,23 +227,24 @@ def _ends(
     return low, high
 
 
-def _in_parallel(work: Callable[[_One], _Result], items: Sequence[_One]) -> Iterator[_Result]:
-    executor = ThreadPoolExecutor(min(8, usable_cores()))
-    try:
-        yield from executor.map(work, items)
-    finally:  # an interrupt must not wait for thousands of files
-        executor.shutdown(cancel_futures=True)
-
-
 def _remembered(path: Path, key: str, wanted: Mapping[Side, Wanted]) -> dict[Side, Range] | None:
-    if not path.is_file():
-        return None
+    """Ranges that were found before; None if there are none or anything about them is not as it was written."""
     try:
         kept = load_json(path, _MAX_CACHE_BYTES)
+        if kept["key"] != key:
+            return None
         found: dict[Side, Range] = {
             side: tuple((float(low), float(high)) for low, high in kept["ranges"][side]) for side in wanted
         }
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(f"{path} is damaged ({error}): remove it.") from error
-    right = kept["key"] == key and all(len(found[side]) == one.channels for side, one in wanted.items())
-    return found if right else None
+        if any(len(found[side]) != one.channels for side, one in wanted.items()):
+            raise ValueError("there is not one range for each channel")
+        if not all(-math.inf < low < high < math.inf for one in found.values() for low, high in one):
+            raise ValueError("a range has no width")
+        return found
+    except FileNotFoundError:
+        return None
+    except MemoryError:
+        raise
+    except Exception as error:
+        _log.warning("The remembered value ranges %s are damaged (%s); they are found anew.", path, error)
+        return None

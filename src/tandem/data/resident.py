@@ -6,7 +6,6 @@ tensor: by a number, CUDA would multiply with the inverse).
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -15,10 +14,10 @@ from torch import Tensor
 from tandem.data.augment import CropWindow
 from tandem.data.decoded import DecodedImages, Place
 from tandem.data.images import half_range
+from tandem.data.in_parallel import in_parallel
 from tandem.data.loader import Batch, differing_sizes
 from tandem.data.samples import Sample, SampleDataset
 from tandem.errors import ConfigError
-from tandem.threads import usable_cores
 
 
 class ResidentDataset:
@@ -135,10 +134,8 @@ def fill(
         DataError: A file cannot be read or is too small for the crop.
     """
     missing = [slot for slot in range(dataset.num_slots) if slot not in decoded]
-    executor = ThreadPoolExecutor(num_threads or min(8, usable_cores()))
-    try:
-        for done, _ in enumerate(executor.map(dataset.loaded, missing), dataset.num_slots - len(missing) + 1):
-            if on_progress is not None:
-                on_progress(done, dataset.num_slots)
-    finally:  # an interrupt must not wait for thousands of files
-        executor.shutdown(cancel_futures=True)
+    done = dataset.num_slots - len(missing)
+    for _ in in_parallel(dataset.loaded, missing, num_threads=num_threads):
+        done += 1
+        if on_progress is not None:
+            on_progress(done, dataset.num_slots)

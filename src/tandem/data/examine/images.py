@@ -1,8 +1,9 @@
 """What is measured of each image of a dataset, and of the two of a pair together; each file is read once."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,9 @@ from tandem.data.check_images import LARGE_PIXELS
 from tandem.data.examine.alignment import Alignment, align, outline
 from tandem.data.formats.stored import StoredImage
 from tandem.data.images import as_picture, convert_channels, pixels_of, resize
+from tandem.data.in_parallel import in_parallel
 from tandem.data.splits import Item, Side, Split
 from tandem.errors import DataError
-from tandem.threads import usable_cores
 
 SMALL_SIDE = 16
 _HASH_SIDE = 8
@@ -92,22 +93,17 @@ def examine(splits: Sequence[Split], on_progress: Callable[[int, int], None] | N
     """Read and measure every item of some splits, in their order; those that cannot be read say why."""
     work = list(_items(splits))
     found: list[ItemFacts] = []
-    executor = ThreadPoolExecutor(min(8, usable_cores()))
-    # A few images of a hundred megapixels at once would take more memory than training.
-    alone = ThreadPoolExecutor(1)
+    large = threading.Lock()  # a few images of a hundred megapixels at once would take more memory than training
 
     def start(one: tuple[Split, tuple[Side, ...], Item]) -> ItemFacts:
         is_large = any(pixels_of(file) > LARGE_PIXELS for file in one[2].files)
-        return alone.submit(_examine, *one).result() if is_large else _examine(*one)
+        with large if is_large else nullcontext():
+            return _examine(*one)
 
-    try:
-        for facts in executor.map(start, work):
-            found.append(facts)
-            if on_progress is not None:
-                on_progress(len(found), len(work))
-    finally:  # an interrupt must not wait for thousands of files
-        executor.shutdown(cancel_futures=True)
-        alone.shutdown(cancel_futures=True)
+    for facts in in_parallel(start, work):
+        found.append(facts)
+        if on_progress is not None:
+            on_progress(len(found), len(work))
     return found
 
 

@@ -9,8 +9,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +19,10 @@ from tandem.config.parse import parse_dataclass
 from tandem.data.check_images import LARGE_PIXELS
 from tandem.data.image_file import ImageFile
 from tandem.data.images import pixels_of
+from tandem.data.in_parallel import in_parallel
 from tandem.errors import DataError, listed
 from tandem.files import atomic_write_bytes, atomic_write_text, is_leftover, owned, remove_leftovers
 from tandem.foreign import load_json
-from tandem.threads import usable_cores
 
 RECORD_NAME = "prepare.json"
 _MAX_RECORD_BYTES = 1 << 29
@@ -84,7 +83,7 @@ def digests_of(items: Sequence[tuple[ImageFile, ...]], on_progress: Progress | N
         DataError: A file cannot be read.
     """
     found: list[str] = []
-    for digest in _in_parallel(_digest_of, items):
+    for digest in in_parallel(_digest_of, items):
         found.append(digest)
         if on_progress is not None:
             on_progress(len(found), len(items))
@@ -133,7 +132,7 @@ def write_items(
                 return _named(task.key, str(error))
             return None
 
-        for problem in _in_parallel(work, missing):
+        for problem in in_parallel(work, missing):
             problems += [] if problem is None else [problem]
             done += problem is None
             if on_progress is not None:
@@ -199,12 +198,3 @@ def _digest_of(files: tuple[ImageFile, ...]) -> str:
 def _named(key: str, reason: str) -> str:
     """A reason with the item's name in front, unless it begins with a file."""
     return reason if key in reason else f"{key}: {reason}"
-
-
-def _in_parallel(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-    """The results in the order of the items; an interrupt does not wait for those that have not begun."""
-    executor = ThreadPoolExecutor(min(8, usable_cores()))
-    try:
-        yield from executor.map(function, items)
-    finally:
-        executor.shutdown(cancel_futures=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tandem.data.in_parallel import in_parallel
 from tandem.evaluation.cases import Case, Loaded
 from tandem.evaluation.rows.cache import RowCache
 from tandem.evaluation.rows.exchange import gather_rows
 from tandem.evaluation.rows.measurement import Measurement
-from tandem.evaluation.rows.read_ahead import LateRows, read_ahead
+from tandem.evaluation.rows.read_ahead import LateRows
 from tandem.training.process_group import ProcessGroup
 
 Progress = Callable[[int, int], None]
@@ -68,7 +69,9 @@ def gather(
     rank, size = (0, 1) if process_group is None else (process_group.rank, process_group.size)
     starts = range(rank * batch_size, len(cases), size * batch_size)
     try:
-        for start, parts in zip(starts, read_ahead(reader.read, starts, num_threads=num_workers), strict=True):
+        for start, parts in zip(
+            starts, in_parallel(reader.read, starts, num_threads=num_workers, ahead=num_workers), strict=True
+        ):
             later = _measure(parts)
             for part in parts:
                 done[part.measurement.spec].append(dataclasses.replace(part, loaded=[]))
