@@ -85,16 +85,7 @@ def with_ranges(config: RunConfig, data: Path | str, data_b: Path | None = None,
     wanted = wanted_percentiles(config.data)
     if not wanted:
         return config
-    splits = find_data(
-        data,
-        data_b,
-        paired=config.objective.paired,
-        cache=cache,
-        cache_bytes=config.data.cache_bytes,
-        layout=config.data.layout,
-    )
-    if "train" not in splits:
-        raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
+    splits = _training_data(config, data, data_b, cache)
     with TaskProgress("finding the value range", None, "images") as progress:
         found = find_percentiles(splits["train"], wanted, cache=cache, on_progress=progress.callback)
     settled = with_numbers(config.data, found)
@@ -126,16 +117,7 @@ def open_inputs(
         DataError: Anything is wrong with the data; all problems are named.
         ConfigError: The options do not go with the data.
     """
-    splits = find_data(
-        data,
-        data_b,
-        paired=config.objective.paired,
-        cache=cache,
-        cache_bytes=config.data.cache_bytes,
-        layout=config.data.layout,
-    )
-    if "train" not in splits:
-        raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
+    splits = _training_data(config, data, data_b, cache)
     require_sense(config, data, splits["train"])
     transform = make_transform(config)
     train = make_dataset(config, splits["train"])
@@ -165,6 +147,21 @@ def open_inputs(
         ),
         fingerprint=splits["train"].fingerprint(),
     )
+
+
+def _training_data(config: RunConfig, data: Path | str, data_b: Path | None, cache: Path) -> Mapping[str, Split]:
+    """The splits that the options ask for, with one to train on."""
+    splits = find_data(
+        data,
+        data_b,
+        paired=config.objective.paired,
+        cache=cache,
+        cache_bytes=config.data.cache_bytes,
+        layout=config.data.layout,
+    )
+    if "train" not in splits:
+        raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
+    return splits
 
 
 def find_data(
