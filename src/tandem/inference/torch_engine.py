@@ -90,9 +90,8 @@ class TorchEngine:
         on_tile: OnTile | None,
     ) -> np.ndarray:
         """See `TilingEngine`."""
-        network = self._networks[generator]
+        network, dtype = self._networks[generator], self._dtype
         channels, height, width = a.shape
-        dtype = torch.float32 if self._precision == "fp32" else torch.bfloat16
         plan = make_plan(network, (channels, height, width), tile=tile, budget_bytes=budget_bytes, dtype=dtype)
         with self._context(seed):
             return run_plan(
@@ -119,8 +118,7 @@ class TorchEngine:
         on_tile: OnTile | None,
     ) -> None:
         """See `TilingEngine`."""
-        network = self._networks[generator]
-        dtype = torch.float32 if self._precision == "fp32" else torch.bfloat16
+        network, dtype = self._networks[generator], self._dtype
         plan = make_plan(network, image.shape, tile=tile, budget_bytes=budget_bytes, dtype=dtype)
         with self._context(seed):
             stream_plan(
@@ -165,6 +163,10 @@ class TorchEngine:
     def _to_device(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(np.array(array, order="C")).to(self._device)
         return tensor.contiguous(memory_format=self._layout) if tensor.ndim == 4 else tensor
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float32 if self._precision == "fp32" else torch.bfloat16
 
     @property
     def _layout(self) -> torch.memory_format:
