@@ -12,6 +12,7 @@ from tandem.data.discover import find_splits
 from tandem.data.image_file import DiskFile
 from tandem.data.images import ImageReadError, read_size, read_stored
 from tandem.data.listing import list_images
+from tandem.data.metadata import read_carried
 
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, 2, 0, -20], [0, 0, 3, 5], [0, 0, 0, 1]])
 
@@ -86,6 +87,28 @@ def test_volumes_are_a_dataset(tmp_path: Path, nifti: Any) -> None:
     a, b = split.pairs[3].stored("AtoB")
     assert (int(a.values.max()), int(b.values.max())) == (3, 6)
     assert len({file.sha256() for pair in split.pairs for file in pair.files}) > 4
+
+
+def test_whatever_a_parser_raises_names_the_volume(tmp_path: Path, nifti: Any) -> None:
+    """Single damaged bytes of an archive, which end in errors of zlib too: listing and reading name the file."""
+    nifti.save(nifti.Nifti1Image(np.arange(768, dtype=np.int16).reshape(16, 16, 3), np.eye(4)), tmp_path / "x.nii.gz")
+    whole = (tmp_path / "x.nii.gz").read_bytes()
+    (slice_path,) = {path for path in list_images(tmp_path, []).images.values() if path.name.endswith("-001.npy")}
+    reasons = set()
+    for place in range(10, len(whole), 3):
+        (tmp_path / "x.nii.gz").write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        problems: list[str] = []
+        list_images(tmp_path, problems)
+        reasons |= set(problems)
+        for read in (read_stored, read_carried):
+            try:
+                read(slice_path)
+            except ImageReadError as error:
+                reasons.add(str(error))
+    assert any("decompressing" in reason for reason in reasons)
+    assert all(reason.startswith(str(tmp_path / "x.nii.gz")) for reason in reasons)
+    (tmp_path / "x.nii.gz").write_bytes(whole)
+    assert read_stored(slice_path).values.shape == (16, 16, 1)
 
 
 def test_damaged_volumes_are_named(tmp_path: Path, nifti: Any) -> None:

@@ -116,7 +116,7 @@ def read_stored(source: ImageSource) -> StoredImage:
     """
     one = source.slice if isinstance(source, DiskFile) else slice_of(source) if isinstance(source, Path) else None
     if one is not None:
-        with _decoding(_name_of(source)):
+        with decoding(_name_of(source)):
             return read_slice(one)
     with image_opened(source) as (stream, name):
         head = stream.read(8)
@@ -293,7 +293,7 @@ def _channels_in_header(stream: BinaryIO) -> int:
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
     """Convert an open Pillow image by the rules of `read_image`: ``(H, W, channels)``, uint8, upright."""
     name = str(getattr(image, "filename", "") or "image")
-    with _decoding(name):
+    with decoding(name):
         stored = _stored_by_pillow(image, name)
     return as_picture(stored, channels, name)
 
@@ -411,7 +411,7 @@ def _name_of(source: ImageSource) -> str:
 def image_opened(source: ImageSource) -> Iterator[tuple[BinaryIO, str]]:
     """An image file, at its beginning, and its name; what goes wrong within comes out as an `ImageReadError`."""
     name = _name_of(source)
-    with _decoding(name), ExitStack() as closing:
+    with decoding(name), ExitStack() as closing:
         if isinstance(source, ImageFile):
             stream = closing.enter_context(source.open())
         elif isinstance(source, Path):  # a pipe would be waited for
@@ -454,7 +454,7 @@ def _unidentified(stream: BinaryIO) -> str:
 
 
 @contextmanager
-def _decoding(name: str) -> Iterator[None]:
+def decoding(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into an `ImageReadError` with a reason that a user can act on."""
     try:
         yield

@@ -56,7 +56,7 @@ def images_of(path: Path, problems: list[str]) -> list[tuple[str, Path]]:
     """The images of a file, the slices of a volume each by itself, with their stems; append what is wrong."""
     try:
         return [(image_stem(one.name), one) for one in image_paths(path)]
-    except (UnreadableError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+    except (UnreadableError, OSError) as error:
         problems.append(f"{path}: {getattr(error, 'strerror', None) or error}")
         return []
 

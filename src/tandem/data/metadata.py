@@ -11,7 +11,7 @@ from tandem.data.formats.others import is_other, read_other_carried
 from tandem.data.formats.tiff_carried import read_tiff_carried
 from tandem.data.formats.tiff_tags import is_tiff
 from tandem.data.image_file import DiskFile, ImageFile
-from tandem.data.images import image_opened, opened_by_pillow, orientation_of
+from tandem.data.images import decoding, image_opened, opened_by_pillow, orientation_of
 from tandem.data.volumes import slice_carried
 
 _INCH = Fraction(254, 10000)
@@ -27,7 +27,8 @@ def read_carried(source: Path | ImageFile) -> Carried:
     """
     file = DiskFile(source) if isinstance(source, Path) else source
     if isinstance(file, DiskFile) and file.slice is not None:
-        return slice_carried(file.slice)
+        with decoding(str(file)):
+            return slice_carried(file.slice)
     with image_opened(file) as (stream, name):
         head = stream.read(8)
         stream.seek(0)

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,8 @@ from tandem.data.formats.dicom import count_frames
 from tandem.data.formats.numpy_files import npy_bytes
 from tandem.data.formats.others import Volume, open_volume
 from tandem.data.formats.stored import StoredImage, UnreadableError
-from tandem.foreign import open_plain
+from tandem.errors import TandemError
+from tandem.foreign import open_plain, reason_of
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 DICOM_SUFFIXES = (".dcm",)
@@ -63,7 +64,7 @@ def image_paths(path: Path) -> list[Path]:
     if not is_volume_name(path.name):
         return [path]
     if path.name.lower().endswith(DICOM_SUFFIXES):  # of which folders hold many
-        with open_plain(path) as stream:
+        with open_plain(path) as stream, _parsing():
             number = count_frames(stream)
     else:
         with _opened(path) as volume:
@@ -100,21 +101,46 @@ def open_slice(one: Slice) -> BinaryIO:
 
 
 _lock = threading.RLock()
-_last: tuple[tuple[object, ...], BinaryIO, Volume] | None = None
-"""The volume that was read last, with its file: slices are mostly asked for one after the other, and of an archive what
-lies before one must be unpacked. Processes do not share the position in it."""
+_last: tuple[tuple[object, ...], ExitStack, Volume] | None = None
+"""The volume that was read last, with what closes its file: slices are mostly asked for one after the other, and of an
+archive what lies before one must be unpacked. Processes do not share the position in it."""
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Volume]:
+    """The volume of a file, which is opened anew after a failure."""
     global _last  # noqa: PLW0603
     with _lock:
         status = path.stat()
         key = (os.getpid(), str(path), status.st_size, status.st_mtime_ns)
         if _last is None or _last[0] != key:
-            if _last is not None:
-                _last[1].close()
-            _last = None
-            file = open_plain(path)
-            _last = (key, file, open_volume(file))
-        yield _last[2]
+            _forget()
+            with ExitStack() as closing:
+                file = closing.enter_context(open_plain(path))
+                with _parsing():
+                    volume = open_volume(file)
+                _last = (key, closing.pop_all(), volume)
+        try:
+            with _parsing():
+                yield _last[2]
+        except BaseException:
+            _forget()
+            raise
+
+
+def _forget() -> None:
+    global _last  # noqa: PLW0603
+    if _last is not None:
+        _last[1].close()
+    _last = None
+
+
+@contextmanager
+def _parsing() -> Iterator[None]:
+    """Whatever a parser raises says that the volume is damaged."""
+    try:
+        yield
+    except (UnreadableError, TandemError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableError(f"damaged or truncated ({reason_of(error)})") from error
