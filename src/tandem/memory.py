@@ -9,6 +9,7 @@ ADVICE: Mapping[str, str] = {
     "train": "Lower --batch-size or --size, split the batch with --accumulate, or give --recompute-activations; lower "
     "--decoded-gb and --num-workers where the memory of the machine is short",
     "sample": "Lower --max-batch or --memory-gb, or give --tile",
+    "serve": "Lower --max-megapixels, --max-samples, --max-batch or --workers",
     "evaluate": "Lower --batch-size or --num-samples, or give --tile",
     "calibrate": "Lower --num-samples",
     "bench": "Lower --batch-size or --size",

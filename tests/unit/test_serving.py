@@ -267,6 +267,23 @@ def test_one_request_that_fails_leaves_its_neighbours_alone(
     assert "secret" in caplog.text, "the log says what the answer does not"
 
 
+def test_too_little_memory_is_said(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is neither a fault of the service nor of the image, and the next request is answered."""
+    translate = Translator.translate_frames
+    monkeypatch.setattr(Translator, "translate_frames", lambda *_, **__: np.empty(2**58, np.uint8))
+    with client(application({"shoes": make_bundle("shoes")})) as ask:
+        files = {"image": ("a.png", png(pixels(0)))}
+        refused = ask.post("/v1/translate?num_samples=1", files=files)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "memory")
+        assert "fewer samples or a smaller size" in refused.json()["error"]["message"]
+        assert "288,230,376.2 GB were asked for at once" in caplog.text
+        assert "Traceback" not in caplog.text
+        monkeypatch.setattr(Translator, "translate_frames", translate)
+        assert ask.post("/v1/translate?num_samples=1", files=files).status_code == 200
+
+
 def test_a_size_that_cannot_be_planned_is_the_trouble_of_its_request(
     make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tandem.errors import BundleError, ConfigError, DataError
+from tandem.memory import describe, is_out_of_memory
 from tandem.serving.answers import json_response
 from tandem.serving.events import EventStream
 from tandem.serving.limits import Limits
@@ -73,6 +74,10 @@ class Answering:
                 answer = RefusedError(499, "gone", "the client has left.")
             case DataError() | ConfigError() | BundleError():
                 answer = bad_value(str(error))
+            case _ if is_out_of_memory(error):
+                log.error("request %s: %s", request.state.request_id, describe(error, "serve"))
+                text = "there is too little memory for this request: ask for fewer samples or a smaller size."
+                answer = RefusedError(503, "memory", text)
             case _:
                 log.error("request %s failed", request.state.request_id, exc_info=error)
                 text = f"something went wrong in the service; its log says more under {request.state.request_id}."
