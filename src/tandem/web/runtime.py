@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from tandem.errors import ConfigError, DownloadError
-from tandem.evaluation.networks.weights import cache_folder
-from tandem.files import atomic_write_bytes
+from tandem.files import atomic_write_bytes, cache_folder
 from tandem.foreign import read_bounded
 
 PACKAGE = "onnxruntime-web"
