@@ -89,10 +89,10 @@ class _Reference(TorchEngine):
     def __init__(self, manifest: Manifest, networks: dict[str, nn.Module]) -> None:
         super().__init__(networks, torch.device("cpu"), noise=manifest.samples_with_noise)
         self._alone = manifest.samples_with_noise
-        self._dtype = next(parameter.dtype for network in networks.values() for parameter in network.parameters())
+        self._weights = next(parameter.dtype for network in networks.values() for parameter in network.parameters())
 
     def _to_device(self, array: np.ndarray) -> Tensor:
-        return super()._to_device(array).to(self._dtype)
+        return super()._to_device(array).to(self._weights)
 
     def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
         """See `Engine`."""
