@@ -50,7 +50,8 @@ def diagnose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...
 
 def test_a_sound_run_has_no_findings(tmp_path: Path, diagnose: Callable[..., dict[str, Any]]) -> None:
     data = write(tmp_path / "data")
-    assert diagnose(data, steps=160, learning_rate=2e-3, upsampling="bilinear", lambda_ms=5.0) == {}
+    sound = {"upsampling": "bilinear", "lambda_ms": 5.0, "diffaugment": "color,translation,cutout"}
+    assert diagnose(data, steps=160, learning_rate=2e-3, **sound) == {}
 
 
 def test_z_that_is_ignored(tmp_path: Path, diagnose: Callable[..., dict[str, Any]]) -> None:
