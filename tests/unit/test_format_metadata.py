@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import tifffile
 from PIL import Image, ImageCms
+from rasterio.transform import from_origin
 
 import tandem
 from tandem.data.formats.carried import Carried, Resolution, empty_pixels, holds, with_nodata
@@ -43,9 +45,8 @@ def test_the_place_of_a_geotiff_comes_back(tmp_path: Path, order: str, big: bool
 
 
 def test_rasterio_reads_the_same_place(tmp_path: Path) -> None:
-    rasterio = pytest.importorskip("rasterio", reason="what other programs see of a GeoTIFF is asked of rasterio")
     how = {"driver": "GTiff", "width": 40, "height": 30, "count": 6, "dtype": "uint16", "nodata": 7}
-    transform = rasterio.transform.from_origin(500000.5, 5e6, 10, 20)
+    transform = from_origin(500000.5, 5e6, 10, 20)
     with rasterio.open(tmp_path / "a.tif", "w", crs="EPSG:32633", transform=transform, tiled=True, **how) as file:
         file.write(np.moveaxis(VALUES, 2, 0))
         file.update_tags(SENSOR="S2")
