@@ -12,8 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
+from rasterio.transform import from_origin
+from scipy import ndimage
 
+import tandem
 from tandem.cli import main
 from tandem.data.by_content import SplitShares
 from tandem.data.discover import find_paired_folders, find_splits
@@ -170,6 +174,44 @@ def test_scaled_photos_are_pngs_of_that_side(tmp_path: Path) -> None:
     assert prepare(tmp_path / "photos", tmp_path / "out", "--side", "20", *none) == 0
     sizes = {path.name: Image.open(path).size for path in (tmp_path / "out" / "trainB").iterdir()}
     assert sizes == {"x.png": (30, 20), "small.png": (12, 10)}
+
+
+def test_values_bands_and_places_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A of six bands of 16 bits is what SciPy makes of them, in the place of the GeoTIFF that it was made of."""
+    bands = np.random.default_rng(0).integers(0, 65536, (6, 21, 34), dtype=np.uint16)
+    (tmp_path / "scenes").mkdir()
+    place = {"crs": "EPSG:32631", "transform": from_origin(500000, 4649000, 10, 10)}
+    shape = {"count": 6, "height": 21, "width": 34, "dtype": "uint16"}
+    with rasterio.open(tmp_path / "scenes" / "x.tif", "w", "GTiff", **shape, **place) as file:
+        file.write(bands)
+    none = ("--test-split", "0", "--val-split", "0")
+    arguments = ["data", "prepare", str(tmp_path / "scenes"), "--native", *none]
+    assert main([*arguments, "--to", str(tmp_path / "blurred"), "--rule", "blur", "--sigma", "2"]) == 0
+    expected = ndimage.gaussian_filter(bands.astype(np.float64), (0, 2, 2), mode="reflect", truncate=4.0)
+    with rasterio.open(tmp_path / "blurred" / "trainA" / "x.tif") as file:
+        assert (file.crs.to_epsg(), file.transform) == (32631, from_origin(500000, 4649000, 10, 10))
+        assert file.dtypes == ("uint16",) * 6
+        assert np.abs(file.read().astype(np.float64) - expected).max() < 0.6
+    assert (tmp_path / "blurred" / "trainB" / "x.tif").read_bytes() == (tmp_path / "scenes" / "x.tif").read_bytes()
+
+    (tmp_path / "rules_of_bands.py").write_text(
+        "import numpy as np\n"
+        "def ratio(bands, generator):\n"
+        "    return np.log1p(bands[:, :, 1]) / np.log1p(bands[:, :, 2])\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--to", str(tmp_path / "ratios"), "--rule", "rules_of_bands:ratio"]) == 0
+    found = tandem.read_image(tmp_path / "ratios" / "trainA" / "x.tif")
+    np.testing.assert_array_equal(found[:, :, 0], np.log1p(bands[1]) / np.log1p(bands[2]))
+
+
+def test_what_is_no_photo_and_rules_of_colours_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photos").mkdir()
+    tandem.write_image(tmp_path / "photos" / "x.tif", np.zeros((9, 9, 6), np.float32))
+    assert prepare(tmp_path / "photos", tmp_path / "out") == 1
+    assert "x.tif: 6 x 32-bit floating-point is no photo: give --native" in capsys.readouterr().err
+    assert prepare(tmp_path / "photos", tmp_path / "other", "--native") == 2
+    assert "--rule grey is for the colours of photos" in capsys.readouterr().err
 
 
 def test_work_runs_in_parallel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

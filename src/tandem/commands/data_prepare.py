@@ -11,10 +11,10 @@ from tandem.config.options import REQUIRED, Options, option
 from tandem.data.by_content import SplitShares
 from tandem.data.listing import count
 from tandem.data.prepare.photos import PhotoOptions, make_pair, plan_photos
-from tandem.data.prepare.rules import RuleOptions
+from tandem.data.prepare.rules import OF_COLOURS, RuleOptions
 from tandem.data.prepare.work import Done, Task, write_items
 from tandem.data.splits import SPLITS
-from tandem.errors import Problem
+from tandem.errors import ConfigError, Problem
 from tandem.report.progress import TaskProgress
 from tandem.targets import folder_problems
 
@@ -44,6 +44,9 @@ COMMAND = Command(
 def main(arguments: Sequence[str]) -> int:
     """Parse the options and make the pairs."""
     own, rule, photos, shares = COMMAND.parse(arguments)
+    if photos.native and rule.rule in OF_COLOURS:
+        text = f"--rule {rule.rule} is for the colours of photos: leave --native out, or take lowres, blur or your own."
+        raise ConfigError(text, option="--native")
     sys.path.insert(0, str(Path.cwd()))  # of the user's own rules
     made = rule.load()
     with TaskProgress("looking at photos", None, "photos") as progress:

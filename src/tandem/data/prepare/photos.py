@@ -12,9 +12,12 @@ from tandem.config.data import MAX_SIDE
 from tandem.config.options import Options, option
 from tandem.data.array_files import encoded
 from tandem.data.by_content import SplitShares
+from tandem.data.formats.carried import NOTHING
+from tandem.data.formats.stored import kind_of_samples
 from tandem.data.image_file import DiskFile
-from tandem.data.images import IMAGE_SUFFIXES, read_image, resize
+from tandem.data.images import IMAGE_SUFFIXES, as_picture, image_suffix, read_stored, resize
 from tandem.data.listing import contents, in_natural_order
+from tandem.data.metadata import read_carried
 from tandem.data.prepare.rules import Rule, apply_rule
 from tandem.data.prepare.work import Progress, Task, digests_of
 from tandem.errors import DataError, listed
@@ -32,12 +35,17 @@ class PhotoOptions(Options):
         at_least=8,
         at_most=MAX_SIDE,
     )
+    native: bool = option(
+        False,
+        "give rules the values and channels of files, as tandem.read_image does: 16 bits, bands, physical values; A "
+        "becomes a TIFF, which keeps a GeoTIFF's place",
+    )
     seed: int = option(0, "seed of what rules draw at random", at_least=0)
 
     @property
     def settings(self) -> dict[str, Any]:
         """All of them by name."""
-        return {"side": self.side, "seed": self.seed}
+        return {"side": self.side, "native": self.native, "seed": self.seed}
 
 
 def photos_in(folder: Path) -> list[PurePosixPath]:
@@ -82,8 +90,9 @@ def plan_photos(
     tasks = []
     for photo, digest in zip(photos, digests, strict=True):
         split, name = shares.of(digest), names[photo]
-        ending = photo.suffix.lower() if options.side is None else ".png"
-        targets = (f"{split}A/{name}.png", f"{split}B/{name}{ending}")
+        made = ".tif" if options.native else ".png"
+        ending = (image_suffix(photo.name) or "") if options.side is None else made
+        targets = (f"{split}A/{name}{made}", f"{split}B/{name}{ending}")
         tasks.append(Task(str(photo), (DiskFile(folder / photo),), digest, targets))
     return tasks
 
@@ -95,27 +104,35 @@ def make_pair(task: Task, rule: Rule, options: PhotoOptions) -> tuple[bytes, byt
         DataError: It cannot be read, or the rule fails.
     """
     (file,) = task.sources
-    photo = read_image(file)
+    stored = read_stored(file)
+    if not options.native and (stored.white is None or stored.bits > 16 or not stored.num_colours):
+        raise DataError(
+            f"{task.key}: {stored.values.shape[2]} x {kind_of_samples(stored.values.dtype, stored.bits)} is no photo: "
+            "give --native, so that the rule gets the values and channels of the file"
+        )
+    photo = stored.values if options.native else as_picture(stored, 3, str(file))
+    before = photo.shape[:2]
     if options.side is not None:
-        scale = options.side / min(photo.shape[:2])
-        height, width = (max(1, round(side * min(1.0, scale))) for side in photo.shape[:2])
+        scale = options.side / min(before)
+        height, width = (max(1, round(side * min(1.0, scale))) for side in before)
         photo = resize(photo, height, width)
     generator = numpy_generator(options.seed, f"prepare/{task.digest}")
-    a, b = apply_rule(rule, photo, generator)
+    a, b = apply_rule(rule, photo, generator, native=options.native)
+    said = read_carried(file) if options.native else NOTHING
+
+    def file_of(image: np.ndarray, ending: str) -> bytes:
+        return encoded(image, ending, said if image.shape[:2] == before else NOTHING)
+
+    input_file = file_of(a, Path(task.targets[0]).suffix)
     if b is None and options.side is None:
-        return encoded(a, ".png"), file.read_bytes()
-    output = photo if b is None else b
-    return encoded(a, ".png"), _as(output, Path(task.targets[1]).suffix, task.key)
-
-
-def _as(image: np.ndarray, ending: str, key: str) -> bytes:
-    """An output that a rule has made, in the format of the photo where that keeps every pixel."""
+        return input_file, file.read_bytes()
+    ending = Path(task.targets[1]).suffix
     if ending not in (".png", ".tif", ".tiff"):
         raise DataError(
-            f"{key}: the rule gives outputs of its own, which a {ending} would not keep: give --side, so that they "
-            "become PNGs"
+            f"{task.key}: the rule gives outputs of its own, which a {ending} would not keep: give --side, so that "
+            f"they become {'TIFF' if options.native else 'PNG'}s"
         )
-    return encoded(image, ending)
+    return input_file, file_of(photo if b is None else b, ending)
 
 
 def _names(photos: list[PurePosixPath]) -> dict[PurePosixPath, str]:

@@ -10,7 +10,8 @@ holes    rectangles cut out, until they take their share; transparent, and white
 
 A rule of one's own is a Python function ``MODULE:FUNCTION`` of the photo ``(H, W, 3)``, uint8, and a NumPy generator
 that follows from the seed and the photo. It returns the input, ``(H, W)`` or ``(H, W, C)``, uint8 or uint16 with up to
-four channels, or both: input and output.
+four channels, or both: input and output. With ``--native`` rules get what `tandem.read_image` gives and may return
+images of any type and up to 64 channels; those that need a photo's colours are refused.
 """
 
 import importlib
@@ -21,7 +22,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tandem.config.data import MAX_CHANNELS
 from tandem.config.options import REQUIRED, Options, option
+from tandem.data.array_files import to_type
 from tandem.data.images import convert_channels, resize
 from tandem.data.prepare.edges import canny
 from tandem.data.prepare.smoothing import gaussian
@@ -29,6 +32,8 @@ from tandem.errors import ConfigError, DataError, Problem, nearest
 
 KnownRule = Literal["edges", "grey", "lowres", "blur", "holes"]
 RULES: tuple[KnownRule, ...] = get_args(KnownRule)
+OF_COLOURS: tuple[KnownRule, ...] = ("edges", "grey", "holes")
+"""Rules that need the 8-bit colours of a photo."""
 Rule = Callable[[np.ndarray, np.random.Generator], Any]
 
 DEFAULTS = {"edges": {"sigma": 2.0, "threshold": 0.03}, "blur": {"sigma": 3.0}, "lowres": {"factor": 4}}
@@ -106,15 +111,16 @@ def edges(photo: np.ndarray, *, sigma: float, threshold: float) -> np.ndarray:
 
 
 def low_resolution(photo: np.ndarray, *, factor: int) -> np.ndarray:
-    """Shrink an image ``(H, W, C)``, uint8, and enlarge it again."""
+    """Shrink an image ``(H, W, C)`` of any type and enlarge it again."""
     height, width = photo.shape[:2]
     small = resize(photo, max(1, round(height / factor)), max(1, round(width / factor)))
     return resize(small, height, width)
 
 
 def blurred(photo: np.ndarray, *, sigma: float) -> np.ndarray:
-    """Blur an image ``(H, W, C)``, uint8."""
-    return np.rint(gaussian(photo.astype(np.float32), sigma)).clip(0, 255).astype(np.uint8)
+    """Blur an image ``(H, W, C)`` of any type; integers are rounded."""
+    smooth = gaussian(photo.astype(np.float64 if photo.dtype.itemsize > 2 else np.float32), sigma)
+    return to_type(smooth, photo.dtype)[0]
 
 
 def with_holes(photo: np.ndarray, generator: np.random.Generator, *, share: float) -> np.ndarray:
@@ -137,8 +143,16 @@ def with_holes(photo: np.ndarray, generator: np.random.Generator, *, share: floa
     return np.concatenate([np.where(gone[:, :, None], np.uint8(255), photo), alpha], axis=2)
 
 
-def apply_rule(rule: Rule, photo: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
-    """Make the input of a photo ``(H, W, 3)``, and the output where the rule gives one too: ``(H, W, C)`` each.
+def apply_rule(
+    rule: Rule, photo: np.ndarray, generator: np.random.Generator, *, native: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Make the input of a photo ``(H, W, C)``, and the output where the rule gives one too: ``(H, W, C)`` each.
+
+    Args:
+        rule: The function.
+        photo: An image.
+        generator: Of what the rule draws at random.
+        native: Whether the rule may give images of any type and number of channels.
 
     Raises:
         DataError: The rule fails, or gives something else; the message says what, without the name of the photo.
@@ -148,7 +162,7 @@ def apply_rule(rule: Rule, photo: np.ndarray, generator: np.random.Generator) ->
     except Exception as error:
         raise DataError(f"the rule failed with {type(error).__name__}: {error}") from error
     a, b = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-    a, b = _checked(a), None if b is None else _checked(b)
+    a, b = _checked(a, native=native), None if b is None else _checked(b, native=native)
     size = photo.shape[:2] if b is None else b.shape[:2]
     if a.shape[:2] != size:
         (height, width), (rows, columns) = size, a.shape[:2]
@@ -156,14 +170,22 @@ def apply_rule(rule: Rule, photo: np.ndarray, generator: np.random.Generator) ->
     return a, b
 
 
-def _checked(image: object) -> np.ndarray:
-    if not isinstance(image, np.ndarray) or image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3):
+def _checked(image: object, *, native: bool) -> np.ndarray:
+    types = "integers of up to 32 bits or floating point" if native else "uint8 or uint16"
+    if not isinstance(image, np.ndarray) or not _is_taken(image.dtype, native=native) or image.ndim not in (2, 3):
         shown = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise DataError(f"the rule gave {shown}; expected is an array (H, W) or (H, W, C), uint8 or uint16")
+        raise DataError(f"the rule gave {shown}; expected is an array (H, W) or (H, W, C), {types}")
     image = image[:, :, None] if image.ndim == 2 else image
-    if 0 in image.shape or image.shape[2] > 4:
-        raise DataError(f"the rule gave an array of shape {image.shape}; expected are up to 4 channels")
+    most = MAX_CHANNELS if native else 4
+    if 0 in image.shape or image.shape[2] > most:
+        raise DataError(f"the rule gave an array of shape {image.shape}; expected are up to {most} channels")
     return image
+
+
+def _is_taken(dtype: np.dtype, *, native: bool) -> bool:
+    if native:
+        return dtype.kind == "f" or (dtype.kind in "ui" and dtype.itemsize <= 4)
+    return dtype in (np.uint8, np.uint16)
 
 
 def _own_rule(name: str) -> Rule:
