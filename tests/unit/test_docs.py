@@ -28,6 +28,7 @@ from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
 from tandem.data.array_files import write_image
 from tandem.data.synthetic import write_dataset
+from tandem.data.synthetic.shallows_files import ShallowsOptions, write_shallows
 from tandem.inference.onnx.export import export_onnx
 from tandem.training.resume import MAY_CHANGE_ON_RESUME
 from videos import moving_frames, write_gif, write_video
@@ -157,12 +158,16 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
     export_onnx(make_bundle("runs/shoes/model"), tmp_path / "shoes.onnx")
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
     keep_model(tmp_path / "runs" / "shoes")
-    for name, channels in (("ct", (1, 1)), ("scenes", (6, 2))):
+    ct = (["uint16", "int16"], [0, -1000], [4095, 3000])
+    depths = (["float32", "uint16"], [0, 0], [12, 4000])
+    for name, channels, (types, lows, highs) in (
+        ("ct", (1, 1), ct),
+        ("scenes", (6, 2), ct),
+        ("shallows", (1, 6), depths),
+    ):
         values = make_bundle(f"runs/{name}/model", channels=channels) / "model.json"
         manifest = json.loads(values.read_text())
-        for side, count, kind, low, high in zip(
-            ("input", "output"), channels, ("uint16", "int16"), (0, -1000), (4095, 3000), strict=True
-        ):
+        for side, count, kind, low, high in zip(("input", "output"), channels, types, lows, highs, strict=True):
             levels = {"type": kind, "low": [low] * count, "high": [high] * count}
             manifest["preprocessing"][f"{side}_levels"] = levels
         values.write_text(json.dumps(manifest))
@@ -179,6 +184,7 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
         Image.new("RGB", (16, 16), (200, 60, 10)).save(tmp_path / f"{name}.png")
     for name in ("DATA", "datasets/demo"):
         write_dataset(tmp_path / name, size=16, num_train=2, num_val=1, num_test=2)
+    write_shallows(tmp_path / "datasets" / "shallows", ShallowsOptions(num_train=1, num_val=1, num_test=1))
     write_dataset(tmp_path / "UNPAIRED", size=16, num_train=2, num_val=1, num_test=2, layout="unpaired")
     for split in ("train", "test"):
         for side, low, high, dtype in (("A", 0, 4095, np.uint16), ("B", -1000, 3000, np.int16)):

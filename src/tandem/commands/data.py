@@ -6,6 +6,7 @@ from tandem.commands.dispatch import dispatch
 
 ACTIONS = {
     "demo": ("tandem.commands.data_demo", "draw the demo dataset"),
+    "shallows": ("tandem.commands.data_shallows", "draw a dataset of 16 bits and six bands, with known physics"),
     "check": ("tandem.commands.data_check", "read every image of a dataset and say what is there, or what is wrong"),
     "prepare": ("tandem.commands.data_prepare", "make pairs from photos by a rule"),
     "combine": ("tandem.commands.data_combine", "put the images of pairs side by side in one file"),
