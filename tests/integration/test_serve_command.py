@@ -56,13 +56,14 @@ def command(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str
 
 
 def wait_until_ready(address: str) -> None:
-    for _ in range(600):
-        try:
-            if httpx.get(f"{address}readyz").status_code == 200:
-                return
-        except httpx.ConnectError:
-            pass
-        time.sleep(0.05)
+    with httpx.Client(verify=False) as client:
+        for _ in range(300):
+            try:
+                if client.get(f"{address}readyz").status_code == 200:
+                    return
+            except httpx.ConnectError:
+                pass
+            time.sleep(0.1)
     pytest.fail("it never became ready")
 
 
