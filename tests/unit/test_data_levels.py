@@ -1,6 +1,7 @@
 """Which values are black and white: both ways, to half a quantum, for every type and channel by channel."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -100,3 +101,21 @@ def test_values_that_are_not_finite_are_refused_wherever_they_are(place: tuple[i
     values[place] = np.nan
     with pytest.raises(DataError, match="not finite"):
         Levels("uint16", (0.0,), (4095.0,)).from_floats(values)
+
+
+@pytest.mark.parametrize("levels", [Levels("uint16", (0.0,) * 4, (4095.0,) * 4), BY_TYPE], ids=["range", "type"])
+def test_large_images_are_converted_block_by_block(levels: Levels) -> None:
+    """The same as in one piece of as many rows, with little memory beside the result."""
+    values = np.random.default_rng(0).uniform(-1.1, 1.1, (4, 3000, 512)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        converted = levels.from_floats(values)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < converted.nbytes + 40 * 2**20  # in one piece: 200 MB
+    pieces = [levels.from_floats(values[:, rows]) for rows in (slice(0, 700), slice(700, 3000))]
+    np.testing.assert_array_equal(converted, np.concatenate(pieces))
+    np.testing.assert_array_equal(
+        levels.to_floats(converted), np.concatenate([levels.to_floats(piece) for piece in pieces], axis=1)
+    )

@@ -62,6 +62,8 @@ IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
 }
 """Lower-case endings of the files that count as images."""
 
+_BLOCK_VALUES = 2**20
+"""Values that are converted at once."""
 _DECODING_BYTES = 12
 """For a pixel: what decoding and converting it takes at once, about."""
 _HEADER_SIZE = (1024, 1024)
@@ -378,10 +380,20 @@ def from_floats(values: np.ndarray, dtype: npt.DTypeLike = np.uint8) -> np.ndarr
     Raises:
         DataError: A value is not finite.
     """
-    if not np.isfinite(values).all():
-        raise DataError(f"An image of shape {tuple(values.shape)} holds values that are not finite.")
-    scaled = np.rint((np.clip(values, -1, 1) + 1) * half_range(dtype))
-    return np.ascontiguousarray(np.moveaxis(scaled, -3, -1), dtype=dtype)
+    channels, height, width = values.shape[-3:]
+    array = np.empty((*values.shape[:-3], height, width, channels), dtype)
+    for rows in row_blocks(height, values.size // max(1, height)):
+        part = values[..., rows, :]
+        if not np.isfinite(part).all():
+            raise DataError(f"An image of shape {tuple(values.shape)} holds values that are not finite.")
+        array[..., rows, :, :] = np.moveaxis(np.rint((np.clip(part, -1, 1) + 1) * half_range(dtype)), -3, -1)
+    return array
+
+
+def row_blocks(height: int, values_a_row: int) -> Iterator[slice]:
+    """Blocks of rows small enough that several copies of one in float64 are nothing beside a large image."""
+    step = max(1, _BLOCK_VALUES // max(1, values_a_row))
+    return (slice(first, min(height, first + step)) for first in range(0, height, step))
 
 
 def to_tensor(array: np.ndarray) -> "torch.Tensor":

@@ -8,7 +8,7 @@ import numpy as np
 
 from tandem.config.data import DataConfig
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, by_type, from_floats, to_floats
+from tandem.data.images import ImageReadError, by_type, from_floats, row_blocks, to_floats
 from tandem.errors import ConfigError, DataError
 
 SampleType = Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
@@ -84,11 +84,15 @@ class Levels:
         """
         if self.is_by_type:
             return to_floats(array)
-        low, high = self._ends(array.shape[2])
-        values = (array.astype(np.float64) - low) / ((high - low) / 2) - 1
-        if array.dtype.kind == "f":
-            np.nan_to_num(values, copy=False, nan=-1, posinf=1, neginf=-1)
-        return np.ascontiguousarray(np.moveaxis(values.clip(-1, 1), 2, 0), dtype=np.float32)
+        height, width, channels = array.shape
+        low, high = self._ends(channels)
+        floats = np.empty((channels, height, width), np.float32)
+        for rows in row_blocks(height, width * channels):
+            values = (array[rows].astype(np.float64) - low) / ((high - low) / 2) - 1
+            if array.dtype.kind == "f":
+                np.nan_to_num(values, copy=False, nan=-1, posinf=1, neginf=-1)
+            floats[:, rows] = np.moveaxis(values.clip(-1, 1), 2, 0)
+        return floats
 
     def from_floats(self, values: np.ndarray) -> np.ndarray:
         """Convert ``(..., C, H, W)`` in [-1, 1] to ``(..., H, W, C)`` of the type, rounded and within its ends.
@@ -98,15 +102,20 @@ class Levels:
         """
         if self.is_by_type:
             return from_floats(values, self.type)
-        low, high = self._ends(values.shape[-3])
-        if not np.isfinite(values).all():
-            raise DataError(f"An image of shape {tuple(values.shape)} holds values that are not finite.")
-        unit = (np.moveaxis(np.clip(values, -1, 1), -3, -1).astype(np.float64) + 1) / 2
-        found, dtype = low + unit * (high - low), np.dtype(self.type)
-        if dtype.kind in "ui":
-            info = np.iinfo(dtype)
-            found = np.rint(found).clip(info.min, info.max)
-        return np.ascontiguousarray(found, dtype=dtype)
+        channels, height, width = values.shape[-3:]
+        low, high = self._ends(channels)
+        found = np.empty((*values.shape[:-3], height, width, channels), self.type)
+        for rows in row_blocks(height, values.size // max(1, height)):
+            part = values[..., rows, :]
+            if not np.isfinite(part).all():
+                raise DataError(f"An image of shape {tuple(values.shape)} holds values that are not finite.")
+            unit = (np.moveaxis(np.clip(part, -1, 1), -3, -1).astype(np.float64) + 1) / 2
+            stored = low + unit * (high - low)
+            if found.dtype.kind in "ui":
+                info = np.iinfo(found.dtype)
+                stored = np.rint(stored).clip(info.min, info.max)
+            found[..., rows, :, :] = stored
+        return found
 
     def picture(self, array: np.ndarray) -> np.ndarray:
         """The same image ``(H, W, C)`` to look at: uint8."""
