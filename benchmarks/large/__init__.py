@@ -1,0 +1,1 @@
+"""What it takes to translate a TIFF of any size from file to file."""
