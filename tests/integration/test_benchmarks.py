@@ -14,13 +14,13 @@ from support import benchmark
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = sorted(path.parent.name for path in (ROOT / "benchmarks").glob("*/__main__.py"))
 README = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-OF_CPUS = {"demo", "engines", "large", "serving", "threads", "web"}
+OF_CPUS = {"demo", "engines", "large", "reading", "serving", "threads", "web"}
 TINY = ["--filters", "4", "--device", "cpu"]
 
 
 def test_all_are_here() -> None:
     timed = {"cost", "demo", "features", "loading", "profile", "scaling", "threads"}
-    assert {"acceptance", "engines", "large", "serving", "web"} | timed == set(BENCHMARKS)
+    assert {"acceptance", "engines", "large", "reading", "serving", "web"} | timed == set(BENCHMARKS)
 
 
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "acceptance"])

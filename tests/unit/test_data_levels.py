@@ -103,6 +103,16 @@ def test_values_that_are_not_finite_are_refused_wherever_they_are(place: tuple[i
         Levels("uint16", (0.0,), (4095.0,)).from_floats(values)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_every_value_is_scaled_as_written_channel_by_channel(dtype: str) -> None:
+    values = np.arange(np.iinfo(dtype).max + 1).astype(dtype).reshape(16, -1)
+    image = np.stack([values, values[::-1], values[:, ::-1]], axis=2)
+    low, high = np.array([0.0, 7.3, -50]), np.array([200.0, 211.7, 1e5])
+    expected = ((image.astype(np.float64) - low) / ((high - low) / 2) - 1).clip(-1, 1).astype(np.float32)
+    floats = Levels(dtype, tuple(low), tuple(high)).to_floats(image)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(floats, np.moveaxis(expected, 2, 0))
+
+
 @pytest.mark.parametrize("levels", [Levels("uint16", (0.0,) * 4, (4095.0,) * 4), BY_TYPE], ids=["range", "type"])
 def test_large_images_are_converted_block_by_block(levels: Levels) -> None:
     """The same as in one piece of as many rows, with little memory beside the result."""

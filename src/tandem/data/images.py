@@ -62,8 +62,6 @@ IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
 }
 """Lower-case endings of the files that count as images."""
 
-_BLOCK_VALUES = 2**20
-"""Values that are converted at once."""
 _DECODING_BYTES = 12
 """For a pixel: what decoding and converting it takes at once, about."""
 _HEADER_SIZE = (1024, 1024)
@@ -390,9 +388,9 @@ def from_floats(values: np.ndarray, dtype: npt.DTypeLike = np.uint8) -> np.ndarr
     return array
 
 
-def row_blocks(height: int, values_a_row: int) -> Iterator[slice]:
-    """Blocks of rows small enough that several copies of one in float64 are nothing beside a large image."""
-    step = max(1, _BLOCK_VALUES // max(1, values_a_row))
+def row_blocks(height: int, values_a_row: int, at_most: int = 2**20) -> Iterator[slice]:
+    """Blocks of rows of so many values: by default several copies in float64 are nothing beside a large image."""
+    step = max(1, at_most // max(1, values_a_row))
     return (slice(first, min(height, first + step)) for first in range(0, height, step))
 
 
@@ -513,9 +511,9 @@ def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
     elif mode == "I" or mode.startswith("I;16"):
         array, bits = _sixteen_bits(image, name), 16
     elif mode in ("1", "L", "LA", "La"):
-        array = np.array(image.convert("LA" if image.has_transparency_data else "L"))
+        array = _array_of(image, "LA" if image.has_transparency_data else "L")
     elif mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"):
-        array = np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+        array = _array_of(image, "RGBA" if image.has_transparency_data else "RGB")
     else:
         raise ImageReadError(
             name,
@@ -526,6 +524,10 @@ def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
     colours, alpha = divmod(array.shape[2] - 1, 2)
     kind = f"{bits}-bit {image.format or 'image'}"
     return StoredImage(upright, bits, 1 + 2 * colours, bool(alpha), num_frames=_frames(image), kind=kind)
+
+
+def _array_of(image: Image.Image, mode: str) -> np.ndarray:
+    return np.array(image if image.mode == mode else image.convert(mode))  # to its own mode would be one more copy
 
 
 def _frames(image: Image.Image) -> int:
