@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from test_report_training import BICYCLEGAN, example_run, health_record, loss_records, train_record
 
+from axe import complaints
 from tandem.report.comparison_page import ComparedScore, Comparison, comparison_page
 from tandem.report.demo_page import DemoGroup, DemoView, demo_page
 from tandem.report.evaluation_page import PictureGroup, both_directions_page, evaluation_page
@@ -309,3 +310,13 @@ def test_text_can_be_read_in_light_and_dark(show: Callable[..., Any], name: str,
     found = show(name, WIDE, scheme=scheme).evaluate(CONTRASTS)
     assert len(found) >= 5
     assert {text: ratio for text, ratio in found.items() if ratio < 4.5} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [*((name, WIDE, "light") for name in PAGES), ("training", NARROW, "dark"), ("demo", NARROW, "dark")],
+)
+def test_nothing_keeps_people_from_using_it(show: Callable[..., Any], name: str, width: int, scheme: str) -> None:
+    page = show(name, width, scheme=scheme)
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert complaints(page) == []

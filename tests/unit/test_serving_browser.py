@@ -15,6 +15,7 @@ pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
 pytest.importorskip("python_multipart", reason="the extra 'serve' is not installed")
 
 import tandem
+from axe import complaints
 from cyclegan_bundle import make_cyclegan
 from drawing_page import WAIT, canvases, settle, stroke, until
 from serving_client import application, opened, pixels, png, serving
@@ -280,3 +281,16 @@ def test_it_fits_and_can_be_read(service: str, open_page: Callable[..., Any], wi
       .filter((one) => { const box = one.getBoundingClientRect(); return box.width < 24 || box.height < 24; })
       .map((one) => one.outerHTML)""")
     assert small == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
+def test_nothing_keeps_people_from_using_it(
+    width: int, scheme: str, make_bundle: Callable[..., Path], tmp_path: Path, open_page: Callable[..., Any]
+) -> None:
+    make_cyclegan(tmp_path / "horses")
+    with serving(application({"shoes": make_bundle("shoes"), "horses": tmp_path / "horses"})) as address:
+        page = open_page(address, width=width, color_scheme=scheme)
+        page.wait_for_selector("#tiles li")
+        settle(page)
+        page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+        assert complaints(page) == []

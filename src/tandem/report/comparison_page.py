@@ -112,7 +112,7 @@ def comparison_page(content: Comparison, *, links: Sequence[Link] = ()) -> str:
         "seed_warnings": content.warnings,
         "warnings": comparison_warnings(compared),
         "legend": legend_of("★", compared),
-        "header": ("Number", *names, ""),
+        "header": ("Number", *names, "How to read"),
         "rows": [
             (one.name, *(_cell(one, name, marks=("★ ", "")) for name in names), _WORDS[one.better]) for one in compared
         ],

@@ -90,7 +90,7 @@ def both_directions_page(
         "warnings": direction_warnings(reports),
         "tiles": [],
         "side_by_side": {
-            "header": ("Number", *(report.direction for report in reports), ""),
+            "header": ("Number", *(report.direction for report in reports), "How to read"),
             "rows": [(name, *cells, _ARROWS[better]) for name, better, cells in side_by_side(reports)],
         },
         "reports": [_view(report, groups, prefix=f"{report.direction}: ") for report, groups in found],
