@@ -1,7 +1,9 @@
 """The page to draw on, as somebody uses it: in a real browser, against a real service, on the loopback alone."""
 
 import base64
+import io
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
@@ -27,6 +30,7 @@ from tandem.serving.models import prior_as_json
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
+SCREENSHOTS = Path(__file__).parents[1] / "fixtures" / "page"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -204,6 +208,47 @@ def test_a_link_carries_the_styles_and_a_reload_the_drawing(service: str, open_p
     assert page.evaluate("document.querySelector('#output').width") == 32
     page.goto(f"{service}/#model=nowhere&z=!!")
     page.wait_for_selector("#alert:not([hidden])")
+
+
+def test_two_tabs_do_not_disturb_each_other(service: str, open_page: Callable[..., Any]) -> None:
+    first = open_page(service)
+    first.wait_for_selector("#tiles li")
+    stroke(first, (0.2, 0.2), (0.8, 0.8))
+    settle(first)
+    shown = canvases(first, "#tiles canvas")
+    second = first.context.new_page()
+    second.goto(service)
+    second.wait_for_selector("#tiles li")
+    assert second.is_visible("#hint"), "its canvas is empty"
+    second.select_option("#model", "other")
+    stroke(second, (0.8, 0.1), (0.1, 0.9))
+    settle(second)
+    others = canvases(second, "#tiles canvas")
+    assert canvases(first, "#tiles canvas") == shown
+    for page, right in ((first, shown), (second, others)):
+        page.reload()
+        settle(page)
+        assert canvases(page, "#tiles canvas") == right
+
+
+@pytest.mark.parametrize("width", [400, 900, 1400])
+def test_it_looks_as_stored(service: str, open_page: Callable[..., Any], width: int) -> None:
+    """A quarter of the page's size, so that neither fonts nor edges count: TANDEM_STORE=1 stores what there is now."""
+    page = open_page(f"{service}/#model=shoes&seed=1", width=width, color_scheme="light", reduced_motion="reduce")
+    page.wait_for_selector("#tiles li")
+    page.click("#examples button")
+    settle(page)
+    page.mouse.move(0, 0)
+    with Image.open(io.BytesIO(page.screenshot())) as opened_now:
+        now = np.array(opened_now.convert("RGB").reduce(4), np.float64)
+    stored = SCREENSHOTS / f"{width}.png"
+    if os.environ.get("TANDEM_STORE"):
+        Image.fromarray(np.rint(now).astype(np.uint8)).save(stored, optimize=True)
+    with Image.open(stored) as opened_stored:
+        before = np.array(opened_stored, np.float64)
+    assert now.shape == before.shape
+    off = np.abs(now - before).max(axis=2)
+    assert (off > 40).mean() < 0.02, "more than a fiftieth of the page looks otherwise"
 
 
 def test_a_token_and_both_directions(tmp_path: Path, open_page: Callable[..., Any]) -> None:
