@@ -1,6 +1,7 @@
 """Videos for tests: made with PyAV and Pillow, and read back frame by frame and packet by packet."""
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from PIL import Image, ImageSequence
 
 SOUND_RATE = 48_000
@@ -32,6 +34,7 @@ def write_video(
     *,
     rate: Fraction | int = 10,
     times: Sequence[int] | None = None,
+    last: int | None = None,
     time_base: Fraction | None = None,
     codec: str = "libx264",
     pixel_format: str = "yuv420p",
@@ -39,7 +42,10 @@ def write_video(
     codec_options: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a video; `times` in ticks of `time_base`, by default one frame after the other at `rate`."""
+    """Write a video; `times` in ticks of `time_base`, by default one frame after the other at `rate`.
+
+    With `last` every frame says how long it lasts: until the next one, the last one for so long.
+    """
     time_base = time_base or 1 / Fraction(rate)
     with av.open(str(path), "w", options=options or {}) as container:
         video = container.add_stream(codec, rate=rate)
@@ -47,12 +53,18 @@ def write_video(
         video.pix_fmt = pixel_format
         video.options = codec_options or {}
         video.codec_context.time_base = time_base
+        starts = list(times or range(len(frames)))
+        if last is not None:
+            video.codec_context.flags |= Flags.frame_duration
+            starts.append(starts[-1] + last)
         tracks = [container.add_stream(sound, rate=SOUND_RATE) for sound in sounds]
         for track in tracks:
             track.layout = "stereo"
         for index, array in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(array, format="rgb24")
-            picture.pts, picture.time_base = times[index] if times else index, time_base
+            picture.pts, picture.time_base = starts[index], time_base
+            if last is not None:
+                picture.duration = starts[index + 1] - starts[index]
             container.mux(video.encode(picture))
         container.mux(video.encode(None))
         for number, track in enumerate(tracks):
@@ -68,6 +80,44 @@ def _write_sound(container: Any, track: Any, *, seconds: float, hertz: float) ->
     for piece in [*resampler.resample(whole), *resampler.resample(None)]:
         container.mux(track.encode(piece))
     container.mux(track.encode(None))
+
+
+Edit = tuple[float, float | None]
+"""Seconds that are shown, and where in the track they begin; None: nothing is shown for so long."""
+
+
+def edit(path: Path, edits: Sequence[Sequence[Edit]]) -> Path:
+    """Replace the edit list (ISO 14496-12, 8.6.6) of each track of an MP4: a cut without loss.
+
+    Where a track begins, after what only prepares its decoder, is 0 s.
+    """
+    data, tracks = path.read_bytes(), iter(edits)
+    at = data.rindex(b"moov") - 4
+    assert data.index(b"mdat") < at
+    scale = int.from_bytes(data[(mvhd := data.index(b"mvhd")) + 16 : mvhd + 20])
+    path.write_bytes(data[:at] + _edited(data[at:], scale, 0, tracks))
+    return path
+
+
+def _edited(boxes: bytes, movie: int, media: int, edits: Iterator[Sequence[Edit]]) -> bytes:
+    done, at = b"", 0
+    while at < len(boxes):
+        size, kind = int.from_bytes(boxes[at : at + 4]), boxes[at + 4 : at + 8]
+        body = boxes[at + 8 : at + size]
+        if kind == b"trak":
+            media = int.from_bytes(body[(mdhd := body.index(b"mdhd")) + 16 : mdhd + 20])
+        if kind in (b"moov", b"trak", b"edts"):
+            body = _edited(body, movie, media, edits)
+        elif kind == b"elst":
+            (zero,) = struct.unpack(">i", body[12:16])
+            chosen = next(edits)
+            body = struct.pack(">II", 0, len(chosen)) + b"".join(
+                struct.pack(">Iihh", round(seconds * movie), -1 if start is None else zero + round(start * media), 1, 0)
+                for seconds, start in chosen
+            )
+        done += struct.pack(">I4s", 8 + len(body), kind) + body
+        at += size
+    return done
 
 
 @dataclass(frozen=True)

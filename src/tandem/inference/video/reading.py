@@ -18,6 +18,7 @@ import numpy as np
 from tandem.errors import DataError, MissingExtraError
 from tandem.inference.video.completeness import check_whole
 from tandem.inference.video.frames import MAX_FRAME_PIXELS, Frame, Sound, VideoInfo, check_frame_size
+from tandem.inference.video.timing import Timing
 
 if TYPE_CHECKING:
     import av
@@ -78,21 +79,20 @@ class ContainerVideo:
         track = self._container.streams.video[0]
         track.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
         track.thread_type = "AUTO"
-        timing = _Timing(self.info)
-        last_ticks = None
+        timing = Timing(self.info, track)
         with _reading(self._path):
             for packet in self._container.demux(track, *self.sound_streams):
                 if packet.is_corrupt:
                     raise DataError(f"{self._path}: damaged or cut off after {timing.count} frames")
                 if packet.stream is track:
-                    last_ticks = packet.duration if packet.size else last_ticks
+                    timing.see(packet)
                     for decoded in packet.decode():
                         yield from self._shown(decoded, timing)  # pyright: ignore[reportArgumentType]  (a frame)
                 elif packet.dts is not None:
                     yield Sound(packet)
-            yield from timing.last(last_ticks)
+            yield from timing.last()
 
-    def _shown(self, decoded: "av.VideoFrame", timing: "_Timing") -> Iterator[Frame]:
+    def _shown(self, decoded: "av.VideoFrame", timing: Timing) -> Iterator[Frame]:
         """The frame before this one, whose end is known now."""
         pixels = _upright_pixels(decoded)
         height, width = pixels.shape[:2]
@@ -102,50 +102,6 @@ class ContainerVideo:
                 f"{height} px after {timing.count} frames. Cut it there, or bring it to one size first."
             )
         return timing.placed(pixels, decoded.pts, decoded.duration)
-
-
-class _Timing:
-    """Rising time stamps: the file's own ones; where one is missing, the frame rate's.
-
-    A single one that does not rise is put right behind the one before it. A frame lasts until the next one: what files
-    and FFmpeg say of a frame's duration is in the order of decoding in MP4, and the nominal rate in Matroska. So each
-    frame waits for the one behind it.
-    """
-
-    def __init__(self, info: VideoInfo) -> None:
-        self._path = info.path
-        self._ticks = max(1, round(1 / (info.frame_rate * info.time_base))) if info.frame_rate else 0
-        self._waiting: Frame | None = None
-        self._stalled = False
-        self.count = 0
-
-    def placed(self, pixels: np.ndarray, pts: int | None, duration: int | None) -> Iterator[Frame]:
-        before = self._waiting
-        last = None if before is None else before.time
-        stalls = pts is not None and last is not None and pts <= last
-        if (stalls and self._stalled) or (pts is None and not self._ticks):
-            raise DataError(
-                f"{self._path}: its frames have no rising time stamps (after {self.count} frames) and no usable rate, "
-                "so its length is not known. Convert it first."
-            )
-        self._stalled = stalls
-        if pts is None or stalls:
-            pts = 0 if last is None else last + (1 if stalls else self._ticks)
-        if not duration or duration < 0:
-            duration = self._ticks or (1 if last is None else pts - last)
-        self._waiting = Frame(pixels, pts, duration)
-        self.count += 1
-        if before is not None:
-            yield replace(before, duration=pts - before.time)
-
-    def last(self, ticks: int | None) -> Iterator[Frame]:
-        """The last frame, which lasts as long as the packet that is decoded last, the only one that ends with the file.
-
-        Args:
-            ticks: Duration of that packet, if the file says one.
-        """
-        if self._waiting is not None:
-            yield replace(self._waiting, duration=ticks) if ticks and ticks > 0 else self._waiting
 
 
 def _probe(path: Path) -> VideoInfo:
