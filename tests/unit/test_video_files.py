@@ -13,7 +13,7 @@ from tandem.errors import DataError
 from tandem.inference.video.frames import MAX_FRAME_PIXELS, Frame, VideoInfo
 from tandem.inference.video.reading import ContainerVideo
 from tandem.inference.video.writing import ContainerWriter
-from videos import moving_frames, see, write_video
+from videos import MATRICES, moving_frames, orient, see, write_video
 
 LOSSLESS = {"codec": "ffv1", "pixel_format": "bgr0"}
 MS = Fraction(1, 1000)
@@ -143,36 +143,6 @@ def test_compression_is_slight(tmp_path: Path) -> None:
     assert np.abs(seen.pixels[1].astype(int) - smooth).mean() < 8
 
 
-def turn(path: Path, matrix: tuple[int, ...]) -> None:
-    """Set the matrix of a track (ISO 14496-12, 8.3.2: nine numbers at byte 40 of version 0 of the box)."""
-    data = bytearray(path.read_bytes())
-    at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = struct.pack(">9i", *matrix)
-    path.write_bytes(data)
-
-
-ONE, LAST = 1 << 16, 1 << 30
-TURNS = {
-    # (x, y) is shown at (a x + c y, b x + d y), y downwards; the matrix is a b u, c d v, x y w.
-    "clockwise": ((0, ONE, 0, -ONE, 0, 0, 0, 0, LAST), -1),
-    "counterclockwise": ((0, -ONE, 0, ONE, 0, 0, 0, 0, LAST), 1),
-    "upside down": ((-ONE, 0, 0, 0, -ONE, 0, 0, 0, LAST), 2),
-}
-
-
-@pytest.mark.parametrize("name", TURNS)
-def test_rotation(tmp_path: Path, name: str) -> None:
-    matrix, quarter_turns = TURNS[name]
-    path = write_video(tmp_path / "a.mp4", moving_frames(3), codec_options={"crf": "0"}, pixel_format="yuv444p")
-    plain = frames_of(path)
-    turn(path, matrix)
-    with ContainerVideo(path) as video:
-        turned = [part for part in video.parts() if isinstance(part, Frame)]
-        assert (video.info.width, video.info.height) == ((64, 48) if quarter_turns == 2 else (48, 64))
-    for one, other in zip(plain, turned, strict=True):
-        assert np.array_equal(np.rot90(one.pixels, quarter_turns), other.pixels)
-
-
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     """The aspect is kept, and turned with the picture."""
     info = VideoInfo(Path("source"), 64, 48, MS, Fraction(25), pixel_aspect=Fraction(4, 3))
@@ -180,7 +150,7 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     assert see(path).aspect == Fraction(4, 3)
     with ContainerVideo(path) as video:
         assert video.info.pixel_aspect == Fraction(4, 3)
-    turn(path, TURNS["clockwise"][0])
+    orient(path, MATRICES["clockwise"])
     with ContainerVideo(path) as video:
         assert video.info.pixel_aspect == Fraction(3, 4)
 

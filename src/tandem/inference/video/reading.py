@@ -1,8 +1,7 @@
 """Reading videos with PyAV (FFmpeg), frame by frame.
 
 Only the containers of `VIDEO_SUFFIXES` are opened, and only the file itself: playlists and formats that name other
-files or addresses are refused. Frames become 8-bit RGB; BT.709 is assumed from 720 lines on where a file does not say
-which colours it means, BT.601 below. Rotation that the file asks for is carried out.
+files or addresses are refused. Frames become upright 8-bit RGB; see `tandem.inference.video.pixels`.
 """
 
 from collections.abc import Iterator
@@ -13,11 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from tandem.errors import DataError, MissingExtraError
 from tandem.inference.video.completeness import check_whole
 from tandem.inference.video.frames import MAX_FRAME_PIXELS, Frame, Sound, VideoInfo, check_frame_size
+from tandem.inference.video.pixels import Orientation, orientation_of, upright_pixels
 from tandem.inference.video.timing import Timing
 
 if TYPE_CHECKING:
@@ -30,8 +28,6 @@ _OPTIONS = {
     "protocol_whitelist": "file",
     "max_pixels": str(MAX_FRAME_PIXELS),
 }
-_UNSPECIFIED = 2  # FFmpeg's number of a colour space that is not known
-_HD_LINES = 720
 
 
 def require_av() -> None:
@@ -58,7 +54,7 @@ class ContainerVideo:
         require_av()
         check_whole(path)
         self._path = path
-        self.info = _probe(path)
+        self._orientation, self.info = _probe(path)
         self._container = open_container(path)
 
     def __enter__(self) -> Self:
@@ -94,7 +90,8 @@ class ContainerVideo:
 
     def _shown(self, decoded: "av.VideoFrame", timing: Timing) -> Iterator[Frame]:
         """The frame before this one, whose end is known now."""
-        pixels = _upright_pixels(decoded)
+        self._orientation = orientation_of(decoded, self._orientation)
+        pixels = upright_pixels(decoded, self._orientation)
         height, width = pixels.shape[:2]
         if (width, height) != (self.info.width, self.info.height):
             raise DataError(
@@ -104,8 +101,8 @@ class ContainerVideo:
         return timing.placed(pixels, decoded.pts, decoded.duration)
 
 
-def _probe(path: Path) -> VideoInfo:
-    """What the file says, and the size of its first frame upright."""
+def _probe(path: Path) -> tuple[Orientation, VideoInfo]:
+    """How its first frame comes upright, and what the file says, with the size of that frame."""
     with open_container(path) as container, _reading(path):
         tracks = container.streams.video
         if not tracks:
@@ -128,20 +125,21 @@ def _probe(path: Path) -> VideoInfo:
         sounds = [stream for stream in container.streams.audio if _context(stream) is not None]
         rate = track.average_rate or track.guessed_rate
         aspect = track.sample_aspect_ratio or Fraction(1)
-        height, width = _upright_pixels(first).shape[:2]
+        orientation = orientation_of(first)
+        height, width = upright_pixels(first, orientation).shape[:2]
         info = VideoInfo(
             path=path,
             width=width,
             height=height,
             time_base=track.time_base,
             frame_rate=rate if rate and rate > 0 else None,
-            pixel_aspect=1 / aspect if first.rotation % 180 and aspect else aspect,
+            pixel_aspect=1 / aspect if orientation.transposed else aspect,
             sounds=tuple(stream.codec_context.codec.canonical_name for stream in sounds),
             others=tuple(
                 s.type for s in container.streams if s is not track and (s.type != "audio" or not _context(s))
             ),
         )
-        return replace(info, num_frames=track.frames or _estimated_frames(container, info))
+        return orientation, replace(info, num_frames=track.frames or _estimated_frames(container, info))
 
 
 def _estimated_frames(container: "av.container.InputContainer", info: VideoInfo) -> int | None:
@@ -160,12 +158,6 @@ def open_container(path: Path) -> "av.container.InputContainer":
 
     with _reading(path):
         return av.open(str(path.resolve()), options=_OPTIONS, metadata_errors="replace")
-
-
-def _upright_pixels(decoded: "av.VideoFrame") -> np.ndarray:
-    hd = decoded.colorspace == _UNSPECIFIED and decoded.height >= _HD_LINES
-    rgb = decoded.reformat(format="rgb24", src_colorspace="ITU709" if hd else None)
-    return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), decoded.rotation // 90))
 
 
 def _context(stream: "av.stream.Stream") -> Any:
