@@ -12,6 +12,9 @@ import numpy as np
 from av.codec.context import Flags
 from PIL import Image, ImageSequence
 
+from tandem.inference.video.frames import Frame
+from tandem.inference.video.translate import open_video, open_writer
+
 SOUND_RATE = 48_000
 PERIOD = 16
 """Frames after which moving frames of the usual width begin anew."""
@@ -73,7 +76,10 @@ def write_video(
 
 
 def _write_sound(container: Any, track: Any, *, seconds: float, hertz: float) -> None:
-    wave = np.sin(2 * np.pi * hertz * np.arange(int(SOUND_RATE * seconds)) / SOUND_RATE).astype(np.float32)
+    time = np.arange(int(SOUND_RATE * seconds)) / SOUND_RATE
+    wave = np.sin(2 * np.pi * (hertz + 300 * time) * time).astype(
+        np.float32
+    )  # a rising tone: no moment is like another
     resampler = av.AudioResampler(track.format.name, "stereo", SOUND_RATE, frame_size=track.frame_size or 1024)
     whole = av.AudioFrame.from_ndarray(np.stack([wave, wave]), "fltp", "stereo")
     whole.sample_rate, whole.pts, whole.time_base = SOUND_RATE, 0, Fraction(1, SOUND_RATE)
@@ -202,6 +208,31 @@ def see(path: Path) -> Seen:
         aspect=aspect,
         rotation=decoded[0].rotation,
     )
+
+
+def heard(path: Path) -> tuple[int, np.ndarray]:
+    """What a player makes of the first sound track: the sample at which it begins, and one channel ``(N,)``."""
+    with av.open(str(path)) as container:
+        samples, begin = np.empty(0), 0
+        for frame in container.decode(audio=0):
+            array = frame.to_ndarray()
+            channel = array[0] if frame.format.is_planar else array.reshape(-1, len(frame.layout.channels))[:, 0]
+            scale = 1 if channel.dtype.kind == "f" else np.iinfo(channel.dtype).max
+            at = round(frame.pts * frame.time_base * SOUND_RATE)
+            begin = begin if len(samples) else at
+            gap = at - begin - len(samples)
+            silence = np.zeros(gap if gap > SOUND_RATE // 500 else 0)  # less is the rounding of time stamps
+            samples = np.concatenate([samples, silence, channel.astype(float) / scale])
+    return begin, samples
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Write a video anew, frame by frame as it was read."""
+    suffix = target.suffix
+    with open_video(source, target_suffix=suffix) as video, open_writer(target, suffix, video) as writer:
+        for part in video.parts():
+            writer.add(part) if isinstance(part, Frame) else writer.add_sound(part)
+    return target
 
 
 def write_gif(path: Path, frames: Sequence[Image.Image], durations: int | Sequence[int], **options: Any) -> Path:

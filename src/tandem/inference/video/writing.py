@@ -5,11 +5,9 @@ yuv420p, which everything plays. That format halves the colours' resolution, so 
 written as yuv444p, for the size is kept.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -19,7 +17,8 @@ import numpy as np
 from tandem.data.images import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.video.frames import Frame, LeftOutTrack, Sound, VideoInfo
-from tandem.inference.video.reading import open_container, require_av
+from tandem.inference.video.reading import require_av
+from tandem.inference.video.sound import SoundCopy
 
 if TYPE_CHECKING:
     import av
@@ -30,8 +29,6 @@ FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 CRF = 18
 
 _BT709, _LIMITED = 1, 1
-_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-_TRIAL_PACKETS = 8
 _ANY_RATE = Fraction(25)  # where the source says none; the time stamps decide
 
 
@@ -62,11 +59,11 @@ class ContainerWriter:
         with _writing(path):
             self._container = av.open(str(path), "w", format=name, options=options)
             self._video = self._add_video()
-            self._sounds: dict[int, av.AudioStream] = {}
+            self._sounds: dict[int, SoundCopy] = {}
             for stream in sounds:
-                if _takes(name, info.path, stream.index):
-                    self._sounds[stream.index] = _add_copy(self._container, stream)
-                else:
+                try:
+                    self._sounds[stream.index] = SoundCopy(self._container, stream, info.path)
+                except (av.FFmpegError, ValueError):
                     codec = stream.codec_context.codec.canonical_name
                     hint = "" if suffix == ".mkv" else "; .mkv may"
                     why = f"{codec}, which {suffix} does not hold as it is{hint}"
@@ -101,11 +98,11 @@ class ContainerWriter:
 
     def add_sound(self, sound: Sound) -> None:
         """See `VideoWriter`."""
-        stream = self._sounds.get(sound.packet.stream.index)
-        if stream is not None:
+        copy = self._sounds.get(sound.packet.stream.index)
+        if copy is not None:
             with _writing(self._path):
-                sound.packet.stream = stream
-                self._container.mux(sound.packet)
+                for packet in copy.take(sound.packet):
+                    self._container.mux(packet)
 
     def _add_video(self) -> "av.VideoStream":
         from av.codec.context import Flags  # noqa: PLC0415  (optional)
@@ -130,32 +127,6 @@ class ContainerWriter:
             self._container.close()
         except (av.FFmpegError, OSError, ValueError):
             return  # the file is thrown away, and why is told by the error that brought us here
-
-
-def _add_copy(container: "av.container.OutputContainer", stream: "av.AudioStream") -> "av.AudioStream":
-    """Add a track for the packets of `stream`; channels whose places the source does not say get the usual ones."""
-    copy = container.add_stream_from_template(stream)
-    usual = _USUAL_LAYOUTS.get(stream.codec_context.channels)
-    if usual and stream.codec_context.layout.name.endswith(" channels"):
-        copy.codec_context.layout = usual
-    return copy
-
-
-def _takes(name: str, source: Path, index: int) -> bool:
-    """Whether a format holds a track as it is: found out with its first packets, for some refusals come at the end."""
-    import av  # noqa: PLC0415  (optional)
-
-    try:
-        with open_container(source) as container, av.open(io.BytesIO(), "w", format=name) as trial:
-            stream = container.streams[index]
-            copy = _add_copy(trial, stream)  # pyright: ignore[reportArgumentType]  (it is a track of sound)
-            for packet in islice(container.demux(stream), _TRIAL_PACKETS):
-                if packet.dts is not None:
-                    packet.stream = copy
-                    trial.mux(packet)
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
 
 
 @contextmanager
