@@ -52,8 +52,17 @@ def orientation_of(decoded: "av.VideoFrame", before: Orientation = Orientation()
     return Orientation(transposed=True, left_right=c < 0, up_down=b < 0)
 
 
-def upright_pixels(decoded: "av.VideoFrame", orientation: Orientation) -> np.ndarray:
-    """The picture of a frame, ``(H, W, 3)`` uint8."""
+def has_alpha(decoded: "av.VideoFrame") -> bool:
+    """Whether a frame has a channel for transparency."""
+    return any(component.is_alpha for component in decoded.format.components)
+
+
+def upright_pixels(decoded: "av.VideoFrame", orientation: Orientation, *, transparent: bool) -> np.ndarray:
+    """The picture of a frame.
+
+    Returns:
+        ``(H, W, 4)`` uint8 where the video is `transparent`, else ``(H, W, 3)``.
+    """
     hd = decoded.colorspace == _UNSPECIFIED and decoded.height >= _HD_LINES
-    rgb = decoded.reformat(format="rgb24", src_colorspace="ITU709" if hd else None)
-    return orientation.upright(rgb.to_ndarray())
+    layout = "rgba" if transparent else "rgb24"
+    return orientation.upright(decoded.reformat(format=layout, src_colorspace="ITU709" if hd else None).to_ndarray())

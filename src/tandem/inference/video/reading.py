@@ -1,7 +1,7 @@
 """Reading videos with PyAV (FFmpeg), frame by frame.
 
 Only the containers of `VIDEO_SUFFIXES` are opened, and only the file itself: playlists and formats that name other
-files or addresses are refused. Frames become upright 8-bit RGB; see `tandem.inference.video.pixels`.
+files or addresses are refused. Frames become upright 8-bit RGB or RGBA; see `tandem.inference.video.pixels`.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tandem.errors import DataError, MissingExtraError
 from tandem.inference.video.completeness import check_whole
 from tandem.inference.video.frames import MAX_FRAME_PIXELS, Frame, Sound, VideoInfo, check_frame_size
-from tandem.inference.video.pixels import Orientation, orientation_of, upright_pixels
+from tandem.inference.video.pixels import Orientation, has_alpha, orientation_of, upright_pixels
 from tandem.inference.video.timing import Timing
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _OPTIONS = {
     "protocol_whitelist": "file",
     "max_pixels": str(MAX_FRAME_PIXELS),
 }
+_DECODERS_OF_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 def require_av() -> None:
@@ -73,8 +74,7 @@ class ContainerVideo:
     def parts(self) -> Iterator[Frame | Sound]:
         """See `Video`."""
         track = self._container.streams.video[0]
-        track.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
-        track.thread_type = "AUTO"
+        decoder = _decoder(track, self._path)
         timing = Timing(self.info, track)
         with _reading(self._path):
             for packet in self._container.demux(track, *self.sound_streams):
@@ -82,8 +82,8 @@ class ContainerVideo:
                     raise DataError(f"{self._path}: damaged or cut off after {timing.count} frames")
                 if packet.stream is track:
                     timing.see(packet)
-                    for decoded in packet.decode():
-                        yield from self._shown(decoded, timing)  # pyright: ignore[reportArgumentType]  (a frame)
+                    for decoded in decoder.decode(packet):  # pyright: ignore[reportArgumentType]  (of this track)
+                        yield from self._shown(decoded, timing)
                 elif packet.dts is not None:
                     yield Sound(packet)
             yield from timing.last()
@@ -91,7 +91,7 @@ class ContainerVideo:
     def _shown(self, decoded: "av.VideoFrame", timing: Timing) -> Iterator[Frame]:
         """The frame before this one, whose end is known now."""
         self._orientation = orientation_of(decoded, self._orientation)
-        pixels = upright_pixels(decoded, self._orientation)
+        pixels = upright_pixels(decoded, self._orientation, transparent=self.info.transparent)
         height, width = pixels.shape[:2]
         if (width, height) != (self.info.width, self.info.height):
             raise DataError(
@@ -126,7 +126,7 @@ def _probe(path: Path) -> tuple[Orientation, VideoInfo]:
         rate = track.average_rate or track.guessed_rate
         aspect = track.sample_aspect_ratio or Fraction(1)
         orientation = orientation_of(first)
-        height, width = upright_pixels(first, orientation).shape[:2]
+        height, width = upright_pixels(first, orientation, transparent=False).shape[:2]
         info = VideoInfo(
             path=path,
             width=width,
@@ -134,12 +134,49 @@ def _probe(path: Path) -> tuple[Orientation, VideoInfo]:
             time_base=track.time_base,
             frame_rate=rate if rate and rate > 0 else None,
             pixel_aspect=1 / aspect if orientation.transposed else aspect,
+            transparent=_has_alpha_beside(track) or (has_alpha(first) and not _is_raw_avi(track)),
             sounds=tuple(stream.codec_context.codec.canonical_name for stream in sounds),
             others=tuple(
                 s.type for s in container.streams if s is not track and (s.type != "audio" or not _context(s))
             ),
         )
         return orientation, replace(info, num_frames=track.frames or _estimated_frames(container, info))
+
+
+def _is_raw_avi(track: "av.VideoStream") -> bool:
+    """Whether pixels are stored as they are in an AVI, where the fourth byte of a pixel means nothing."""
+    return track.container.format.name == "avi" and _context(track).name == "rawvideo"
+
+
+def _has_alpha_beside(track: "av.VideoStream") -> bool:
+    """Whether alpha is a second picture beside each one, as in WebM (AlphaMode of Matroska)."""
+    modes = (value for key, value in track.metadata.items() if key.lower() == "alpha_mode")
+    return _context(track).name in _DECODERS_OF_ALPHA and any(mode == "1" for mode in modes)
+
+
+def _decoder(track: "av.VideoStream", path: Path) -> "av.VideoCodecContext":
+    """What decodes the picture, alpha included; FFmpeg's own decoders of VP8 and VP9 leave that out.
+
+    Raises:
+        DataError: FFmpeg was built without the one that is needed.
+    """
+    import av  # noqa: PLC0415  (optional)
+    import av.codec.codec  # noqa: PLC0415
+
+    decoder: Any = track.codec_context
+    if _has_alpha_beside(track):
+        name = _DECODERS_OF_ALPHA[decoder.name]
+        try:
+            decoder = av.VideoCodecContext.create(name, "r")
+        except av.codec.codec.UnknownCodecError as error:
+            raise DataError(
+                f"{path}: its transparency is read by {name}, which FFmpeg was built without here. Install PyAV from "
+                "PyPI, whose FFmpeg has it, or convert the video to one without alpha."
+            ) from error
+    else:
+        track.thread_type = "AUTO"
+    decoder.options = {"max_pixels": _OPTIONS["max_pixels"]}
+    return decoder
 
 
 def _estimated_frames(container: "av.container.InputContainer", info: VideoInfo) -> int | None:
