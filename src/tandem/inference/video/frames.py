@@ -55,7 +55,7 @@ class VideoInfo:
         transparent: Whether frames may have transparent pixels.
         loop: How often a GIF is repeated, 0 for ever; None for once, and for a video.
         sounds: Codec of each sound track.
-        others: Kinds of the tracks that are neither the picture nor sound, such as ``subtitle``.
+        others: What else it holds, such as ``subtitle track`` or ``cover picture``.
     """
 
     path: Path

@@ -190,7 +190,10 @@ class GifWriter:
         self._until: int | None = None
         self.description = "GIF, 256 colours a frame, without dithering"
         self.left_out = [LeftOutTrack(f"the sound ({codec}: a GIF has none)", is_sound=True) for codec in info.sounds]
-        self.left_out += [LeftOutTrack(f"the {kind} track") for kind in info.others]
+        self.left_out += [LeftOutTrack(f"the {what}") for what in info.others]
+        if info.pixel_aspect != 1:
+            width, height = info.pixel_aspect.as_integer_ratio()
+            self.left_out.append(LeftOutTrack(f"the shape of its pixels ({width}:{height}; those of a GIF are square)"))
         self._file = path.open("wb")
         self._file.write(b"GIF89a" + struct.pack("<HHBBB", info.width, info.height, 0x70, 0, 0))
         loop = info.loop if self._exact else 0

@@ -73,7 +73,7 @@ class ContainerVideo:
 
     def parts(self) -> Iterator[Frame | Sound]:
         """See `Video`."""
-        track = self._container.streams.video[0]
+        track = _picture(self._container, self._path)
         decoder = _decoder(track, self._path)
         timing = Timing(self.info, track)
         with _reading(self._path):
@@ -104,10 +104,7 @@ class ContainerVideo:
 def _probe(path: Path) -> tuple[Orientation, VideoInfo]:
     """How its first frame comes upright, and what the file says, with the size of that frame."""
     with open_container(path) as container, _reading(path):
-        tracks = container.streams.video
-        if not tracks:
-            raise DataError(f"{path}: holds no picture track, only {_kinds(container) or 'nothing'}")
-        track = tracks[0]
+        track = _picture(container, path)
         context = _context(track)
         if context is None:
             raise DataError(f"{path}: its picture is coded in a way that cannot be read here")
@@ -137,10 +134,34 @@ def _probe(path: Path) -> tuple[Orientation, VideoInfo]:
             transparent=_has_alpha_beside(track) or (has_alpha(first) and not _is_raw_avi(track)),
             sounds=tuple(stream.codec_context.codec.canonical_name for stream in sounds),
             others=tuple(
-                s.type for s in container.streams if s is not track and (s.type != "audio" or not _context(s))
+                _what(s) for s in container.streams if s is not track and (s.type != "audio" or not _context(s))
             ),
         )
         return orientation, replace(info, num_frames=track.frames or _estimated_frames(container, info))
+
+
+def _picture(container: "av.container.InputContainer", path: Path) -> "av.VideoStream":
+    """The track that players show: of several the one that FFmpeg takes for the main one, and never a cover.
+
+    Raises:
+        DataError: There is none.
+    """
+    tracks = [track for track in container.streams.video if not _is_cover(track)]
+    if not tracks:
+        found = ", ".join(sorted({_what(stream) for stream in container.streams}))
+        raise DataError(f"{path}: holds no moving picture, only {found or 'nothing'}")
+    best = container.streams.best("video")
+    return next((track for track in tracks if best is not None and track.index == best.index), tracks[0])
+
+
+def _is_cover(stream: "av.stream.Stream") -> bool:
+    from av.stream import Disposition  # noqa: PLC0415  (optional)
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _what(stream: "av.stream.Stream") -> str:
+    return "cover picture" if _is_cover(stream) else f"{stream.type} track"
 
 
 def _is_raw_avi(track: "av.VideoStream") -> bool:
@@ -200,10 +221,6 @@ def open_container(path: Path) -> "av.container.InputContainer":
 def _context(stream: "av.stream.Stream") -> Any:
     """What decodes a track; None, other than the types say, where FFmpeg does not know how it is coded."""
     return stream.codec_context
-
-
-def _kinds(container: "av.container.InputContainer") -> str:
-    return ", ".join(sorted({stream.type for stream in container.streams}))
 
 
 @contextmanager

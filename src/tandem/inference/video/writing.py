@@ -54,7 +54,7 @@ class ContainerWriter:
         name = FORMATS[suffix]
         self._pixel_format = "yuv444p" if info.width % 2 or info.height % 2 else "yuv420p"
         self.description = f"H.264, CRF {CRF}, {self._pixel_format}"
-        self.left_out = [LeftOutTrack(f"the {kind} track") for kind in info.others]
+        self.left_out = [LeftOutTrack(f"the {what}") for what in info.others]
         options = {"movflags": "+faststart"} if name in {"mp4", "mov"} else {}
         with _writing(path):
             self._container = av.open(str(path), "w", format=name, options=options)
