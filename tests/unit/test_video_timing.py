@@ -7,7 +7,7 @@ import pytest
 
 from tandem.inference.video.frames import Frame
 from tandem.inference.video.reading import ContainerVideo
-from videos import Edit, edit, moving_frames, write_video
+from videos import Edit, copied, edit, moving_frames, see_gif, write_video
 
 MS = Fraction(1, 1000)
 TIMES = [0, 40, 80, 500, 540, 1500, 1540, 3000, 3040]
@@ -21,7 +21,6 @@ def ends_of(path: Path) -> list[tuple[Fraction, Fraction]]:
         return [(frame.time * tick, (frame.time + frame.duration) * tick) for frame in frames]
 
 
-@pytest.mark.parametrize("start", [0, 700])
 @pytest.mark.parametrize(
     ("suffix", "codec", "b_frames"),
     [
@@ -32,13 +31,12 @@ def ends_of(path: Path) -> list[tuple[Fraction, Fraction]]:
         ("webm", "libvpx-vp9", None),
     ],
 )
-def test_the_last_frame(tmp_path: Path, suffix: str, codec: str, b_frames: str | None, start: int) -> None:
+def test_the_last_frame(tmp_path: Path, suffix: str, codec: str, b_frames: str | None) -> None:
     """Half a second, as the file says; with sound that goes on for longer."""
-    times = [start + time for time in TIMES]
     path = write_video(
         tmp_path / f"a.{suffix}",
-        moving_frames(len(times)),
-        times=times,
+        moving_frames(len(TIMES)),
+        times=TIMES,
         last=500,
         time_base=MS,
         rate=2,
@@ -46,7 +44,7 @@ def test_the_last_frame(tmp_path: Path, suffix: str, codec: str, b_frames: str |
         codec_options={} if b_frames is None else {"bf": b_frames},
         sounds=["libopus"],
     )
-    assert ends_of(path) == list(zip(times, [*times[1:], times[-1] + 500], strict=True))
+    assert ends_of(path) == list(zip(TIMES, [*TIMES[1:], TIMES[-1] + 500], strict=True))
 
 
 @pytest.mark.parametrize(
@@ -70,3 +68,28 @@ def test_a_video_that_is_cut_in_its_edit_list(
     seen = ends_of(edit(path, [edits]))
     assert [start for start, _ in seen] == times
     assert seen[-1][1] == end
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("webm", "libvpx-vp9")])
+@pytest.mark.parametrize("target", ["mp4", "mov", "mkv", "gif"])
+def test_times_survive(tmp_path: Path, suffix: str, codec: str, target: str) -> None:
+    """From every format to every other: pauses, a beginning that is not 0, the end of the last frame, beside sound."""
+    times = [700 + time for time in TIMES]
+    options = {"bf": "0" if suffix == "mp4" else "3"} if codec == "libx264" else {}
+    source = write_video(
+        tmp_path / f"in.{suffix}",
+        moving_frames(len(times)),
+        times=times,
+        last=500,
+        time_base=MS,
+        rate=2,
+        codec=codec,
+        codec_options=options,
+        sounds=["libopus"],
+    )
+    path = copied(source, tmp_path / f"out.{target}")
+    expected = list(zip(times, [*times[1:], times[-1] + 500], strict=True))
+    if target == "gif":
+        assert see_gif(path)[1] == [end - start for start, end in expected]
+    else:
+        assert ends_of(path) == expected
