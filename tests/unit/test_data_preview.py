@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tandem.cli import main
-from tandem.commands.data_preview import PreviewOptions, samples
+from tandem.commands.data_preview import PreviewOptions, Seen, draw, samples
 from tandem.config.run import from_flat
 from tandem.data.synthetic import write_dataset
 from tandem.training.inputs import open_inputs
@@ -69,3 +69,18 @@ def test_options_are_those_of_training(tmp_path: Path, capsys: pytest.CaptureFix
     assert "DATA missing" in capsys.readouterr().err
     assert main(["data", "preview", str(tmp_path / "data"), "--out", str(tmp_path / "sheet.gif")]) == 2
     assert "is named like a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_colours_hidden_under_alpha_do_not_show(channels: int) -> None:
+    """Not at the edges of what they are hidden under either, where a smaller picture mixes neighbours."""
+    sheets = []
+    for hidden in (0, 255):
+        picture = np.full((300, 300, channels), hidden, np.uint8)
+        picture[:, :, -1] = 0
+        picture[100:201, 100:201] = 60
+        picture[100:201, 100:201, -1] = 255
+        draw_of = np.full((channels, 32, 32), -1, np.float32)
+        sheets.append(np.asarray(draw([Seen("a", [picture, picture], [(draw_of, draw_of)])])))
+    assert np.array_equal(*sheets)
+    assert (sheets[0] == 60).any()

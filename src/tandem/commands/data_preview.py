@@ -13,7 +13,7 @@ from tandem.commands.parser import Command
 from tandem.commands.train import RecipeOptions, resolve_beside
 from tandem.config.options import names_of, option
 from tandem.config.run import RunConfig
-from tandem.data.images import ResizeMethod, from_floats, resize
+from tandem.data.images import ResizeMethod, convert_channels, from_floats, resize
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError, Problem
 from tandem.files import atomic_write_text
@@ -147,8 +147,10 @@ def draw(rows: Sequence[Seen]) -> Any:
 
 
 def _fitted(image: np.ndarray, side: int) -> np.ndarray:
-    """A picture ``(H, W, C)`` as large as fits into a square cell; small ones show their pixels."""
+    """A picture ``(H, W, C)`` as large as fits into a square cell, over white; small ones show their pixels."""
     image = shown(image)
+    if image.shape[2] in {2, 4}:
+        image = convert_channels(image, image.shape[2] - 1)  # before hidden colours are mixed with their neighbours
     height, width = image.shape[:2]
     scale = side / max(height, width)
     method: ResizeMethod = "nearest" if scale > 1 else "bicubic"
