@@ -93,3 +93,14 @@ def test_times_survive(tmp_path: Path, suffix: str, codec: str, target: str) -> 
         assert see_gif(path)[1] == [end - start for start, end in expected]
     else:
         assert ends_of(path) == expected
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+@pytest.mark.parametrize("b_frames", ["0", "3"])
+def test_avi_has_no_time_stamps(tmp_path: Path, codec: str, b_frames: str) -> None:
+    """Frames follow each other at the rate, B-frames or not; the first one's own time is that of FFmpeg."""
+    path = write_video(tmp_path / "a.avi", moving_frames(30), rate=25, codec=codec, codec_options={"bf": b_frames})
+    seen = ends_of(path)
+    start = seen[0][0]
+    assert 0 <= start <= 80
+    assert seen == [(start + 40 * index, start + 40 * index + 40) for index in range(30)]

@@ -98,7 +98,7 @@ class ContainerVideo:
                 f"{self._path}: its frames change their size, from {self.info.width} x {self.info.height} to {width} x "
                 f"{height} px after {timing.count} frames. Cut it there, or bring it to one size first."
             )
-        return timing.placed(pixels, decoded.pts, decoded.duration)
+        return timing.placed(pixels, decoded)
 
 
 def _probe(path: Path) -> tuple[Orientation, VideoInfo]:

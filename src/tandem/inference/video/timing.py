@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Timing:
     """Rising time stamps: the file's own ones; where one is missing, the frame rate's.
 
-    A single one that does not rise is put right behind the one before it.
+    A single one that does not rise is put right behind the one before it. AVI has none: there FFmpeg numbers packets in
+    the order of decoding, which is wrong for H.264 with B-frames, so its frames follow each other as they are decoded.
 
     Args:
         info: The video.
@@ -35,6 +36,8 @@ class Timing:
         self._waiting: Frame | None = None
         self._stalled = False
         self._last = _LastFrame(track)
+        self._is_h264_avi = track.container.format.name == "avi" and track.codec_context.name == "h264"
+        self._ahead: int | None = None
         self.count = 0
 
     def see(self, packet: "av.packet.Packet") -> None:
@@ -42,17 +45,17 @@ class Timing:
         if packet.size:
             self._last.see(packet)
 
-    def placed(self, pixels: np.ndarray, pts: int | None, duration: int | None) -> Iterator[Frame]:
+    def placed(self, pixels: np.ndarray, decoded: "av.VideoFrame") -> Iterator[Frame]:
         """Take the next frame; the one before it comes out, whose end is known now.
 
         Args:
             pixels: See `Frame`.
-            pts: Its time stamp, if it has one.
-            duration: What is said of its duration; used for the last frame, where nothing better is known.
+            decoded: What the decoder says of it. Its duration is used where nothing better is known of the last frame.
 
         Raises:
             DataError: The time stamps do not rise, or are missing and there is no rate.
         """
+        pts, duration = self._time_of(decoded), decoded.duration
         before = self._waiting
         last = None if before is None else before.time
         stalls = pts is not None and last is not None and pts <= last
@@ -70,6 +73,15 @@ class Timing:
         self.count += 1
         if before is not None:
             yield replace(before, duration=pts - before.time)
+
+    def _time_of(self, decoded: "av.VideoFrame") -> int | None:
+        if not self._is_h264_avi:
+            return decoded.pts
+        if decoded.dts is None:
+            return None
+        if self._ahead is None:
+            self._ahead = 0 if decoded.pts is None else decoded.dts - decoded.pts
+        return decoded.dts - self._ahead
 
     def last(self) -> Iterator[Frame]:
         """The frame that waits when the video is over."""
