@@ -43,7 +43,10 @@ def orientation_of(decoded: "av.VideoFrame", before: Orientation = Orientation()
     The matrix (ISO 14496-12, 6.2.2) shows what is at x, y (downwards) at a x + c y, b x + d y; its nine numbers are
     a b u, c d v, x y w. PyAV's `rotation` knows turns only: of a picture with left and right exchanged it says −180.
     """
-    matrix = decoded.side_data.get("DISPLAYMATRIX")
+    from av.sidedata.sidedata import SideDataContainer  # noqa: PLC0415  (optional)
+
+    # The frame's own `side_data` would refer to the frame and the frame to it: frames would wait for the collector.
+    matrix = SideDataContainer(decoded).get("DISPLAYMATRIX")
     if matrix is None:
         return before
     a, b, _, c, d = (int(number) for number in np.frombuffer(bytes(matrix), np.int32)[:5])
