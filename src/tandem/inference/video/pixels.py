@@ -46,7 +46,8 @@ def orientation_of(decoded: "av.VideoFrame", before: Orientation = Orientation()
     from av.sidedata.sidedata import SideDataContainer  # noqa: PLC0415  (optional)
 
     # The frame's own `side_data` would refer to the frame and the frame to it: frames would wait for the collector.
-    matrix = SideDataContainer(decoded).get("DISPLAYMATRIX")
+    found = SideDataContainer(decoded)  # pyright: ignore[reportCallIssue]  (PyAV's types leave the frame out)
+    matrix = found.get("DISPLAYMATRIX")
     if matrix is None:
         return before
     a, b, _, c, d = (int(number) for number in np.frombuffer(bytes(matrix), np.int32)[:5])
