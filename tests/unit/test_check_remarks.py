@@ -39,7 +39,9 @@ def test_label_maps(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write(tmp_path, [ramp(5, np.uint8)], [ramp(255, np.uint8)], ".png")
     (remark,) = said(root, caplog, "--input-channels", "1", "--output-channels", "1")
     assert remark.startswith("A: grey levels 0 to 5: a label map?")
-    assert "--range-a 0,5 spreads them" in remark
+    assert remark.endswith("--classes-a 6 shows them each class for itself")
+    caplog.clear()
+    assert said(root, caplog, "--classes-a", "6", "--output-channels", "1") == []
 
 
 def test_nothing_is_said_of_ordinary_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,11 +22,13 @@ from tandem.commands.bench import BENCHMARKS
 from tandem.commands.data import ACTIONS
 from tandem.commands.demo import keep_model
 from tandem.commands.parser import Command
+from tandem.config.classes import read_classes
 from tandem.config.options import flag
 from tandem.config.preset_tables import Preset
 from tandem.config.presets import PRESETS
 from tandem.config.run import METHODS
 from tandem.data.array_files import write_image
+from tandem.data.levels import levels_of_classes
 from tandem.data.synthetic import write_dataset
 from tandem.data.synthetic.shallows_files import ShallowsOptions, write_shallows
 from tandem.inference.onnx.export import export_onnx
@@ -191,6 +193,11 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
             (tmp_path / "CT" / f"{split}{side}").mkdir(parents=True)
             slope = np.linspace(low, high, 256).astype(dtype).reshape(16, 16)
             write_image(tmp_path / "CT" / f"{split}{side}" / "1.tif", slope)
+        for side, image in (("A", np.arange(12, dtype=np.uint8).reshape(3, 4)), ("B", np.zeros((3, 4, 3), np.uint8))):
+            (tmp_path / "STREETS" / f"{split}{side}").mkdir(parents=True)
+            write_image(tmp_path / "STREETS" / f"{split}{side}" / "1.png", image)
+    twelve = levels_of_classes(read_classes("12", "--classes-a"))
+    make_bundle("runs/parsing/model", channels=(3, 12), output_levels=twelve)
     (tmp_path / "latents.json").write_text("[[0, 0], [1, -1]]")
     write_video(tmp_path / "video.mp4", moving_frames(3))
     write_gif(tmp_path / "anim.gif", [Image.fromarray(frame) for frame in moving_frames(3)], 100)

@@ -117,7 +117,7 @@ class TestANewMetric:
 
     def test_its_numbers_may_decide_about_the_best_checkpoint(self) -> None:
         names = [number.name for number in deciding_numbers(KNOWN, paired=True)]
-        assert names == ["frechet", "ssim-best", "ssim", "rmse-best", "l1-best", "rmse", "l1"]
+        assert names == ["label-iou", "frechet", "ssim-best", "ssim", "rmse-best", "l1-best", "rmse", "l1"]
 
     def test_the_set_that_comes_with_tandem_does_not_know_it(self) -> None:
         with pytest.raises(ConfigError, match=r"--metrics: there is no metric 'rmse'\. .*They are fid, kid"):
@@ -159,7 +159,7 @@ class TestTheContract:
             KNOWN.plus(RMSE)
         with pytest.raises(TypeError, match="two metrics give a number 'rmse'"):
             KNOWN.plus(Other)
-        assert len({metric.name for metric in STANDARD_METRICS}) == len(list(STANDARD_METRICS)) == 30
+        assert len({metric.name for metric in STANDARD_METRICS}) == len(list(STANDARD_METRICS)) == 31
 
     @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
     def test_examples_in_docstrings_are_true(self, module: ModuleType) -> None:

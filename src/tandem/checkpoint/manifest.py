@@ -20,6 +20,7 @@ from typing import Any, Literal
 from tandem.checkpoint.calibration import Calibration
 from tandem.checkpoint.named import MADE_BY, named_folder
 from tandem.checkpoint.storage import Storage
+from tandem.config.classes import MAX_CLASSES
 from tandem.config.data import MAX_CHANNELS, MAX_SIDE
 from tandem.config.parse import parse_dataclass
 from tandem.config.specifications import NetworkSpec
@@ -53,10 +54,10 @@ class Preprocessing(FitRule):
         input_channels: Channels of input images.
         output_channels: Channels of output images.
         value_range: What black and white are mapped to.
-        input_levels: The type of input files, and their values of black and white; left out of the file where that is
-            uint8 with 0 and 255.
+        input_levels: The type of input files, and their values of black and white, or their classes where they are
+            label maps; left out of the file where that is uint8 with 0 and 255.
         output_levels: Likewise of outputs.
-        resize: Filter of every resize.
+        resize: Filter of every resize of pictures; label maps are resized to the nearest pixel.
     """
 
     input_sizes: SizeRange
@@ -83,11 +84,15 @@ class Preprocessing(FitRule):
         for sizes in (self.input_sizes, self.output_sizes):
             if min(dataclasses.astuple(sizes)) <= 0:
                 raise ValueError(f"input_sizes and output_sizes must be positive, not {sizes}")
-        if not all(1 <= channels <= MAX_CHANNELS for channels in (self.input_channels, self.output_channels)):
-            raise ValueError(
-                f"channels must be from 1 to {MAX_CHANNELS}, not {self.input_channels} and {self.output_channels}"
-            )
+        for channels, levels in ((self.input_channels, self.input_levels), (self.output_channels, self.output_levels)):
+            most = MAX_CHANNELS if levels.classes is None else MAX_CLASSES
+            if not 1 <= channels <= most:
+                raise ValueError(
+                    f"channels must be from 1 to {most}, not {self.input_channels} and {self.output_channels}"
+                )
         for levels, channels in ((self.input_levels, self.input_channels), (self.output_levels, self.output_channels)):
+            if levels.classes is not None and len(levels.classes) != channels:
+                raise ValueError(f"{len(levels.classes)} classes do not go with {channels} channels")
             if len(levels.low) not in (0, 1, channels):
                 raise ValueError(f"levels of {len(levels.low)} channels do not go with {channels}")
         if self.value_range != (-1.0, 1.0):
@@ -177,8 +182,11 @@ class Manifest:
             if values[name] is None:
                 del values[name]
         for name in ("input_levels", "output_levels"):
-            if getattr(self.preprocessing, name) == BY_TYPE:
+            levels = getattr(self.preprocessing, name)
+            if levels == BY_TYPE:
                 del values["preprocessing"][name]
+            elif levels.classes is None:
+                del values["preprocessing"][name]["classes"]
         if self.weights is not None and self.weights.stored == "fp32":
             del values["weights"]["stored"]
         return json.dumps(values, indent=2, allow_nan=False) + "\n"

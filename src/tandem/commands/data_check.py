@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tandem.commands.parser import Command
 from tandem.config.data import DataConfig, LayoutChoice
-from tandem.config.options import REQUIRED, Options, option, same
+from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.data.check import check_data
 from tandem.data.check_remarks import in_subfolders, remarks_of
 from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
-from tandem.data.levels import BY_TYPE, Levels, levels_of
+from tandem.data.levels import BY_TYPE, Levels, levels_of_run
 from tandem.data.percentiles import find_percentiles, wanted_percentiles, with_numbers
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
 from tandem.data.splits import Split
@@ -38,6 +38,8 @@ class CheckOptions(Options):
     output_channels: int = same(DataConfig, "output_channels")
     range_a: str | None = same(DataConfig, "range_a")
     range_b: str | None = same(DataConfig, "range_b")
+    classes_a: int | str | None = same(DataConfig, "classes_a")
+    classes_b: int | str | None = same(DataConfig, "classes_b")
 
 
 COMMAND = Command(
@@ -52,10 +54,16 @@ def main(arguments: Sequence[str]) -> int:
     """Check a dataset and say what is there."""
     (options,) = COMMAND.parse(arguments)
     data, data_b = as_location(options.data), options.data_b
-    channels = (options.input_channels, options.output_channels)
     ranges_of = DataConfig(
-        input_channels=channels[0], output_channels=channels[1], range_a=options.range_a, range_b=options.range_b
+        input_channels=options.input_channels,
+        output_channels=options.output_channels,
+        range_a=options.range_a,
+        range_b=options.range_b,
+        classes_a=options.classes_a,
+        classes_b=options.classes_b,
     )
+    refuse(ranges_of.problems())
+    channels = (ranges_of.input_channels, ranges_of.output_channels)
     wanted = wanted_percentiles(ranges_of)
     with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
         if is_shards(data) and data_b is None:
@@ -70,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
                 found = find_percentiles(measured, wanted, on_progress=progress.callback)
             ranges_of = with_numbers(ranges_of, found)
             log.info("the value range: %s", "; ".join(f"{side.upper()} {ends}" for side, ends in found.items()))
-        levels = levels_of(ranges_of.range_a, "--range-a"), levels_of(ranges_of.range_b, "--range-b")
+        levels = levels_of_run(ranges_of)
         report = look(list(splits.values()), channels=channels, levels=levels)
     log.info(
         "%s, all readable; widths %d to %d px, heights %d to %d px; mean distance of two B images %.3f (of 2)",

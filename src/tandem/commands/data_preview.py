@@ -13,7 +13,8 @@ from tandem.commands.parser import Command
 from tandem.commands.train import RecipeOptions, resolve_beside
 from tandem.config.options import names_of, option
 from tandem.config.run import RunConfig
-from tandem.data.images import ResizeMethod, convert_channels, from_floats, resize
+from tandem.data.images import ResizeMethod, convert_channels, resize
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError, Problem
 from tandem.files import atomic_write_text
@@ -60,11 +61,13 @@ class Seen:
         name: Of the sample.
         files: Its two images as pictures, whole.
         draws: What the networks get of it in each epoch that is shown: a and b, ``(C, H, W)``, float32, [-1, 1].
+        levels: Of the two images.
     """
 
     name: str
     files: Sequence[np.ndarray]
     draws: Sequence[tuple[np.ndarray, np.ndarray]]
+    levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE)
 
 
 DESCRIPTION = (
@@ -123,7 +126,7 @@ def samples(config: RunConfig, data: Path | str, own: PreviewOptions, *, cache: 
         positions = [position, *(again_at(dataset, slots[0], epoch) for epoch in range(1, own.draws))]
         seen = [dataset[one] for one in positions]
         draws = [(sample["a"].numpy(), sample["b"].numpy()) for sample in seen]
-        yield Seen(dataset.name_of(slots), pictures, draws)
+        yield Seen(dataset.name_of(slots), pictures, draws, dataset.levels)
 
 
 def again_at(dataset: "PairedDataset | UnpairedDataset", slot: int, epoch: int) -> int:
@@ -140,7 +143,11 @@ def draw(rows: Sequence[Seen]) -> Any:
     titles += [f"{name}, epoch {epoch + 1}" for epoch in range(len(rows[0].draws)) for name in ("input", "output")]
     cells = [
         [*(_fitted(image, side) for image in row.files)]
-        + [_fitted(from_floats(image), side) for pair in row.draws for image in pair]
+        + [
+            _fitted(levels.pictures(image), side)
+            for pair in row.draws
+            for image, levels in zip(pair, row.levels, strict=True)
+        ]
         for row in rows
     ]
     return image_grid(cells, column_titles=titles, row_titles=[row.name for row in rows], padding=4)

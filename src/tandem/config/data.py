@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tandem.config.classes import LabelClasses, read_classes
 from tandem.config.options import option
 from tandem.errors import ConfigError
 
@@ -80,13 +81,11 @@ class DataConfig:
         3,
         "channels of the input images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA, or as many as the files have",
         at_least=1,
-        at_most=MAX_CHANNELS,
     )
     output_channels: int = option(
         3,
         "channels of the output images: 1 grey, 2 grey with alpha, 3 RGB, 4 RGBA, or as many as the files have",
         at_least=1,
-        at_most=MAX_CHANNELS,
     )
     range_a: str | None = option(
         None,
@@ -95,6 +94,43 @@ class DataConfig:
         metavar="LO,HI",
     )
     range_b: str | None = option(None, "likewise of B's files; outputs get these values again", metavar="LO,HI")
+    classes_a: int | str | None = option(
+        None,
+        "A's files are label maps: how many classes, the values from 0 on, or a YAML or JSON file with the values and "
+        "colours of each",
+        metavar="{N,FILE}",
+    )
+    classes_b: int | str | None = option(
+        None, "likewise of B's files; outputs are label maps again", metavar="{N,FILE}"
+    )
+
+    def __post_init__(self) -> None:
+        # The classes of a file stay with the run, and say how many channels the networks see.
+        for side, flag in (("a", "--classes-a"), ("b", "--classes-b")):
+            given = getattr(self, f"classes_{side}")
+            if isinstance(given, int | str) and not isinstance(given, bool):
+                self._settle(side, read_classes(given, flag), flag)
+
+    def _settle(self, side: str, classes: LabelClasses, flag: str) -> None:
+        name = "input_channels" if (side == "a") == (self.direction == "AtoB") else "output_channels"
+        given, own = getattr(self, name), type(self).__dataclass_fields__[name].default
+        if given not in (own, len(classes)):
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {given} does not go with the {len(classes)} classes of {flag}, which are "
+                "the channels that the networks see: leave it out.",
+                option=flag,
+            )
+        object.__setattr__(self, f"classes_{side}", classes.as_text())
+        object.__setattr__(self, name, len(classes))
+
+    @property
+    def label_maps(self) -> tuple[LabelClasses | None, LabelClasses | None]:
+        """The classes of the model's input and output, after the direction; None where they are pictures."""
+        found = [
+            None if text is None else read_classes(text, flag)
+            for text, flag in ((self.classes_a, "--classes-a"), (self.classes_b, "--classes-b"))
+        ]
+        return (found[0], found[1]) if self.direction == "AtoB" else (found[1], found[0])
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -141,6 +177,7 @@ class DataConfig:
         for name, sides in (("--size", crop), ("--load-size", load)):
             if not all(1 <= side <= MAX_SIDE for side in sides):
                 yield f"{name} must be from 1 to {MAX_SIDE} px, not {sides[0]}x{sides[1]}"
+        yield from self._problems_of_labels()
         if self.augments and self.decoded_place == "device":
             yield "--decoded-place device does not augment beyond crop and flip: leave it out, or the --augment options"
         if self.augment_colour_of != "input" and not self.augment_colour:
@@ -167,6 +204,26 @@ class DataConfig:
                     f"--load-size {self.load_size} is less than the width of --size {self.size}, "
                     + ("which is cropped from it" if self.crops else "which the networks are laid out for")
                 )
+
+    def _problems_of_labels(self) -> Iterator[str]:
+        """Say what does not go with label maps, and which numbers of channels only they have."""
+        for side in ("a", "b"):
+            if getattr(self, f"classes_{side}") is not None and getattr(self, f"range_{side}") is not None:
+                yield f"--range-{side} does not go with --classes-{side}: classes have no black and white; leave it out"
+        labels = dict(zip(("input", "output"), self.label_maps, strict=True))
+        for name, classes in labels.items():
+            channels = getattr(self, f"{name}_channels")
+            if classes is None and channels > MAX_CHANNELS:
+                yield f"--{name}-channels must be from 1 to {MAX_CHANNELS}, not {channels}"
+        if self.augment_colour and labels[self.augment_colour_of] is not None:
+            other = "output" if self.augment_colour_of == "input" else "input"
+            more = f", or give --augment-colour-of {other}" if labels[other] is None else ""
+            yield (
+                f"--augment-colour changes the {self.augment_colour_of}, which is a label map without brightness: "
+                f"leave it out{more}"
+            )
+        if self.decoded_place == "device" and any(labels.values()):
+            yield "--decoded-place device holds pictures alone, not label maps: leave it out"
 
 
 def with_changes(options: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.options import Option, options_of, refuse
+from tandem.config.plain_yaml import load_yaml
 from tandem.config.run import RunConfig
 from tandem.config.values import MisfitError, convert
 from tandem.errors import ConfigError, Problem
@@ -52,7 +53,7 @@ def _loaded(file: Path, text: str) -> Any:
     import yaml  # noqa: PLC0415  (start-up time)
 
     try:
-        return yaml.load(text, _loader(yaml))
+        return load_yaml(text)
     except yaml.MarkedYAMLError as error:
         where = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
         raise _no_config(f"--config {file}: the file is no YAML{where}: {error.problem}", file) from error
@@ -60,21 +61,6 @@ def _loaded(file: Path, text: str) -> Any:
         raise
     except Exception as error:  # e.g. the 45th of a month, thousands of digits
         raise _no_config(f"--config {file}: the file is no YAML with values that can be read", file) from error
-
-
-def _loader(yaml: Any) -> Any:
-    """A safe loader in which names stand for single values alone: lists of lists of names grow without end."""
-
-    class Loader(yaml.SafeLoader):
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                event = self.peek_event()
-                if not isinstance(self.anchors.get(event.anchor), yaml.ScalarNode | None):
-                    problem = f"*{event.anchor} stands for more than one value, which no option needs"
-                    raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-            return super().compose_node(parent, index)
-
-    return Loader
 
 
 def _no_config(text: str, file: Path) -> ConfigError:

@@ -16,7 +16,7 @@ from tandem.data.formats.png import png_bytes
 from tandem.data.formats.stored import kind_of_samples
 from tandem.data.formats.tiff_carried import tiff_tags
 from tandem.data.formats.tiff_writer import tiff_bytes
-from tandem.data.images import image_suffix, pil_from_array, read_native, read_stored
+from tandem.data.images import image_suffix, pil_from_array, pil_from_indices, read_native, read_stored
 from tandem.data.metadata import pillow_options, read_carried
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_bytes
@@ -167,7 +167,9 @@ def encoded(array: np.ndarray, suffix: str, carried: Carried = NOTHING) -> bytes
     stream = io.BytesIO()
     options = {".webp": {"lossless": True, "exact": True}, ".jpg": {"quality": 92}, ".jpeg": {"quality": 92}}
     name = _EIGHT_BIT.get(suffix, "PNG")
-    pil_from_array(array).save(stream, name, **options.get(suffix, {}), **pillow_options(carried, name))
+    has_palette = name == "PNG" and carried.palette is not None
+    picture = pil_from_indices(array, carried.palette) if has_palette else pil_from_array(array)  # type: ignore[arg-type]
+    picture.save(stream, name, **options.get(suffix, {}), **pillow_options(carried, name))
     return stream.getvalue()
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.data.check_report import SizeRange
-from tandem.data.images import resize
+from tandem.data.images import ResizeMethod, resize
 from tandem.errors import ConfigError, DataError
 
 
@@ -46,7 +46,7 @@ class TrainTransform:
     Attributes:
         size: The size of the crop; without one the least size that may come out.
         flip: Flip left to right with probability one half.
-        load_size: Images are resized to this, bicubic, before the crop.
+        load_size: Images are resized to this before the crop.
         load_width: Images are scaled to this width instead, aspect kept. With neither they keep their size.
         crop: Cut out `size` at random.
         multiple: Without a crop, sides are brought to the nearest multiple of this.
@@ -123,15 +123,23 @@ class TrainTransform:
             f"{_text(self.size)} that the networks are laid out for: lower --size"
         )
 
-    def load(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def load(self, images: Sequence[np.ndarray], methods: Sequence[ResizeMethod] = ()) -> list[np.ndarray]:
         """Bring images ``(H, W, C)`` of one size to the size that windows are cut from, without any draw.
+
+        Args:
+            images: They.
+            methods: By which each of them is resized; all bicubic without.
 
         Raises:
             DataError: See `check_fits`.
         """
         height, width = images[0].shape[:2]
         self.check_fits(height, width)
-        return [resize(image, *self.resized(height, width)) for image in images]
+        size = self.resized(height, width)
+        return [
+            resize(image, *size, method=method)
+            for image, method in zip(images, methods or ("bicubic",) * len(images), strict=True)
+        ]
 
     def draw(self, height: int, width: int, generator: np.random.Generator) -> CropWindow:
         """Draw what is cut out of images of a size that `load` gave."""

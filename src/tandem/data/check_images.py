@@ -127,7 +127,7 @@ class ImageChecker:
         levels = self.levels[side]
         moments = _moments(image, levels) if here and check.index in self.spaced[side] else None
         small = here and side == "b" and check.index in self.compared
-        thumbnail = resize(image, SPREAD_SIZE, SPREAD_SIZE) if small else None
+        thumbnail = resize(image, SPREAD_SIZE, SPREAD_SIZE, method=levels.resampling) if small else None
         if thumbnail is not None and not levels.is_by_type:
             thumbnail = levels.to_floats(thumbnail)
         return ImageStatistics(

@@ -47,7 +47,7 @@ def _of_values(side: str, values: ValueFacts, *, has_range: bool) -> Iterator[st
     elif values.bits <= 8 and values.all_grey and values.highest < FEW_LEVELS:
         yield (
             f"{side}: grey levels 0 to {highest}: a label map? To the networks its classes are nearly the same "
-            f"black: --range-{side.lower()} 0,{highest} spreads them, or give every class a colour"
+            f"black: --classes-{side.lower()} {int(values.highest) + 1} shows them each class for itself"
         )
     elif values.highest < DARK * white:
         levels = round(values.highest * 255 / white) + 1

@@ -94,13 +94,21 @@ class PairedDataset(SampleDataset):
         It has the training size and scale, see `FitRule.fixed`; its `position` is `index`.
         """
         pair = self.split.pairs[index * len(self) // (number or len(self))]
-        images = [rule.fixed(image, multiple=self.transform.multiple) for image in self._read(pair)]
+        images = [
+            rule.fixed(image, multiple=self.transform.multiple, method=levels.resampling)
+            for image, levels in zip(self._read(pair), self.levels, strict=True)
+        ]
         return self._sample(images, pair.name, index)
 
     def read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
         """See `SampleDataset`."""
         pair = self.split.pairs[slot]
         return list(self._read(pair)), pair.file_a
+
+    def sides_of(self, slot: int) -> tuple[int, ...]:
+        """See `SampleDataset`."""
+        del slot
+        return 0, 1
 
     def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         levels_a, levels_b = self.levels
@@ -200,7 +208,10 @@ class UnpairedDataset(SampleDataset):
         """
         a, b = (domain[index * len(domain) // (number or len(self))] for domain in (self.a, self.b))
         arrays = a.read_values(self.channels_a, self.levels[0]), b.read_values(self.channels_b, self.levels[1])
-        images = [rule.fixed(image, multiple=self.transform.multiple) for image in arrays]
+        images = [
+            rule.fixed(image, multiple=self.transform.multiple, method=levels.resampling)
+            for image, levels in zip(arrays, self.levels, strict=True)
+        ]
         return self._sample(images, f"{a.name} | {b.name}", index)
 
     def _image(self, slot: int) -> SingleImage:
@@ -211,3 +222,7 @@ class UnpairedDataset(SampleDataset):
         image, is_output = self._image(slot), slot >= len(self.a)
         channels = self.channels_b if is_output else self.channels_a
         return [image.read_values(channels, self.levels[is_output])], image.file
+
+    def sides_of(self, slot: int) -> tuple[int, ...]:
+        """See `SampleDataset`."""
+        return (int(slot >= len(self.a)),)

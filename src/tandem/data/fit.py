@@ -24,7 +24,7 @@ import numpy as np
 from tandem.config.data import DataConfig, Preprocess
 from tandem.data.augment import nearest_multiple
 from tandem.data.check_report import SizeRange
-from tandem.data.images import MAX_PIXELS, resize
+from tandem.data.images import MAX_PIXELS, ResizeMethod, resize
 from tandem.errors import ConfigError, DataError
 
 Size = tuple[int, int]
@@ -125,13 +125,13 @@ class FitRule:
             )
         return FitPlan(own=(height, width), target=target, padded=(rows, columns))
 
-    def fixed(self, image: np.ndarray, *, multiple: int = 1) -> np.ndarray:
+    def fixed(self, image: np.ndarray, *, multiple: int = 1, method: ResizeMethod = "bicubic") -> np.ndarray:
         """Bring ``(H, W, C)`` to the training size without a draw, at the scale of `auto`: ``(height, width, C)``.
 
         Where `auto` gives another size than that of training, its middle is cut out, or it is padded.
         """
         height, width = image.shape[:2]
-        scaled = resize(image, *self.target(height, width, "auto", multiple=multiple))
+        scaled = resize(image, *self.target(height, width, "auto", multiple=multiple), method=method)
         missing = [max(0, side - own) for side, own in zip(self.size, scaled.shape[:2], strict=True)]
         padded = pad_mirrored(scaled, (0, 1), missing)
         top, left = ((own - side) // 2 for side, own in zip(self.size, padded.shape[:2], strict=True))

@@ -18,8 +18,9 @@ A *tensor* is ``(C, H, W)``, float32, [-1, 1]. How a file becomes an array:
 """
 
 import io
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -292,10 +293,20 @@ def _channels_in_header(stream: BinaryIO) -> int:
 
 def array_from_pil(image: Image.Image, *, channels: int = 3) -> np.ndarray:
     """Convert an open Pillow image by the rules of `read_image`: ``(H, W, channels)``, uint8, upright."""
-    name = str(getattr(image, "filename", "") or "image")
+    name = name_of_pil(image)
+    return as_picture(stored_from_pil(image), channels, name)
+
+
+def stored_from_pil(image: Image.Image) -> StoredImage:
+    """An open Pillow image as `read_stored` gives that of a file."""
+    name = name_of_pil(image)
     with decoding(name):
-        stored = _stored_by_pillow(image, name)
-    return as_picture(stored, channels, name)
+        return _stored_by_pillow(image, name)
+
+
+def name_of_pil(image: Image.Image) -> str:
+    """What an open Pillow image is called in messages: its file, if it has one."""
+    return str(getattr(image, "filename", "") or "image")
 
 
 def pil_from_array(array: np.ndarray) -> Image.Image:
@@ -308,6 +319,14 @@ def pil_from_array(array: np.ndarray) -> Image.Image:
             "(H, W, C), uint8 with C from 1 to 4, or uint16 with C = 1."
         )
     return Image.fromarray(np.ascontiguousarray(array[:, :, 0] if channels == 1 else array))
+
+
+def pil_from_indices(indices: np.ndarray, palette: Mapping[int, tuple[int, int, int]]) -> Image.Image:
+    """A Pillow image with a palette (mode P) of an index image ``(H, W, 1)``, uint8, and the colours of its indices."""
+    image = Image.fromarray(np.ascontiguousarray(indices[:, :, 0]))
+    colours = [part for index in range(max(palette) + 1) for part in palette.get(index, (0, 0, 0))]
+    image.putpalette(colours)
+    return image
 
 
 def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
@@ -504,15 +523,21 @@ def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
     if isinstance(image, PngImageFile):
         scale_transparency(image)
     array = read_deep(image) if isinstance(image, PngImageFile) else None
+    greys = _greys_of(image)
     image.load()
-    mode, bits = image.mode, 8
+    mode, bits, indices = image.mode, 8, None
     if array is not None:
         bits = 16
     elif mode == "I" or mode.startswith("I;16"):
         array, bits = _sixteen_bits(image, name), 16
     elif mode in ("1", "L", "LA", "La"):
         array = _array_of(image, "LA" if image.has_transparency_data else "L")
+        if greys < 256:
+            indices = (array if array.ndim == 2 else array[:, :, 0]) // (255 // (greys - 1))
     elif mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"):
+        if mode in ("P", "PA"):
+            indices = np.array(image)
+            indices = indices if indices.ndim == 2 else indices[:, :, 0]
         array = _array_of(image, "RGBA" if image.has_transparency_data else "RGB")
     else:
         raise ImageReadError(
@@ -520,10 +545,26 @@ def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
             f"has pixels of the kind '{mode}', whose range is not known: save it with 8 or 16 bits a channel",
         )
     array = array.reshape(*array.shape[:2], -1)
-    upright = np.ascontiguousarray(turned_upright(array, orientation_of(image)))
+    orientation = orientation_of(image)
+    upright = np.ascontiguousarray(turned_upright(array, orientation))
+    if indices is not None:
+        indices = np.ascontiguousarray(turned_upright(indices, orientation))
     colours, alpha = divmod(array.shape[2] - 1, 2)
     kind = f"{bits}-bit {image.format or 'image'}"
-    return StoredImage(upright, bits, 1 + 2 * colours, bool(alpha), num_frames=_frames(image), kind=kind)
+    return StoredImage(
+        upright, bits, 1 + 2 * colours, bool(alpha), num_frames=_frames(image), kind=kind, indices=indices
+    )
+
+
+def _greys_of(image: Image.Image) -> int:
+    """How many greys the file of a grey picture that is not loaded yet tells apart: 2, 4, 16, or 256 and more."""
+    if image.mode == "1":
+        return 2
+    tiles = getattr(image, "tile", None)  # only files have some
+    args = tiles[0].args if tiles else None
+    raw_mode = args[0] if isinstance(args, tuple) and args else args
+    match = re.match(r"L;([24])", raw_mode) if isinstance(raw_mode, str) else None
+    return 2 ** int(match[1]) if match else 256
 
 
 def _array_of(image: Image.Image, mode: str) -> np.ndarray:

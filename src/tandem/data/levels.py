@@ -7,9 +7,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from tandem.config.classes import Colour, LabelClasses
 from tandem.config.data import DataConfig
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, by_type, from_floats, row_blocks, to_floats
+from tandem.data.images import ImageReadError, ResizeMethod, by_type, from_floats, row_blocks, to_floats
+from tandem.data.label_maps import coloured, dtype_of, from_planes, palette_of, read_labels, to_planes
 from tandem.errors import ConfigError, DataError
 
 SampleType = Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]
@@ -17,12 +19,13 @@ SampleType = Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "flo
 
 @dataclass(frozen=True)
 class Levels:
-    """The levels of a domain.
+    """The levels of a domain, or its classes where files are label maps (`tandem.data.label_maps`).
 
     Attributes:
         type: Of the files' samples, and so of outputs.
         low: The value that is -1, one for all channels or one for each; none: by the type, whose ends are -1 and 1.
         high: Likewise that of 1.
+        classes: Of label maps, which have no black and white; None of pictures.
 
     Raises:
         ValueError: The numbers don't fit each other, or the type has no ends of its own and there are none.
@@ -31,8 +34,11 @@ class Levels:
     type: SampleType = "uint8"
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    classes: LabelClasses | None = None
 
     def __post_init__(self) -> None:
+        if self.classes is not None and (self.low or self.type != dtype_of(self.classes)):
+            raise ValueError(f"classes have the type {dtype_of(self.classes)} and no levels")
         if self.type not in get_args(SampleType):
             raise ValueError(f"no type of samples: {self.type!r:.40}")
         fit = len(self.low) == len(self.high) and all(math.isfinite(end) for end in self.low + self.high)
@@ -44,7 +50,7 @@ class Levels:
     @property
     def is_by_type(self) -> bool:
         """Whether black and white are those of the type."""
-        return not self.low
+        return not self.low and self.classes is None
 
     @property
     def is_eight_bit(self) -> bool:
@@ -53,17 +59,22 @@ class Levels:
 
     def describe(self) -> str:
         """In words: the type, and the values between which numbers of it are counted as 0 to 1."""
+        if self.classes is not None:
+            return f"{self.classes.describe()}, a plane of 0 to 1 for each"
         if self.is_by_type:
             return f"{self.type}, 0 to {np.iinfo(self.type).max}"
         ends = [f"{low:g} to {high:g}" for low, high in zip(self.low, self.high, strict=True)]
         return f"{self.type}, {'; '.join(ends)}"
 
     def values_of(self, stored: StoredImage, channels: int, name: str) -> np.ndarray:
-        """The values of an image that `to_floats` takes: ``(H, W, channels)``.
+        """The values of an image that `to_floats` takes: ``(H, W, channels)``; of a label map ``(H, W, 1)``.
 
         Raises:
-            ImageReadError: Its channels are others; by the type: see `by_type`. `name` is the file.
+            ImageReadError: Its channels are others, or it holds what is no class; by the type: see `by_type`. `name` is
+                the file.
         """
+        if self.classes is not None:
+            return read_labels(self.classes, stored, name)
         if self.is_by_type:
             return by_type(stored, channels, name)
         values = stored.values
@@ -81,8 +92,11 @@ class Levels:
     def to_floats(self, array: np.ndarray) -> np.ndarray:
         """Convert ``(H, W, C)`` to ``(C, H, W)``, float32, in [-1, 1]; values beyond the levels are cut off.
 
-        What is no number is -1, as most values are by which files say that a pixel holds nothing.
+        What is no number is -1, as most values are by which files say that a pixel holds nothing. Of a label map come
+        the planes of its classes.
         """
+        if self.classes is not None:
+            return to_planes(self.classes, array)
         if self.is_by_type:
             return to_floats(array)
         height, width, channels = array.shape
@@ -102,9 +116,13 @@ class Levels:
     def from_floats(self, values: np.ndarray) -> np.ndarray:
         """Convert ``(..., C, H, W)`` in [-1, 1] to ``(..., H, W, C)`` of the type, rounded and within its ends.
 
+        Of planes of classes comes a label map, ``(..., H, W, 1)``.
+
         Raises:
             DataError: A value is not finite.
         """
+        if self.classes is not None:
+            return from_planes(self.classes, values)
         if self.is_by_type:
             return from_floats(values, self.type)
         channels, height, width = values.shape[-3:]
@@ -123,18 +141,39 @@ class Levels:
         return found
 
     def picture(self, array: np.ndarray) -> np.ndarray:
-        """The same image ``(H, W, C)`` to look at: uint8."""
+        """The same image ``(H, W, C)`` to look at: uint8; of a label map its colours."""
+        if self.classes is not None:
+            return coloured(self.classes, array)
         return array if array.dtype == np.uint8 and self.is_by_type else from_floats(self.to_floats(array))
+
+    def pictures(self, values: np.ndarray) -> np.ndarray:
+        """``(..., C, H, W)`` in [-1, 1], as the networks see it, to look at: ``(..., H, W, C)``, uint8."""
+        return (
+            from_floats(values) if self.classes is None else coloured(self.classes, from_planes(self.classes, values))
+        )
+
+    @property
+    def resampling(self) -> ResizeMethod:
+        """By which images are resized: classes must not mix."""
+        return "bicubic" if self.classes is None else "nearest"
+
+    @property
+    def palette(self) -> dict[int, Colour] | None:
+        """The colours of a label map's indices, where its classes have some and the indices 8 bits."""
+        classes = self.classes
+        return palette_of(classes) if classes is not None and classes.has_colours and self.type == "uint8" else None
 
     def outside(self, array: np.ndarray) -> float:
         """The share of the values of ``(H, W, C)`` that are cut off."""
-        if self.is_by_type:
+        if not self.low:
             return 0.0
         low, high = self._ends(array.shape[2])
         return float(((array < low) | (array > high)).mean())
 
     def of_type(self, dtype: str) -> "Levels":
-        """The same levels for another type of files."""
+        """The same levels for another type of files; classes say theirs themselves."""
+        if self.classes is not None:
+            return self
         return Levels(dtype, self.low, self.high)  # type: ignore[arg-type]
 
     def _ends(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -160,6 +199,11 @@ def _table(num_bytes: int, low: float, high: float) -> np.ndarray:
     return _scaled(np.arange(256**num_bytes), low, high).astype(np.float32)
 
 
+def levels_of_classes(classes: LabelClasses) -> Levels:
+    """Those of label maps."""
+    return Levels(str(dtype_of(classes)), classes=classes)  # type: ignore[arg-type]
+
+
 BY_TYPE = Levels()
 """The levels of files whose type says what is black and white."""
 
@@ -173,7 +217,10 @@ def levels_of_run(data: DataConfig) -> tuple[Levels, Levels]:
     channels = (data.input_channels, data.output_channels)
     sides = (("--range-a", data.range_a), ("--range-b", data.range_b))[:: 1 if data.direction == "AtoB" else -1]
     found = []
-    for (flag, text), number in zip(sides, channels, strict=True):
+    for (flag, text), number, classes in zip(sides, channels, data.label_maps, strict=True):
+        if classes is not None:
+            found.append(levels_of_classes(classes))
+            continue
         levels = levels_of(text, flag)
         if len(levels.low) not in (0, 1, number):
             raise ConfigError(

@@ -41,7 +41,8 @@ class ResidentDataset:
         by_type = {np.dtype(np.uint8), np.dtype(np.uint16)}
         if not (all(levels.is_by_type for levels in dataset.levels) and types <= by_type):
             raise ConfigError(
-                "images with a value range stay in memory, not on the device: leave out --decoded-place device."
+                "images with a value range and label maps stay in memory, not on the device: leave out "
+                "--decoded-place device."
             )
         self._halves = {dtype: torch.tensor(half_range(dtype), dtype=torch.float32, device=device) for dtype in types}
 

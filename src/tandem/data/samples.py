@@ -9,6 +9,7 @@ import numpy as np
 from tandem.data.augment import CropWindow, TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.image_file import ImageFile
+from tandem.data.images import ResizeMethod
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.warp import Augmentation
 from tandem.errors import DataError
@@ -94,6 +95,14 @@ class SampleDataset(ABC):
     def read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
         """The images ``(H, W, C)`` of a slot at native size, and the file that is named where they are too small."""
 
+    @abstractmethod
+    def sides_of(self, slot: int) -> tuple[int, ...]:
+        """Which images a slot holds: 0 for that of the model's input, 1 for that of its output."""
+
+    def _methods(self, slot: int) -> list[ResizeMethod]:
+        """By which the images of a slot are resized."""
+        return [self.levels[side].resampling for side in self.sides_of(slot)]
+
     def loaded(self, slot: int) -> list[np.ndarray]:
         """The planes of each image of a slot, decoded already or read now.
 
@@ -104,7 +113,7 @@ class SampleDataset(ABC):
         if planes is None:
             images, file = self.read_slot(slot)
             try:
-                planes = [planes_of(image) for image in self.transform.load(images)]
+                planes = [planes_of(image) for image in self.transform.load(images, self._methods(slot))]
             except DataError as error:
                 raise DataError(f"{file}: {error}") from error
             if self.decoded is not None:
@@ -113,7 +122,7 @@ class SampleDataset(ABC):
 
     def _keep(self, slot: int, images: Sequence[np.ndarray]) -> None:
         if self.decoded is not None and not self.decoded.full:
-            self.decoded.put(slot, *map(planes_of, self.transform.load(images)))
+            self.decoded.put(slot, *map(planes_of, self.transform.load(images, self._methods(slot))))
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position in the run, from 0 without end.
@@ -146,7 +155,9 @@ class SampleDataset(ABC):
             generator = numpy_generator(self.seed, f"warp/{number}", position=position)
             warp = augmentation.draw(window.height, window.width, generator)
             for image in images:
-                cut.append(warp.cut(image, window, nearest=augmentation.is_nearest(len(cut))))
+                side = len(cut)
+                nearest = augmentation.is_nearest(side) or self.levels[side].classes is not None
+                cut.append(warp.cut(image, window, nearest=nearest))
         return cut
 
     def _recolour(self, augmentation: Augmentation, sample: Sample) -> None:

@@ -237,8 +237,7 @@ def _halves(file: ImageFile) -> tuple[StoredImage, StoredImage]:
     if width % 2:
         reason = f"its width {width} is odd, so it is no A | B side by side: crop it or pair it anew"
         raise ImageReadError(str(file), reason)
-    left, right = whole.values[:, : width // 2], whole.values[:, width // 2 :]
-    return whole.with_values(left), whole.with_values(right)
+    return whole.columns(0, width // 2), whole.columns(width // 2, width)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
 from tandem.data.image_file import ImageFile
-from tandem.data.images import from_floats, resize
+from tandem.data.images import resize
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
@@ -55,6 +55,7 @@ class Loaded:
         generate: Gives its first samples, ``(M, H, W, C)``, uint8, or of files with more levels float32 in [-1, 1].
         read: Gives input and ground truth likewise, where it has them.
         is_sample_read: Whether `generate` reads files; it runs a model otherwise.
+        levels: Those of the input and of the other images: pictures of label maps show their colours.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Loaded:
         *,
         read: Callable[[], tuple[np.ndarray | None, np.ndarray | None]],
         is_sample_read: bool = True,
+        levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
     ) -> None:
+        self._levels = levels
         self.case = case
         self._is_sample_read = is_sample_read
         self._generate, self._read = generate, read
@@ -87,7 +90,7 @@ class Loaded:
         """The first samples, ``(count, H, W, C)``, uint8."""
         exact = self.exact_samples(count)
         if self._pictures is None or len(self._pictures) < count:
-            self._pictures = _picture(exact)
+            self._pictures = _picture(exact, self._levels[1])
         return self._pictures[:count]
 
     def exact_samples(self, count: int) -> np.ndarray:
@@ -99,7 +102,7 @@ class Loaded:
     @property
     def input(self) -> np.ndarray:
         """What the samples were made of, ``(H, W, C)``, uint8."""
-        return _picture(self.exact_input)
+        return _picture(self.exact_input, self._levels[0])
 
     @property
     def exact_input(self) -> np.ndarray:
@@ -111,7 +114,7 @@ class Loaded:
     @property
     def ground_truth(self) -> np.ndarray:
         """The output that belongs to the input, ``(H, W, C)``, uint8."""
-        return _picture(self.exact_ground_truth)
+        return _picture(self.exact_ground_truth, self._levels[1])
 
     @property
     def exact_ground_truth(self) -> np.ndarray:
@@ -126,9 +129,9 @@ class Loaded:
         return self._given
 
 
-def _picture(values: np.ndarray) -> np.ndarray:
-    """``(..., H, W, C)`` as uint8, of floats in [-1, 1] rounded."""
-    return values if values.dtype == np.uint8 else from_floats(np.moveaxis(values, -1, -3))
+def _picture(values: np.ndarray, levels: Levels) -> np.ndarray:
+    """``(..., H, W, C)`` as uint8, of floats in [-1, 1] rounded; of planes of classes their colours."""
+    return values if values.dtype == np.uint8 else levels.pictures(np.moveaxis(values, -1, -3))
 
 
 class Case(Protocol):
@@ -193,7 +196,7 @@ class FileCase:
 
     def load(self) -> Loaded:
         """See `Case`."""
-        return Loaded(self, self._generate, read=self._read)
+        return Loaded(self, self._generate, read=self._read, levels=(BY_TYPE, self.levels))
 
     def files(self) -> list[ImageFile]:
         """See `GeneratedCase`."""
@@ -356,7 +359,7 @@ class ModelCase:
             return made if eight_bits else np.stack([np.moveaxis(levels[1].to_floats(one), 0, 2) for one in made])
 
         read = self.job.read if eight_bits else self.job.read_floats
-        loaded = Loaded(self, generate, read=lambda: read(translator), is_sample_read=False)
+        loaded = Loaded(self, generate, read=lambda: read(translator), is_sample_read=False, levels=levels)
         return loaded
 
     def reconstruct(self, loaded: Loaded) -> np.ndarray:

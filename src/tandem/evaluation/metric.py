@@ -116,16 +116,20 @@ class Needs:
         samples: At least so many samples of each input.
         images: At least so many images, real and generated ones.
         side: Samples whose sides have at least so many pixels.
+        brightness: Images whose values are more or less of something, which those of label maps are not.
     """
 
     ground_truth: bool = False
     samples: int = 1
     images: int = 1
     side: int = 1
+    brightness: bool = False
 
     def check(self, setup: Setup) -> None:
         """Raise `UnmetNeedError` if something is missing; what is read from files is asked last."""
         subject = setup.subject
+        if self.brightness and subject.output_levels.classes is not None:
+            raise UnmetNeedError("it compares brightness, and outputs are label maps: 'labels' compares their classes")
         if self.ground_truth and subject.no_ground_truth:
             raise UnmetNeedError(subject.no_ground_truth)
         if subject.num_samples < self.samples:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.data.formats.carried import NOTHING, Carried, empty_pixels, holds, with_nodata
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.metadata import read_carried
 from tandem.inference.jobs import Job
 from tandem.inference.translator import Translator
@@ -29,15 +30,22 @@ class Finish:
         carried: What the file of the input says.
         empty: Its pixels that hold nothing, ``(H, W)``; None where it has none.
         num_outside: Values of the input that are beyond the value range of its domain, and were cut off.
+        levels: Those of the outputs: of label maps, a pixel that holds nothing has no class, and no other is changed.
     """
 
     carried: Carried = NOTHING
     empty: np.ndarray | None = field(default=None, repr=False)
     num_outside: int = 0
+    levels: Levels = BY_TYPE
 
     def __call__(self, array: np.ndarray) -> Finished:
         """An output ``(H, W, C)`` without the pixels of which nothing is known, and what goes with it."""
         nodata = self.carried.nodata_value
+        if self.levels.classes is not None:
+            ignored = self.levels.classes.ignored
+            if self.empty is not None and ignored is not None and array.shape[2] == 1:
+                array = np.where(self.empty[:, :, None], np.array(ignored, array.dtype), array)
+            return Finished(array, replace(self.carried, nodata=None, profile=None, palette=self.levels.palette))
         if nodata is None:
             return Finished(array, replace(self.carried, nodata=None))
         carried = self.carried
@@ -57,15 +65,14 @@ def finish_of(job: Job, translator: Translator) -> Finish:
     carried = read_carried(file)
     if is_half:  # of a file that holds A and B side by side: of its place and sizes only that of a pixel is known
         carried = Carried(resolution=carried.resolution, profile=carried.profile)
-    levels, _ = translator.levels(job.direction)
-    if carried.nodata_value is None and levels.is_by_type:
-        return Finish(carried)
+    levels, of_outputs = translator.levels(job.direction)
+    if carried.nodata_value is None and not levels.low:
+        return Finish(carried, levels=of_outputs)
     values = job.input_values(translator)
     empty = empty_pixels(values, carried.nodata_value)
     outside = levels.outside(values if empty is None else values[~empty][:, None])
-    return Finish(
-        carried, empty, round(outside * values.size if empty is None else outside * (~empty).sum() * values.shape[2])
-    )
+    counted = values.size if empty is None else (~empty).sum() * values.shape[2]
+    return Finish(carried, empty, round(outside * counted), of_outputs)
 
 
 def say_outside(total: int) -> None:

@@ -11,13 +11,17 @@ from PIL import Image
 from tandem.data.fit import FitPlan, pad_mirrored
 from tandem.data.images import (
     ImageSource,
+    ResizeMethod,
     array_from_pil,
     convert_channels,
     from_floats,
+    name_of_pil,
     read_stored,
     resize,
+    stored_from_pil,
     to_floats,
 )
+from tandem.data.label_maps import from_picture
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.levels import to_signed
@@ -26,7 +30,10 @@ from tandem.inference.levels import to_signed
 def to_input(
     image: Any, *, channels: int, value_range: Sequence[float] | None = None, levels: Levels = BY_TYPE
 ) -> np.ndarray:
-    """Bring one image to ``(C, H, W)``, float32, [-1, 1].
+    """Bring one image to ``(C, H, W)``, float32, [-1, 1]; of a label map come the planes of its classes.
+
+    Of a label map an array or tensor of integers holds indices in one channel, or colours in three or four; one of
+    floats, or with a value range, the planes themselves.
 
     Args:
         image: A path, the bytes of an image file or an open one, a PIL image, an array ``(H, W)`` or ``(H, W, C)``, a
@@ -41,6 +48,35 @@ def to_input(
         DataError: It cannot be read, has an impossible shape, or numbers that don't say what they mean.
         ConfigError: A value range for what is no array, or one that is none.
     """
+    if levels.classes is not None and value_range is None:
+        labels = _labels_of(image, levels)
+        if labels is not None:
+            return labels
+    return _pixels_of(image, channels, value_range, levels)
+
+
+def _labels_of(image: Any, levels: Levels) -> np.ndarray | None:
+    """The planes of a label map that a Pillow image or an array or tensor of integers holds; None of others."""
+    if isinstance(image, Image.Image):
+        return levels.to_floats(levels.values_of(stored_from_pil(image), 1, name_of_pil(image)))
+    array = image
+    if _is_tensor(image) and not image.is_floating_point() and image.ndim == 3:
+        array = np.moveaxis(image.detach().cpu().numpy(), 0, -1)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "uib":
+        return None
+    array = array[:, :, None] if array.ndim == 2 else array
+    if array.ndim != 3 or 0 in array.shape or array.shape[2] not in (1, 3, 4):
+        raise DataError(f"a label map must be (H, W) of indices or (H, W, 3) of colours, not of shape {array.shape}.")
+    if array.shape[2] == 1:
+        return levels.to_floats(array.astype(np.int64))
+    if array.dtype != np.uint8:
+        raise DataError(f"a label map in colours must be uint8, not {array.dtype}.")
+    assert levels.classes is not None, "asked of label maps"
+    return levels.to_floats(from_picture(levels.classes, array[:, :, :3]))
+
+
+def _pixels_of(image: Any, channels: int, value_range: Sequence[float] | None, levels: Levels) -> np.ndarray:
+    """See `to_input`."""
     holds_numbers = _is_tensor(image) or isinstance(image, np.ndarray)
     if value_range is not None and not holds_numbers:
         raise ConfigError(
@@ -88,39 +124,54 @@ class Fitted:
         values: ``(C, H, W)``, float32, [-1, 1].
         plan: How.
         rounded: Whether outputs that are resized are rounded to 8 bits on the way.
+        method: By which outputs are resized.
     """
 
     values: np.ndarray
     plan: FitPlan
     rounded: bool = True
+    method: ResizeMethod = "bicubic"
 
-    def restore(self, outputs: np.ndarray) -> np.ndarray:
-        """Bring outputs ``(N, C, H, W)`` back to the image's own size: cut off the padding, resize."""
+    def restore(self, outputs: np.ndarray, *, method: ResizeMethod | None = None) -> np.ndarray:
+        """Bring outputs ``(N, C, H, W)`` back to the image's own size: cut off the padding, resize.
+
+        Args:
+            outputs: They.
+            method: By which they are resized, where that is not `method`: images of the input's domain.
+        """
         height, width = self.plan.target
         cut = outputs[:, :, :height, :width]
         if self.plan.own == self.plan.target:
             return cut
-        return np.stack([_resized(output, self.plan.own, rounded=self.rounded) for output in cut])
+        by = method or self.method
+        return np.stack([_resized(output, self.plan.own, rounded=self.rounded, method=by) for output in cut])
 
 
-def fit_image(values: np.ndarray, plan: FitPlan, *, rounded: tuple[bool, bool] = (True, True)) -> Fitted:
-    """Bring ``(C, H, W)``, float32, [-1, 1], to the size that a plan says: resized (bicubic), then padded.
+def fit_image(
+    values: np.ndarray,
+    plan: FitPlan,
+    *,
+    rounded: tuple[bool, bool] = (True, True),
+    methods: tuple[ResizeMethod, ResizeMethod] = ("bicubic", "bicubic"),
+) -> Fitted:
+    """Bring ``(C, H, W)``, float32, [-1, 1], to the size that a plan says: resized, then padded.
 
     Args:
         values: The image.
         plan: The sizes.
         rounded: Whether the image, and its outputs, have 8 bits, so that a resize gives whole levels as in training.
+        methods: By which the image, and its outputs, are resized.
     """
     if plan.own != plan.target:
-        values = _resized(values, plan.target, rounded=rounded[0])
+        values = _resized(values, plan.target, rounded=rounded[0], method=methods[0])
     missing = [side - own for side, own in zip(plan.padded, plan.target, strict=True)]
-    return Fitted(pad_mirrored(values, (1, 2), missing), plan, rounded[1])
+    return Fitted(pad_mirrored(values, (1, 2), missing), plan, rounded[1], methods[1])
 
 
-def _resized(values: np.ndarray, size: tuple[int, int], *, rounded: bool) -> np.ndarray:
+def _resized(values: np.ndarray, size: tuple[int, int], *, rounded: bool, method: ResizeMethod) -> np.ndarray:
     if rounded:
-        return to_floats(resize(from_floats(values), *size))
-    return np.moveaxis(resize(np.moveaxis(values, 0, 2), *size), 2, 0).clip(-1, 1)
+        return to_floats(resize(from_floats(values), *size, method=method))
+    return np.moveaxis(resize(np.moveaxis(values, 0, 2), *size, method=method), 2, 0).clip(-1, 1)
 
 
 def _from_file(source: ImageSource, channels: int, levels: Levels) -> np.ndarray:

@@ -104,7 +104,7 @@ class _Input:
 
     def count_outside(self, rows: slice, columns: slice, empty: np.ndarray | None) -> None:
         """Take note of the values of a part, but for its `empty` pixels, that are beyond the range."""
-        if not self._levels.is_by_type:
+        if self._levels.low:
             values = self._levels.values_of(self._image.read(rows, columns), self.shape[0], self._name)
             values = values if empty is None else values[~empty][:, None]
             self.num_outside += round(self._levels.outside(values) * values.size) if values.size else 0
@@ -130,9 +130,9 @@ class _Output:
     def begin(self, file: object, channels: int) -> None:
         """Begin the file of an output with some channels."""
         height, width, _ = self._image.shape
-        self._channels = channels
+        self._channels = channels = channels if self._levels.classes is None else 1
         empty = np.empty((0, 0, channels), self._dtype)
-        kept = Finish(self._carried)(empty).carried.for_image(empty)
+        kept = Finish(self._carried, levels=self._levels)(empty).carried.for_image(empty)
         tags, pages = tiff_tags(kept, (height, width, channels), self._dtype)
         self._writer = TiffWriter(file, (height, width, channels), self._dtype, tags=tags, pages=pages)  # type: ignore[arg-type]
 
@@ -146,7 +146,10 @@ class _Output:
         empty = empty_pixels(self._image.read(rows, columns).values, self._carried.nodata_value)
         if self._counts:
             self._inputs.count_outside(rows, columns, empty)
-        self._band.values[:, columns] = Finish(self._carried, empty)(self._levels.from_floats(values)).array
+        self._band.values[:, columns] = self._finished(empty, values)
+
+    def _finished(self, empty: np.ndarray | None, values: np.ndarray) -> np.ndarray:
+        return Finish(self._carried, empty, levels=self._levels)(self._levels.from_floats(values)).array
 
     def end(self) -> None:
         """Write what is left."""

@@ -329,7 +329,8 @@ def _save_series(
     saved = [pictures.save(shown(output), file) for file, output in zip(files, series.images, strict=True)]
     samples = _samples(series, saved)
     if kept is not None:  # the page shows pictures of 8 bits; beside them stand the outputs as they are
-        names = numbered(f"{stem}_values", len(kept), suffix if suffix in TYPED_FORMATS else "tif")
+        own = "tif" if finish.levels.classes is None else "png"
+        names = numbered(f"{stem}_values", len(kept), suffix if suffix in TYPED_FORMATS else own)
         for sample, output, file in zip(samples, kept, names, strict=True):
             sample["values"] = pictures.save_typed(finish(output), file)
     animation = None

@@ -84,7 +84,7 @@ def sample_to_picture(
     for target, picture in zip(targets, pictures, strict=True):
         remove_leftovers_of(target)
         array, carried = finish(picture)
-        if array.dtype == np.uint8 and suffix not in TYPED_FORMATS:
+        if array.dtype == np.uint8 and suffix not in TYPED_FORMATS and finish.levels.palette is None:
             save_image(array, target, carried=carried.for_image(array))
         else:
             atomic_write_bytes(target, encoded(array, f".{suffix}", carried))

@@ -148,6 +148,9 @@ class SamplingOptions(Options):
                 f"--spread with --fit {self.fit}: the model was calibrated with --fit {made.fit}, and its intervals "
                 "hold for that alone; leave --fit out, or calibrate it again"
             )
+        labels = any(translator.levels(direction)[1].classes is not None for direction in translator.directions)
+        if self.spread and labels:
+            problems.append("--spread is about brightness, and the outputs of this model are label maps: leave it out")
         if self.cycle and len(translator.directions) == 1:
             problems.append(
                 f"--cycle needs a model that translates in both directions; this one ({method}) goes one way only"

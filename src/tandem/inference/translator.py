@@ -14,8 +14,9 @@ from tandem.config.data import Direction
 from tandem.config.specifications import EncoderSpec, PairEncoderSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
-from tandem.data.images import convert_channels, from_floats, pil_from_array
-from tandem.data.levels import Levels
+from tandem.data.images import convert_channels, from_floats, pil_from_array, pil_from_indices
+from tandem.data.label_maps import palette_of
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_model
@@ -213,10 +214,13 @@ class Translator:
             direction: For CycleGAN ``AtoB`` (the default) or ``BtoA``; other models have one direction only.
             tile: Side of the tiles of a large image, 0 or ``auto``; None: as the model was loaded. See `load`.
             output: ``pil`` images, uint8 ``array`` ``(M, H, W, C)``, ``values`` of the type and range of the files that
-                the model was trained on ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1].
+                the model was trained on ``(M, H, W, C)``, or float32 ``tensor`` ``(M, C, H, W)`` in [-1, 1]. Of label
+                maps ``pil`` images with a palette, as ``array`` their colours, as ``values`` their indices
+                ``(M, H, W, 1)``, as ``tensor`` a plane for each class.
             value_range: The values of black and white in an array or tensor, e.g. ``(0, 1)``. Without it uint8 and
                 uint16 fill the range of their type, wider integers are read from 0 to 255 and floats in [-1, 1] where
-                no other meaning is possible, and anything else is refused.
+                no other meaning is possible, and anything else is refused. Of a label map it says that the array holds
+                the planes of the classes, not indices or colours.
             on_progress: Called with the samples done and those of the whole call.
             on_tile: Called with the tiles done and those of an image while one is translated in tiles.
 
@@ -410,7 +414,7 @@ class Translator:
             value_range=(-1, 1),
             on_progress=on_progress,
         )
-        rows = [[from_floats(one), *outputs] for one, outputs in zip(inputs, samples, strict=True)]
+        rows = [[levels.pictures(one), *outputs] for one, outputs in zip(inputs, samples, strict=True)]
         shown = [[convert_channels(cell, 4 if cell.shape[2] == 2 else cell.shape[2]) for cell in row] for row in rows]
         names = ["input", *(f"sample {index + 1}" for index in range(len(rows[0]) - 1))]
         names = names if self.is_stochastic else ["input", "output"]
@@ -450,7 +454,8 @@ class Translator:
         (fake,) = self._runner.samples(there, fitted.values, none, seed=0)
         (returned,) = self._runner.samples(back, fake[0], none, seed=0)
         made = _as_output(fitted.restore(fake), output, levels[1])[0]
-        return made, _as_output(fitted.restore(returned), output, levels[0])[0]
+        restored = fitted.restore(returned, method=levels[0].resampling)
+        return made, _as_output(restored, output, levels[0])[0]
 
     def translate_frames(
         self,
@@ -469,8 +474,8 @@ class Translator:
         the other frames. Models that sample with dropout take them one by one, all with one mask.
 
         Args:
-            frames: ``(N, H, W, C)``, uint8, C from 1 to 4; with `values` in the type and range of the files that the
-                model was trained on, with its channels (`Levels.values_of`).
+            frames: ``(N, H, W, C)``, uint8, C from 1 to 4, of label maps their colours; with `values` in the type and
+                range of the files that the model was trained on, with its channels (`Levels.values_of`).
             z: ``(N, latent_dim)``, float32.
             seed: Decides the dropout.
             fit: As for a call.
@@ -483,7 +488,9 @@ class Translator:
         """
         generator = self.abilities.generator(direction)
         levels, channels = self.levels(direction), generator.spec.in_channels
-        as_floats = levels[0].to_floats if output == "values" else partial(to_input, channels=channels)
+        as_labels = levels[0] if levels[0].classes is not None else BY_TYPE
+        as_pictures = partial(to_input, channels=channels, levels=as_labels)
+        as_floats = levels[0].to_floats if output == "values" else as_pictures
         fitted = [self._fit(as_floats(frame), fit, direction) for frame in frames]
         outputs = self._runner.frames(generator, [one.values for one in fitted], z, seed=seed, on_tile=on_tile)
         restored = [one.restore(output[None]) for one, output in zip(fitted, outputs, strict=True)]
@@ -573,6 +580,8 @@ class Translator:
                 f"this model ({self.manifest.method}) gives one output for an input, it has neither a latent nor "
                 "dropout: there is no spread."
             )
+        if self.levels(direction)[1].classes is not None:
+            raise ConfigError("the spread is one of brightness, and the outputs of this model are label maps.")
         calibration = None if plain else self.manifest.calibration
         return plan_spread(calibration, num_samples, level, fit, direction or self.directions[0])
 
@@ -625,7 +634,7 @@ class Translator:
                     sizes,
                     multiple=self._encoded_multiple,
                     smallest=self._smallest_encoded,
-                    rounded=(own.is_eight_bit, own.is_eight_bit),
+                    levels=(own, own),
                 )
                 for values, own in zip(both, levels, strict=False)
             ]
@@ -662,14 +671,13 @@ class Translator:
         return (both[1], both[0]) if len(self.directions) == 2 and direction == "BtoA" else both
 
     def _fit(self, values: np.ndarray, fit: Fit, direction: Direction | None) -> Fitted:
-        rounded = [levels.is_eight_bit for levels in self.levels(direction)]
         return self._fit_to(
             values,
             fit,
             self.input_sizes(direction),
             multiple=self.multiple,
             smallest=self._smallest,
-            rounded=(rounded[0], rounded[1]),
+            levels=self.levels(direction),
         )
 
     def _fit_to(
@@ -680,7 +688,7 @@ class Translator:
         *,
         multiple: int,
         smallest: int,
-        rounded: tuple[bool, bool],
+        levels: tuple[Levels, Levels],
     ) -> Fitted:
         _, height, width = values.shape
         rule = self.manifest.preprocessing
@@ -689,7 +697,12 @@ class Translator:
         if warning is not None and not self._has_warned:
             self._has_warned = True
             log.warning("the scale is not that of training: %s", warning)
-        return fit_image(values, plan, rounded=rounded)
+        return fit_image(
+            values,
+            plan,
+            rounded=(levels[0].is_eight_bit, levels[1].is_eight_bit),
+            methods=(levels[0].resampling, levels[1].resampling),
+        )
 
     def _latents(
         self, num_samples: int | None, *, seed: int, z: np.ndarray | Sequence[Any] | None, count: int
@@ -704,10 +717,13 @@ class Translator:
 
 def _as_output(values: np.ndarray, output: Output, levels: Levels) -> Any:
     match output:
+        case "pil" if levels.classes is not None:
+            indices, palette = levels.from_floats(values), palette_of(levels.classes)
+            return [pil_from_indices(one, palette) if one.dtype == np.uint8 else pil_from_array(one) for one in indices]
         case "pil":
             return [pil_from_array(array) for array in from_floats(values)]
         case "array":
-            return from_floats(values)
+            return levels.pictures(values)
         case "values":
             return levels.from_floats(values)
         case "tensor":

@@ -16,7 +16,7 @@ from tandem.config.latent_prior import LatentPriorOptions
 from tandem.config.run import RunConfig, to_flat
 from tandem.config.values import to_text
 from tandem.data.fit import FitRule
-from tandem.data.images import to_array
+from tandem.data.levels import levels_of_run
 from tandem.errors import NonFiniteError
 from tandem.objectives.objective import samples_with_dropout
 from tandem.prior.distributions import uniforms
@@ -32,7 +32,7 @@ from tandem.training.prior import RunPrior
 from tandem.training.recorder import Recorder
 from tandem.training.run_facts import facts_of, moment
 from tandem.training.run_folder import RunFolder
-from tandem.training.snapshot import caption_of, measure, numbers_of, sampling_state
+from tandem.training.snapshot import caption_of, domain_of, measure, numbers_of, sampling_state
 from tandem.training.start import lines_of
 from tandem.training.state import TrainingState
 
@@ -197,7 +197,10 @@ class Observer:
 
     def _picture(self, columns: Mapping[str, Tensor]) -> None:
         count = self._config.training.num_previews
-        arrays = [to_array(column[:count]) for column in columns.values()]
+        levels = dict(zip("ab", levels_of_run(self._config.data), strict=True))
+        arrays = [
+            levels[domain_of(title)].pictures(column[:count].cpu().float().numpy()) for title, column in columns.items()
+        ]
         rows = [[array[row] for array in arrays] for row in range(len(arrays[0]))]
         self._recorder.picture(self._state.step, rows, list(columns))
 

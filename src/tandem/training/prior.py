@@ -140,7 +140,10 @@ class FixedPairs:
         a, b = pair.read(
             self._direction, channels_a=channels_a, channels_b=channels_b, levels_a=levels_a, levels_b=levels_b
         )
-        return self._rule.fixed(a, multiple=self._multiple), self._rule.fixed(b, multiple=self._multiple)
+        return (
+            self._rule.fixed(a, multiple=self._multiple, method=levels_a.resampling),
+            self._rule.fixed(b, multiple=self._multiple, method=levels_b.resampling),
+        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ or dropout into many outputs.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,11 @@ def numbers_of(health: LatentHealth | TranslationHealth) -> dict[str, float | No
     if health.cycle_a is None or health.cycle_b is None:
         return looks
     return {"cycle": 0.5 * (health.cycle_a + health.cycle_b)} | looks
+
+
+def domain_of(title: str) -> Literal["a", "b"]:
+    """To which domain of the model the images of a column of the picture belong, by the column's title."""
+    return "a" if title in {"input", "A", "back to A", "B to A"} else "b"
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class Carried:
         microscopy: What OME says.
         imagej: The lines of ImageJ on the size of a pixel.
         nifti: The header of a NIfTI file, of the slice that was read.
+        palette: The colours of the indices of a label map.
         affine: From column, row and slice to millimetres to the right, forwards and up, 4 × 4; of NIfTI and DICOM.
     """
 
@@ -74,6 +75,7 @@ class Carried:
     imagej: tuple[str, ...] = ()
     nifti: bytes | None = None
     affine: tuple[tuple[float, ...], ...] | None = None
+    palette: Mapping[int, tuple[int, int, int]] | None = None
 
     @property
     def nodata_value(self) -> float | None:
@@ -86,7 +88,8 @@ class Carried:
     def for_image(self, array: np.ndarray) -> "Carried":
         """What of it holds for another image of the same place and size, ``(H, W, C)``.
 
-        A profile is kept where the colours are as many as it is for, names of channels where these are as many.
+        A profile is kept where the colours are as many as it is for, names of channels where these are as many, a
+        palette where there are indices.
         """
         channels = array.shape[2]
         profile, microscopy = self.profile, self.microscopy
@@ -94,7 +97,8 @@ class Carried:
             profile = None
         if microscopy is not None and len(microscopy.names) != channels:
             microscopy = replace(microscopy, names=())
-        return replace(self, profile=profile, microscopy=microscopy)
+        palette = self.palette if channels == 1 and array.dtype == np.uint8 else None
+        return replace(self, profile=profile, microscopy=microscopy, palette=palette)
 
 
 NOTHING = Carried()

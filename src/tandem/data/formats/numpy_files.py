@@ -39,7 +39,9 @@ def read_npy(stream: BinaryIO) -> StoredImage:
         raise UnreadableError(f"damaged or truncated ({len(data)} of {num_bytes} bytes)")
     values = np.frombuffer(data, dtype).reshape(shape, order="F" if turned else "C")
     values = values.reshape(*shape[:2], -1)
+    indices = None
     if dtype.kind == "b":
+        indices = np.ascontiguousarray(values[:, :, 0], dtype=np.uint8) if values.shape[2] == 1 else None
         values = values.astype(np.uint8) * np.uint8(255)
     native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     bits, channels = 8 * native.itemsize, native.shape[2]
@@ -51,6 +53,7 @@ def read_npy(stream: BinaryIO) -> StoredImage:
         colours,
         has_alpha=picture and channels in (2, 4),
         kind=f"{kind_of_samples(native.dtype, bits)} NumPy array",
+        indices=indices,
     )
 
 

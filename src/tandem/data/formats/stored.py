@@ -33,6 +33,8 @@ class StoredImage:
         num_frames: Pages or frames of the file; others than the first are in `values` only where they are channels.
         kind: What the file is, for messages: e.g. ``12-bit TIFF``.
         nodata: The value of pixels that hold nothing, where a GeoTIFF says one.
+        indices: ``(H, W)``, uint8, of a file with a palette the places in it, of 1, 2 and 4 bits the greys before they
+            are spread over 8: what a label map says. None where `values` say it.
     """
 
     values: np.ndarray
@@ -42,6 +44,7 @@ class StoredImage:
     num_frames: int = 1
     kind: str = ""
     nodata: float | None = None
+    indices: np.ndarray | None = None
 
     @property
     def white(self) -> int | None:
@@ -50,7 +53,12 @@ class StoredImage:
 
     def with_values(self, values: np.ndarray) -> "StoredImage":
         """The same file's image with other values, such as a part of it."""
-        return replace(self, values=values)
+        return replace(self, values=values, indices=None)
+
+    def columns(self, start: int, stop: int) -> "StoredImage":
+        """A part of it: some columns, all rows."""
+        indices = None if self.indices is None else self.indices[:, start:stop]
+        return replace(self, values=self.values[:, start:stop], indices=indices)
 
 
 def read_what_is_there(stream: BinaryIO, num_bytes: int) -> bytes:

@@ -67,7 +67,9 @@ def read_tiff(stream: BinaryIO, *, pillow: bool = True) -> StoredImage | None:
         stored = _one_page(stream, first)
     kind = f"{describe_samples(first)} TIFF" + (f" of {len(pages)} pages" if len(pages) > 1 else "")
     upright = np.ascontiguousarray(turned_upright(stored.values, first.orientation))
-    return replace(stored, values=upright, num_frames=len(pages), kind=kind, nodata=_nodata(first))
+    few = first.bits in (1, 2, 4) and upright.shape[2] == 1
+    indices = upright[:, :, 0] // np.uint8(255 // (2**first.bits - 1)) if few else None
+    return replace(stored, values=upright, num_frames=len(pages), kind=kind, nodata=_nodata(first), indices=indices)
 
 
 def _nodata(page: TiffPage) -> float | None:

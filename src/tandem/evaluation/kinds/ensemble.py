@@ -82,7 +82,7 @@ class EnsembleMetric(Metric):
     A class sets `name`, `title` and `numbers`, and defines `of` and `summarise`.
     """
 
-    needs: ClassVar[Needs] = Needs(ground_truth=True, samples=2)
+    needs: ClassVar[Needs] = Needs(ground_truth=True, samples=2, brightness=True)
     remarks: ClassVar[dict[str, Any]] = {}
     """What the rows depend on beside the images, the same in every evaluation."""
 

@@ -20,6 +20,7 @@ from tandem.evaluation.metrics.interval_coverage import IntervalCoverage, interv
 from tandem.evaluation.metrics.kid import KID, kid
 from tandem.evaluation.metrics.l1 import L1, l1
 from tandem.evaluation.metrics.l1_diversity import L1Diversity, l1_diversity
+from tandem.evaluation.metrics.labels import Labels
 from tandem.evaluation.metrics.lpips import LpipsMean
 from tandem.evaluation.metrics.lpips_diversity import LpipsDiversity, diversity_of
 from tandem.evaluation.metrics.memorisation import Memorisation, memorisation
@@ -37,7 +38,7 @@ from tandem.evaluation.metrics.z_r2 import ZR2, read_latents
 STANDARD_METRICS = MetricSet(
     (
         *(FID, KID, PRDC, Frechet),
-        *(L1, PSNR, SSIM, MSSSIM, LpipsMean, BestOfN),
+        *(Labels, L1, PSNR, SSIM, MSSSIM, LpipsMean, BestOfN),
         *(CRPS, EnergyScore, SpreadSkill, IntervalCoverage, RankHistogram),
         *(LpipsDiversity, L1Diversity, Vendi, AFD, ZR2, Bijection, Cycle, Identity),
         *(CalibratedCoverage, FlaggedFdr),

@@ -56,7 +56,7 @@ class _CalibratedMetric(Metric):
     """A metric of calibrated models."""
 
     numbers: ClassVar = ()
-    needs: ClassVar = Needs(ground_truth=True)
+    needs: ClassVar = Needs(ground_truth=True, brightness=True)
 
     @classmethod
     def check(cls, setup: Setup) -> None:

@@ -38,7 +38,7 @@ class L1Diversity(Metric):
     name: ClassVar = "l1-diversity"
     title: ClassVar = "Diversity of the samples of an input (L1)"
     numbers: ClassVar = (Number("l1-diversity", "higher"),)
-    needs: ClassVar = Needs(samples=2)
+    needs: ClassVar = Needs(samples=2, brightness=True)
     is_cheap: ClassVar = True
     ranking: ClassVar = Ranking("diversity", 10)
 

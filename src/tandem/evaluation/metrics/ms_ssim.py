@@ -68,6 +68,6 @@ class MSSSIM(PairedMetric):
     name: ClassVar = "ms-ssim"
     title: ClassVar = "MS-SSIM"
     numbers: ClassVar = (Number("ms-ssim", "higher"), Number("ms-ssim-best", "higher", of_several=True))
-    needs: ClassVar = Needs(ground_truth=True, side=MS_SSIM_MIN_SIDE)
+    needs: ClassVar = Needs(ground_truth=True, side=MS_SSIM_MIN_SIDE, brightness=True)
     remarks: ClassVar = {"border": "reflect"}
     between = staticmethod(ms_ssim)

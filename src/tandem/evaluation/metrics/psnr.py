@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from tandem.evaluation.kinds.paired import PairedMetric, unit_pair
-from tandem.evaluation.metric import Number
+from tandem.evaluation.metric import Needs, Number
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -38,4 +38,5 @@ class PSNR(PairedMetric):
     name: ClassVar = "psnr"
     title: ClassVar = "PSNR (dB)"
     numbers: ClassVar = (Number("psnr", "higher"), Number("psnr-best", "higher", of_several=True))
+    needs: ClassVar = Needs(ground_truth=True, brightness=True)
     between = staticmethod(psnr)

@@ -175,7 +175,7 @@ class RankHistogram(EnsembleMetric):
         Number("rank-dispersion", "neither"),
         Number("rank-flatness-p", "neither"),
     )
-    needs: ClassVar = Needs(ground_truth=True, samples=2, side=_POOL)
+    needs: ClassVar = Needs(ground_truth=True, samples=2, side=_POOL, brightness=True)
     remarks: ClassVar[dict[str, Any]] = {"pixels": f"means over {_POOL} px"}
 
     @staticmethod

@@ -19,7 +19,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from tandem.config.classes import MAX_CLASSES
 from tandem.data.images import convert_channels
+from tandem.data.label_maps import IGNORED, labels_from_colours
 from tandem.errors import ConfigError, DataError
 from tandem.evaluation.cases import Loaded
 from tandem.evaluation.kinds.weights import described_weights
@@ -27,10 +29,6 @@ from tandem.evaluation.metric import Found, Metric, Number, Setup, UnmetNeedErro
 from tandem.evaluation.networks.segmenter import Segmenter
 from tandem.evaluation.rows.measurement import EachCase, to_rgb_batch
 from tandem.report.scores import MetricResult
-
-MAX_CLASSES = 1000
-IGNORED = -1
-"""The label of pixels that do not count."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +94,7 @@ class ConfusionMatrix:
         Raises:
             DataError: No pixel was counted.
         """
-        hits = np.diag(self.counts).astype(np.float64)
-        true, predicted = self.counts.sum(axis=1), self.counts.sum(axis=0)
-        if not true.sum():
-            raise DataError("no pixel was counted: every label is ignored, or there are no images.")
-        union = true + predicted - hits
-        accuracies = np.divide(hits, true, out=np.full(len(hits), np.nan), where=true > 0)
-        ious = np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
-        return SegmentationScore(
-            pixel_accuracy=float(hits.sum() / true.sum()),
-            class_accuracy=float(np.nanmean(accuracies)),
-            mean_iou=float(np.nanmean(ious)),
-            accuracies=accuracies,
-            ious=ious,
-            num_pixels=int(true.sum()),
-        )
+        return score_of(np.diag(self.counts), self.counts.sum(axis=1), self.counts.sum(axis=0))
 
     def state(self) -> dict[str, np.ndarray]:
         """The counts."""
@@ -130,39 +114,30 @@ class ConfusionMatrix:
         self.counts += other.counts
 
 
-def labels_from_colours(image: np.ndarray, palette: np.ndarray, *, max_distance: float = 0.0) -> np.ndarray:
-    """Read a label map that is stored as an image in colours.
+def score_of(hits: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> SegmentationScore:
+    """The measures of counts of pixels, of each class ``(K,)``.
 
     Args:
-        image: ``(H, W, 3)``, uint8.
-        palette: ``(K, 3)``, the colour of each class.
-        max_distance: How far (Euclidean, 0..441) a pixel may be from the nearest colour; JPEG needs some 60. Pixels
-            beyond it are `IGNORED`; with 0, they are an error.
-
-    Returns:
-        ``(H, W)``, int64.
+        hits: Pixels of the class that were taken for it.
+        true: Pixels of the class.
+        predicted: Pixels that were taken for it.
 
     Raises:
-        DataError: The shapes are others, colours repeat, or a colour is not in the palette.
+        DataError: No pixel was counted.
     """
-    colours = np.asarray(palette, dtype=np.int64)
-    if image.ndim != 3 or image.shape[2] != 3 or colours.ndim != 2 or colours.shape[1] != 3:
-        raise DataError(
-            f"the label image is {image.shape} and the palette {colours.shape}; expected (H, W, 3), (K, 3)."
-        )
-    if len(np.unique(colours, axis=0)) < len(colours):
-        raise DataError("two classes of the palette have the same colour.")
-    found, where = np.unique(image.reshape(-1, 3), axis=0, return_inverse=True)
-    squares = np.square(found.astype(np.int64)[:, None] - colours).sum(axis=2)
-    labels = squares.argmin(axis=1)
-    strange = squares.min(axis=1) > max_distance**2
-    if strange.any() and max_distance == 0:
-        raise DataError(
-            f"the label image holds the colour {tuple(found[strange][0].tolist())}, which is not in the palette. If "
-            "it was saved with losses (JPEG) or resized smoothly, allow a distance."
-        )
-    labels[strange] = IGNORED
-    return labels[where.ravel()].reshape(image.shape[:2])
+    if not true.sum():
+        raise DataError("no pixel was counted: every label is ignored, or there are no images.")
+    union = true + predicted - hits
+    accuracies = np.divide(hits, true, out=np.full(len(hits), np.nan), where=true > 0)
+    ious = np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
+    return SegmentationScore(
+        pixel_accuracy=float(hits.sum() / true.sum()),
+        class_accuracy=float(np.nanmean(accuracies)),
+        mean_iou=float(np.nanmean(ious)),
+        accuracies=accuracies,
+        ious=ious,
+        num_pixels=int(true.sum()),
+    )
 
 
 class Segmentation(Metric):

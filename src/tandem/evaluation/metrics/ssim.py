@@ -65,7 +65,7 @@ class SSIM(PairedMetric):
         Number("ssim", "higher", decides_paired=30),
         Number("ssim-best", "higher", of_several=True, decides_paired=40),
     )
-    needs: ClassVar = Needs(ground_truth=True, side=WINDOW)
+    needs: ClassVar = Needs(ground_truth=True, side=WINDOW, brightness=True)
     is_cheap: ClassVar = True
     ranking: ClassVar = Ranking("quality", 20)
     remarks: ClassVar = {"border": "reflect"}

@@ -107,7 +107,8 @@ def _description(out: Path, manifest: Manifest, spec: GeneratorSpec) -> dict[str
     inputs = [
         {
             "id": "image",
-            "description": f"values in [-1, 1] after preprocessing; sides are multiples of {spec.size_multiple} px",
+            "description": f"values in [-1, 1] after preprocessing; sides are multiples of {spec.size_multiple} px"
+            + _told(images.input_levels),
             "axes": _axes(spec.in_channels, _free(spec)),
             "data": {"type": "float32"},
             "preprocessing": [_scaling(images.input_levels, spec.in_channels, inverse=False)],
@@ -127,7 +128,7 @@ def _description(out: Path, manifest: Manifest, spec: GeneratorSpec) -> dict[str
         )
     output = {
         "id": "output",
-        "description": "the image that belongs to the input",
+        "description": "the image that belongs to the input" + _told(images.output_levels),
         "axes": _axes(spec.out_channels, {side: {"size": {"tensor_id": "image", "axis_id": side}} for side in "yx"}),
         "data": {"type": "float32"},
         "postprocessing": [_scaling(images.output_levels, spec.out_channels, inverse=True)],
@@ -176,9 +177,19 @@ def _values(levels: Levels, array: np.ndarray) -> np.ndarray:
 
 
 def _ends(levels: Levels) -> tuple[np.ndarray, np.ndarray]:
+    if levels.classes is not None:  # a plane for each class
+        return np.array([-1.0]), np.array([1.0])
     if levels.is_by_type:
         return np.zeros(1), np.array([float(np.iinfo(levels.type).max)])
     return np.array(levels.low), np.array(levels.high)
+
+
+def _told(levels: Levels) -> str:
+    """What the channels of a label map are."""
+    if levels.classes is None:
+        return ""
+    names = ", ".join(one.name for one in levels.classes.classes)
+    return f"; a label map, whose channels are 1 where a pixel is of the class and -1 elsewhere: {names}"
 
 
 def _file(tensor: str) -> str:

@@ -102,6 +102,8 @@ def _of_one_direction(manifest: Manifest, network: str) -> Manifest:
             output_sizes=images.input_sizes,
             input_channels=images.output_channels,
             output_channels=images.input_channels,
+            input_levels=images.output_levels,
+            output_levels=images.input_levels,
         )
     images = dataclasses.replace(images, direction=direction)
     return dataclasses.replace(manifest, networks={"generator": manifest.networks[network]}, preprocessing=images)
