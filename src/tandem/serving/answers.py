@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
+from tandem.config.classes import Colour
 from tandem.data.array_files import encoded, fits_png
+from tandem.data.formats.carried import Carried
 from tandem.data.images import pil_from_array
+from tandem.data.label_maps import palette_of
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.report.grid import shown
 from tandem.serving.refused import bad_value
@@ -25,8 +28,10 @@ _PNG_LEVEL = 1
 """Higher ones take longer, and gain a few per cent."""
 
 
-def png(array: np.ndarray) -> bytes:
-    """``(H, W, C)``, uint8 or uint16, as a PNG file."""
+def png(array: np.ndarray, palette: Mapping[int, Colour] | None = None) -> bytes:
+    """``(H, W, C)``, uint8 or uint16, as a PNG file; indices of a label map with their colours."""
+    if palette is not None and array.dtype == np.uint8:
+        return encoded(array, ".png", Carried(palette=palette))
     if array.dtype != np.uint8:
         return encoded(array, ".png")
     buffer = io.BytesIO()
@@ -62,11 +67,11 @@ def outputs_response(
     headers = {"X-Tandem-Model": f"{facts['model']} {facts['version']}", "X-Tandem-Seed": str(facts["seed"])}
     match kind:
         case "png" | "tif" | "npy":
-            return Response(_file(outputs[0], kind), media_type=_SINGLE[kind], headers=headers)
+            return Response(_file(outputs[0], kind, levels), media_type=_SINGLE[kind], headers=headers)
         case "npz":
             return Response(_npz(outputs, latents), media_type="application/x-npz", headers=headers)
         case "zip":
-            body = _zip([_file(output, own) for output in outputs], own, told(latents, facts))
+            body = _zip([_file(output, own, levels) for output in outputs], own, told(latents, facts))
             return Response(body, media_type="application/zip", headers=headers)
         case "json":
             return json_response(outputs_json(outputs, latents, facts, levels=levels), headers=headers)
@@ -77,12 +82,13 @@ def outputs_json(
 ) -> dict[str, Any]:
     """Outputs as a JSON object; see `outputs_response`.
 
-    Its ``outputs`` are PNG files. Where these don't hold the values they are pictures to look at, and ``values`` are
-    the outputs as TIFF files.
+    Its ``outputs`` are PNG files, of label maps with a palette. Where these don't hold the values they are pictures to
+    look at, and ``values`` are the outputs as TIFF files.
     """
-    exact = all(map(fits_png, outputs))
+    exact = all(map(fits_png, outputs)) and (levels.classes is None or levels.type == "uint8")
     pictures = outputs if exact else [shown(levels.picture(output)) for output in outputs]
-    answer = told(latents, facts) | {"outputs": [_text(png(picture)) for picture in pictures]}
+    colours = palette_of(levels.classes) if exact and levels.classes is not None else None
+    answer = told(latents, facts) | {"outputs": [_text(png(picture, colours)) for picture in pictures]}
     return answer if exact else answer | {"values": [_text(encoded(output, ".tif")) for output in outputs]}
 
 
@@ -101,8 +107,8 @@ def json_bytes(values: Any) -> bytes:
     return json.dumps(values, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _file(output: np.ndarray, kind: str) -> bytes:
-    return png(output) if kind == "png" else encoded(output, f".{kind}")
+def _file(output: np.ndarray, kind: str, levels: Levels) -> bytes:
+    return png(output, levels.palette) if kind == "png" else encoded(output, f".{kind}")
 
 
 def _text(data: bytes) -> str:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.data.images import read_stored, require_pixels, resize
+from tandem.data.images import eight_bits, read_stored, require_pixels, resize
+from tandem.data.label_maps import from_picture
 from tandem.data.levels import Levels
 from tandem.errors import DataError
 from tandem.serving.limits import PICTURE_CHANNELS
@@ -60,9 +61,14 @@ class FrameRule:
             ImageReadError: It is damaged, or not one that the model takes.
             DataError: A value is not finite.
         """
-        frame = self.levels.values_of(read_stored(data), self.channels, _NAME)
+        stored = read_stored(data)
+        classes = self.levels.classes
+        if classes is not None and not classes.has_colours and stored.num_colours == 3 and stored.indices is None:
+            frame = from_picture(classes, eight_bits(stored.values[:, :, :3]))  # in the colours that the service gives
+        else:
+            frame = self.levels.values_of(stored, self.channels, _NAME)
         require_finite(frame)
-        return frame if self.size is None else resize(frame, *self.size)
+        return frame if self.size is None else resize(frame, *self.size, method=self.levels.resampling)
 
     def checked(self, data: bytes) -> np.ndarray:
         """`require`, then `decode`."""

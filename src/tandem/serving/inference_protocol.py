@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tandem.data.images import convert_channels
+from tandem.data.label_maps import class_numbers
 from tandem.data.levels import SampleType
 from tandem.serving.answers import json_bytes, json_response
 from tandem.serving.frames import FrameRule, require_finite
@@ -84,7 +85,11 @@ class InferenceProtocol:
         latent_dim = loaded.translator.latent_dim
         channels = generator.spec.in_channels, generator.spec.out_channels
         images = [
-            {"name": name, "datatype": _datatype(np.dtype(levels.type)), "shape": [-1, -1, -1, number]}
+            {
+                "name": name,
+                "datatype": _datatype(np.dtype(levels.type)),
+                "shape": [-1, -1, -1, number if levels.classes is None else 1],
+            }
             for name, number, levels in zip(("image", "outputs"), channels, loaded.translator.levels(), strict=True)
         ]
         latents = [{"name": "z", "datatype": "FP32", "shape": [-1, latent_dim]}] if latent_dim else []
@@ -193,6 +198,11 @@ def _frame(call: _Call, rule: FrameRule) -> np.ndarray:
     if height * width > rule.most_pixels:
         raise RefusedError(413, "too-large", f"'image' is too large: at most {rule.most_pixels} pixels are taken.")
     require_finite(array)
+    if rule.levels.classes is not None:
+        if channels != 1:
+            raise bad_value(f"'image' must have one channel, the indices of a label map, not {channels}.")
+        class_numbers(rule.levels.classes, array)  # refuses what is no class
+        return array
     if channels == rule.channels:
         return array
     if not rule.levels.is_by_type or max(channels, rule.channels) > PICTURE_CHANNELS:

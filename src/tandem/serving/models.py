@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from tandem.checkpoint.manifest import RENEWALS
+from tandem.config.classes import hex_of
 from tandem.config.data import Direction
+from tandem.data.label_maps import palette_of
 from tandem.data.levels import Levels
 from tandem.errors import BundleError, TandemError
 from tandem.evaluation.options import Palette
@@ -103,7 +105,17 @@ def _input_mean(translator: Translator, direction: Direction) -> float | None:
 
 
 def levels_as_json(levels: Levels) -> dict[str, Any]:
-    """Which type the samples of files have, and which values are black and white; None: the ends of the type."""
+    """Which type the samples of files have, and which values are black and white; None: the ends of the type.
+
+    Of label maps their classes, each with its name, its index and a colour.
+    """
+    if levels.classes is not None:
+        colours = palette_of(levels.classes)
+        classes = [
+            {"name": one.name, "value": one.values[0], "colour": hex_of(colours[one.values[0]])}
+            for one in levels.classes.classes
+        ]
+        return {"type": levels.type, "black": None, "white": None, "classes": classes}
     if levels.is_by_type:
         return {"type": levels.type, "black": None, "white": None}
     return {"type": levels.type, "black": list(levels.low), "white": list(levels.high)}
@@ -242,4 +254,4 @@ class ModelStore:
 
 def palette_as_json(palette: Palette | None) -> list[str]:
     """Colours as a page writes them."""
-    return [] if palette is None else [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in palette]
+    return [] if palette is None else [hex_of(colour) for colour in palette]

@@ -37,6 +37,13 @@ def about(
     Raises:
         ConfigError: Its images are none that a browser shows.
     """
+    if any(
+        levels.classes is not None for direction in translator.directions for levels in translator.levels(direction)
+    ):
+        raise ConfigError(
+            "this model takes or gives label maps, and the page without a server has pictures alone: serve it with "
+            "'tandem serve', whose page offers the colours of its classes, or export it with --to onnx."
+        )
     manifest = shared_manifest(translator.manifest, storage)  # a calibration does not hold for rounded weights
     is_calibrated = manifest.calibration is not None
     size, padded = page_size(translator)

@@ -5,6 +5,8 @@
  * @typedef {{kind: string, mean: number[], axes: number[][]}} Prior  axes: orthogonal, each one standard deviation long
  * @typedef {"AtoB" | "BtoA"} Direction
  *
+ * @typedef {{type: string, classes?: {name: string, value: number, colour: string}[]}} Levels  classes: of label maps
+ *
  * @typedef {object} Model
  * @property {string} name
  * @property {string} version
@@ -13,6 +15,7 @@
  * @property {Direction[]} directions
  * @property {[number, number]} size  height and width that it was trained at
  * @property {Partial<Record<Direction, number | null>>} input_mean  of training inputs, from -1 to 1
+ * @property {Partial<Record<Direction, Levels[]>>} values  of inputs and outputs
  * @property {number} latent_dim
  * @property {boolean} stochastic
  * @property {boolean} encoder

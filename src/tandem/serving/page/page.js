@@ -3,6 +3,7 @@ import { drawPath, Drawing } from "./drawing.js";
 import { EngineError } from "./engine.js";
 import { EXAMPLES, UNITS } from "./examples.js";
 import { gif } from "./gif.js";
+import { labelColours } from "./labels.js";
 import { between, coordinates, near } from "./latent.js";
 import { read, unpack, write } from "./link.js";
 import { Later, Live } from "./live.js";
@@ -168,7 +169,7 @@ class Page {
     const button = document.querySelector(`[data-direction="${direction}"]`);
     if (button instanceof HTMLButtonElement) this.markDirection?.(button);
     const mean = model.input_mean[direction];
-    this.isLineDrawing = mean == null || mean > WHITE_ABOVE;
+    this.isLineDrawing = !labelColours(model, direction).length && (mean == null || mean > WHITE_ABOVE);
     if (changed) this.offerColours([]);
     element("examples", HTMLDivElement).hidden = !this.isLineDrawing;
   }
@@ -329,8 +330,9 @@ class Page {
 
   /** @param {string[]} found  colours of a picture */
   offerColours(found) {
-    const own = this.catalogue?.palette ?? [];
-    const offered = own.length ? [...new Set([...own, ...found])] : found.length ? found : this.isLineDrawing ? [] : SWATCHES;
+    const labels = labelColours(this.model, this.direction);
+    const own = this.catalogue?.palette.length ? this.catalogue.palette : labels;
+    const offered = own.length ? [...new Set(labels.length ? own : [...own, ...found])] : found.length ? found : this.isLineDrawing ? [] : SWATCHES;
     const group = element("palette", HTMLDivElement);
     group.hidden = !offered.length;
     const swatches = offered.map((colour) => {

@@ -1,4 +1,5 @@
 import { EngineError } from "./engine.js";
+import { labelColours, snapped } from "./labels.js";
 
 /**
  * @typedef {import("./engine.js").Engine} Engine
@@ -42,6 +43,8 @@ export class Service {
   constructor(askToken) {
     this._askToken = askToken;
     this._token = sessionStorage.getItem("tandem:token") ?? "";
+    /** @type {Map<string, import("./engine.js").Model>} */
+    this._models = new Map();
   }
 
   /** @param {string} token */
@@ -55,7 +58,11 @@ export class Service {
   async ready() { return true; }
 
   /** @param {string} name */
-  model(name) { return this._json(`v1/models/${encodeURIComponent(name)}`); }
+  async model(name) {
+    const model = await this._json(`v1/models/${encodeURIComponent(name)}`);
+    this._models.set(name, model);
+    return model;
+  }
 
   /** @param {string} name @param {number} seed @param {number} count @returns {Promise<number[][]>} */
   async latents(name, seed, count) {
@@ -98,7 +105,8 @@ export class Service {
     form.set("model", job.model);
     form.set("direction", job.direction);
     form.set("seed", String(job.seed));
-    form.set("image", await toPng(job.image), "drawing.png");
+    const colours = labelColours(this._models.get(job.model) ?? null, job.direction);
+    form.set("image", await toPng(snapped(job.image, colours)), "drawing.png");
     return form;
   }
 
