@@ -277,7 +277,8 @@ def test_what_does_not_go_with_classes(options: dict[str, object], message: str)
 def dataset(root: Path, **transform: object) -> PairedDataset:
     for split, side in (("train", "A"), ("train", "B")):
         (root / f"{split}{side}").mkdir()
-        tandem.write_image(root / f"{split}{side}" / "1.png", np.kron(numbers(5), np.ones((4, 4))).astype(np.uint8))
+        blocks = 4 * numbers(2) if transform["flip"] else numbers(5)
+        tandem.write_image(root / f"{split}{side}" / "1.png", np.kron(blocks, np.ones((4, 4))).astype(np.uint8))
     levels: tuple[Levels, Levels] = (levels_of_classes(classes_of()), levels_of_classes(classes_of(5)))
     return PairedDataset(
         find_splits(root)["train"],
@@ -315,6 +316,7 @@ def test_augmentation_mixes_no_classes(tmp_path: Path) -> None:
         for planes in (sample["a"], sample["b"]):
             assert torch.equal(planes.sum(dim=0), torch.full((20, 20), -3.0))  # one class each, of five
             assert set(planes.unique().tolist()) == {-1.0, 1.0}
+            assert set(planes.argmax(dim=0).unique().tolist()) == {0, 4}  # a mean of them would be another class
         assert torch.equal(sample["a"], sample["b"])
 
 

@@ -22,6 +22,8 @@ from axe import complaints
 from cyclegan_bundle import make_cyclegan
 from drawing_page import WAIT, canvases, settle, stroke, until
 from serving_client import application, opened, pixels, png, serving
+from tandem.config.classes import read_classes
+from tandem.data.levels import levels_of_classes
 from tandem.inference.latents import between
 from tandem.prior.distributions import MixturePrior
 from tandem.serving.app import Access
@@ -267,6 +269,24 @@ def test_a_token_and_both_directions(tmp_path: Path, open_page: Callable[..., An
         assert canvases(page, "#output") != there
         assert "direction=BtoA" in page.url
         page.close()
+
+
+def test_a_model_of_label_maps_offers_the_colours_of_its_classes(
+    make_bundle: Callable[..., Path], open_page: Callable[..., Any]
+) -> None:
+    classes = read_classes('[["wall",[4],"#ff0000"],["sky",[0],"#0000ff"],["door",[9],"#00ff00"]]', "--classes-a")
+    bundle = make_bundle("streets", channels=(3, 3), input_levels=levels_of_classes(classes))
+    with serving(application({"streets": bundle})) as address:
+        page = open_page(address)
+        page.wait_for_selector("#tiles li")
+        colours = page.eval_on_selector_all("#palette button", "all => all.map((one) => one.dataset.colour)")
+        assert colours == ["#ff0000", "#0000ff", "#00ff00"]
+        page.click("#palette button:nth-child(2)")
+        settle(page)
+        before = canvases(page, "#tiles canvas")
+        stroke(page, (0.2, 0.2), (0.8, 0.3), (0.5, 0.8))  # whose edges are mixed with what is below
+        settle(page)
+        assert canvases(page, "#tiles canvas") != before
 
 
 def test_label_colours(make_bundle: Callable[..., Path], open_page: Callable[..., Any]) -> None:

@@ -129,7 +129,9 @@ def feature_problems(weight: float, file: str | None, data: DataConfig) -> Itera
             f"--lambda-features {weight:g} needs --feature-weights FILE, the weights of a network: MobileNet in .npz, "
             "or VGG16, AlexNet or SqueezeNet in .pth or .safetensors"
         )
-    if data.output_channels not in {1, 3}:
+    if data.label_maps[1] is not None:
+        yield "--lambda-features compares pictures, and the outputs are label maps: leave it out"
+    elif data.output_channels not in {1, 3}:
         yield f"--lambda-features compares images of 1 or 3 channels, not of --output-channels {data.output_channels}"
     if min(data.crop_size) < SMALLEST_FEATURES_INPUT:
         yield f"--size {data.size} is too small for --lambda-features: at least {SMALLEST_FEATURES_INPUT} px"

@@ -97,6 +97,8 @@ def calibration_subject(
             f"this model ({translator.manifest.method}) gives one output for an input, so there is no spread to "
             "calibrate: take a model with a latent or with dropout (BicycleGAN, pix2pix)."
         )
+    if translator.levels()[1].classes is not None:
+        raise ConfigError("intervals are about brightness, and the outputs of this model are label maps.")
     folder = choose_split(data, split, layout=layout, order=CALIBRATED_ORDER)
     _refuse_training_split(translator, folder, data)
     measured = EvaluationOptions(

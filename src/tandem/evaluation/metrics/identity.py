@@ -39,6 +39,9 @@ class Identity(Metric):
         spec = model.translator.abilities.generator(model.direction).spec
         if spec.in_channels != spec.out_channels:
             raise UnmetNeedError("it needs a model whose inputs have the channels of its outputs")
+        taken, given = model.translator.levels(model.direction)
+        if taken.classes != given.classes:
+            raise UnmetNeedError("it needs a model whose inputs have the classes of its outputs")
 
     def summarise(self, found: Found) -> MetricResult:
         """See `Metric`."""
