@@ -566,11 +566,20 @@ def _networks_and_losses() -> Iterator[OtherName]:
         " ssim_weight",
         "the losses are L1, the adversarial one and --lambda-features; LPIPS is measured by 'tandem evaluate'",
     )
+    yield _TRAINERS.option(
+        "label_nc n_classes num_classes classes num_labels n_class num_semantics semantic_nc",
+        "--classes-a {}",
+        note="label maps in B: --classes-b; values, colours and pixels to ignore stand in a file",
+    )
     yield _TRAINERS.nothing(
-        "label_nc n_classes num_classes c_dim classes no_instance instance_feat n_local_enhancers niter_fix_global"
+        "contain_dontcare_label dont_care_label ignore_index ignore_label",
+        "pixels without a class stand under 'ignore' in the file of --classes-a or --classes-b",
+    )
+    yield _TRAINERS.nothing(
+        "c_dim no_instance instance_feat n_local_enhancers niter_fix_global"
         " use_encoder_label label_feat selected_attrs prompt instance_prompt cond class_cond label_smooth"
-        " contain_dontcare_label c2_dim attributes labels num_labels lambda_cls n_class no_instance_edge",
-        "inputs are images: give label maps as images in colour, and their channels with --input-channels",
+        " c2_dim attributes labels lambda_cls no_instance_edge",
+        "inputs are images, or label maps (--classes-a), and nothing else",
     )
 
 
