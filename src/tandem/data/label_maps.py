@@ -28,7 +28,7 @@ class _Tables(NamedTuple):
     """What a class is in every form.
 
     Attributes:
-        numbers: Of each index that a file may hold its class, `IGNORED`, or -2 where it is none, ``(65536,)``.
+        numbers: Of each index that a file may hold its class, `IGNORED`, or -2 where it is none, ``(65536,)``, int16.
         kept: Of each class its index, and behind them that of pixels without one.
         shown: Of each index that is kept its colour, ``(highest + 1, 3)``, uint8.
     """
@@ -40,7 +40,7 @@ class _Tables(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _tables(classes: LabelClasses) -> _Tables:
-    numbers = np.full(MAX_VALUE + 1, IGNORED if classes.ignores_others else -2, np.int32)
+    numbers = np.full(MAX_VALUE + 1, IGNORED if classes.ignores_others else -2, np.int16)
     for number, one in enumerate(classes.classes):
         numbers[list(one.values)] = number
     ignored = classes.ignored
@@ -97,7 +97,7 @@ def _has_indices(classes: LabelClasses, stored: StoredImage) -> bool:
 
 
 def _by_value(classes: LabelClasses, stored: StoredImage, name: str) -> np.ndarray:
-    """The number of each pixel's class, ``(H, W)``, int32."""
+    """The number of each pixel's class, ``(H, W)``."""
     values = stored.values[:, :, 0] if stored.indices is None else stored.indices
     if values.dtype.kind not in "uif":
         raise ImageReadError(name, f"has {values.dtype} samples, and a label map holds whole numbers")
@@ -223,13 +223,16 @@ def labels_from_colours(image: np.ndarray, palette: np.ndarray, *, max_distance:
 
 
 def class_numbers(classes: LabelClasses, indices: np.ndarray) -> np.ndarray:
-    """The class of each pixel of an index image of any shape: int32, `IGNORED` where it has none.
+    """The class of each pixel of an index image of any shape: int16, `IGNORED` where it has none.
 
     Raises:
         DataError: An index is no class.
     """
-    inside = (indices >= 0) & (indices <= MAX_VALUE)
-    found = np.where(inside, _tables(classes).numbers[np.where(inside, indices, 0).astype(np.int64)], -2)
+    if indices.dtype in (np.uint8, np.uint16):  # as files are kept, and none is beyond the table
+        found = _tables(classes).numbers[indices]
+    else:
+        inside = (indices >= 0) & (indices <= MAX_VALUE)
+        found = np.where(inside, _tables(classes).numbers[np.where(inside, indices, 0).astype(np.int64)], -2)
     if (found == -2).any():
         told = [f"{one:g}" for one in np.unique(indices[found == -2]).tolist()]
         raise DataError(f"the label map holds the {_several('value', told)}, which {_are(told)} no class of the model.")
@@ -239,10 +242,11 @@ def class_numbers(classes: LabelClasses, indices: np.ndarray) -> np.ndarray:
 def to_planes(classes: LabelClasses, indices: np.ndarray) -> np.ndarray:
     """The planes ``(K, H, W)``, float32, -1 and 1, of an index image ``(H, W, 1)``."""
     numbers = class_numbers(classes, indices[:, :, 0])
-    planes = np.full((len(classes), *numbers.shape), -1, np.float32)
-    flat, pixels = planes.reshape(len(classes), -1), numbers.ravel()
-    (where,) = np.nonzero(pixels >= 0) if classes.ignores else (np.arange(pixels.size),)
-    flat[pixels[where], where] = 1
+    planes = np.empty((len(classes), *numbers.shape), np.float32)
+    for number in range(len(classes)):  # twice as fast as writing the ones into their places
+        planes[number] = numbers == number
+    planes *= 2
+    planes -= 1
     return planes
 
 
