@@ -14,6 +14,7 @@ from PIL import Image
 import tandem
 from preprocessing import preprocessing
 from tandem.checkpoint.manifest import Manifest, manifest_of_values
+from tandem.commands.doctor_data import look_at_data
 from tandem.config.classes import LabelClasses, hex_of, read_classes
 from tandem.config.data import DataConfig
 from tandem.config.run import from_flat
@@ -375,3 +376,16 @@ def test_a_bundle_says_the_classes() -> None:
             manifest_of_values(damaged, "model.json")
     plain = json.loads(manifest(Levels("uint16"), 3).to_json())["preprocessing"]["input_levels"]
     assert "classes" not in plain
+
+
+def test_the_doctor_asks_whether_these_are_label_maps(tmp_path: Path) -> None:
+    dataset(tmp_path, flip=False)
+    found = {}
+    for given in (None, 5, 4):
+        config = from_flat({"method": "pix2pix"} | ({} if given is None else {"classes_a": given}))
+        findings, *_ = look_at_data(str(tmp_path), None, config, cache=tmp_path / "cache", measure=False)
+        found[given] = {one.name: one for one in findings}
+    assert found[None]["label-maps"].text.startswith("The files of B hold grey levels 0 to 4 alone")
+    assert "label-maps" in found[5]  # B's
+    assert "unreadable" not in found[5]
+    assert "holds the value 4, which is no class" in found[4]["unreadable"].items[0]

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tandem.config.data import DataConfig
 from tandem.config.run import RunConfig
+from tandem.data.check_remarks import FEW_LEVELS
 from tandem.data.examine.finding import Finding
 from tandem.data.examine.images import ImageFacts, ItemFacts, examine
 from tandem.data.examine.verdict import findings_of
 from tandem.data.fit import OFF_SCALE, FitRule
+from tandem.data.levels import BY_TYPE, Levels, levels_of_classes
 from tandem.data.listing import count
 from tandem.data.shards.open import as_location, is_shards
 from tandem.data.splits import Split
@@ -37,9 +40,10 @@ def look_at_data(data: str, data_b: Path | None, config: RunConfig, *, cache: Pa
     for split in splits.values():
         log.info("%s", split.describe())
     with TaskProgress("looking", None, "images") as progress:
-        items = examine(list(splits.values()), progress.callback)
+        levels = levels_of_files(config.data)
+        items = examine(list(splits.values()), progress.callback, levels=levels)
     images = [image for item in items for image in item.images]
-    findings = [*findings_of(items), *sizes_of(images, config)]
+    findings = [*findings_of(items), *sizes_of(images, config), *labels_of(images, levels)]
     findings.sort(key=lambda one: one.weight != "warning")
     sections = [_splits_section(items), _images_section(images)]
     stats = [
@@ -94,6 +98,23 @@ def sizes_of(images: Sequence[ImageFacts], config: RunConfig) -> Iterator[Findin
     yield from _of_sizes(stretched, "stretched", "change their shape when they are resized", advice, len(images))
     advice = "A smaller --size trains faster and shows as much."
     yield from _of_sizes(enlarged, "enlarged", "are smaller than the size of training", advice, len(images))
+
+
+def levels_of_files(data: DataConfig) -> tuple[Levels, Levels]:
+    """Those of the files' A and B: of label maps their classes; value ranges change nothing of what is looked at."""
+    labels = [BY_TYPE if one is None else levels_of_classes(one) for one in data.label_maps]
+    return (labels[0], labels[1]) if data.direction == "AtoB" else (labels[1], labels[0])
+
+
+def labels_of(images: Sequence[ImageFacts], levels: tuple[Levels, Levels]) -> Iterator[Finding]:
+    """Files that look like label maps, and are not said to be some."""
+    for side, one in zip("ab", levels, strict=True):
+        own = [image for image in images if image.side == side]
+        highest = max((image.high for image in own), default=0)
+        if one.classes is None and 0 < highest < FEW_LEVELS and all(image.channels == 1 for image in own):
+            text = f"The files of {side.upper()} hold grey levels 0 to {highest:.0f} alone: label maps?"
+            advice = f"--classes-{side} {highest + 1:.0f} shows the networks each class for itself."
+            yield Finding("label-maps", "info", text, advice)
 
 
 def _of_sizes(found: Counter[str], name: str, text: str, advice: str, total: int) -> Iterator[Finding]:

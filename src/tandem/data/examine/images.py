@@ -13,6 +13,7 @@ from tandem.data.examine.alignment import Alignment, align, outline
 from tandem.data.formats.stored import StoredImage
 from tandem.data.images import as_picture, convert_channels, pixels_of, resize
 from tandem.data.in_parallel import in_parallel
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.splits import Item, Side, Split
 from tandem.errors import DataError
 
@@ -89,8 +90,19 @@ class ItemFacts:
         return f"{self.split}/{self.name}"
 
 
-def examine(splits: Sequence[Split], on_progress: Callable[[int, int], None] | None = None) -> list[ItemFacts]:
-    """Read and measure every item of some splits, in their order; those that cannot be read say why."""
+def examine(
+    splits: Sequence[Split],
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
+) -> list[ItemFacts]:
+    """Read and measure every item of some splits, in their order; those that cannot be read say why.
+
+    Args:
+        splits: They.
+        on_progress: Called with (done, all).
+        levels: Of the files' A and B: of label maps, what is no class cannot be read.
+    """
     work = list(_items(splits))
     found: list[ItemFacts] = []
     large = threading.Lock()  # a few images of a hundred megapixels at once would take more memory than training
@@ -98,7 +110,7 @@ def examine(splits: Sequence[Split], on_progress: Callable[[int, int], None] | N
     def start(one: tuple[Split, tuple[Side, ...], Item]) -> ItemFacts:
         is_large = any(pixels_of(file) > LARGE_PIXELS for file in one[2].files)
         with large if is_large else nullcontext():
-            return _examine(*one)
+            return _examine(*one, levels)
 
     for facts in in_parallel(start, work):
         found.append(facts)
@@ -114,11 +126,12 @@ def _items(splits: Sequence[Split]) -> Iterator[tuple[Split, tuple[Side, ...], I
             yield from ((split, sides, item) for item in items)
 
 
-def _examine(split: Split, sides: tuple[Side, ...], item: Item) -> ItemFacts:
+def _examine(split: Split, sides: tuple[Side, ...], item: Item, levels: tuple[Levels, Levels]) -> ItemFacts:
     try:
         stored = [item.image(side).stored("AtoB")[0] for side in sides]
         pictures = [
-            _picture(one, str(item.files[-1 if side == "b" else 0])) for one, side in zip(stored, sides, strict=True)
+            _picture(one, str(item.files[-1 if side == "b" else 0]), levels[side == "b"])
+            for one, side in zip(stored, sides, strict=True)
         ]
     except DataError as error:
         return ItemFacts(split.name, item.name, problem=split.relative(str(error)))
@@ -132,8 +145,10 @@ def _examine(split: Split, sides: tuple[Side, ...], item: Item) -> ItemFacts:
     return ItemFacts(split.name, item.name, images, alignment)
 
 
-def _picture(stored: StoredImage, name: str) -> np.ndarray:
+def _picture(stored: StoredImage, name: str, levels: Levels) -> np.ndarray:
     """Something to look at: RGB where channels are colours, else the first bands from their least to largest value."""
+    if levels.classes is not None:
+        return levels.picture(levels.values_of(stored, 1, name))
     if stored.num_colours and stored.white is not None and stored.bits <= 16:
         return as_picture(stored, 3, name)
     values = stored.values[:, :, :3].astype(np.float64)
