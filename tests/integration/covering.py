@@ -24,6 +24,7 @@ CHANNELS = {"input_channels": (1, 2, 3, 4), "output_channels": (4, 3, 2, 1)}
 ELSEWHERE = {
     "acceleration": {"compile"},  # minutes of compiling
     "shuffle": {"shards"},  # shards
+    "mask": {"files"},  # masks
     "decoded_place": {"device"},  # a GPU
     "validate_trust_torchscript": {True},  # a TorchScript file
     "engine": {"onnx"},  # an extra, with tests of its own

@@ -54,11 +54,16 @@ def test_a_table_of_pairs(root: Path, name: str) -> None:
     assert splits["train"].describe() == f"train: 2 pairs, by {name} in {root}"
 
 
-def test_masks_are_not_passed_over(root: Path) -> None:
-    """Whoever names them expects that what they cover does not count; an empty column says nothing."""
-    with pytest.raises(DataError, match="names masks, and there are none in training"):
-        find_manifest(write(root / "pairs.csv", [row | {"mask": "scans/1.png"} for row in ROWS]))
-    assert find_manifest(write(root / "pairs.csv", [row | {"mask": ""} for row in ROWS])) is not None
+def test_masks_are_files_of_the_pairs(root: Path) -> None:
+    """Where nobody asks for them they are refused: `test_masks`. An empty column says nothing."""
+    rows = [row | {"mask": "scans/1.png" if number else ""} for number, row in enumerate(ROWS)]
+    found = find_manifest(write(root / "pairs.csv", rows))
+    assert found is not None
+    pairs = [pair for split in found.values() for pair in split.pairs]
+    assert sum(str(pair.mask) == str(root / "scans" / "1.png") for pair in pairs) == len(ROWS) - 1
+    assert sum(pair.mask is None for pair in pairs) == 1
+    with pytest.raises(DataError, match=r"row 1, mask names .\.\./x.png"):
+        find_manifest(write(root / "pairs.csv", [ROWS[0] | {"mask": "../x.png"}]))
 
 
 def test_names_stay_unique(root: Path) -> None:
@@ -113,7 +118,7 @@ def test_what_a_table_may_not_name(root: Path, a: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("x,y\n1,2\n", "must have columns a and b, and may have split; it has x, y"),
+        ("x,y\n1,2\n", "must have columns a and b, and may have split and mask; it has x, y"),
         ("a,b\n", "must have columns a and b"),
         ("a,b\nscans/1.png\n", "row 1 has another number of cells"),
         ("a,b,split\nscans/1.png,scans/2.png,dev\n", "split must be train, val or test, not 'dev'"),

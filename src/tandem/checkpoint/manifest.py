@@ -55,7 +55,8 @@ class Preprocessing(FitRule):
         output_channels: Channels of output images.
         value_range: What black and white are mapped to.
         input_levels: The type of input files, and their values of black and white, or their classes where they are
-            label maps; left out of the file where that is uint8 with 0 and 255.
+            label maps; where pixels are masked also what these become (`fill`) and which value they have (`nodata`);
+            left out of the file where that is uint8 with 0 and 255 and nothing is masked.
         output_levels: Likewise of outputs.
         resize: Filter of every resize of pictures; label maps are resized to the nearest pixel.
     """
@@ -185,8 +186,12 @@ class Manifest:
             levels = getattr(self.preprocessing, name)
             if levels == BY_TYPE:
                 del values["preprocessing"][name]
-            elif levels.classes is None:
-                del values["preprocessing"][name]["classes"]
+                continue
+            described = values["preprocessing"][name]
+            optional = ("classes", "fill", "nodata")
+            values["preprocessing"][name] = {
+                key: value for key, value in described.items() if key not in optional or value is not None
+            }
         if self.weights is not None and self.weights.stored == "fp32":
             del values["weights"]["stored"]
         return json.dumps(values, indent=2, allow_nan=False) + "\n"

@@ -22,7 +22,9 @@ def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path
     """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
     cache, cache_bytes = RunFolder(out).cache, config.data.cache_bytes
     paired, layout = config.objective.paired, config.data.layout
-    splits = find_data(data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout)
+    splits = find_data(
+        data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout, mask=config.data.mask
+    )
     split = first_split(splits, HELD_OUT_AFTER_TRAINING)
     if split is None:
         log.info("the dataset has neither a test nor a val split: nothing to sample")

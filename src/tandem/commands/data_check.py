@@ -2,18 +2,19 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.commands.parser import Command
-from tandem.config.data import DataConfig, LayoutChoice
+from tandem.config.data import DataConfig, LayoutChoice, Mask
 from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.data.check import check_data
 from tandem.data.check_remarks import in_subfolders, remarks_of
 from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
 from tandem.data.levels import BY_TYPE, Levels, levels_of_run
+from tandem.data.mask_files import with_masks
 from tandem.data.percentiles import find_percentiles, wanted_percentiles, with_numbers
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
 from tandem.data.splits import Split
@@ -40,6 +41,13 @@ class CheckOptions(Options):
     range_b: str | None = same(DataConfig, "range_b")
     classes_a: int | str | None = same(DataConfig, "classes_a")
     classes_b: int | str | None = same(DataConfig, "classes_b")
+    mask: Mask = same(DataConfig, "mask")
+    nodata: float | None = same(DataConfig, "nodata")
+
+    def problems(self) -> Iterator[str]:
+        """Say what has no effect."""
+        if self.nodata is not None and self.mask == "none":
+            yield "--nodata has no effect without --mask nodata or files"
 
 
 COMMAND = Command(
@@ -61,6 +69,8 @@ def main(arguments: Sequence[str]) -> int:
         range_b=options.range_b,
         classes_a=options.classes_a,
         classes_b=options.classes_b,
+        mask=options.mask,
+        nodata=options.nodata,
     )
     refuse(ranges_of.problems())
     channels = (ranges_of.input_channels, ranges_of.output_channels)
@@ -70,6 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             splits = _find_shards(data, Path(cache), unpaired=options.unpaired)
         else:
             splits = find(Path(data), data_b, unpaired=options.unpaired, layout=options.layout)
+        splits = with_masks(splits, options.mask)
         for split in splits.values():
             log.info("%s", split.describe())
         if wanted:

@@ -2,13 +2,16 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from tandem.commands.data_check import CheckOptions, find, look
 from tandem.commands.parser import Command
-from tandem.config.data import LayoutChoice
+from tandem.config.data import DataConfig, LayoutChoice
 from tandem.config.options import REQUIRED, Options, option, same
+from tandem.data.levels import BY_TYPE
+from tandem.data.mask_files import with_masks
 from tandem.data.shards.open import is_shards
 from tandem.data.shards.pack import pack
 from tandem.data.splits import Split, SplitFacts
@@ -29,6 +32,7 @@ class PackOptions(Options):
     split: tuple[str, ...] | None = option(None, "only these splits, e.g. train test; by default all that are there")
     unpaired: bool = same(CheckOptions, "unpaired")
     layout: LayoutChoice = same(CheckOptions, "layout")
+    mask: Literal["none", "files"] = option("none", "files packs the masks of the images beside them")
 
     def problems(self) -> Iterator[Problem]:
         """Say why there can be no such folder."""
@@ -49,8 +53,9 @@ def main(arguments: Sequence[str]) -> int:
         raise DataError(f"{data} holds shards already.", file=data)
     if out.resolve().is_relative_to(data.resolve()):
         raise ConfigError(f"{out} lies in the dataset {data}: choose a folder outside.", option="OUT")
-    splits = _chosen(find(data, None, unpaired=options.unpaired, layout=options.layout), options.split)
-    facts = {name: _facts(split) for name, split in splits.items()}
+    found = find(data, None, unpaired=options.unpaired, layout=options.layout)
+    splits = _chosen(with_masks(found, options.mask), options.split)
+    facts = {name: _facts(split, masked=options.mask == "files") for name, split in splits.items()}
     with TaskProgress("packing", None, "samples") as progress:
         index = pack(splits, facts, out, shard_bytes=options.shard_size * 10**6, on_progress=progress.callback)
     size = sum(shard.size for shard in index.shards)
@@ -65,7 +70,8 @@ def _chosen(splits: Mapping[str, Split], names: Sequence[str] | None) -> Mapping
     return {name: split for name, split in splits.items() if names is None or name in names}
 
 
-def _facts(split: Split) -> SplitFacts:
-    """Read every image of a split."""
-    report = look([split], channels=(3, 3))
+def _facts(split: Split, *, masked: bool) -> SplitFacts:
+    """Read every image of a split, and its masks."""
+    levels = replace(BY_TYPE, fill=DataConfig.mask_fill) if masked else BY_TYPE
+    report = look([split], channels=(3, 3), levels=(levels, levels))
     return SplitFacts(split.fingerprint(), report.sizes_a, report.sizes_b)

@@ -62,12 +62,14 @@ class Seen:
         files: Its two images as pictures, whole.
         draws: What the networks get of it in each epoch that is shown: a and b, ``(C, H, W)``, float32, [-1, 1].
         levels: Of the two images.
+        masked: The share of the pixels of a and of b there that count in no loss; None where nothing is masked.
     """
 
     name: str
     files: Sequence[np.ndarray]
     draws: Sequence[tuple[np.ndarray, np.ndarray]]
     levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE)
+    masked: tuple[float, float] | None = None
 
 
 DESCRIPTION = (
@@ -115,18 +117,22 @@ def samples(config: RunConfig, data: Path | str, own: PreviewOptions, *, cache: 
         cache=cache,
         cache_bytes=config.data.cache_bytes,
         layout=config.data.layout,
+        mask=config.data.mask,
     )
     split = splits.get("train") or next(iter(splits.values()))
     log.info("%s", split.describe())
     dataset = make_dataset(config, split)
     for position in range(min(own.number, len(dataset))):
         slots = dataset.slots_at(position)
-        files = [image for slot in slots for image in dataset.read_slot(slot)[0]]
+        files = [image for slot in slots for image in dataset.pictures_of(slot)]
         pictures = [levels.picture(image) for levels, image in zip(dataset.levels, files, strict=True)]
         positions = [position, *(again_at(dataset, slots[0], epoch) for epoch in range(1, own.draws))]
         seen = [dataset[one] for one in positions]
         draws = [(sample["a"].numpy(), sample["b"].numpy()) for sample in seen]
-        yield Seen(dataset.name_of(slots), pictures, draws, dataset.levels)
+        masks = [(sample["mask_a"], sample["mask_b"]) for sample in seen if "mask_a" in sample and "mask_b" in sample]
+        shares = [float(np.mean([1 - float(mask.mean()) for mask in own])) for own in zip(*masks, strict=True)]
+        masked = (shares[0], shares[1]) if shares else None
+        yield Seen(dataset.name_of(slots), pictures, draws, dataset.levels, masked)
 
 
 def again_at(dataset: "PairedDataset | UnpairedDataset", slot: int, epoch: int) -> int:
@@ -168,6 +174,7 @@ def facts(rows: Sequence[Seen], side: int) -> Mapping[str, str]:
     """What the networks get of one side over all rows, in words."""
     images = [pair[side] for row in rows for pair in row.draws]
     values = np.concatenate([image.ravel() for image in images])
+    masked = [row.masked[side] for row in rows if row.masked is not None]
     sizes = sorted({f"{image.shape[2]}x{image.shape[1]}" for image in images})
     return {
         "channels": str(images[0].shape[0]),
@@ -176,7 +183,7 @@ def facts(rows: Sequence[Seen], side: int) -> Mapping[str, str]:
         "mean": number(float(values.mean())),
         "at the lower end": f"{100 * float((values == -1).mean()):.1f} %",
         "at the upper end": f"{100 * float((values == 1).mean()):.1f} %",
-    }
+    } | ({} if not masked else {"masked": f"{100 * float(np.mean(masked)):.1f} %"})
 
 
 def page(data: str, config: RunConfig, tables: Mapping[str, Mapping[str, str]]) -> str:

@@ -66,7 +66,15 @@ def _find(data: str, data_b: Path | None, config: RunConfig, *, cache: Path) -> 
         data_b is None and isinstance(place, Path) and not is_shards(place) and looks_unpaired(place)
     )
     options = config.data
-    return find_data(place, data_b, paired=paired, cache=cache, cache_bytes=options.cache_bytes, layout=options.layout)
+    return find_data(
+        place,
+        data_b,
+        paired=paired,
+        cache=cache,
+        cache_bytes=options.cache_bytes,
+        layout=options.layout,
+        mask=options.mask,
+    )
 
 
 def sizes_of(images: Sequence[ImageFacts], config: RunConfig) -> Iterator[Finding]:

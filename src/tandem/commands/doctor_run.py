@@ -73,7 +73,13 @@ def _pictures(run: RunFolder, config: RunConfig) -> tuple[list[np.ndarray], list
     data, data_b = recall_data(run)
     options, paired = config.data, config.objective.paired
     splits: Mapping[str, Split] = find_data(
-        data, data_b, paired=paired, cache=run.cache, cache_bytes=options.cache_bytes, layout=options.layout
+        data,
+        data_b,
+        paired=paired,
+        cache=run.cache,
+        cache_bytes=options.cache_bytes,
+        layout=options.layout,
+        mask=options.mask,
     )
     split = first_split(splits, HELD_OUT_AFTER_TRAINING) or next(iter(splits.values()))
     if not run.model.is_dir():

@@ -170,7 +170,7 @@ def _sample_in_group(own: SampleOptions, options: SamplingOptions, runtime: Runt
 
 def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
     directions = _directions(own.direction, translator, own.inputs)
-    return find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions)
+    return find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions, masks=translator.takes_masks)
 
 
 def _problems(own: SampleOptions, values: Mapping[str, object], launched: int) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from tandem.errors import ConfigError
 Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"]
 LayoutChoice = Literal["auto", "side_by_side"]
+Mask = Literal["none", "nodata", "files"]
 PUBLISHED_LOAD_RATIO = 286 / 256
 MAX_SIDE = 4096
 MAX_CHANNELS = 64
@@ -103,6 +104,15 @@ class DataConfig:
     classes_b: int | str | None = option(
         None, "likewise of B's files; outputs are label maps again", metavar="{N,FILE}"
     )
+    mask: Mask = option(
+        "none",
+        "pixels that are kept out of losses, statistics and metrics: nodata, those that files say hold nothing "
+        "(GeoTIFF's nodata, NaN, --nodata); files, those too and the zeros of mask files (trainM, a manifest's mask)",
+    )
+    nodata: float | None = option(None, "a value of pixels that hold nothing, beside what the files say")
+    mask_fill: float = option(
+        -1.0, "what networks see in the place of masked pixels, from -1, black, to 1", at_least=-1, at_most=1
+    )
 
     def __post_init__(self) -> None:
         # The classes of a file stay with the run, and say how many channels the networks see.
@@ -142,6 +152,11 @@ class DataConfig:
         """Whether images are augmented beyond crop and flip."""
         sizes = (self.augment_rotate, self.augment_scale, self.augment_elastic, self.augment_colour)
         return self.augment_turns or any(sizes)
+
+    @property
+    def fill(self) -> float | None:
+        """What masked pixels become, in [-1, 1]; None where pixels are not masked."""
+        return None if self.mask == "none" else self.mask_fill
 
     @property
     def cache_bytes(self) -> int:
@@ -184,6 +199,11 @@ class DataConfig:
             yield "--augment-colour-of has no effect without --augment-colour"
         if self.augment_nearest != "none" and not (self.augment_rotate or self.augment_scale or self.augment_elastic):
             yield "--augment-nearest has no effect without --augment-rotate, --augment-scale or --augment-elastic"
+        if self.mask == "none":
+            given = (("--nodata", self.nodata is not None), ("--mask-fill", self.mask_fill != DataConfig.mask_fill))
+            yield from (f"{flag} has no effect without --mask nodata or files" for flag, is_given in given if is_given)
+        elif self.decoded_place == "device":
+            yield "--decoded-place device does not go with --mask: leave it out"
         if self.load_size is None:
             return
         match self.preprocess:

@@ -21,6 +21,7 @@ import numpy as np
 
 from tandem.data.check_report import SizeRange
 from tandem.data.images import ResizeMethod, resize
+from tandem.data.masks import resize_valid
 from tandem.errors import ConfigError, DataError
 
 
@@ -140,6 +141,10 @@ class TrainTransform:
             resize(image, *size, method=method)
             for image, method in zip(images, methods or ("bicubic",) * len(images), strict=True)
         ]
+
+    def load_valid(self, valid: np.ndarray) -> np.ndarray:
+        """Bring the mask ``(H, W)``, bool, of images to their size, likewise: see `resize_valid`."""
+        return resize_valid(valid, *self.resized(*valid.shape))
 
     def draw(self, height: int, width: int, generator: np.random.Generator) -> CropWindow:
         """Draw what is cut out of images of a size that `load` gave."""

@@ -31,7 +31,7 @@ from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Part of the cache's key; to be raised when the check or the report changes."""
 
 _MAX_STATISTICS_IMAGES = 500
@@ -108,7 +108,7 @@ def check_data(
 
 def _require_whole(checks: Sequence[ImageCheck]) -> None:
     """Hold what the images lie in against known hashes: not every damage keeps an image from being decoded."""
-    containers = dict.fromkeys(file.container for check in checks for file in check.item.files if file.container)
+    containers = dict.fromkeys(file.container for check in checks for file in check.item.all_files if file.container)
     problems = [problem for container in containers if container and (problem := container.problem())]
     if problems:
         raise DataError(f"{len(problems)} of {len(containers)} shards cannot be used:\n{listed(problems)}")
@@ -179,12 +179,19 @@ def _values(images: Sequence[ImageStatistics]) -> ValueFacts:
         num_with_frames=sum(image.num_frames > 1 for image in images),
         most_frames=max(image.num_frames for image in images),
         outside=float(np.mean([image.outside for image in images])),
+        masked=float(np.mean([image.masked for image in images])),
     )
 
 
 def _statistics(images: Sequence[ImageStatistics]) -> ChannelStatistics:
-    counted = [(image.width * image.height, image.moments) for image in images if image.moments is not None]
+    counted = [
+        (round(image.width * image.height * (1 - image.masked)), image.moments)
+        for image in images
+        if image.moments is not None
+    ]
     num_pixels, moments = sum(pixels for pixels, _ in counted), [moments for _, moments in counted]
+    if not num_pixels:
+        raise DataError("every pixel of the images that were looked at is masked: there is nothing to train on.")
     mean, mean_square = np.sum(moments, axis=0) / num_pixels
     std = np.sqrt(np.maximum(mean_square - mean**2, 0))
     return ChannelStatistics(tuple(mean.tolist()), tuple(std.tolist()))
@@ -214,6 +221,6 @@ def _cache_key(checks: Sequence[ImageCheck], settings: list[object]) -> str:
     """Hash the names, sizes and times of all files, with everything else that the report depends on."""
     digest = hashlib.blake2b(json.dumps([FORMAT_VERSION, *settings]).encode(), digest_size=32)
     for check in checks:
-        stamps = [[check.split.relative(str(file)), *file.stamp()] for file in check.item.files]
+        stamps = [[check.split.relative(str(file)), *file.stamp()] for file in check.item.all_files]
         digest.update(json.dumps([check.split.name, check.domain, check.item.name, stamps]).encode())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from tandem.data.augment import TrainTransform
 from tandem.data.formats.stored import StoredImage
 from tandem.data.images import ImageReadError, half_range, pixels_of, resize
 from tandem.data.levels import Levels
+from tandem.data.masks import left_out, valid_pixels
 from tandem.data.splits import Domain, Item, Split
 from tandem.errors import DataError
 
@@ -54,6 +55,7 @@ class ImageStatistics:
         is_grey: Whether its file has one channel.
         num_frames: Pages or frames of its file, where these are not its channels.
         outside: The share of its values that are beyond the value range.
+        masked: The share of its pixels that are masked.
     """
 
     width: int
@@ -67,6 +69,7 @@ class ImageStatistics:
     is_grey: bool
     num_frames: int
     outside: float
+    masked: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class ImageChecker:
     def _check(self, check: ImageCheck) -> dict[str, ImageStatistics] | str:
         split = check.split
         try:
-            images, stored = self._read(check)
+            images, stored, valid = self._read(check)
         except ImageReadError as error:
             return f"{split.relative(error.file)}: {error.reason}"
         except DataError as error:  # of a shard
@@ -104,28 +107,34 @@ class ImageChecker:
             except DataError as error:
                 return f"{split.relative(str(check.item.files[0]))}: {error}"
         if self.on_images is not None and split.name == "train":
-            self.on_images(check.index, images)
-        return {side: self._measure(check, side, image, stored[side]) for side, image in images.items()}
+            self.on_images(check.index, images if valid is None else images | {"valid": valid})
+        return {side: self._measure(check, side, image, stored[side], valid) for side, image in images.items()}
 
-    def _read(self, check: ImageCheck) -> tuple[dict[str, np.ndarray], dict[str, StoredImage]]:
-        """The images by their side, as training takes them and as their files have them."""
+    def _read(self, check: ImageCheck) -> tuple[dict[str, np.ndarray], dict[str, StoredImage], np.ndarray | None]:
+        """The images by their side, as training takes them and as their files have them, and their valid pixels."""
         files = [str(file) for file in check.item.files]
         if check.domain == "ab" and self.direction == "BtoA":
             files.reverse()
         stored = dict(zip(check.domain, check.item.stored(self.direction), strict=True))
-        return {
-            side: self.levels[side].values_of(
-                image, self.channels[side], files[-1] if side == check.domain[-1] else files[0]
-            )
-            for side, image in stored.items()
-        }, stored
+        first = next(iter(stored))
+        masked = left_out(check.item.mask, check.item.files[0], stored[first], self.levels[first])
+        images = {}
+        for side, image in stored.items():
+            file = files[-1] if side == check.domain[-1] else files[0]
+            values = self.levels[side].values_of(image, self.channels[side], file)
+            images[side] = self.levels[side].filled(values, masked)
+        return images, stored, valid_pixels(list(stored.values()), [self.levels[side] for side in stored], masked)
 
-    def _measure(self, check: ImageCheck, side: str, image: np.ndarray, stored: StoredImage) -> ImageStatistics:
+    def _measure(
+        self, check: ImageCheck, side: str, image: np.ndarray, stored: StoredImage, valid: np.ndarray | None
+    ) -> ImageStatistics:
         height, width, channels = image.shape
+        colours = stored.values[:, :, : stored.num_colours or None]
         loaded = (height, width) if self.transform is None else self.transform.resized(height, width)
         here = check.split is self.measured
         levels = self.levels[side]
-        moments = _moments(image, levels) if here and check.index in self.spaced[side] else None
+        counted = image if valid is None else image[valid][:, None]
+        moments = _moments(counted, levels) if here and check.index in self.spaced[side] else None
         small = here and side == "b" and check.index in self.compared
         thumbnail = resize(image, SPREAD_SIZE, SPREAD_SIZE, method=levels.resampling) if small else None
         if thumbnail is not None and not levels.is_by_type:
@@ -138,10 +147,11 @@ class ImageChecker:
             thumbnail,
             type=image.dtype,
             bits=stored.bits,
-            highest=_highest(stored.values[:, :, : stored.num_colours or None]),
-            outside=levels.outside(image),
+            highest=_highest(colours if valid is None else colours[valid]),
+            outside=levels.outside(counted) if counted.size else 0.0,
             is_grey=stored.values.shape[2] == 1,
             num_frames=stored.num_frames if stored.num_colours else 1,
+            masked=0.0 if valid is None else 1 - float(valid.mean()),
         )
 
 

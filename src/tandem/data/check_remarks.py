@@ -39,6 +39,8 @@ def _of_values(side: str, values: ValueFacts, *, has_range: bool) -> Iterator[st
             f"{side}: {100 * values.outside:.2g} % of the values lie beyond --range-{side.lower()} and are cut off: "
             "widen it if they mean something"
         )
+    if values.masked:
+        yield f"{side}: {100 * values.masked:.2g} % of the pixels are masked: they count in no loss and no metric"
     white, highest = 2**values.bits - 1, f"{values.highest:.0f}"
     if has_range or values.type not in ("uint8", "uint16"):
         pass

@@ -46,6 +46,7 @@ class ValueFacts:
         num_with_frames: Files with pages or frames beyond the first, which are not read.
         most_frames: Pages or frames of the file that has most.
         outside: The share of values beyond the value range, which are cut off.
+        masked: The share of pixels that are masked; of a pair those of either image, which count in neither.
     """
 
     type: str = "uint8"
@@ -55,6 +56,7 @@ class ValueFacts:
     num_with_frames: int = 0
     most_frames: int = 1
     outside: float = 0.0
+    masked: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,11 @@ class PairedDataset(SampleDataset):
         return self.split.pairs[slots[0]].name
 
     def keep(self, index: int, images: Mapping[str, np.ndarray]) -> None:
-        """Keep pair `index` decoded, where anything is: `images` are "a" and "b" ``(H, W, C)`` at native size."""
-        self._keep(index, [images["a"], images["b"]])
+        """Keep pair `index` decoded, where anything is: `images` are "a" and "b" ``(H, W, C)`` at native size.
+
+        Where pixels are masked, "valid" is their mask ``(H, W)``.
+        """
+        self._keep(index, [images[side] for side in ("a", "b", "valid") if side in images])
 
     def index_at(self, position: int) -> int:
         """The index in `split.pairs` of the sample at a position."""
@@ -96,23 +99,24 @@ class PairedDataset(SampleDataset):
         pair = self.split.pairs[index * len(self) // (number or len(self))]
         images = [
             rule.fixed(image, multiple=self.transform.multiple, method=levels.resampling)
-            for image, levels in zip(self._read(pair), self.levels, strict=True)
+            for image, levels in zip(self._read(pair)[:2], self.levels, strict=True)
         ]
         return self._sample(images, pair.name, index)
 
     def read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
         """See `SampleDataset`."""
         pair = self.split.pairs[slot]
-        return list(self._read(pair)), pair.file_a
+        a, b, valid = self._read(pair)
+        return ([a, b] if valid is None else [a, b, valid]), pair.file_a
 
     def sides_of(self, slot: int) -> tuple[int, ...]:
         """See `SampleDataset`."""
         del slot
         return 0, 1
 
-    def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, pair: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         levels_a, levels_b = self.levels
-        return pair.read(
+        return pair.read_masked(
             self.direction,
             channels_a=self.channels_a,
             channels_b=self.channels_b,
@@ -190,7 +194,9 @@ class UnpairedDataset(SampleDataset):
     def keep(self, index: int, images: Mapping[str, np.ndarray]) -> None:
         """Keep image `index` of a domain decoded, where anything is: `images` has it as "a" or "b" at native size."""
         for side, image in images.items():
-            self._keep(index if side == "a" else len(self.a) + index, [image])
+            if side != "valid":
+                rest = [images["valid"]] if "valid" in images else []
+                self._keep(index if side == "a" else len(self.a) + index, [image, *rest])
 
     def images_at(self, position: int) -> tuple[SingleImage, SingleImage]:
         """The images of the model's input and output domain at a position."""
@@ -221,7 +227,8 @@ class UnpairedDataset(SampleDataset):
         """See `SampleDataset`."""
         image, is_output = self._image(slot), slot >= len(self.a)
         channels = self.channels_b if is_output else self.channels_a
-        return [image.read_values(channels, self.levels[is_output])], image.file
+        values, valid = image.read_both(channels, self.levels[is_output])
+        return ([values] if valid is None else [values, valid]), image.file
 
     def sides_of(self, slot: int) -> tuple[int, ...]:
         """See `SampleDataset`."""

@@ -27,8 +27,8 @@ if sys.platform != "win32":
 _ABSENT, _BEING_WRITTEN = 0, -1  # above 0: how many images a slot holds
 _HEADER = np.dtype([("used", np.int64), ("full", np.int64)])
 _TYPES = tuple(map(np.dtype, ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")))
-MOST_IMAGES = 2
-"""In a slot: both of a pair."""
+MOST_IMAGES = 3
+"""In a slot: both of a pair, and their mask."""
 _PLACE = np.dtype([("start", np.int64), ("type", np.int64), ("shape", np.int64, 3)])
 _RECORD = np.dtype([("state", np.int64), ("places", _PLACE, MOST_IMAGES)])
 
@@ -54,7 +54,7 @@ class Place:
 
 
 class DecodedImages:
-    """Numbered slots for an image or two, filled in any order by any process; nothing is ever replaced.
+    """Numbered slots for up to three images, filled in any order by any process; nothing is ever replaced.
 
     Args:
         num_slots: How many there are.

@@ -1,7 +1,7 @@
 """Which values of the files of a domain the networks see as -1 and 1, and how outputs become such values again."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from tandem.config.classes import Colour, LabelClasses
 from tandem.config.data import DataConfig
+from tandem.data.formats.carried import empty_pixels
 from tandem.data.formats.stored import StoredImage
 from tandem.data.images import ImageReadError, ResizeMethod, by_type, from_floats, row_blocks, to_floats
 from tandem.data.label_maps import coloured, dtype_of, from_planes, palette_of, read_labels, to_planes
@@ -26,6 +27,8 @@ class Levels:
         low: The value that is -1, one for all channels or one for each; none: by the type, whose ends are -1 and 1.
         high: Likewise that of 1.
         classes: Of label maps, which have no black and white; None of pictures.
+        fill: What pixels that hold nothing become, in [-1, 1]; None: they are taken as any others.
+        nodata: A value of pixels that hold nothing, beside what files say.
 
     Raises:
         ValueError: The numbers don't fit each other, or the type has no ends of its own and there are none.
@@ -35,6 +38,8 @@ class Levels:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     classes: LabelClasses | None = None
+    fill: float | None = None
+    nodata: float | None = None
 
     def __post_init__(self) -> None:
         if self.classes is not None and (self.low or self.type != dtype_of(self.classes)):
@@ -46,6 +51,10 @@ class Levels:
             raise ValueError(f"levels must be finite and the lower one first, not {self.low} and {self.high}")
         if not self.low and self.type not in ("uint8", "uint16"):
             raise ValueError(f"{self.type} has no levels of its own")
+        if self.fill is not None and not -1 <= self.fill <= 1:
+            raise ValueError(f"fill must be from -1 to 1, not {self.fill}")
+        if self.nodata is not None and (self.fill is None or not math.isfinite(self.nodata)):
+            raise ValueError(f"nodata must be finite and go with a fill, not {self.nodata}")
 
     @property
     def is_by_type(self) -> bool:
@@ -69,12 +78,38 @@ class Levels:
     def values_of(self, stored: StoredImage, channels: int, name: str) -> np.ndarray:
         """The values of an image that `to_floats` takes: ``(H, W, channels)``; of a label map ``(H, W, 1)``.
 
+        With a fill, pixels that hold nothing get it (see `empty`), before anything mixes them with others.
+
         Raises:
             ImageReadError: Its channels are others, or it holds what is no class; by the type: see `by_type`. `name` is
                 the file.
         """
         if self.classes is not None:
-            return read_labels(self.classes, stored, name)
+            values = read_labels(self.classes, stored, name)
+        else:
+            values = self._values_of(stored, channels, name)
+        return self.filled(values, self.empty(stored))
+
+    def empty(self, stored: StoredImage) -> np.ndarray | None:
+        """Where an image holds nothing, ``(H, W)``, bool: see `empty_pixels`; None if nowhere, or without a fill."""
+        if self.fill is None:
+            return None
+        return empty_pixels(stored.values, *(one for one in (stored.nodata, self.nodata) if one is not None), nan=True)
+
+    def filled(self, array: np.ndarray, empty: np.ndarray | None) -> np.ndarray:
+        """An image ``(H, W, C)`` of any type with the fill in its `empty` pixels ``(H, W)``.
+
+        Those of a label map get the class that is ignored, and stay as they are where there is none.
+        """
+        if empty is None or self.fill is None:
+            return array
+        if self.classes is not None:
+            ignored = self.classes.ignored
+            return array if ignored is None else np.where(empty[:, :, None], np.array(ignored, array.dtype), array)
+        colour = np.full((array.shape[2], 1, 1), self.fill)
+        return np.where(empty[:, :, None], self.of_type(str(array.dtype)).from_floats(colour), array)
+
+    def _values_of(self, stored: StoredImage, channels: int, name: str) -> np.ndarray:
         if self.is_by_type:
             return by_type(stored, channels, name)
         values = stored.values
@@ -92,8 +127,8 @@ class Levels:
     def to_floats(self, array: np.ndarray) -> np.ndarray:
         """Convert ``(H, W, C)`` to ``(C, H, W)``, float32, in [-1, 1]; values beyond the levels are cut off.
 
-        What is no number is -1, as most values are by which files say that a pixel holds nothing. Of a label map come
-        the planes of its classes.
+        What is no number is the fill, and without one -1, as most values are by which files say that a pixel holds
+        nothing. Of a label map come the planes of its classes.
         """
         if self.classes is not None:
             return to_planes(self.classes, array)
@@ -109,8 +144,9 @@ class Levels:
                 for rows in row_blocks(height, width, _LOOKED_UP_AT_ONCE):
                     np.take(table, array[rows, :, channel], out=floats[channel, rows], mode="clip")  # "raise" copies
             return floats
+        nothing = -1 if self.fill is None else self.fill
         for rows in row_blocks(height, width * channels):
-            floats[:, rows] = np.moveaxis(_scaled(array[rows], low, high), 2, 0)
+            floats[:, rows] = np.moveaxis(_scaled(array[rows], low, high, nothing), 2, 0)
         return floats
 
     def from_floats(self, values: np.ndarray) -> np.ndarray:
@@ -172,9 +208,7 @@ class Levels:
 
     def of_type(self, dtype: str) -> "Levels":
         """The same levels for another type of files; classes say theirs themselves."""
-        if self.classes is not None:
-            return self
-        return Levels(dtype, self.low, self.high)  # type: ignore[arg-type]
+        return self if self.classes is not None else replace(self, type=dtype)
 
     def _ends(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
         if len(self.low) not in (1, channels):
@@ -182,10 +216,12 @@ class Levels:
         return np.array(self.low), np.array(self.high)
 
 
-def _scaled(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+def _scaled(
+    values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, nothing: float = -1
+) -> np.ndarray:
     scaled = (values.astype(np.float64) - low) / ((high - low) / 2) - 1
     if values.dtype.kind == "f":
-        np.nan_to_num(scaled, copy=False, nan=-1, posinf=1, neginf=-1)
+        np.nan_to_num(scaled, copy=False, nan=nothing, posinf=1, neginf=-1)
     return scaled.clip(-1, 1)
 
 
@@ -226,7 +262,7 @@ def levels_of_run(data: DataConfig) -> tuple[Levels, Levels]:
             raise ConfigError(
                 f"{flag} '{text}' is for {len(levels.low)} channels, but there are {number}.", option=flag
             )
-        found.append(levels)
+        found.append(levels if data.fill is None else replace(levels, fill=data.fill, nodata=data.nodata))
     return found[0], found[1]
 
 

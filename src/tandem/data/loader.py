@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Protocol, Self, TypedDict, runtime_checkable
+from typing import NotRequired, Protocol, Self, TypedDict, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -35,15 +35,27 @@ AMPLE_SHARED_MEMORY = 4 * 2**30
 
 log = logging.getLogger(__name__)
 
+_MASKS = ("mask_a", "mask_b")
+_IMAGES = ("a", "b", *_MASKS)
+"""What of samples and batches are tensors."""
+
+
+def images_in(batch: "Batch | Sample") -> dict[str, torch.Tensor]:
+    """The tensors of a batch or a sample, by name: images, and masks where there are any."""
+    return {name: tensor for name, tensor in batch.items() if name in _IMAGES and isinstance(tensor, torch.Tensor)}
+
 
 class Batch(TypedDict):
     """Samples of consecutive positions: `a` and `b` are ``(N, C, H, W)``, float32, [-1, 1].
 
-    They are on the CPU, but for data that lives on a device.
+    They are on the CPU, but for data that lives on a device. Where pixels are masked, `mask_a` and `mask_b` are
+    ``(N, 1, H, W)``, float32, 1 where a pixel is valid, else 0.
     """
 
     a: torch.Tensor
     b: torch.Tensor
+    mask_a: NotRequired[torch.Tensor]
+    mask_b: NotRequired[torch.Tensor]
     names: list[str]
     positions: list[int]
 
@@ -266,7 +278,7 @@ def _fits(dataset: SampleSource, start: int, samples: int, num_workers: int) -> 
         sample = dataset[start]
     except DataError:  # said where its batch is asked for
         return False
-    batch_bytes = samples * (sample["a"].nbytes + sample["b"].nbytes)
+    batch_bytes = samples * sum(image.nbytes for image in images_in(sample).values())
     if shared_memory_suffices(batch_bytes, num_workers, processes=int(os.environ.get("LOCAL_WORLD_SIZE", "1"))):
         return True
     log.info(
@@ -327,9 +339,11 @@ def _collate(samples: Sequence[Sample | _Failure] | Batch | _Failure) -> Batch |
     sizes = [(tuple(sample["a"].shape[1:]), tuple(sample["b"].shape[1:])) for sample in good]
     if len(set(sizes)) > 1:
         return _Failure(differing_sizes([sample["name"] for sample in good], sizes))
+    images = {name: torch.stack([sample[name] for sample in good]) for name in images_in(good[0])}
+    if all(images[name].all() for name in _MASKS if name in images):  # so nothing is computed in another way
+        images = {name: image for name, image in images.items() if name not in _MASKS}
     return Batch(
-        a=torch.stack([sample["a"] for sample in good]),
-        b=torch.stack([sample["b"] for sample in good]),
+        **images,  # type: ignore[typeddict-item]
         names=[sample["name"] for sample in good],
         positions=[sample["position"] for sample in good],
     )
@@ -339,7 +353,7 @@ def _collate_plainly(samples: Sequence[Sample | _Failure] | Batch | _Failure) ->
     batch = _collate(samples)
     if isinstance(batch, _Failure):
         return batch
-    return Parcel({"a": batch["a"], "b": batch["b"]}, {"names": batch["names"], "positions": batch["positions"]})
+    return Parcel(images_in(batch), {"names": batch["names"], "positions": batch["positions"]})
 
 
 def differing_sizes(names: Sequence[str], sizes: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> DataError:

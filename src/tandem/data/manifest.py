@@ -1,6 +1,7 @@
 """Pairs that a table names: a manifest of one's own, or the metadata of a Hugging Face `imagefolder`.
 
-- ``pairs.csv``, ``pairs.tsv`` or ``pairs.jsonl`` with columns ``a`` and ``b``, and ``split`` where there are several;
+- ``pairs.csv``, ``pairs.tsv`` or ``pairs.jsonl`` with columns ``a`` and ``b``, ``split`` where there are several, and
+  ``mask`` where pixels are masked;
 - ``DATA/metadata.csv`` or ``.jsonl``, or one in each of the folders of splits, with two columns that end in
   ``file_name``, the first of which is A.
 
@@ -46,7 +47,7 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
         root: A manifest, or a dataset folder.
 
     Raises:
-        DataError: It is damaged, has no such columns, names masks, or names files that are not there, are no images, or
+        DataError: It is damaged, has no such columns, or names files that are not there, are no images, or
             lie outside of its folder; all of them are named.
     """
     if is_manifest(root):
@@ -54,12 +55,8 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
         columns = rows[0].keys() if rows else ()
         if not {"a", "b"} <= set(columns):
             shown = ", ".join(columns) or "none"
-            raise DataError(f"{root} must have columns a and b, and may have split; it has {shown}.", file=root)
-        if any(row.get("mask") for row in rows):
             raise DataError(
-                f"{root} names masks, and there are none in training: pixels would count that should not. Leave out "
-                "the column mask to train on whole images.",
-                file=root,
+                f"{root} must have columns a and b, and may have split and mask; it has {shown}.", file=root
             )
         return _splits(root.parent, [(root, "a", "b", None, rows)])
     found: list[_Table] = []
@@ -83,14 +80,16 @@ def _metadata_in(root: Path) -> Iterator[tuple[Path, SplitName | None]]:
 
 def _splits(root: Path, tables: list[_Table]) -> dict[str, PairedSplit]:
     problems: list[str] = []
-    pairs: dict[SplitName, list[tuple[PurePosixPath, DiskFile, DiskFile]]] = {}
+    pairs: dict[SplitName, list[tuple[PurePosixPath, DiskFile, DiskFile, DiskFile | None]]] = {}
     for table, a, b, of_folder, rows in tables:
         for number, row in enumerate(rows, 1):
             where = f"{table.name}, row {number}"
             split = of_folder or _split_of(row.get("split", ""), where, problems)
             files = [_file(table.parent, row.get(name, ""), f"{where}, {name}", problems) for name in (a, b)]
+            mask = _file(table.parent, row["mask"], f"{where}, mask", problems) if row.get("mask") else None
             if split is not None and files[0] is not None and files[1] is not None:
-                pairs.setdefault(split, []).append((files[0][0], files[0][1], files[1][1]))
+                found = (files[0][0], files[0][1], files[1][1], None if mask is None else mask[1])
+                pairs.setdefault(split, []).append(found)
     if not problems and not pairs:
         problems.append("there is no row")
     if problems:
@@ -103,17 +102,17 @@ def _splits(root: Path, tables: list[_Table]) -> dict[str, PairedSplit]:
     }
 
 
-def _named(files: list[tuple[PurePosixPath, DiskFile, DiskFile]]) -> tuple[Pair, ...]:
+def _named(files: list[tuple[PurePosixPath, DiskFile, DiskFile, DiskFile | None]]) -> tuple[Pair, ...]:
     """Pairs by the stem of A; by its whole path where several have the same, and by their number beside that."""
-    stems = Counter(path.stem for path, _, _ in files)
-    whole = Counter(path for path, _, _ in files)
+    stems = Counter(path.stem for path, *_ in files)
+    whole = Counter(path for path, *_ in files)
     pairs, seen = [], Counter[PurePosixPath]()
-    for path, a, b in files:
+    for path, a, b, mask in files:
         name = path.stem if stems[path.stem] == 1 else "_".join([*path.parts[:-1], path.stem])
         if whole[path] > 1:
             seen[path] += 1
             name = f"{name}-{seen[path]}"
-        pairs.append(Pair(file_stem(name), a, b))
+        pairs.append(Pair(file_stem(name), a, b, mask))
     doubles = [name for name, number in Counter(pair.name for pair in pairs).items() if number > 1]
     if doubles:
         raise DataError(f"Several pairs would be called so; rename the files of A:\n{listed(doubles)}")

@@ -2,7 +2,7 @@
 
 Values are ordered as float32, which says all integers of 16 bits exactly. Its 32 bits, made to count upwards, are
 counted in two passes over the images: the upper 16 bits of all values, then the lower ones of those among which the
-wanted value is. Values that are not finite, and pixels that hold nothing (GDAL's nodata), are left out.
+wanted value is. Values that are not finite, pixels that hold nothing (GDAL's nodata) and masked ones are left out.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from tandem.data.formats.carried import empty_pixels
 from tandem.data.formats.stored import StoredImage
 from tandem.data.in_parallel import in_parallel
 from tandem.data.levels import Levels
+from tandem.data.masks import left_out
 from tandem.data.splits import Item, Side, Split
 from tandem.errors import ConfigError
 from tandem.files import atomic_write_text
@@ -47,11 +49,18 @@ class Wanted:
         flag: The option.
         shares: The lower and the upper percentile, as shares.
         channels: Of its images.
+        levels: Which pixels are masked.
     """
 
     flag: str
     shares: tuple[float, float]
     channels: int
+    levels: Levels = _WHOLE
+
+    def told(self) -> list[Any]:
+        """What the numbers depend on, as JSON."""
+        masked = [] if self.levels.fill is None else [True, self.levels.nodata]
+        return [self.shares, self.channels, *masked]
 
 
 def wanted_percentiles(data: DataConfig) -> dict[Side, Wanted]:
@@ -69,7 +78,7 @@ def wanted_percentiles(data: DataConfig) -> dict[Side, Wanted]:
     for side, text, number in sides:
         if text is not None and "%" in text:
             flag = f"--range-{side}"
-            found[side] = Wanted(flag, _shares(text, flag), number)
+            found[side] = Wanted(flag, _shares(text, flag), number, replace(_WHOLE, fill=data.fill, nodata=data.nodata))
     return found
 
 
@@ -98,7 +107,7 @@ def find_percentiles(
         DataError: An image cannot be read.
         ConfigError: A channel has one value nearly everywhere.
     """
-    told = [_VERSION, split.fingerprint(), {side: [one.shares, one.channels] for side, one in wanted.items()}]
+    told = [_VERSION, split.fingerprint(), {side: one.told() for side, one in wanted.items()}]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     path = None if cache is None else cache / f"percentiles-{key[:16]}.json"
     known = None if path is None else _remembered(path, key, wanted)
@@ -159,12 +168,22 @@ def _keys(domain: str, item: Item, wanted: Mapping[Side, Wanted]) -> dict[Side, 
             continue
         stored = images[side]
         values = _WHOLE.values_of(stored, one.channels, str(item.files[-1 if side == "b" else 0]))
-        empty = empty_pixels(stored.values, stored.nodata)
+        empty = _left_out(item, stored, one.levels)
         pixels = values.reshape(-1, one.channels) if empty is None else values[~empty]
         with np.errstate(over="ignore"):
             floats = pixels.astype(np.float32)
         found[side] = [_ordered(floats[:, channel]) for channel in range(one.channels)]
     return found
+
+
+def _left_out(item: Item, stored: StoredImage, levels: Levels) -> np.ndarray | None:
+    """The pixels that hold nothing or are masked, ``(H, W)``; None where there are none."""
+    found = (
+        empty_pixels(stored.values, stored.nodata) if levels.fill is None else levels.empty(stored),
+        left_out(item.mask, item.files[0], stored, levels),
+    )
+    parts = [one for one in found if one is not None]
+    return np.logical_or.reduce(parts) if parts else None
 
 
 def _ordered(values: np.ndarray) -> np.ndarray:

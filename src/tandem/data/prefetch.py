@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from tandem.data.loader import Batch, BatchLoader, Closing
+from tandem.data.loader import Batch, BatchLoader, Closing, images_in
 
 
 class DevicePrefetcher(Closing):
@@ -38,7 +38,7 @@ class DevicePrefetcher(Closing):
         if self._stream is not None:
             current = torch.cuda.current_stream(self._device)
             current.wait_stream(self._stream)
-            for tensor in (ready["a"], ready["b"]):  # their memory is not used anew before this stream is done
+            for tensor in images_in(ready).values():  # their memory is not used anew before this stream is done
                 tensor.record_stream(current)
         self._next = self._started()
         return ready
@@ -47,8 +47,8 @@ class DevicePrefetcher(Closing):
         try:
             with torch.cuda.stream(self._stream):
                 batch = next(self._loader)
-                a, b = (batch[side].to(self._device, non_blocking=True) for side in ("a", "b"))
-                return Batch(a=a, b=b, names=batch["names"], positions=batch["positions"])
+                images = {name: image.to(self._device, non_blocking=True) for name, image in images_in(batch).items()}
+                return Batch(**images, names=batch["names"], positions=batch["positions"])  # type: ignore[typeddict-item]
         except Exception as error:
             return error
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 
 class Sample(TypedDict):
-    """What the model gets: `a` of its input's domain, `b` of its output's, ``(C, H, W)``, float32, [-1, 1]."""
+    """What the model gets: `a` of its input's domain, `b` of its output's, ``(C, H, W)``, float32, [-1, 1].
+
+    Where pixels are masked, `mask_a` and `mask_b` say with 1 which are valid and with 0 which are not, ``(1, H, W)``,
+    float32; those of a pair are one.
+    """
 
     a: "torch.Tensor"
     b: "torch.Tensor"
+    mask_a: NotRequired["torch.Tensor"]
+    mask_b: NotRequired["torch.Tensor"]
     name: str
     position: int
 
@@ -33,7 +39,8 @@ class SampleDataset(ABC):
 
     A *slot* is the number of an item, a pair or a single image of a domain, which is read and loaded together. Its
     images are planes ``(C, H, W)``, each in the type of its file, as `transform.load` gives them; cut, flipped and made
-    floats is what comes out.
+    floats is what comes out. Where pixels are masked, the last image of a slot is the mask of the others, 1 where a
+    pixel is valid, ``(1, H, W)``, uint8.
 
     Attributes:
         transform: What is done to images.
@@ -93,7 +100,33 @@ class SampleDataset(ABC):
 
     @abstractmethod
     def read_slot(self, slot: int) -> tuple[list[np.ndarray], ImageFile]:
-        """The images ``(H, W, C)`` of a slot at native size, and the file that is named where they are too small."""
+        """The images ``(H, W, C)`` of a slot at native size, and the file that is named where they are too small.
+
+        Where pixels are masked, the mask ``(H, W)``, bool, comes last.
+        """
+
+    def pictures_of(self, slot: int) -> list[np.ndarray]:
+        """The images of a slot at native size, without their mask.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        images, _ = self.read_slot(slot)
+        return images[:-1] if self.masked else images
+
+    @property
+    def masked(self) -> bool:
+        """Whether samples come with masks."""
+        return self.levels[0].fill is not None
+
+    def _planes(self, slot: int, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The planes of images and, where pixels are masked, of their mask, brought to the size for the crop."""
+        methods = self._methods(slot)
+        if not self.masked:
+            return [planes_of(image) for image in self.transform.load(images, methods)]
+        *images, valid = images
+        loaded = [planes_of(image) for image in self.transform.load(images, methods)]
+        return [*loaded, self.transform.load_valid(valid)[None].astype(np.uint8)]
 
     @abstractmethod
     def sides_of(self, slot: int) -> tuple[int, ...]:
@@ -113,7 +146,7 @@ class SampleDataset(ABC):
         if planes is None:
             images, file = self.read_slot(slot)
             try:
-                planes = [planes_of(image) for image in self.transform.load(images, self._methods(slot))]
+                planes = self._planes(slot, images)
             except DataError as error:
                 raise DataError(f"{file}: {error}") from error
             if self.decoded is not None:
@@ -122,7 +155,7 @@ class SampleDataset(ABC):
 
     def _keep(self, slot: int, images: Sequence[np.ndarray]) -> None:
         if self.decoded is not None and not self.decoded.full:
-            self.decoded.put(slot, *map(planes_of, self.transform.load(images, self._methods(slot))))
+            self.decoded.put(slot, *self._planes(slot, images))
 
     def __getitem__(self, position: int) -> Sample:
         """The sample at a position in the run, from 0 without end.
@@ -137,7 +170,10 @@ class SampleDataset(ABC):
             cut = [window.cut(image) for images, window in zip(loaded, windows, strict=True) for image in images]
         else:
             cut = self._warped(self.augmentation, loaded, windows, position)
-        sample = self._sample([np.moveaxis(planes, 0, 2) for planes in cut], self.name_of(slots), position)
+        masks: list[np.ndarray] = []
+        if self.masked:
+            cut, masks = self._apart(cut, len(slots))
+        sample = self._sample([np.moveaxis(planes, 0, 2) for planes in cut], self.name_of(slots), position, masks)
         if self.augmentation is not None and self.augmentation.colour:
             self._recolour(self.augmentation, sample)
         return sample
@@ -151,14 +187,26 @@ class SampleDataset(ABC):
     ) -> list[np.ndarray]:
         """Both images, moved: those of one slot by the same draw."""
         cut: list[np.ndarray] = []
+        side = 0
         for number, (images, window) in enumerate(zip(loaded, windows, strict=True)):
             generator = numpy_generator(self.seed, f"warp/{number}", position=position)
             warp = augmentation.draw(window.height, window.width, generator)
-            for image in images:
-                side = len(cut)
+            for image in images[: len(images) - self.masked]:
                 nearest = augmentation.is_nearest(side) or self.levels[side].classes is not None
                 cut.append(warp.cut(image, window, nearest=nearest))
+                side += 1
+            if self.masked:
+                cut.append(warp.cut_valid(images[-1], window))
         return cut
+
+    @staticmethod
+    def _apart(cut: Sequence[np.ndarray], num_slots: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """What was cut out of a pair, or of two slots, as the images and the masks of both sides."""
+        if num_slots == 1:
+            a, b, valid = cut
+            return [a, b], [valid, valid]
+        a, valid_a, b, valid_b = cut
+        return [a, b], [valid_a, valid_b]
 
     def _recolour(self, augmentation: Augmentation, sample: Sample) -> None:
         import torch  # noqa: PLC0415  (reading alone must not load torch)
@@ -167,9 +215,14 @@ class SampleDataset(ABC):
         generator = numpy_generator(self.seed, "colour", position=sample["position"])
         sample[side] = torch.from_numpy(augmentation.recolour(sample[side].numpy(), generator))
 
-    def _sample(self, images: Sequence[np.ndarray], name: str, position: int) -> Sample:
-        """A sample of the two images ``(H, W, C)`` in the types of their files."""
+    def _sample(
+        self, images: Sequence[np.ndarray], name: str, position: int, masks: Sequence[np.ndarray] = ()
+    ) -> Sample:
+        """A sample of the two images ``(H, W, C)`` in the types of their files, and of their masks ``(1, H, W)``."""
         import torch  # noqa: PLC0415  (reading alone must not load torch)
 
         a, b = (torch.from_numpy(levels.to_floats(image)) for levels, image in zip(self.levels, images, strict=True))
-        return Sample(a=a, b=b, name=name, position=position)
+        sample = Sample(a=a, b=b, name=name, position=position)
+        if masks:
+            sample["mask_a"], sample["mask_b"] = (torch.from_numpy(mask.astype(np.float32)) for mask in masks)
+        return sample

@@ -21,6 +21,7 @@ from tandem.data.image_file import ImageFile
 from tandem.data.images import ImageReadError, eight_bits, read_size, read_stored
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.listing import count
+from tandem.data.masks import filled_values, left_out, valid_pixels
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -89,6 +90,32 @@ class Item(Protocol):
         """
         ...
 
+    @property
+    def mask(self) -> ImageFile | None:
+        """The file that says which of its pixels are valid."""
+        ...
+
+    @property
+    def all_files(self) -> tuple[ImageFile, ...]:
+        """Its files, and its mask where it has one."""
+        ...
+
+    def read_masked(
+        self,
+        direction: Direction,
+        *,
+        channels_a: int,
+        channels_b: int,
+        levels_a: Levels = BY_TYPE,
+        levels_b: Levels = BY_TYPE,
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """`read`, and which pixels are valid, ``(H, W)``, bool: None where the levels have no fill.
+
+        Of a pair those count that hold something in both images and are not masked. The fill stands in an image where
+        it holds nothing itself, or where the mask says so.
+        """
+        ...
+
     def size(self) -> tuple[int, int]:
         """Height and width of its image or images, from the headers of the files where these are enough.
 
@@ -106,16 +133,23 @@ class SingleImage:
         name: The stem of its file, unique in its domain.
         file: The file.
         half: Which half of a side-by-side file it is; None where it is all of it.
+        mask: Says which of its pixels are valid; None where it has none.
     """
 
     name: str
     file: ImageFile
     half: Half | None = None
+    mask: ImageFile | None = None
 
     @property
     def files(self) -> tuple[ImageFile, ...]:
         """See `Item`."""
         return (self.file,)
+
+    @property
+    def all_files(self) -> tuple[ImageFile, ...]:
+        """See `Item`."""
+        return self.files if self.mask is None else (*self.files, self.mask)
 
     def image(self, side: Side) -> "SingleImage":
         """See `Item`."""
@@ -150,7 +184,27 @@ class SingleImage:
         Raises:
             ImageReadError: The file is unreadable, or a side-by-side file has an odd width.
         """
-        return levels.values_of(self.stored()[0], channels, str(self.file))
+        return self.read_both(channels, levels)[0]
+
+    def read_both(self, channels: int, levels: Levels) -> tuple[np.ndarray, np.ndarray | None]:
+        """`read_values`, and which pixels are valid, ``(H, W)``, bool: None where the levels have no fill."""
+        (stored,) = self.stored()
+        masked = left_out(self.mask, self.file, stored, levels)
+        return filled_values(stored, channels, levels, masked, self.file), valid_pixels((stored,), (levels,), masked)
+
+    def read_masked(
+        self,
+        direction: Direction,
+        *,
+        channels_a: int,
+        channels_b: int,
+        levels_a: Levels = BY_TYPE,
+        levels_b: Levels = BY_TYPE,
+    ) -> tuple[np.ndarray, None, np.ndarray | None]:
+        """See `Item`."""
+        del direction, channels_b, levels_b
+        values, valid = self.read_both(channels_a, levels_a)
+        return values, None, valid
 
     def stored(self, direction: Direction = "AtoB") -> tuple[StoredImage, ...]:
         """See `Item`."""
@@ -174,22 +228,29 @@ class Pair:
         name: The stem of its files, unique in its split.
         file_a: The file of A, or the file that holds both side by side.
         file_b: The file of B, or None where A is the left half and B the right half of `file_a`.
+        mask: Says which pixels of both are valid; None where there is none.
     """
 
     name: str
     file_a: ImageFile
     file_b: ImageFile | None
+    mask: ImageFile | None = None
 
     @property
     def files(self) -> tuple[ImageFile, ...]:
         """See `Item`."""
         return (self.file_a,) if self.file_b is None else (self.file_a, self.file_b)
 
+    @property
+    def all_files(self) -> tuple[ImageFile, ...]:
+        """See `Item`."""
+        return self.files if self.mask is None else (*self.files, self.mask)
+
     def image(self, side: Side) -> SingleImage:
         """See `Item`."""
         if self.file_b is None:
-            return SingleImage(self.name, self.file_a, "left" if side == "a" else "right")
-        return SingleImage(self.name, self.file_a if side == "a" else self.file_b)
+            return SingleImage(self.name, self.file_a, "left" if side == "a" else "right", self.mask)
+        return SingleImage(self.name, self.file_a if side == "a" else self.file_b, mask=self.mask)
 
     def read(
         self,
@@ -201,9 +262,27 @@ class Pair:
         levels_b: Levels = BY_TYPE,
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Item`."""
+        a, b, _ = self.read_masked(
+            direction, channels_a=channels_a, channels_b=channels_b, levels_a=levels_a, levels_b=levels_b
+        )
+        return a, b
+
+    def read_masked(
+        self,
+        direction: Direction,
+        *,
+        channels_a: int,
+        channels_b: int,
+        levels_a: Levels = BY_TYPE,
+        levels_b: Levels = BY_TYPE,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """See `Item`."""
         a, b = self.stored(direction)
         file_a, file_b = (self.files[0], self.files[-1])[:: 1 if direction == "AtoB" else -1]
-        return levels_a.values_of(a, channels_a, str(file_a)), levels_b.values_of(b, channels_b, str(file_b))
+        masked = left_out(self.mask, self.file_a, a, levels_a)
+        values_a = filled_values(a, channels_a, levels_a, masked, file_a)
+        values_b = filled_values(b, channels_b, levels_b, masked, file_b)
+        return values_a, values_b, valid_pixels((a, b), (levels_a, levels_b), masked)
 
     def stored(self, direction: Direction) -> tuple[StoredImage, ...]:
         """See `Item`."""
@@ -322,7 +401,7 @@ class Split(ABC):
         if self.facts is not None:
             return self.facts.fingerprint
         lines = [
-            f"{'' if domain == 'ab' else f'{domain}/'}{item.name}\t{[file.size for file in item.files]}"
+            f"{'' if domain == 'ab' else f'{domain}/'}{item.name}\t{[file.size for file in item.all_files]}"
             for domain, items in self.sequences().items()
             for item in items
         ]

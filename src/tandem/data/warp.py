@@ -42,6 +42,11 @@ class Warp:
             part = part[:, :, :: -1 if window.flipped else 1]
         return np.rot90(part, self.quarters, (1, 2))
 
+    def cut_valid(self, planes: np.ndarray, window: CropWindow) -> np.ndarray:
+        """The crop of a mask ``(1, H, W)``, 0 or 1, likewise: valid is what is interpolated of valid pixels alone."""
+        masked = self.cut((planes == 0).astype(np.float64), window, nearest=False)
+        return (masked == 0).astype(planes.dtype)
+
     def _looked_up(self, planes: np.ndarray, window: CropWindow, *, nearest: bool) -> np.ndarray:
         assert self.offsets is not None
         rows = window.top + np.arange(window.height)[:, None] + self.offsets[0]

@@ -7,6 +7,7 @@ levels are also there exactly, as floats in [-1, 1] of values that files hold, f
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
 from tandem.data.image_file import ImageFile
-from tandem.data.images import resize
+from tandem.data.images import half_range, resize
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
@@ -54,6 +55,8 @@ class Loaded:
         case: The case.
         generate: Gives its first samples, ``(M, H, W, C)``, uint8, or of files with more levels float32 in [-1, 1].
         read: Gives input and ground truth likewise, where it has them.
+        read_valid: Gives the pixels that count, ``(H, W)``, bool; None where all do.
+        fill: What the others become.
         is_sample_read: Whether `generate` reads files; it runs a model otherwise.
         levels: Those of the input and of the other images: pictures of label maps show their colours.
     """
@@ -66,11 +69,14 @@ class Loaded:
         read: Callable[[], tuple[np.ndarray | None, np.ndarray | None]],
         is_sample_read: bool = True,
         levels: tuple[Levels, Levels] = (BY_TYPE, BY_TYPE),
+        read_valid: Callable[[], np.ndarray | None] = lambda: None,
+        fill: float | None = None,
     ) -> None:
         self._levels = levels
         self.case = case
         self._is_sample_read = is_sample_read
-        self._generate, self._read = generate, read
+        self._fill = -1.0 if fill is None else fill
+        self._generate, self._read, self._read_valid = generate, read, read_valid
         self._samples: np.ndarray | None = None
         self._pictures: np.ndarray | None = None
         self._given: tuple[np.ndarray | None, np.ndarray | None] | None = None
@@ -96,7 +102,7 @@ class Loaded:
     def exact_samples(self, count: int) -> np.ndarray:
         """The first samples with all their levels, ``(count, H, W, C)``, uint8, or float32 in [-1, 1]."""
         if self._samples is None or len(self._samples) < count:
-            self._samples, self._pictures = self._generate(count), None
+            self._samples, self._pictures = self._hidden(self._generate(count)), None
         return self._samples[:count]
 
     @property
@@ -123,10 +129,27 @@ class Loaded:
         assert image is not None
         return image
 
+    @cached_property
+    def valid(self) -> np.ndarray | None:
+        """The pixels of samples and ground truth that count, ``(H, W)``, bool; None where all do.
+
+        The others are one constant in samples and ground truth alike.
+        """
+        valid = self._read_valid()
+        return None if valid is None or valid.all() else valid
+
     def _both(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         if self._given is None:
-            self._given = self._read()
+            given, truth = self._read()
+            self._given = given, None if truth is None else self._hidden(truth)
         return self._given
+
+    def _hidden(self, images: np.ndarray) -> np.ndarray:
+        """``(..., H, W, C)``, uint8, or float32 in [-1, 1], with the constant in the place of masked pixels."""
+        if self.valid is None:
+            return images
+        hidden = self._fill if images.dtype != np.uint8 else round((self._fill + 1) * half_range(np.uint8))
+        return np.where(self.valid[:, :, None], images, np.array(hidden, images.dtype))
 
 
 def _picture(values: np.ndarray, levels: Levels) -> np.ndarray:
@@ -191,8 +214,11 @@ class FileCase:
         """See `Case`."""
         del num_samples  # always one
         singles = [self.image] if self.ground_truth is None else [self.image, self.ground_truth]
+        masks = [self.hashes(one.mask) for one in singles if one.mask is not None]
         form = str(self.channels) if self.levels.is_by_type else f"{self.channels} {self.levels}"
-        return hash_of("file with all levels", form, *(f"{one.half}:{self.hashes(one.file)}" for one in singles))
+        return hash_of(
+            "file with all levels", form, *(f"{one.half}:{self.hashes(one.file)}" for one in singles), *masks
+        )
 
     def load(self) -> Loaded:
         """See `Case`."""
@@ -200,7 +226,7 @@ class FileCase:
 
     def files(self) -> list[ImageFile]:
         """See `GeneratedCase`."""
-        return list(self.image.files)
+        return list(self.image.all_files)
 
     def sizes(self) -> tuple[Size, Size | None]:
         """See `GeneratedCase`."""
@@ -359,7 +385,15 @@ class ModelCase:
             return made if eight_bits else np.stack([np.moveaxis(levels[1].to_floats(one), 0, 2) for one in made])
 
         read = self.job.read if eight_bits else self.job.read_floats
-        loaded = Loaded(self, generate, read=lambda: read(translator), is_sample_read=False, levels=levels)
+        loaded = Loaded(
+            self,
+            generate,
+            read=lambda: read(translator),
+            is_sample_read=False,
+            levels=levels,
+            read_valid=lambda: self.job.valid(translator),
+            fill=levels[1].fill,
+        )
         return loaded
 
     def reconstruct(self, loaded: Loaded) -> np.ndarray:
@@ -374,7 +408,7 @@ class ModelCase:
 
     def files(self) -> list[ImageFile]:
         """See `GeneratedCase`; the file of the ground truth too."""
-        return list(self.job.item.files)
+        return list(self.job.item.all_files)
 
     def sizes(self) -> tuple[Size, Size | None]:
         """See `GeneratedCase`: outputs have the size of their input, and so have the images of a pair.

@@ -126,7 +126,7 @@ def model_subject(
     """
     direction = direction or translator.directions[0]
     channels = translator.abilities.generator(direction).spec.out_channels
-    folder = choose_split(data, split, layout=layout)
+    folder = choose_split(data, split, layout=layout, masks=translator.takes_masks)
     log.info("%s", folder.describe())
     subject = split_subject(translator, folder, options, direction=direction)
     manifest = translator.manifest

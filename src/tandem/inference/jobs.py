@@ -16,8 +16,9 @@ from tandem.data.image_file import DiskFile, ImageFile
 from tandem.data.images import eight_bits, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.listing import images_of
+from tandem.data.mask_files import with_masks
 from tandem.data.shards.open import is_shards, open_shards, read_shards
-from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, SingleImage, Split, SplitName, first_split
+from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, Side, SingleImage, Split, SplitName, first_split
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
@@ -69,10 +70,13 @@ class Job:
         return np.moveaxis(floats[0], 0, 2), None if floats[1] is None else np.moveaxis(floats[1], 0, 2)
 
     def _read(self, translator: Translator) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._masked(translator)[:2]
+
+    def _masked(self, translator: Translator) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         spec = translator.abilities.generator(self.direction).spec
         direction = self.direction or translator.directions[0]
         levels_a, levels_b = translator.levels(self.direction)
-        return self.item.read(
+        return self.item.read_masked(
             direction,
             channels_a=spec.in_channels,
             channels_b=spec.out_channels,
@@ -91,13 +95,31 @@ class Job:
         """The input in the type of its file, ``(H, W, C)``; raises as `read`."""
         return self._read(translator)[0]
 
+    def valid(self, translator: Translator) -> np.ndarray | None:
+        """The pixels that count where an output is compared with its ground truth, ``(H, W)``, bool.
+
+        None where the model masks no pixels; raises as `read`.
+        """
+        if translator.levels(self.direction)[0].fill is None:
+            return None
+        return self._masked(translator)[2]
+
+    def valid_input(self, translator: Translator) -> np.ndarray | None:
+        """The pixels of the input that hold something and are not masked, likewise."""
+        levels = translator.levels(self.direction)[0]
+        if levels.fill is None:
+            return None
+        side: Side = "a" if (self.direction or translator.directions[0]) == "AtoB" else "b"
+        channels = translator.abilities.generator(self.direction).spec.in_channels
+        return self.item.image(side).read_both(channels, levels)[1]
+
     def describe(self) -> str:
         """What is read, its files and a hash of each one's content, as text: identifies the job between runs.
 
         Raises:
             DataError: A file cannot be read.
         """
-        return f"{' | '.join(file.describe() for file in self.item.files)} ({self.kind})"
+        return f"{' | '.join(file.describe() for file in self.item.all_files)} ({self.kind})"
 
     @property
     def kind(self) -> str:
@@ -113,7 +135,12 @@ class Job:
 
 
 def find_jobs(
-    inputs: Sequence[Path], *, pairs: bool = False, split: str | None = None, directions: Sequence[Direction] = ()
+    inputs: Sequence[Path],
+    *,
+    pairs: bool = False,
+    split: str | None = None,
+    directions: Sequence[Direction] = (),
+    masks: bool = False,
 ) -> list[Job]:
     """Find what the command line names.
 
@@ -123,6 +150,7 @@ def find_jobs(
         split: Which split of dataset folders; by default test, else val, else train.
         directions: In which to translate. None: the model's own. Both: of a dataset both domains are translated,
             or there are exactly two inputs, of which the first is A and the second is B.
+        masks: Whether the masks of datasets are looked for, as `Translator.takes_masks` says.
 
     Raises:
         DataError: Something does not exist or holds no images; all of them are named.
@@ -133,7 +161,7 @@ def find_jobs(
     said: set[str] = set()
     for path, direction in _with_directions(inputs, directions):
         try:
-            found += _jobs(path, pairs=pairs, split=split, direction=direction, said=said)
+            found += _jobs(path, pairs=pairs, split=split, direction=direction, said=said, masks=masks)
         except DataError as error:
             problems += [str(error)] if str(error) not in problems else []
     if problems:
@@ -213,7 +241,9 @@ def warn_of_pairs(jobs: Sequence[Job]) -> None:
         log.warning("%s: twice as wide as high. If these are side-by-side pairs, add --pairs.", ", ".join(wide[:3]))
 
 
-def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | None, said: set[str]) -> list[Job]:
+def _jobs(
+    path: Path, *, pairs: bool, split: str | None, direction: Direction | None, said: set[str], masks: bool
+) -> list[Job]:
     """The jobs of one path; how a dataset was read is said once and added to `said`."""
     if problem := _not_there(path):
         raise DataError(problem)
@@ -222,17 +252,17 @@ def _jobs(path: Path, *, pairs: bool, split: str | None, direction: Direction | 
     files = _images_in(path)
     if files and (pairs or not named_pairs({file.stem: file for file in files})):
         return [job for file in files for job in _plain_jobs(file, direction, pairs=pairs)]
-    found = _chosen(path, split, pairs=pairs)
+    found = _chosen(path, split, pairs=pairs, masks=masks)
     if found.describe() not in said:
         said.add(found.describe())
         log.info("%s", found.describe())
     return split_jobs(found, [direction])
 
 
-def _chosen(path: Path, split: str | None, *, pairs: bool) -> Split:
+def _chosen(path: Path, split: str | None, *, pairs: bool, masks: bool) -> Split:
     """A split of a dataset; of single images in split folders is said how they are translated."""
     try:
-        return choose_split(path, split, layout="side_by_side" if pairs else "auto")
+        return choose_split(path, split, layout="side_by_side" if pairs else "auto", masks=masks)
     except DataError as error:
         plain = next((path / name for name in SAMPLED_ORDER if _images_in(path / name)), None)
         if pairs or plain is None:
@@ -246,6 +276,7 @@ def choose_split(
     *,
     layout: LayoutChoice = "auto",
     order: Sequence[SplitName] = SAMPLED_ORDER,
+    masks: bool = False,
 ) -> Split:
     """One split of a dataset, of folders or of shards; by default test, else val, else train.
 
@@ -254,15 +285,16 @@ def choose_split(
         split: Which split.
         layout: How A and B lie in folders; see `tandem.data.discover`.
         order: Which split is taken unless one is named, the first one that is there.
+        masks: Whether its masks are looked for; it need not have any.
 
     Raises:
-        DataError: There is no dataset or no such split.
+        DataError: There is no dataset or no such split, or some of its images have no mask.
     """
     splits = splits_of(path, layout=layout)
     chosen = splits.get(split) if split else first_split(splits, order)
     if chosen is None:
         raise DataError(f"{path} has no split '{split}', only {', '.join(splits)}")
-    return chosen
+    return with_masks({chosen.name: chosen}, "files", required=False)[chosen.name] if masks else chosen
 
 
 def splits_of(path: Path, *, layout: LayoutChoice = "auto") -> Mapping[str, Split]:

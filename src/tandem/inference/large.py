@@ -1,14 +1,14 @@
 """TIFFs that are translated from file to file, window by window, and are nowhere whole in memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tandem.config.data import Direction
 from tandem.data.formats.carried import Carried, empty_pixels
-from tandem.data.formats.stored import UnreadableError
+from tandem.data.formats.stored import StoredImage, UnreadableError
 from tandem.data.formats.tiff_carried import tiff_tags
 from tandem.data.formats.tiff_large import UnpackedTiff, unpacked_tiff
 from tandem.data.formats.tiff_writer import TiffWriter
@@ -60,7 +60,8 @@ def translate_tiff(
     carried = read_carried(source)
     try:
         with open_plain(source) as stream, unpacked_tiff(stream) as image:
-            inputs = _Input(image, translator.levels(direction)[0], _channels(translator, direction), str(source))
+            levels = translator.levels(direction)[0]
+            inputs = _Input(image, levels, _channels(translator, direction), str(source), carried.nodata_value)
             for number, (latent, target) in enumerate(zip(latents, targets, strict=True)):
                 output = _Output(image, inputs, carried, translator.levels(direction)[1], counts=number == 0)
                 remove_leftovers_of(target)
@@ -92,15 +93,38 @@ def _channels(translator: Translator, direction: Direction | None) -> int:
 class _Input:
     """The input as floats, part by part."""
 
-    def __init__(self, image: UnpackedTiff, levels: Levels, channels: int, name: str) -> None:
-        self._image, self._levels, self._name = image, levels, name
+    def __init__(
+        self, image: UnpackedTiff, levels: Levels, channels: int, name: str, nodata: float | None = None
+    ) -> None:
+        self._image, self._levels, self._name, self._nodata = image, levels, name, nodata
         self.shape = (channels, *image.shape[:2])
         self.num_outside = 0
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """See `tandem.inference.streaming.source.Source`."""
-        stored = self._image.read(rows, columns)
-        return self._levels.to_floats(self._levels.values_of(stored, self.shape[0], self._name))
+        return self._levels.to_floats(self._levels.values_of(self._part(rows, columns), self.shape[0], self._name))
+
+    def empty(self, rows: slice, columns: slice) -> np.ndarray | None:
+        """Where a part holds nothing, ``(h, w)``; None if nowhere."""
+        part = self._part(rows, columns)
+        if self._levels.fill is None:
+            return empty_pixels(part.values, self._nodata)
+        empty = self._levels.empty(part)
+        return np.zeros(part.values.shape[:2], bool) if empty is None and self.may_be_empty else empty
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether pixels may hold nothing though the file names no value of such."""
+        levels = self._levels
+        return levels.fill is not None and (levels.nodata is not None or self._image.like.values.dtype.kind == "f")
+
+    @property
+    def nodata(self) -> float | None:
+        """The value of ``--nodata`` that the model was trained with."""
+        return self._levels.nodata
+
+    def _part(self, rows: slice, columns: slice) -> StoredImage:
+        return replace(self._image.read(rows, columns), nodata=self._nodata)
 
     def count_outside(self, rows: slice, columns: slice, empty: np.ndarray | None) -> None:
         """Take note of the values of a part, but for its `empty` pixels, that are beyond the range."""
@@ -132,7 +156,8 @@ class _Output:
         height, width, _ = self._image.shape
         self._channels = channels = channels if self._levels.classes is None else 1
         empty = np.empty((0, 0, channels), self._dtype)
-        kept = Finish(self._carried, levels=self._levels)(empty).carried.for_image(empty)
+        none = np.zeros((0, 0), bool) if self._inputs.may_be_empty else None
+        kept = self._finish(none)(empty).carried.for_image(empty)
         tags, pages = tiff_tags(kept, (height, width, channels), self._dtype)
         self._writer = TiffWriter(file, (height, width, channels), self._dtype, tags=tags, pages=pages)  # type: ignore[arg-type]
 
@@ -143,13 +168,16 @@ class _Output:
             height = window.rows[1] - window.rows[0]
             self._band = _Band(window.rows, np.empty((height, self._image.shape[1], self._channels), self._dtype))
         rows, columns = window.slices()
-        empty = empty_pixels(self._image.read(rows, columns).values, self._carried.nodata_value)
+        empty = self._inputs.empty(rows, columns)
         if self._counts:
             self._inputs.count_outside(rows, columns, empty)
         self._band.values[:, columns] = self._finished(empty, values)
 
     def _finished(self, empty: np.ndarray | None, values: np.ndarray) -> np.ndarray:
-        return Finish(self._carried, empty, levels=self._levels)(self._levels.from_floats(values)).array
+        return self._finish(empty)(self._levels.from_floats(values)).array
+
+    def _finish(self, empty: np.ndarray | None) -> Finish:
+        return Finish(self._carried, empty, levels=self._levels, nodata=self._inputs.nodata)
 
     def end(self) -> None:
         """Write what is left."""

@@ -1,7 +1,7 @@
 """One image in, many out: the Python interface to a trained model."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -142,6 +142,12 @@ class Translator:
     def directions(self) -> tuple[Direction, ...]:
         """The directions of translation; one, or both for CycleGAN. A and B are the domains of the dataset."""
         return tuple(self.abilities.generators)
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether it was trained with the mask files of its dataset, so that those of others are looked for."""
+        options = self.manifest.training.get("options")
+        return isinstance(options, Mapping) and options.get("mask") == "files"
 
     @property
     def device(self) -> str:

@@ -37,6 +37,7 @@ from tandem.objectives.losses import (
     kl_divergence,
     mode_seeking,
 )
+from tandem.objectives.masking import hidden, mean_distance, weights_of
 from tandem.objectives.objective import Phase, StepTensors, Terms, frozen, initialise_networks
 from tandem.objectives.pool import ImagePool
 
@@ -67,7 +68,7 @@ class BicycleGAN:
     """The objective; see the file's head. Networks: generator, encoder, disc_encoded, disc_random."""
 
     def __init__(self, config: BicycleGANConfig, data: DataConfig) -> None:
-        self.config = config
+        self.config, self._fill = config, data.mask_fill
         networks: dict[str, nn.Module] = {"generator": build_network(config.generator_spec(data))}
         if config.has_encoder:
             networks["encoder"] = build_network(config.encoder_spec(data))
@@ -127,7 +128,7 @@ class BicycleGAN:
         mu = logvar = None
         latents = []
         if self.config.has_encoded_branch:
-            mu, logvar = self.networks["encoder"](b1)
+            mu, logvar = self.networks["encoder"](hidden(b1, _masks(batch)[0], self._fill))
             latents.append(mu + batch["eps"] * torch.exp(0.5 * logvar))
         if self.config.has_random_branch:
             latents.append(batch["z_random"])
@@ -148,28 +149,32 @@ class BicycleGAN:
         config = self.config
         a1, _, b1, _ = _halves(batch)
         first, _ = _augmentations(batch)
+        mask, _ = _masks(batch)
         terms: Terms = {}
         if config.lambda_z > 0 and fakes.random is not None:
             encoder = self.networks["encoder"]
             with nullcontext() if config.latent_trains_encoder else frozen(encoder):
-                mu_random, _ = encoder(fakes.random)
+                mu_random, _ = encoder(hidden(fakes.random, mask, self._fill))
             terms["latent"] = config.lambda_z * (mu_random - batch["z_random"]).abs().mean()
         if config.lambda_gan > 0 and fakes.encoded is not None:
-            shown = self._discriminator_input(a1, fakes.encoded, first)
+            shown = self._discriminator_input(a1, fakes.encoded, first, mask)
             logits = self._remember(fakes, "disc_encoded", self.networks["disc_encoded"], shown)
             terms["gan_encoded"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_gan2 > 0 and fakes.random is not None:
-            shown = self._discriminator_input(a1, fakes.random, first)
+            shown = self._discriminator_input(a1, fakes.random, first, mask)
             logits = self._remember(fakes, "disc_random", self._random_discriminator, shown)
             terms["gan_random"] = config.lambda_gan2 * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0 and fakes.encoded is not None:
-            terms["l1"] = config.lambda_l1 * (fakes.encoded - b1).abs().mean()
+            terms["l1"] = config.lambda_l1 * mean_distance(fakes.encoded, b1, mask)
         if self.features is not None and fakes.encoded is not None:
-            terms["features"] = config.lambda_features * self.features(fakes.encoded, b1)
+            terms["features"] = config.lambda_features * self.features(
+                *(hidden(one, mask, self._fill) for one in (fakes.encoded, b1))
+            )
         if config.lambda_l1_random > 0 and fakes.random is not None:
-            terms["l1_random"] = config.lambda_l1_random * (fakes.random - b1).abs().mean()
+            terms["l1_random"] = config.lambda_l1_random * mean_distance(fakes.random, b1, mask)
         if fakes.random is not None and fakes.other is not None:
-            distance = mode_seeking(fakes.random, fakes.other, batch["z_random"], batch["z_other"])
+            weights = None if mask is None else weights_of(mask)
+            distance = mode_seeking(fakes.random, fakes.other, batch["z_random"], batch["z_other"], weights=weights)
             terms["mode_seeking"] = config.lambda_ms * distance
         if config.lambda_kl > 0 and fakes.mu is not None and fakes.logvar is not None:
             divergence = kl_divergence(fakes.mu, fakes.logvar).sum()
@@ -182,16 +187,17 @@ class BicycleGAN:
         """The terms of the discriminators, on detached fakes."""
         a1, a2, b1, b2 = _halves(batch)
         first, second = _augmentations(batch)
+        mask1, mask2 = _masks(batch)
         terms: Terms = {}
         if self.config.lambda_gan > 0 and fakes.encoded is not None:
-            real = self._discriminator_input(a1, b1, first)
-            fake = self._discriminator_input(a1, fakes.encoded.detach(), first)
+            real = self._discriminator_input(a1, b1, first, mask1)
+            fake = self._discriminator_input(a1, fakes.encoded.detach(), first, mask1)
             discriminator = self.networks["disc_encoded"]
             logits = self._both_logits(fakes, "disc_encoded", discriminator, real=real, fake=fake)
             terms |= self._loss_terms("disc_encoded", discriminator, logits, real=real, fake=fake, mix=batch["mix"])
         if self.config.lambda_gan2 > 0 and fakes.random is not None:
-            real = self._discriminator_input(a2, b2, second)
-            fake = self._discriminator_input(a1, fakes.random.detach(), first)
+            real = self._discriminator_input(a2, b2, second, mask2)
+            fake = self._discriminator_input(a1, fakes.random.detach(), first, mask1)
             discriminator = self._random_discriminator
             logits = self._both_logits(fakes, "disc_random", discriminator, real=real, fake=fake)
             terms |= self._loss_terms("disc_random", discriminator, logits, real=real, fake=fake, mix=batch["mix"])
@@ -234,15 +240,25 @@ class BicycleGAN:
     def _random_discriminator(self) -> nn.Module:
         return self.networks["disc_encoded" if self.config.shared_discriminator else "disc_random"]
 
-    def _discriminator_input(self, a: Tensor, image: Tensor, augmentation: Tensor | None) -> Tensor:
+    def _discriminator_input(
+        self, a: Tensor, image: Tensor, augmentation: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
         beside = a if self.config.conditional else None
-        return augmented(self.config.diffaugment, image, augmentation, beside=beside)
+        return augmented(self.config.diffaugment, image, augmentation, beside=beside, mask=mask, fill=self._fill)
 
 
 def _halves(batch: StepTensors) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     a1, a2 = batch["a"].chunk(2)
     b1, b2 = batch["b"].chunk(2)
     return a1, a2, b1, b2
+
+
+def _masks(batch: StepTensors) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """The masks of each half of the batch; none where no pixels are masked."""
+    if "mask_b" not in batch:
+        return None, None
+    first, second = batch["mask_b"].chunk(2)
+    return first, second
 
 
 def _augmentations(batch: StepTensors) -> tuple[Tensor, Tensor] | tuple[None, None]:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem import rng
@@ -29,6 +30,7 @@ from tandem.networks.build import build_network
 from tandem.networks.resnet import ResNet
 from tandem.objectives.feature_loss import FeatureLoss
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss, patch_nce
+from tandem.objectives.masking import hidden
 from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
 
@@ -50,7 +52,7 @@ class CUT:
     """The objective; see the file's head. Networks: generator, projector, disc."""
 
     def __init__(self, config: CUTConfig, data: DataConfig) -> None:
-        self.config = config
+        self.config, self._fill = config, data.mask_fill
         networks: dict[str, nn.Module] = {
             "generator": build_network(config.generator_spec(data)),
             "projector": build_network(config.projector_spec(data)),
@@ -101,7 +103,7 @@ class CUT:
     def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The terms of the discriminator, on detached fakes."""
         disc = self.networks["disc"]
-        fake, real = disc(fakes.b.detach()), disc(batch["b"])
+        fake, real = disc(self._shown(fakes.b.detach(), batch)), disc(self._shown(batch["b"], batch))
         real_term, fake_term = discriminator_gan_terms(self.config.gan_loss, real, fake)
         return {"disc_real": 0.5 * real_term, "disc_fake": 0.5 * fake_term}
 
@@ -109,24 +111,38 @@ class CUT:
         """The weighted terms of the generator and the projector."""
         config, terms = self.config, {}
         if config.lambda_gan > 0:
-            terms["gan"] = config.lambda_gan * generator_gan_loss(config.gan_loss, self.networks["disc"](fakes.b))
+            terms["gan"] = config.lambda_gan * generator_gan_loss(
+                config.gan_loss, self.networks["disc"](self._shown(fakes.b, batch))
+            )
         share = 0.5 if fakes.idt_b is not None else 1.0
-        terms["nce"] = share * config.lambda_nce * self._contrast(batch, batch["a"], fakes.b, "nce")
+        terms["nce"] = (
+            share * config.lambda_nce * self._contrast(batch, batch["a"], fakes.b, "nce", batch.get("mask_a"))
+        )
         if fakes.idt_b is not None:
-            terms["nce_identity"] = share * config.lambda_nce * self._contrast(batch, batch["b"], fakes.idt_b, "idt")
+            terms["nce_identity"] = (
+                share * config.lambda_nce * self._contrast(batch, batch["b"], fakes.idt_b, "idt", batch.get("mask_b"))
+            )
         return terms
 
-    def _contrast(self, batch: StepTensors, source: Tensor, output: Tensor, use: str) -> Tensor:
+    def _contrast(
+        self, batch: StepTensors, source: Tensor, output: Tensor, use: str, mask: Tensor | None = None
+    ) -> Tensor:
         """PatchNCE between an image and what the generator made of it, the mean over the layers."""
         projector = self.networks["projector"]
+        if mask is not None:
+            output = hidden(output, self._flipped(mask, batch), self._fill)
         queries = [self._flipped(feature, batch) for feature in self._features(output)]
         with torch.no_grad():
             keys = self._features(source)
-        locations = self._locations(batch, keys, use)
+        locations = self._locations(batch, keys, use, all_of_them=mask is not None)
+        valid: Sequence[Tensor | None] = [None] * len(keys)
+        if mask is not None:
+            chosen = [self._valid_first(mask, key, order) for key, order in zip(keys, locations, strict=True)]
+            locations, valid = [one for one, _ in chosen], [one for _, one in chosen]
         with torch.no_grad():
             targets = projector(keys, locations)
-        pairs = zip(projector(queries, locations), targets, strict=True)
-        return torch.stack([self._patch_nce(query, target) for query, target in pairs]).mean()
+        found = zip(projector(queries, locations), targets, valid, strict=True)
+        return torch.stack([self._patch_nce(query, target, which) for query, target, which in found]).mean()
 
     def _features(self, image: Tensor) -> list[Tensor]:
         """The maps of an image that are compared, ``(N, C, H, W)`` each."""
@@ -134,18 +150,44 @@ class CUT:
         assert isinstance(generator, ResNet)
         return generator.features(image, TAPPED_BLOCKS)
 
-    def _patch_nce(self, query: Tensor, target: Tensor) -> Tensor:
-        return patch_nce(query, target, temperature=self.config.nce_temperature)
+    def _patch_nce(self, query: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        return patch_nce(query, target, temperature=self.config.nce_temperature, valid=valid)
 
-    def _locations(self, batch: StepTensors, features: Sequence[Tensor], use: str) -> list[Tensor]:
-        """Of each map, for each image, different random locations: ``(N, P)``, int64."""
+    def _shown(self, images: Tensor, batch: StepTensors) -> Tensor:
+        """What the discriminator sees of real or made images: what is valid in both domains' images of the sample.
+
+        Outputs of flipped inputs are masked like these, and so are the real images beside them.
+        """
+        mask_a, mask_b = batch.get("mask_a"), batch.get("mask_b")
+        if mask_a is None or mask_b is None:
+            return images
+        return hidden(images, self._flipped(mask_a, batch) * mask_b, self._fill)
+
+    def _valid_first(self, mask: Tensor, feature: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+        """The first locations of an order ``(N, H·W)`` that are valid, and behind them others: ``(N, P)``, and which.
+
+        A location of a map is valid where all pixels are that it stands for; the first map is that of the image with
+        its mirrored edges.
+        """
+        edge = max(0, (feature.shape[2] - mask.shape[2]) // 2)
+        mask = F.pad(mask, [edge] * 4, mode="reflect") if edge else mask
+        valid = -F.adaptive_max_pool2d(-mask, feature.shape[2:]) > 0
+        in_order = valid.flatten(1).gather(1, order)
+        first = torch.argsort(in_order.float(), dim=1, descending=True, stable=True)[:, : self.config.nce_patches]
+        return order.gather(1, first), in_order.gather(1, first)
+
+    def _locations(
+        self, batch: StepTensors, features: Sequence[Tensor], use: str, *, all_of_them: bool = False
+    ) -> list[Tensor]:
+        """Of each map, for each image, different random locations: ``(N, P)``, int64; or all, in random order."""
+        most = None if all_of_them else self.config.nce_patches
         locations = []
         for index, feature in enumerate(features):
             orders = []
             for seed in batch["patches"].tolist():
                 generator = torch.Generator().manual_seed(rng.derive_seed(seed, f"{use}/{index}"))
                 order = torch.randperm(feature.shape[2] * feature.shape[3], generator=generator)
-                orders.append(order[: self.config.nce_patches])
+                orders.append(order[:most])
             locations.append(torch.stack(orders).to(feature.device, non_blocking=True))
         return locations
 

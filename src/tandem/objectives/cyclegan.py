@@ -24,6 +24,7 @@ from tandem.config.data import DataConfig
 from tandem.networks.build import build_network
 from tandem.objectives.feature_loss import FeatureLoss
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
+from tandem.objectives.masking import both_valid, hidden, mean_distance
 from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
 
@@ -53,7 +54,7 @@ class CycleGAN:
     """The objective; see the file's head. Networks: gen_ab, gen_ba, disc_a, disc_b."""
 
     def __init__(self, config: CycleGANConfig, data: DataConfig) -> None:
-        self.config = config
+        self.config, self._fill = config, data.mask_fill
         channels_a, channels_b = data.input_channels, data.output_channels
         self.networks = nn.ModuleDict(
             {
@@ -95,12 +96,14 @@ class CycleGAN:
         if self._identity and self._share and a.shape == b.shape:
             fake_b, idt_b = gen_ab(torch.cat([a, b])).chunk(2)
             fake_a, idt_a = gen_ba(torch.cat([b, a])).chunk(2)
-            return Fakes(b=fake_b, a=fake_a, rec_a=gen_ba(fake_b), rec_b=gen_ab(fake_a), idt_a=idt_a, idt_b=idt_b)
+            rec_a = gen_ba(hidden(fake_b, batch.get("mask_a"), self._fill))
+            rec_b = gen_ab(hidden(fake_a, batch.get("mask_b"), self._fill))
+            return Fakes(b=fake_b, a=fake_a, rec_a=rec_a, rec_b=rec_b, idt_a=idt_a, idt_b=idt_b)
         # In the published order, because batch norm's running statistics follow it.
         fake_b = gen_ab(a)
-        rec_a = gen_ba(fake_b)
+        rec_a = gen_ba(hidden(fake_b, batch.get("mask_a"), self._fill))
         fake_a = gen_ba(b)
-        rec_b = gen_ab(fake_a)
+        rec_b = gen_ab(hidden(fake_a, batch.get("mask_b"), self._fill))
         idt_b, idt_a = (gen_ab(b), gen_ba(a)) if self._identity else (None, None)
         return Fakes(b=fake_b, a=fake_a, rec_a=rec_a, rec_b=rec_b, idt_a=idt_a, idt_b=idt_b)
 
@@ -108,8 +111,8 @@ class CycleGAN:
         """The weighted terms of both generators."""
         config, a, b = self.config, batch["a"], batch["b"]
         terms = {
-            "gan_ab": generator_gan_loss(config.gan_loss, self.networks["disc_b"](fakes.b)),
-            "gan_ba": generator_gan_loss(config.gan_loss, self.networks["disc_a"](fakes.a)),
+            "gan_ab": generator_gan_loss(config.gan_loss, self.networks["disc_b"](self._shown(fakes.b, batch))),
+            "gan_ba": generator_gan_loss(config.gan_loss, self.networks["disc_a"](self._shown(fakes.a, batch))),
         }
         weights = {"a": config.lambda_cycle_a, "b": config.lambda_cycle_b}
         cycles = {"a": (fakes.rec_a, a), "b": (fakes.rec_b, b)}
@@ -117,21 +120,30 @@ class CycleGAN:
         for domain, weight in weights.items():
             if weight > 0:
                 made, true = cycles[domain]
-                terms[f"cycle_{domain}"] = weight * (made - true).abs().mean()
+                terms[f"cycle_{domain}"] = weight * mean_distance(made, true, batch.get(f"mask_{domain}"))
         for domain, weight in weights.items():
             made, true = identities[domain]
             if made is not None and weight > 0:
-                terms[f"identity_{domain}"] = weight * config.lambda_identity * (made - true).abs().mean()
+                distance = mean_distance(made, true, batch.get(f"mask_{domain}"))
+                terms[f"identity_{domain}"] = weight * config.lambda_identity * distance
         return terms
 
     def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The terms of both discriminators, on fakes from the pools."""
         terms = {}
-        for domain, fake in (("a", fakes.a.detach()), ("b", fakes.b.detach())):
-            pool = self.pools[domain]
+        for domain, made in (("a", fakes.a.detach()), ("b", fakes.b.detach())):
+            pool, fake = self.pools[domain], self._shown(made, batch)
             shown = pool.exchange(fake, batch[f"pool_{domain}"]) if pool.size else fake
-            terms[f"disc_{domain}"] = self._adversarial_term(self.networks[f"disc_{domain}"], batch[domain], shown)
+            real = self._shown(batch[domain], batch)
+            terms[f"disc_{domain}"] = self._adversarial_term(self.networks[f"disc_{domain}"], real, shown)
         return terms
+
+    def _shown(self, images: Tensor, batch: StepTensors) -> Tensor:
+        """What a discriminator sees of real or made images: what is valid in both domains' images of the sample.
+
+        The masks of the domains may differ, and by them real images could be told from fakes.
+        """
+        return hidden(images, both_valid(batch.get("mask_a"), batch.get("mask_b")), self._fill)
 
     def _adversarial_term(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
         if self._share and real.shape == fake.shape:

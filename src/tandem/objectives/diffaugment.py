@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.config.method import Augmentation
+from tandem.objectives.masking import hidden
 
 _BRIGHTNESS, _SATURATION, _CONTRAST, _DOWN, _RIGHT, _ROW, _COLUMN = range(7)
 """What each number of a draw is for; the same ones whatever is switched on."""
@@ -32,7 +33,13 @@ def draw_augmentation(seed: int, positions: Sequence[int]) -> Tensor:
 
 
 def augmented(
-    kinds: Collection[Augmentation], image: Tensor, draws: Tensor | None, *, beside: Tensor | None = None
+    kinds: Collection[Augmentation],
+    image: Tensor,
+    draws: Tensor | None,
+    *,
+    beside: Tensor | None = None,
+    mask: Tensor | None = None,
+    fill: float = -1.0,
 ) -> Tensor:
     """What a discriminator is shown.
 
@@ -41,13 +48,16 @@ def augmented(
         image: An output, real or made, ``(N, C, H, W)``, float, [-1, 1].
         draws: ``(N, 7)``, those of `draw_augmentation`; None where `kinds` is empty.
         beside: Its input, ``(N, C', H, W)``, where the discriminator sees that too; the image comes behind it.
+        mask: ``(N, 1, H, W)``, 0 where pixels of the image are masked, else 1; None where all are valid.
+        fill: What masked pixels become, before and after a change of colours.
 
     Returns:
         ``(N, C' + C, H, W)``; with ``color`` values may lie outside of [-1, 1].
     """
     draws = None if draws is None else draws.to(image.dtype)
+    image = hidden(image, mask, fill)
     if draws is not None and "color" in kinds:
-        image = recoloured(image, draws)
+        image = hidden(recoloured(image, draws), mask, fill)
     seen = image if beside is None else torch.cat([beside, image], 1)
     if draws is not None and "translation" in kinds:
         seen = translated(seen, draws)

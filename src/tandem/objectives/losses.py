@@ -19,6 +19,9 @@ from torch import Tensor
 from tandem.config.method import GanLoss
 
 MODE_SEEKING_EPSILON = 1e-5
+_NEVER = -1e4
+"""A logit, not infinite, of what is never right: its exponential is 0 beside any other."""
+_IGNORED = -100
 
 
 def generator_gan_loss(kind: GanLoss, fake: Sequence[Tensor]) -> Tensor:
@@ -111,7 +114,7 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     return -0.5 * (1 + logvar - mu.square() - logvar.exp())
 
 
-def patch_nce(query: Tensor, target: Tensor, *, temperature: float) -> Tensor:
+def patch_nce(query: Tensor, target: Tensor, *, temperature: float, valid: Tensor | None = None) -> Tensor:
     """PatchNCE (2007.15651, eq. 3): cross-entropy of finding the right location among all locations of the same image.
 
     −log(exp(q_i·k_i / τ) / Σ_j exp(q_i·k_j / τ)), with the q and k of length one.
@@ -120,18 +123,27 @@ def patch_nce(query: Tensor, target: Tensor, *, temperature: float) -> Tensor:
         query: ``(N, P, C)``, vectors of the output at P locations.
         target: ``(N, P, C)``, vectors of the input at the same locations; give it without gradient.
         temperature: τ.
+        valid: ``(N, P)``, bool: the locations that count, as queries and as those that they are told from; None: all.
 
     Returns:
-        A scalar: the mean over locations and images. It is at most ln P for vectors that are all alike.
+        A scalar: the mean over locations and images, 0 where none counts. It is at most ln P for vectors that are all
+        alike.
     """
     with torch.autocast(query.device.type, enabled=False):
         similarity = torch.bmm(query, target.transpose(1, 2)) / temperature
         n, p, _ = similarity.shape
         right = torch.arange(p, device=similarity.device).expand(n, p)
-        return F.cross_entropy(similarity.flatten(0, 1), right.flatten())
+        if valid is None:
+            return F.cross_entropy(similarity.flatten(0, 1), right.flatten())
+        similarity = similarity.masked_fill(~valid[:, None, :], _NEVER)
+        right = right.where(valid, _IGNORED).flatten()
+        total = F.cross_entropy(similarity.flatten(0, 1), right, ignore_index=_IGNORED, reduction="sum")
+        return total / valid.sum().clamp_min(1)
 
 
-def mode_seeking(first: Tensor, second: Tensor, z_first: Tensor, z_second: Tensor) -> Tensor:
+def mode_seeking(
+    first: Tensor, second: Tensor, z_first: Tensor, z_second: Tensor, *, weights: Tensor | None = None
+) -> Tensor:
     """The mode-seeking regulariser (MSGAN, 1903.05628): 1 / (d(images) / d(latents) + 10⁻⁵), d the mean |difference|.
 
     Deviation, equal for one pair of images: d is that of each pair, and the mean over pairs comes last; the authors'
@@ -142,11 +154,14 @@ def mode_seeking(first: Tensor, second: Tensor, z_first: Tensor, z_second: Tenso
         second: Images of the same inputs with the latents `z_second`, likewise.
         z_first: ``(N, D)``.
         z_second: ``(N, D)``.
+        weights: What pixels weigh, ``(N, 1, H, W)``, with a mean of one; None: all the same.
 
     Returns:
         A scalar, positive; small where other latents give other images.
     """
-    ratio = (second - first).abs().flatten(1).mean(1) / (z_second - z_first).abs().mean(1)
+    distance = (second - first).abs()
+    distance = distance if weights is None else distance * weights
+    ratio = distance.flatten(1).mean(1) / (z_second - z_first).abs().mean(1)
     return (1 / (ratio + MODE_SEEKING_EPSILON)).mean()
 
 

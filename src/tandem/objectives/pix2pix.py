@@ -18,6 +18,7 @@ from tandem.networks.build import build_network
 from tandem.objectives.diffaugment import augmented, draw_augmentation
 from tandem.objectives.feature_loss import FeatureLoss, features_of
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss
+from tandem.objectives.masking import hidden, mean_distance
 from tandem.objectives.objective import Phase, StepTensors, Terms, initialise_networks
 from tandem.objectives.pool import ImagePool
 
@@ -33,7 +34,7 @@ class Pix2Pix:
     """The objective; see the file's head. Networks: generator, disc."""
 
     def __init__(self, config: Pix2PixConfig, data: DataConfig) -> None:
-        self.config = config
+        self.config, self._fill = config, data.mask_fill
         networks: dict[str, nn.Module] = {"generator": build_network(config.generator_spec(data))}
         if config.lambda_gan > 0:
             networks["disc"] = build_network(config.discriminator_spec(data))
@@ -72,15 +73,18 @@ class Pix2Pix:
 
     def generator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The weighted terms of the generator."""
-        config, terms = self.config, {}
+        config, terms, mask = self.config, {}, batch.get("mask_b")
         if config.lambda_gan > 0:
             logits = self.networks["disc"](self._shown(batch, fakes.b))
             terms["gan"] = config.lambda_gan * generator_gan_loss(config.gan_loss, logits)
         if config.lambda_l1 > 0:
-            terms["l1"] = config.lambda_l1 * (fakes.b - batch["b"]).abs().mean()
+            terms["l1"] = config.lambda_l1 * mean_distance(fakes.b, batch["b"], mask)
         if self.features is not None:
-            terms["features"] = config.lambda_features * self.features(fakes.b, batch["b"])
+            terms["features"] = config.lambda_features * self.features(
+                *(hidden(one, mask, self._fill) for one in (fakes.b, batch["b"]))
+            )
         return terms
 
     def _shown(self, batch: StepTensors, image: Tensor) -> Tensor:
-        return augmented(self.config.diffaugment, image, batch.get("augment"), beside=batch["a"])
+        mask, draws = batch.get("mask_b"), batch.get("augment")
+        return augmented(self.config.diffaugment, image, draws, beside=batch["a"], mask=mask, fill=self._fill)

@@ -35,6 +35,7 @@ from tandem.networks.build import build_network
 from tandem.objectives.diffaugment import augmented, draw_augmentation
 from tandem.objectives.feature_loss import FeatureLoss, features_of
 from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss, kl_divergence, mode_seeking
+from tandem.objectives.masking import hidden, mean_distance, weights_of
 from tandem.objectives.objective import Phase, StepTensors, Terms, frozen, initialise_networks
 from tandem.objectives.pool import ImagePool
 
@@ -69,7 +70,7 @@ class Tandem:
     """The objective; see the file's head. Networks: generator, encoder, disc."""
 
     def __init__(self, config: TandemConfig, data: DataConfig) -> None:
-        self.config = config
+        self.config, self._fill = config, data.mask_fill
         networks: dict[str, nn.Module] = {
             "generator": build_network(config.generator_spec(data)),
             "encoder": build_network(config.encoder_spec(data)),
@@ -106,7 +107,7 @@ class Tandem:
 
     def fakes(self, batch: StepTensors) -> Fakes:
         """Translate the batch: all in their own style, or half of it in that of other pairs."""
-        a, b = batch["a"], batch["b"]
+        a, b = batch["a"], self._hidden(batch["b"], batch)
         own = len(a) // 2 if self._swaps else len(a)
         encoded = len(a) if self._seeks else own
         mu, logvar = self._encode(b[:encoded], a[:encoded], batch["known"][:encoded])
@@ -122,9 +123,12 @@ class Tandem:
     def generator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The weighted terms of the generator and the encoder."""
         config, own = self.config, fakes.own
-        terms: Terms = {"l1": config.lambda_l1 * (fakes.b[:own] - batch["b"][:own]).abs().mean()}
+        mask = batch["mask_b"][:own] if "mask_b" in batch else None
+        terms: Terms = {"l1": config.lambda_l1 * mean_distance(fakes.b[:own], batch["b"][:own], mask)}
         if self.features is not None:
-            terms["features"] = config.lambda_features * self.features(fakes.b[:own], batch["b"][:own])
+            terms["features"] = config.lambda_features * self.features(
+                *(self._hidden(one, batch)[:own] for one in (fakes.b, batch["b"]))
+            )
         if config.lambda_kl > 0:
             terms["kl"] = config.lambda_kl * self._bounded_kl(fakes.mu[:own], fakes.logvar[:own])
         if not self._judges:
@@ -133,10 +137,11 @@ class Tandem:
         terms["gan"] = config.lambda_gan * generator_gan_loss("hinge", logits)
         if config.lambda_z > 0:
             with frozen(self.networks["encoder"]):
-                mu, _ = self._encode(fakes.b[own:], batch["a"][own:], batch["known"][own:])
+                mu, _ = self._encode(self._hidden(fakes.b, batch)[own:], batch["a"][own:], batch["known"][own:])
             terms["latent"] = config.lambda_z * (mu - fakes.z[own:]).abs().mean()
         if fakes.other is not None and fakes.z_other is not None:
-            distance = mode_seeking(fakes.b[:own], fakes.other, fakes.z[:own], fakes.z_other)
+            weights = None if mask is None else weights_of(mask)
+            distance = mode_seeking(fakes.b[:own], fakes.other, fakes.z[:own], fakes.z_other, weights=weights)
             terms["mode_seeking"] = config.lambda_ms * distance
         return terms
 
@@ -160,7 +165,11 @@ class Tandem:
         return self._judges and self.config.lambda_ms > 0
 
     def _shown(self, batch: StepTensors, images: Tensor) -> Tensor:
-        return augmented(self.config.diffaugment, images, batch.get("augment"), beside=batch["a"])
+        mask, draws = batch.get("mask_b"), batch.get("augment")
+        return augmented(self.config.diffaugment, images, draws, beside=batch["a"], mask=mask, fill=self._fill)
+
+    def _hidden(self, images: Tensor, batch: StepTensors) -> Tensor:
+        return hidden(images, batch.get("mask_b"), self._fill)
 
     def _encode(self, b: Tensor, a: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         encoder = self.networks["encoder"]

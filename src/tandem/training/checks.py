@@ -69,6 +69,11 @@ def require_sense(config: RunConfig, location: Path | str, train: Split) -> None
         _require_cache(config, train)
     if train.paired:
         return
+    if data.mask != "none" and not data.crops:
+        raise ConfigError(
+            f"--mask {data.mask} with two domains needs images of one size, since discriminators see what is valid in "
+            f"those of both: choose a --preprocess that crops, not {data.preprocess}."
+        )
     batch_size = config.training.batch_size
     least = max(MIN_DOMAIN, batch_size)
     domains = train.sequences()

@@ -64,7 +64,7 @@ def keep_decoded(config: RunConfig, inputs: Inputs, device: torch.device) -> Inp
             *(size, f"{most / 1e6:,.0f}"),
         )
         return inputs
-    can_go = train.augmentation is None and all(levels.is_by_type for levels in train.levels)
+    can_go = train.augmentation is None and not train.masked and all(levels.is_by_type for levels in train.levels)
     if not _goes_to_device(config, needed, device, can_go=can_go):
         log.info("the training images stay decoded in memory: %s", size)
         return inputs

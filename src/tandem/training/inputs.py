@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tandem import rng
-from tandem.config.data import DEFAULT_CACHE_GB, LayoutChoice
+from tandem.config.data import DEFAULT_CACHE_GB, LayoutChoice, Mask
 from tandem.config.run import RunConfig, to_flat
 from tandem.data.check_report import CheckReport
 from tandem.data.datasets import PairedDataset, UnpairedDataset
@@ -19,6 +19,7 @@ from tandem.data.decoded import DecodedImages
 from tandem.data.discover import find_paired_folders, find_splits
 from tandem.data.fit import FitRule
 from tandem.data.levels import levels_of_run
+from tandem.data.mask_files import with_masks
 from tandem.data.order import GlobalOrder, Order, ShardOrder
 from tandem.data.percentiles import find_percentiles, wanted_percentiles, with_numbers
 from tandem.data.resident import ResidentDataset
@@ -158,6 +159,7 @@ def _training_data(config: RunConfig, data: Path | str, data_b: Path | None, cac
         cache=cache,
         cache_bytes=config.data.cache_bytes,
         layout=config.data.layout,
+        mask=config.data.mask,
     )
     if "train" not in splits:
         raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
@@ -172,6 +174,7 @@ def find_data(
     cache: Path | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     layout: LayoutChoice = "auto",
+    mask: Mask = "none",
 ) -> Mapping[str, Split]:
     """Find the splits of pairs or of two domains, in folders or in shards.
 
@@ -182,11 +185,25 @@ def find_data(
         cache: A folder for shards from a URL.
         cache_bytes: Most that is kept there.
         layout: How A and B lie in folders; see `tandem.data.discover`.
+        mask: Whether masks are looked for; see `tandem.data.mask_files`.
 
     Raises:
         DataError: Anything is wrong with the folders or shards; all problems are named.
         ConfigError: A second folder beside shards.
     """
+    found = _found_data(data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout)
+    return with_masks(found, mask)
+
+
+def _found_data(
+    data: Path | str,
+    data_b: Path | None,
+    *,
+    paired: bool,
+    cache: Path | None,
+    cache_bytes: int,
+    layout: LayoutChoice,
+) -> Mapping[str, Split]:
     if data_b is not None and (is_shards(data) or is_shards(data_b)):
         raise ConfigError(
             f"a second folder, {data_b}, does not go with shards, which hold both sides: give two folders of images."

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tandem import rng
 from tandem.config.run import RunConfig
-from tandem.data.loader import Batch
+from tandem.data.loader import Batch, images_in
 from tandem.errors import NonFiniteError
 from tandem.training.acceleration import make_run_step
 from tandem.training.device import image_layout, make_autocast
@@ -128,7 +128,7 @@ class Stepper:
 
     def _prepare(self, batch: Batch) -> dict[str, Tensor]:
         drawn = self._state.objective.draw(self._config.training.seed, batch["positions"])
-        return {name: self._to_device(tensor) for name, tensor in ({"a": batch["a"], "b": batch["b"]} | drawn).items()}
+        return {name: self._to_device(tensor) for name, tensor in (images_in(batch) | drawn).items()}
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         if not tensor.is_floating_point():

@@ -10,10 +10,12 @@ import numpy as np
 
 from tandem.data.check_images import LARGE_PIXELS
 from tandem.data.examine.alignment import Alignment, align, outline
+from tandem.data.formats.carried import empty_pixels
 from tandem.data.formats.stored import StoredImage
 from tandem.data.images import as_picture, convert_channels, pixels_of, resize
 from tandem.data.in_parallel import in_parallel
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.masks import read_mask
 from tandem.data.splits import Item, Side, Split
 from tandem.errors import DataError
 
@@ -33,12 +35,13 @@ class ImageFacts:
         height: Likewise.
         channels: Of the file.
         kind: What the file is: e.g. ``8-bit PNG``.
-        low: Its least value.
-        high: Its largest one.
+        low: Its least value, of pixels that hold something.
+        high: Its largest one, likewise.
         digest: Of its pixels.
         small: A small copy, ``(SMALL_SIDE, SMALL_SIDE, 3)``, uint8.
         sketch: 64 bits that say where it gets brighter from left to right, nearly the same of nearly the same images.
         looks: Numbers that tell kinds of pictures apart: means and spreads of brightness, colour and detail.
+        empty: The share of pixels that hold nothing: GeoTIFF's nodata and NaN.
     """
 
     split: str
@@ -54,6 +57,7 @@ class ImageFacts:
     small: np.ndarray
     sketch: int
     looks: np.ndarray
+    empty: float = 0.0
 
     @property
     def is_constant(self) -> bool:
@@ -76,6 +80,7 @@ class ItemFacts:
         images: Its images.
         alignment: How the images of a pair lie on each other; None where they cannot be compared.
         problem: Why it cannot be read.
+        masked: The share of pixels that its mask leaves out; None where it has none.
     """
 
     split: str
@@ -83,6 +88,7 @@ class ItemFacts:
     images: tuple[ImageFacts, ...] = ()
     alignment: Alignment | None = None
     problem: str | None = None
+    masked: float | None = None
 
     @property
     def place(self) -> str:
@@ -133,6 +139,10 @@ def _examine(split: Split, sides: tuple[Side, ...], item: Item, levels: tuple[Le
             _picture(one, str(item.files[-1 if side == "b" else 0]), levels[side == "b"])
             for one, side in zip(stored, sides, strict=True)
         ]
+        masked = None
+        if item.mask is not None:
+            height, width = stored[0].values.shape[:2]
+            masked = 1 - float(read_mask(item.mask, (height, width), str(item.files[0])).mean())
     except DataError as error:
         return ItemFacts(split.name, item.name, problem=split.relative(str(error)))
     images = tuple(
@@ -142,7 +152,7 @@ def _examine(split: Split, sides: tuple[Side, ...], item: Item, levels: tuple[Le
     alignment = None
     if len(images) == 2 and pictures[0].shape[:2] == pictures[1].shape[:2]:
         alignment = align(outline(pictures[0]), outline(pictures[1]), *pictures[0].shape[:2])
-    return ItemFacts(split.name, item.name, images, alignment)
+    return ItemFacts(split.name, item.name, images, alignment, masked=masked)
 
 
 def _picture(stored: StoredImage, name: str, levels: Levels) -> np.ndarray:
@@ -166,12 +176,16 @@ def _facts(split: str, side: Side, name: str, stored: StoredImage, picture: np.n
     bits = (across[:, 1:] > across[:, :-1]).ravel()
     digest = hashlib.sha256(f"{values.dtype.str}{values.shape}".encode())
     digest.update(values.data)
+    empty = empty_pixels(values, stored.nodata, nan=True)
+    held = values if empty is None else values[~empty]
+    low, high = (float(held.min()), float(held.max())) if held.size else (0.0, 0.0)
     return ImageFacts(
         *(split, side, name, width, height, channels, stored.kind),
-        *(float(values.min()), float(values.max()), digest.hexdigest()),
+        *(low, high, digest.hexdigest()),
         small=resize(picture, SMALL_SIDE, SMALL_SIDE),
         sketch=int("".join("1" if bit else "0" for bit in bits), 2),
         looks=_looks(picture, luma[:, :, 0].astype(np.float64)),
+        empty=0.0 if empty is None else float(empty.mean()),
     )
 
 

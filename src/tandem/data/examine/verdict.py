@@ -39,6 +39,8 @@ def findings_of(items: Sequence[ItemFacts]) -> list[Finding]:
         *_constant(images),
         *_kinds(images),
         *_doubles(images),
+        *_empty(images),
+        *_masked(items),
     ]
 
 
@@ -47,6 +49,26 @@ def _unreadable(items: Sequence[ItemFacts]) -> Iterator[Finding]:
     if wrong:
         text = f"{len(wrong)} of {len(items)} pairs or images cannot be read."
         yield Finding("unreadable", "warning", text, "Repair or remove these files.", wrong)
+
+
+def _empty(images: Sequence[ImageFacts]) -> Iterator[Finding]:
+    some = sorted((image for image in images if image.empty), key=lambda image: -image.empty)
+    if some:
+        share = 100 * sum(image.empty * image.width * image.height for image in some)
+        share /= sum(image.width * image.height for image in images)
+        text = f"In {len(some)} of {count(len(images), 'image')} pixels hold nothing, {share:.2g} % of all."
+        advice = "--mask nodata keeps them out of losses, statistics and metrics."
+        yield Finding("nodata", "info", text, advice, [f"{one.place}: {100 * one.empty:.2g} %" for one in some])
+
+
+def _masked(items: Sequence[ItemFacts]) -> Iterator[Finding]:
+    masks = [item for item in items if item.masked is not None]
+    if masks:
+        shares = [100 * (item.masked or 0) for item in masks]
+        text = f"{count(len(masks), 'mask')} leave out {sum(shares) / len(shares):.2g} % of their pixels on average."
+        wrong = [f"{item.place}: all pixels" for item in masks if item.masked == 1]
+        weight, advice = ("warning", "Remove what has no valid pixel.") if wrong else ("info", "")
+        yield Finding("masks", weight, text, advice, wrong)
 
 
 def _sizes(pairs: Sequence[ItemFacts]) -> Iterator[Finding]:

@@ -114,12 +114,17 @@ def turned(carried: Carried, orientation: int) -> Carried:
     return replace(carried, resolution=resolution, geography={}, microscopy=None, imagej=())
 
 
-def empty_pixels(array: np.ndarray, nodata: float | None) -> np.ndarray | None:
-    """Where an image ``(H, W, C)`` holds nothing, in all of its channels: ``(H, W)``, bool; None if nowhere."""
-    if nodata is None:
-        return None
-    empty: np.ndarray = np.all(np.isnan(array) if math.isnan(nodata) else array == nodata, axis=2)
-    return empty if empty.any() else None
+def empty_pixels(array: np.ndarray, *nodata: float | None, nan: bool = False) -> np.ndarray | None:
+    """Where an image ``(H, W, C)`` holds nothing: ``(H, W)``, bool; None if nowhere.
+
+    That is where all channels have a value of `nodata`, and with `nan` where any of them is no number.
+    """
+    values = [one for one in nodata if one is not None]
+    found = [np.all(np.isnan(array) if math.isnan(one) else array == one, axis=2) for one in values]
+    if nan and array.dtype.kind == "f":
+        found.append(np.isnan(array).any(axis=2))
+    empty = np.logical_or.reduce(found) if found else None
+    return empty if empty is not None and empty.any() else None
 
 
 def with_nodata(array: np.ndarray, empty: np.ndarray | None, nodata: float) -> np.ndarray:

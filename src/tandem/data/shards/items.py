@@ -3,7 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, TypeVar, overload
+from typing import Generic, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from tandem.errors import DataError, listed
 from tandem.names import is_control
 
 Kind = TypeVar("Kind", Pair, SingleImage)
+MemberPart = Literal["a", "b", "ab", "mask"]
+"""What a member of a sample is: an image of one side, of both side by side, or the mask of these."""
 
 _ESCAPED = re.compile("%(2E|25|5C|7F|[01][0-9A-F]|C2%[89][0-9A-F]|E2%80%A[89])")
 """What stands for a dot, a percent sign, a backslash or a control character; never for a slash."""
@@ -123,12 +125,12 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
         if part in group:
             problems.append(f"{found.name}: there is another {part} of '{key}'")
         group[part] = ShardMember(store, shard, found)
-    kinds = {tuple(sorted(group)) for group in parts.values()}
+    kinds = {_images_of(group) for group in parts.values()}
     if not kinds:
         problems.append("there are no members called KEY.a.png, KEY.b.png or KEY.ab.png (or another image's ending)")
     domain: Domain = "a" if kinds == {("a",)} else "b" if kinds == {("b",)} else "ab"
     if domain == "ab":
-        wrong = {key: group for key, group in parts.items() if tuple(sorted(group)) not in {("ab",), ("a", "b")}}
+        wrong = {key: group for key, group in parts.items() if _images_of(group) not in {("ab",), ("a", "b")}}
         problems += [
             f"'{key}' has {' and '.join(group)} alone; a pair is a and b, or ab" for key, group in wrong.items()
         ]
@@ -136,24 +138,29 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
         raise DataError(f"{store.where}/{shard.name} cannot be used:\n{listed(problems)}")
     if domain == "ab":
         return domain, [_pair(key, group) for key, group in parts.items()]
-    return domain, [SingleImage(key, group[domain]) for key, group in parts.items()]
+    return domain, [SingleImage(key, group[domain], mask=group.get("mask")) for key, group in parts.items()]
+
+
+def _images_of(group: Mapping[str, ShardMember]) -> tuple[str, ...]:
+    return tuple(sorted(group.keys() - {"mask"}))
 
 
 def _pair(key: str, group: Mapping[str, ShardMember]) -> Pair:
-    return Pair(key, group["ab"], None) if "ab" in group else Pair(key, group["a"], group["b"])
+    mask = group.get("mask")
+    return Pair(key, group["ab"], None, mask) if "ab" in group else Pair(key, group["a"], group["b"], mask)
 
 
-def split_name(name: str) -> tuple[str, Domain] | None:
+def split_name(name: str) -> tuple[str, MemberPart] | None:
     """The key and the part of a member's name, ``1.a.png`` → ``1``, ``a``; None if it is no image of a sample."""
     key, _, rest = name.partition(".")
     part, _, suffix = rest.lower().partition(".")
     if not key or f".{suffix}" not in IMAGE_SUFFIXES:
         return None
     key = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].replace("%", "")).decode(), key)
-    return (key, part) if part in {"a", "b", "ab"} else None  # type: ignore[return-value]
+    return (key, part) if part in {"a", "b", "ab", "mask"} else None  # type: ignore[return-value]
 
 
-def member_name(key: str, part: Domain, suffix: str) -> str:
+def member_name(key: str, part: MemberPart, suffix: str) -> str:
     """The inverse of `split_name`; in the convention a key ends at the first dot, so that its own dots are escaped."""
     return f"{''.join(map(_escaped, key))}.{part}{suffix}"
 

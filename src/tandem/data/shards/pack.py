@@ -26,7 +26,7 @@ from tandem.data.shards.index import (
     ShardLayout,
     parse_index,
 )
-from tandem.data.shards.items import member_name
+from tandem.data.shards.items import MemberPart, member_name
 from tandem.data.splits import Domain, Item, Split, SplitFacts
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import atomic_replace, atomic_write_text, is_leftover, owned
@@ -156,10 +156,11 @@ def _plan(split: Split, shard_bytes: int) -> Iterator[_Plan]:
 
 
 def _members(item: Item, domain: Domain) -> tuple[_File, ...]:
-    parts: Sequence[Domain] = (domain,) if len(item.files) == 1 else ("a", "b")
+    parts: Sequence[MemberPart] = (domain,) if len(item.files) == 1 else ("a", "b")
+    parts = parts if item.mask is None else (*parts, "mask")
     return tuple(
         _File(member_name(item.name, part, file.suffix), file, file.size)
-        for part, file in zip(parts, item.files, strict=True)
+        for part, file in zip(parts, item.all_files, strict=True)
     )
 
 

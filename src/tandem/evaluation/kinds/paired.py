@@ -31,6 +31,14 @@ def unit_pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return to_unit_scale(a, torch.float64), to_unit_scale(b, torch.float64)
 
 
+def valid_mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    """The mean of a map ``(N, C, H, W)`` over all its numbers, or over the pixels that are valid: ``(N,)``."""
+    if valid is None:
+        return values.mean((1, 2, 3))
+    counted = valid.expand_as(values)
+    return values.where(counted, 0).sum((1, 2, 3)) / counted.sum((1, 2, 3))
+
+
 class PairedMetric(Metric):
     """A distance or similarity of a sample and its ground truth: the mean, and that of the best sample of each input.
 
@@ -51,12 +59,14 @@ class PairedMetric(Metric):
 
     @staticmethod
     @abstractmethod
-    def between(a: Tensor, b: Tensor) -> Tensor:
+    def between(a: Tensor, b: Tensor, *, valid: Tensor | None = None) -> Tensor:
         """The number of each image.
 
         Args:
             a: Samples, ``(N, C, H, W)``, uint8, or of files with more levels float32 in [-1, 1].
             b: Ground truths, likewise.
+            valid: ``(N, 1, H, W)``, bool: the pixels that count; None for all. NaN is the number of an image without
+                any.
 
         Returns:
             ``(N,)``, float64.
@@ -67,10 +77,14 @@ class PairedMetric(Metric):
         rows = found.cases[self._rows.spec]
         warnings: tuple[str, ...] = ()
         kept = np.isfinite(rows).all(axis=1)
-        if not kept.all():
+        if (equal := int(np.isinf(rows).any(axis=1).sum())) > 0:
             warnings = (
-                f"{int((~kept).sum())} of {len(rows)} images are equal to their ground truth, so that their "
-                f"{self.name} is infinite: they are left out of its mean.",
+                f"{equal} of {len(rows)} images are equal to their ground truth, so that their {self.name} is "
+                "infinite: they are left out of its mean.",
+            )
+        if (masked := int(np.isnan(rows).any(axis=1).sum())) > 0:
+            warnings += (
+                f"{masked} of {len(rows)} images are masked too much for {self.name}: they are left out of its mean.",
             )
         depends = {"inputs": int(kept.sum()), "samples": rows.shape[1], "seed": self.seed, **self.remarks}
         if self._data_range is not None:
@@ -103,4 +117,5 @@ class _DistanceRows(EachCase):
         """See `EachCase`."""
         ground_truth = to_batch(loaded.exact_ground_truth[None])
         samples = [to_batch(sample[None]) for sample in loaded.exact_samples(self.num_samples)]
-        return np.array([float(self._between(sample, ground_truth)) for sample in samples])
+        valid = None if loaded.valid is None else torch.from_numpy(loaded.valid)[None, None]
+        return np.array([float(self._between(sample, ground_truth, valid=valid)) for sample in samples])

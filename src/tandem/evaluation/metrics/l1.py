@@ -4,16 +4,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from tandem.evaluation.kinds.paired import PairedMetric, unit_pair
+from tandem.evaluation.kinds.paired import PairedMetric, unit_pair, valid_mean
 from tandem.evaluation.metric import Number, Ranking
 
 
-def l1(a: Tensor, b: Tensor) -> Tensor:
+def l1(a: Tensor, b: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """Mean absolute difference on the scale 0..1; 0 for equal images.
 
     Args:
         a: ``(N, C, H, W)``, uint8, or float in [-1, 1].
         b: Likewise.
+        valid: ``(N, 1, H, W)``, bool: the pixels that count; None for all. Without any the number is NaN.
 
     Returns:
         ``(N,)``, float64, in [0, 1].
@@ -28,7 +29,7 @@ def l1(a: Tensor, b: Tensor) -> Tensor:
         tensor([0.5000, 0.5000], dtype=torch.float64)
     """
     x, y = unit_pair(a, b)
-    return (x - y).abs().mean((1, 2, 3))
+    return valid_mean((x - y).abs(), valid)
 
 
 class L1(PairedMetric):

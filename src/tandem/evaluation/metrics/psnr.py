@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from tandem.evaluation.kinds.paired import PairedMetric, unit_pair
+from tandem.evaluation.kinds.paired import PairedMetric, unit_pair, valid_mean
 from tandem.evaluation.metric import Needs, Number
 
 
-def psnr(a: Tensor, b: Tensor) -> Tensor:
+def psnr(a: Tensor, b: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio in dB, ``-10 log10(mse)`` on the scale 0..1; infinite for equal images.
 
     The numbers are torchmetrics' but for its factor, which is in float32.
@@ -16,6 +16,7 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     Args:
         a: ``(N, C, H, W)``, uint8, or float in [-1, 1].
         b: Likewise.
+        valid: ``(N, 1, H, W)``, bool: the pixels that count; None for all. Without any the number is NaN.
 
     Returns:
         ``(N,)``, float64, in dB.
@@ -29,7 +30,7 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
         tensor([20.0000], dtype=torch.float64)
     """
     x, y = unit_pair(a, b)
-    return -10 * (x - y).square().mean((1, 2, 3)).log10()
+    return -10 * valid_mean((x - y).square(), valid).log10()
 
 
 class PSNR(PairedMetric):

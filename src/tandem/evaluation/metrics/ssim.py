@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tandem.errors import DataError
-from tandem.evaluation.kinds.paired import PairedMetric, unit_pair
+from tandem.evaluation.kinds.paired import PairedMetric, unit_pair, valid_mean
 from tandem.evaluation.metric import Needs, Number, Ranking
 
 Border = Literal["reflect", "valid"]
@@ -29,13 +29,15 @@ _SIGMA = 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
 
-def ssim(a: Tensor, b: Tensor, *, border: Border = "reflect") -> Tensor:
+def ssim(a: Tensor, b: Tensor, *, border: Border = "reflect", valid: Tensor | None = None) -> Tensor:
     """Structural similarity, 1 for equal images.
 
     Args:
         a: ``(N, C, H, W)``, uint8, or float in [-1, 1]; sides of at least 11 px.
         b: Likewise.
         border: What happens at the border; see `Border`.
+        valid: ``(N, 1, H, W)``, bool: the pixels that count; None for all. The similarity is then averaged over the
+            windows that lie in them wholly, and NaN where there are none.
 
     Returns:
         ``(N,)``, float64, in [-1, 1].
@@ -53,7 +55,7 @@ def ssim(a: Tensor, b: Tensor, *, border: Border = "reflect") -> Tensor:
     if min(x.shape[2:]) < WINDOW:
         raise DataError(f"SSIM needs sides of at least {WINDOW} px; the images have {tuple(x.shape[2:])}.")
     luminance, contrast = similarity_terms(x, y, border)
-    return (luminance * contrast).mean((1, 2, 3))
+    return valid_mean(luminance * contrast, None if valid is None else _whole_windows(valid, border))
 
 
 class SSIM(PairedMetric):
@@ -91,6 +93,13 @@ def similarity_terms(x: Tensor, y: Tensor, border: Border) -> tuple[Tensor, Tens
     means = mean_x * mean_y
     variances = (square_x + square_y - squares).clamp_(min=0)
     return (2 * means + _C1) / (squares + _C1), (2 * (product - means) + _C2) / (variances + _C2)
+
+
+def _whole_windows(valid: Tensor, border: Border) -> Tensor:
+    """The pixels ``(N, 1, H, W)`` whose window holds valid ones alone."""
+    rows, columns = (torch.from_numpy(_window_matrix(size, border) > 0).double() for size in valid.shape[2:])
+    masked = (~valid).double()
+    return ((rows @ masked) @ columns.T) == 0
 
 
 @lru_cache(maxsize=32)
