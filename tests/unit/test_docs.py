@@ -175,6 +175,9 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
         values.write_text(json.dumps(manifest))
     for name in ("scene", "big"):
         write_image(tmp_path / f"{name}.tif", np.arange(16 * 16 * 6, dtype=np.uint16).reshape(16, 16, 6))
+    make_bundle("runs/stack/model", channels=(4, 3))
+    write_image(tmp_path / "radar.tif", np.arange(16 * 16, dtype=np.uint16).reshape(16, 16))
+    write_image(tmp_path / "optics.png", np.full((16, 16, 3), 200, np.uint8))
     (tmp_path / "volumes").mkdir()
     volume = np.arange(16 * 16 * 2, dtype=np.uint16).reshape(16, 16, 2)
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "volumes" / "scan.nii.gz")

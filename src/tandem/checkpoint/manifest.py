@@ -59,6 +59,8 @@ class Preprocessing(FitRule):
             left out of the file where that is uint8 with 0 and 255 and nothing is masked.
         output_levels: Likewise of outputs.
         resize: Filter of every resize of pictures; label maps are resized to the nearest pixel.
+        input_parts: How many channels each of the images has that are stacked into an input, by its name, in their
+            order; empty, and left out of the file, where an input is one image.
     """
 
     input_sizes: SizeRange
@@ -70,6 +72,7 @@ class Preprocessing(FitRule):
     input_levels: Levels = BY_TYPE
     output_levels: Levels = BY_TYPE
     resize: Literal["bicubic"] = "bicubic"
+    input_parts: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A manifest may come from a stranger, and images are brought to this size without further questions.
@@ -96,6 +99,9 @@ class Preprocessing(FitRule):
                 raise ValueError(f"{len(levels.classes)} classes do not go with {channels} channels")
             if len(levels.low) not in (0, 1, channels):
                 raise ValueError(f"levels of {len(levels.low)} channels do not go with {channels}")
+        parts = self.input_parts.values()
+        if parts and (min(parts) < 1 or sum(parts) != self.input_channels):
+            raise ValueError(f"input_parts must have {self.input_channels} channels together, not {self.input_parts}")
         if self.value_range != (-1.0, 1.0):
             raise ValueError(f"value_range must be (-1, 1), not {self.value_range}")
 
@@ -182,6 +188,8 @@ class Manifest:
         for name in ("prior", "seal"):
             if values[name] is None:
                 del values[name]
+        if not self.preprocessing.input_parts:
+            del values["preprocessing"]["input_parts"]
         for name in ("input_levels", "output_levels"):
             levels = getattr(self.preprocessing, name)
             if levels == BY_TYPE:

@@ -4,17 +4,17 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from tandem.commands.data_check import CheckOptions, find, look
 from tandem.commands.parser import Command
 from tandem.config.data import DataConfig, LayoutChoice
 from tandem.config.options import REQUIRED, Options, option, same
-from tandem.data.levels import BY_TYPE
+from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.mask_files import with_masks
 from tandem.data.shards.open import is_shards
 from tandem.data.shards.pack import pack
-from tandem.data.splits import Split, SplitFacts
+from tandem.data.splits import Item, Side, Split, SplitFacts
 from tandem.errors import ConfigError, DataError, Problem
 from tandem.report.progress import TaskProgress
 from tandem.targets import folder_problems
@@ -72,6 +72,22 @@ def _chosen(splits: Mapping[str, Split], names: Sequence[str] | None) -> Mapping
 
 def _facts(split: Split, *, masked: bool) -> SplitFacts:
     """Read every image of a split, and its masks."""
-    levels = replace(BY_TYPE, fill=DataConfig.mask_fill) if masked else BY_TYPE
-    report = look([split], channels=(3, 3), levels=(levels, levels))
+    items = split.sequences()
+    (channels_a, levels_a), (channels_b, levels_b) = (
+        _as_they_are(items.get("ab") or items[side], side) for side in get_args(Side)
+    )
+    fill = DataConfig.mask_fill if masked else None
+    levels = replace(levels_a, fill=fill), replace(levels_b, fill=fill)
+    report = look([split], channels=(channels_a, channels_b), levels=levels)
     return SplitFacts(split.fingerprint(), report.sizes_a, report.sizes_b)
+
+
+def _as_they_are(items: Sequence[Item], side: Side) -> tuple[int, Levels]:
+    """With which channels and levels all images of a side can be read, by the first: pictures as RGB, others whole."""
+    try:
+        (stored,) = items[0].image(side).stored()
+    except DataError:  # said of all at once
+        return 3, BY_TYPE
+    if stored.num_colours and stored.white is not None and stored.bits <= 16:
+        return 3, BY_TYPE
+    return stored.values.shape[2], Levels("float64", (0.0,), (1.0,))

@@ -21,6 +21,7 @@ from tandem.commands.sample_video import (
 from tandem.config.data import Direction
 from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
+from tandem.data.stacks import channels_of_parts
 from tandem.errors import ConfigError, Problem
 from tandem.inference.jobs import Job, find_jobs, has_two_domains, require_inputs, warn_of_pairs
 from tandem.inference.runtime import Runtime
@@ -53,6 +54,11 @@ class SampleOptions(Options):
         "the direction, for models that translate in both; 'both' takes a dataset, or a folder of A and a folder of B",
     )
     pairs: bool = option(False, "input files are side-by-side pairs A | B", one_way=True)
+    stack: bool = option(
+        False,
+        "inputs are parts of one: files, or folders of files of the same names, in the order of the model's channels",
+        one_way=True,
+    )
     split: str | None = option(
         None, "split of a dataset folder; by default test, else val, else train", metavar="{train,val,test}"
     )
@@ -169,14 +175,39 @@ def _sample_in_group(own: SampleOptions, options: SamplingOptions, runtime: Runt
 
 
 def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
-    directions = _directions(own.direction, translator, own.inputs)
-    return find_jobs(own.inputs, pairs=own.pairs, split=own.split, directions=directions, masks=translator.takes_masks)
+    directions = _directions(own.direction, translator, () if own.stack else own.inputs)
+    jobs = find_jobs(
+        own.inputs,
+        pairs=own.pairs,
+        split=own.split,
+        directions=directions,
+        masks=translator.takes_masks,
+        stack=own.stack,
+    )
+    if own.stack:
+        _require_parts(jobs[0], translator)
+    return jobs
+
+
+def _require_parts(job: Job, translator: Translator) -> None:
+    """Refuse inputs that are stacked in another way than those of the training, by the first of them."""
+    given = list(channels_of_parts(job.item.files[0]).values())
+    parts = translator.parts(job.direction)
+    if parts and list(parts.values()) != given:
+        own = ", ".join(f"{name} with {number}" for name, number in parts.items())
+        raise ConfigError(
+            f"--stack: an input of this model is {own} (channels), and {job.name} is a stack of images with "
+            f"{', '.join(map(str, given))}: give what the model was trained on, in its order.",
+            option="--stack",
+        )
 
 
 def _problems(own: SampleOptions, values: Mapping[str, object], launched: int) -> Iterator[Problem]:
     yield from own.target_problems()
     if own.is_picture and own.processes > 1:
         yield Problem("--processes share many inputs: one picture is made by one process", "--processes")
+    if own.stack and (own.pairs or own.split is not None):
+        yield Problem("--stack takes files and folders of images, which --pairs and --split say nothing of", "--stack")
     if launched > 1 and (own.is_picture or own.processes > 1):
         given = f"--out {own.out} is one picture" if own.is_picture else f"--processes {own.processes}"
         yield Problem(f"{given}, and {launched} processes were started (torchrun, srun), which share a folder", "--out")
@@ -191,7 +222,7 @@ def load_model(own: SampleOptions, runtime: Runtime) -> Translator:
 
 def _directions(named: str | None, translator: Translator, inputs: Sequence[Path]) -> Sequence[Direction]:
     """The ways to go: as named; by default both for a dataset of two domains where the model can, else its first."""
-    if named == "both" or (named is None and all(has_two_domains(path) for path in inputs)):
+    if named == "both" or (named is None and inputs and all(has_two_domains(path) for path in inputs)):
         if named == "both" and len(translator.directions) == 1:
             raise ConfigError(f"--direction both: this model translates {translator.directions[0]} only.")
         return translator.directions

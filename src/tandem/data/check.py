@@ -149,6 +149,8 @@ def _summarise(
         side: [outcome[side] for check, outcome in found if check.split is measured and side in outcome]
         for side in "ab"
     }
+    for side in "ab":
+        _require_alike(found, side)
     everything = [image for _, outcome in found for image in outcome.values()]
     return CheckReport(
         num_pairs=sum(len(split) for split in splits),
@@ -165,6 +167,19 @@ def _summarise(
         values_a=_values([outcome["a"] for _, outcome in found if "a" in outcome]),
         values_b=_values([outcome["b"] for _, outcome in found if "b" in outcome]),
     )
+
+
+def _require_alike(found: Sequence[tuple[ImageCheck, dict[str, ImageStatistics]]], side: str) -> None:
+    """Refuse stacks whose files have other numbers of channels than those of the first: a channel would change."""
+    own = [(check, outcome[side].parts) for check, outcome in found if side in outcome]
+    wrong = [(check, parts) for check, parts in own if parts != own[0][1]]
+    if wrong:
+        lines = [f"{check.split.name}/{check.item.name}: {' + '.join(map(str, parts))}" for check, parts in wrong]
+        raise DataError(
+            f"{len(wrong)} of {len(own)} stacks have other channels than the first, "
+            f"{' + '.join(map(str, own[0][1])) or 'one file'}:\n{listed(lines)}\n"
+            "Save the files of each folder with the same channels."
+        )
 
 
 def _values(images: Sequence[ImageStatistics]) -> ValueFacts:

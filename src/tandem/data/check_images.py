@@ -56,6 +56,7 @@ class ImageStatistics:
         num_frames: Pages or frames of its file, where these are not its channels.
         outside: The share of its values that are beyond the value range.
         masked: The share of its pixels that are masked.
+        parts: Channels of each file of a stack.
     """
 
     width: int
@@ -70,6 +71,7 @@ class ImageStatistics:
     num_frames: int
     outside: float
     masked: float = 0.0
+    parts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ class ImageChecker:
             is_grey=stored.values.shape[2] == 1,
             num_frames=stored.num_frames if stored.num_colours else 1,
             masked=0.0 if valid is None else 1 - float(valid.mean()),
+            parts=tuple(part.values.shape[2] for part in stored.parts),
         )
 
 

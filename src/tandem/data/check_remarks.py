@@ -68,11 +68,12 @@ def _of_values(side: str, values: ValueFacts, *, has_range: bool) -> Iterator[st
 def in_subfolders(splits: Iterable[Split]) -> Iterator[str]:
     """Sentences on images that lie in subfolders of the folders that are read, where nobody looks for them."""
     folders = {
-        Path(file.place).parent: None
+        Path(part.place).parent: None
         for split in splits
         if split.shards is None and split.layout != "manifest"
         for items in split.sequences().values()
         for file in items[0].files
+        for part in file.parts
     }
     for folder in folders:
         found = [

@@ -26,6 +26,7 @@ from tandem.data.layouts import SPLIT_NAMES, NamedPairs, look_at_sizes, named_pa
 from tandem.data.listing import Listing, contents, count, in_natural_order, list_images, require_folder
 from tandem.data.manifest import find_manifest
 from tandem.data.splits import SPLITS, Pair, PairedSplit
+from tandem.data.stacks import stacked_pairs
 from tandem.errors import DataError, listed
 
 _LAYOUTS = """Accepted are, for the splits train, val and test:
@@ -33,7 +34,8 @@ _LAYOUTS = """Accepted are, for the splits train, val and test:
   DATA/trainA/*, trainB/* two folders: the files of a pair have the same stem
   DATA/train/A/*, B/*     likewise, and so are DATA/A/train/*, DATA/B/train/*
   DATA/train/*_A, *_B     one folder: the files of a pair have the same name but for the end
-  pairs.csv, .tsv, .jsonl a table with columns a and b, and may be split
+  DATA/trainA1, trainA2, … several folders, whose channels are stacked into one A
+  pairs.csv, .tsv, .jsonl a table with columns a (or a1, a2, …) and b, and may be split
 A and B may be called input and target, source and target, images and labels, edges and photos, or the like."""
 
 
@@ -55,6 +57,8 @@ def find_splits(root: Path, *, layout: LayoutChoice = "auto") -> dict[str, Paire
     if named is not None:
         return named
     require_folder(root, _LAYOUTS)
+    if (stacks := stacked_pairs(root)) is not None:
+        return stacks
     problems: list[str] = []
     splits: dict[str, PairedSplit] = {}
     for place in locate_splits(root, problems):

@@ -67,6 +67,11 @@ class ImageFile(ABC):
         """Numbers that change when it does; the last one is the time of its last change, in nanoseconds."""
 
     @property
+    def parts(self) -> "tuple[ImageFile, ...]":
+        """The files whose channels it stacks; of all others it is itself the only one."""
+        return (self,)
+
+    @property
     def container(self) -> "Container | None":
         """The file that it is a part of, where a hash of that is known."""
         return None
@@ -159,3 +164,57 @@ class DiskFile(ImageFile):
         except OSError:
             return -1, -1
         return status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True, slots=True)
+class StackedFile(ImageFile):
+    """Several image files whose channels are those of one image, in this order; it has no bytes of its own.
+
+    Attributes:
+        files: The files, at least two.
+        labels: What each of them is called, e.g. ``A1`` and ``A2``.
+    """
+
+    files: tuple[ImageFile, ...]
+    labels: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.files[0]} (+{len(self.files) - 1})"
+
+    @property
+    def parts(self) -> tuple[ImageFile, ...]:
+        """See `ImageFile`."""
+        return self.files
+
+    @property
+    def name(self) -> str:
+        """That of the first."""
+        return self.files[0].name
+
+    @property
+    def size(self) -> int:
+        """Of all, in bytes."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def place(self) -> str:
+        """Those of all."""
+        return " + ".join(file.place for file in self.files)
+
+    @property
+    def container(self) -> "Container | None":
+        """That of the first; a sample lies in one shard."""
+        return self.files[0].container
+
+    def open(self) -> BinaryIO:
+        """Refused."""
+        raise DataError(f"{self}: is a stack of {len(self.files)} files, which cannot be copied as one", file=str(self))
+
+    def stamp(self) -> tuple[int, ...]:
+        """See `ImageFile`: all numbers of all files, the latest time last."""
+        stamps = [file.stamp() for file in self.files]
+        return (*(number for stamp in stamps for number in stamp), max(stamp[-1] for stamp in stamps))
+
+    def sha256(self) -> str:
+        """The hash of the hashes of its files; see `ImageFile`."""
+        return hashlib.sha256("\n".join(file.sha256() for file in self.files).encode()).hexdigest()

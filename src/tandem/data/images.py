@@ -41,11 +41,12 @@ from tandem.data.formats.stored import (
     StoredImage,
     UnreadableError,
     kind_of_samples,
+    stacked,
     turned_upright,
 )
 from tandem.data.formats.tiff import read_tiff, read_tiff_channels, read_tiff_size
 from tandem.data.formats.tiff_tags import is_tiff
-from tandem.data.image_file import DiskFile, ImageFile
+from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.volumes import read_slice, slice_of
 from tandem.errors import ConfigError, DataError, NoMemoryError, TandemError
 from tandem.foreign import open_plain
@@ -115,6 +116,10 @@ def read_stored(source: ImageSource) -> StoredImage:
     Raises:
         ImageReadError: The file is missing, damaged, truncated, too large, no image, or of a kind that is not read.
     """
+    return _read_stack(source) if isinstance(source, StackedFile) else _read_one(source)
+
+
+def _read_one(source: ImageSource) -> StoredImage:
     one = source.slice if isinstance(source, DiskFile) else slice_of(source) if isinstance(source, Path) else None
     if one is not None:
         with decoding(_name_of(source)):
@@ -140,6 +145,24 @@ def read_stored(source: ImageSource) -> StoredImage:
             return stored
 
 
+def _read_stack(source: StackedFile) -> StoredImage:
+    """The images of several files as one.
+
+    Raises:
+        ImageReadError: A file cannot be read, they differ in size, or have too many channels together.
+    """
+    parts = [read_stored(file) for file in source.files]
+    sizes = [part.values.shape[1::-1] for part in parts]
+    for file, size in zip(source.files, sizes, strict=True):
+        if size != sizes[0]:
+            own, first = (" x ".join(map(str, one)) for one in (size, sizes[0]))
+            raise ImageReadError(
+                str(file), f"is {own} pixels, but {source.files[0]}, on which it is stacked, is {first}"
+            )
+    with decoding(str(source)):
+        return stacked(parts)
+
+
 def image_suffix(name: str) -> str | None:
     """The ending of a file that counts as an image by its name, in lower case; None of others."""
     lower = name.lower()
@@ -161,7 +184,7 @@ def read_size(source: ImageSource) -> tuple[int, int]:
     Raises:
         ImageReadError: The file is missing, damaged, too large or no image.
     """
-    with image_opened(source) as (stream, name):
+    with image_opened(source.files[0] if isinstance(source, StackedFile) else source) as (stream, name):
         head = stream.read(8)
         stream.seek(0)
         if is_npy(head) or is_zip(head):
@@ -205,6 +228,8 @@ def by_type(stored: StoredImage, channels: int, name: str) -> np.ndarray:
     Raises:
         ImageReadError: Its samples say nothing of black and white, or its channels are others; `name` is the file.
     """
+    if stored.parts:
+        return _by_types(stored, channels, name)
     values = stored.values
     if stored.white is None or stored.bits > 16:
         kind = kind_of_samples(values.dtype, stored.bits)
@@ -229,6 +254,21 @@ def by_type(stored: StoredImage, channels: int, name: str) -> np.ndarray:
     return convert_channels(values[:, :, : stored.num_colours + stored.has_alpha], channels)
 
 
+def _by_types(stored: StoredImage, channels: int, name: str) -> np.ndarray:
+    """A stack, each of its images by its own type: in uint8, or where any has more bits all in uint16."""
+    parts = [by_type(part, part.values.shape[2], f"{name}, {part.kind}") for part in stored.parts]
+    if any(part.dtype != np.uint8 for part in parts):
+        parts = [part.astype(np.uint16) * 257 if part.dtype == np.uint8 else part for part in parts]
+    values = np.concatenate(parts, axis=2)
+    if values.shape[2] != channels:
+        raise ImageReadError(
+            name,
+            f"has {values.shape[2]} channels ({stored.kind}), and {channels} were asked for: only all of them can be "
+            "taken",
+        )
+    return values
+
+
 def eight_bits(array: np.ndarray) -> np.ndarray:
     """The same image as uint8; of uint16 round(value / 257)."""
     if array.dtype == np.uint8:
@@ -238,7 +278,9 @@ def eight_bits(array: np.ndarray) -> np.ndarray:
 
 
 def pixels_of(source: ImageSource) -> int:
-    """How many pixels an image has, from its header; 0 where it cannot be read."""
+    """How many pixels an image has, from its header; 0 where it cannot be read. Those of a stack count together."""
+    if isinstance(source, StackedFile):
+        return sum(map(pixels_of, source.files))
     try:
         with image_opened(source) as (stream, name):
             width, height = _size_in_header(stream, name)

@@ -91,9 +91,15 @@ class Levels:
         return self.filled(values, self.empty(stored))
 
     def empty(self, stored: StoredImage) -> np.ndarray | None:
-        """Where an image holds nothing, ``(H, W)``, bool: see `empty_pixels`; None if nowhere, or without a fill."""
+        """Where an image holds nothing, ``(H, W)``, bool: see `empty_pixels`; None if nowhere, or without a fill.
+
+        A stack does where any of its images does.
+        """
         if self.fill is None:
             return None
+        if stored.parts:
+            found = [empty for part in stored.parts if (empty := self.empty(part)) is not None]
+            return np.logical_or.reduce(found) if found else None
         return empty_pixels(stored.values, *(one for one in (stored.nodata, self.nodata) if one is not None), nan=True)
 
     def filled(self, array: np.ndarray, empty: np.ndarray | None) -> np.ndarray:
@@ -205,6 +211,10 @@ class Levels:
             return 0.0
         low, high = self._ends(array.shape[2])
         return float(((array < low) | (array > high)).mean())
+
+    def of_part(self, channels: slice) -> "Levels":
+        """Those of some of the channels."""
+        return replace(self, low=self.low[channels], high=self.high[channels]) if len(self.low) > 1 else self
 
     def of_type(self, dtype: str) -> "Levels":
         """The same levels for another type of files; classes say theirs themselves."""

@@ -1,6 +1,7 @@
 """Pairs that a table names: a manifest of one's own, or the metadata of a Hugging Face `imagefolder`.
 
-- ``pairs.csv``, ``pairs.tsv`` or ``pairs.jsonl`` with columns ``a`` and ``b``, ``split`` where there are several, and
+- ``pairs.csv``, ``pairs.tsv`` or ``pairs.jsonl`` with columns ``a`` (or ``a1``, ``a2`` and so on, whose channels are
+  stacked; in JSON a list) and ``b``, ``split`` where there are several, and
   ``mask`` where pixels are masked;
 - ``DATA/metadata.csv`` or ``.jsonl``, or one in each of the folders of splits, with two columns that end in
   ``file_name``, the first of which is A.
@@ -12,10 +13,12 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
-from tandem.data.image_file import DiskFile
+from tandem.config.data import MAX_CHANNELS
+from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.images import IMAGE_SUFFIXES
 from tandem.data.layouts import SPLIT_NAMES
 from tandem.data.listing import count
@@ -31,8 +34,8 @@ _METADATA = ("metadata.csv", "metadata.jsonl")
 _MAX_CELL = 4096
 
 Row = Mapping[str, str]
-_Table = tuple[Path, str, str, SplitName | None, list[Row]]
-"""A file, its columns of A and of B, the split of its folder, its rows."""
+_Table = tuple[Path, Sequence[str], str, SplitName | None, list[Row]]
+"""A file, its columns of A, which are stacked, and its column of B, the split of its folder, its rows."""
 
 
 def is_manifest(path: Path) -> bool:
@@ -53,12 +56,16 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
     if is_manifest(root):
         rows = list(_rows(root))
         columns = rows[0].keys() if rows else ()
-        if not {"a", "b"} <= set(columns):
+        parts = _numbered(columns)
+        if "b" not in columns or not ("a" in columns or parts):
             shown = ", ".join(columns) or "none"
             raise DataError(
-                f"{root} must have columns a and b, and may have split and mask; it has {shown}.", file=root
+                f"{root} must have columns a and b (or a1, a2, … and b), and may have split and mask; it has {shown}.",
+                file=root,
             )
-        return _splits(root.parent, [(root, "a", "b", None, rows)])
+        if "a" in columns and parts:
+            raise DataError(f"{root} has both a column a and columns {', '.join(parts)}; keep one of them.", file=root)
+        return _splits(root.parent, [(root, parts or ("a",), "b", None, rows)])
     found: list[_Table] = []
     for path, split in _metadata_in(root):
         if not path.is_file():
@@ -66,7 +73,7 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
         rows = list(_rows(path))
         names = [name for name in (rows[0] if rows else ()) if name.endswith("file_name")]
         if len(names) == 2:
-            found.append((path, names[0], names[1], split, rows))
+            found.append((path, names[:1], names[1], split, rows))
     return _splits(root, found) if found else None
 
 
@@ -78,18 +85,30 @@ def _metadata_in(root: Path) -> Iterator[tuple[Path, SplitName | None]]:
                 yield root / folder / name, split
 
 
+_Files = tuple[PurePosixPath, ImageFile, DiskFile, DiskFile | None]
+"""The path of A in the table, A, B and their mask."""
+
+
+def _numbered(columns: Collection[str]) -> list[str]:
+    """The columns a1, a2 and so on, as many as there are in a row; none if there is no a2."""
+    found = list(takewhile(columns.__contains__, (f"a{number}" for number in range(1, MAX_CHANNELS + 1))))
+    return found if len(found) > 1 else []
+
+
 def _splits(root: Path, tables: list[_Table]) -> dict[str, PairedSplit]:
     problems: list[str] = []
-    pairs: dict[SplitName, list[tuple[PurePosixPath, DiskFile, DiskFile, DiskFile | None]]] = {}
+    pairs: dict[SplitName, list[_Files]] = {}
     for table, a, b, of_folder, rows in tables:
         for number, row in enumerate(rows, 1):
             where = f"{table.name}, row {number}"
             split = of_folder or _split_of(row.get("split", ""), where, problems)
-            files = [_file(table.parent, row.get(name, ""), f"{where}, {name}", problems) for name in (a, b)]
+            files = [_file(table.parent, row.get(name, ""), f"{where}, {name}", problems) for name in (*a, b)]
             mask = _file(table.parent, row["mask"], f"{where}, mask", problems) if row.get("mask") else None
-            if split is not None and files[0] is not None and files[1] is not None:
-                found = (files[0][0], files[0][1], files[1][1], None if mask is None else mask[1])
-                pairs.setdefault(split, []).append(found)
+            good = [one for one in files if one is not None]
+            if split is not None and len(good) == len(files):
+                *of_a, (_, file_b) = good
+                stack = StackedFile(tuple(file for _, file in of_a), tuple(a)) if len(of_a) > 1 else of_a[0][1]
+                pairs.setdefault(split, []).append((of_a[0][0], stack, file_b, None if mask is None else mask[1]))
     if not problems and not pairs:
         problems.append("there is no row")
     if problems:
@@ -102,7 +121,7 @@ def _splits(root: Path, tables: list[_Table]) -> dict[str, PairedSplit]:
     }
 
 
-def _named(files: list[tuple[PurePosixPath, DiskFile, DiskFile, DiskFile | None]]) -> tuple[Pair, ...]:
+def _named(files: list[_Files]) -> tuple[Pair, ...]:
     """Pairs by the stem of A; by its whole path where several have the same, and by their number beside that."""
     stems = Counter(path.stem for path, *_ in files)
     whole = Counter(path for path, *_ in files)
@@ -148,6 +167,15 @@ def _file(folder: Path, text: str, where: str, problems: list[str]) -> tuple[Pur
     return path, DiskFile(folder / path)
 
 
+def _texts(row: Mapping[object, object]) -> Iterator[tuple[str, str]]:
+    """The texts of a JSON object; a list of them is a column for each, ``a1``, ``a2`` and so on."""
+    for name, value in row.items():
+        if isinstance(value, str):
+            yield str(name), value
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+            yield from ((f"{name}{number}", one) for number, one in enumerate(value, 1))
+
+
 def _rows(path: Path) -> Iterator[Row]:
     """The rows of a table, values as text."""
     with reading(path, lambda text: DataError(text, file=path)):
@@ -158,7 +186,7 @@ def _rows(path: Path) -> Iterator[Row]:
                     row = json.loads(line)
                     if not isinstance(row, dict):
                         raise ValueError(f"line {number} is no JSON object")
-                    yield {str(name): value for name, value in row.items() if isinstance(value, str)}
+                    yield dict(_texts(row))
             return
         table = csv.DictReader(
             io.StringIO(content, newline=""), dialect="excel-tab" if path.suffix == ".tsv" else "excel"

@@ -25,7 +25,9 @@ def read_carried(source: Path | ImageFile) -> Carried:
         ImageReadError: The file is missing, damaged or no image.
         MissingExtraError: What reads it is not installed.
     """
-    file = DiskFile(source) if isinstance(source, Path) else source
+    file = (DiskFile(source) if isinstance(source, Path) else source).parts[
+        0
+    ]  # the place of a stack is its first one's
     if isinstance(file, DiskFile) and file.slice is not None:
         with decoding(str(file)):
             return slice_carried(file.slice)

@@ -178,10 +178,11 @@ def _keys(domain: str, item: Item, wanted: Mapping[Side, Wanted]) -> dict[Side, 
 
 def _left_out(item: Item, stored: StoredImage, levels: Levels) -> np.ndarray | None:
     """The pixels that hold nothing or are masked, ``(H, W)``; None where there are none."""
-    found = (
-        empty_pixels(stored.values, stored.nodata) if levels.fill is None else levels.empty(stored),
-        left_out(item.mask, item.files[0], stored, levels),
-    )
+    found = [left_out(item.mask, item.files[0], stored, levels)]
+    if levels.fill is None:
+        found += [empty_pixels(one.values, one.nodata) for one in stored.parts or (stored,)]
+    else:
+        found.append(levels.empty(stored))
     parts = [one for one in found if one is not None]
     return np.logical_or.reduce(parts) if parts else None
 

@@ -17,6 +17,7 @@ from tandem.data.discover import Place, locate_splits, refuse_dataset
 from tandem.data.image_file import DiskFile
 from tandem.data.listing import in_natural_order, require_folder
 from tandem.data.splits import Half, SingleImage, UnpairedSplit
+from tandem.data.stacks import stacked_domains
 from tandem.errors import DataError, listed
 
 _LAYOUTS = """Accepted are two folders of images, or one with, for the splits train, val and test:
@@ -42,6 +43,8 @@ def find_unpaired(root: Path, root_b: Path | None = None, *, layout: LayoutChoic
     """
     for folder in (root,) if root_b is None else (root, root_b):
         require_folder(folder, _LAYOUTS)
+    if root_b is None and (stacks := stacked_domains(root)) is not None:
+        return stacks
     problems: list[str] = []
     if root_b is None:
         places = locate_splits(root, problems)

@@ -1,14 +1,16 @@
 """From whatever a user has (path, bytes, PIL image, array, tensor) to the network's input, and back to its size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from tandem.data.fit import FitPlan, pad_mirrored
+from tandem.data.image_file import DiskFile, StackedFile
 from tandem.data.images import (
     ImageSource,
     ResizeMethod,
@@ -28,7 +30,12 @@ from tandem.inference.levels import to_signed
 
 
 def to_input(
-    image: Any, *, channels: int, value_range: Sequence[float] | None = None, levels: Levels = BY_TYPE
+    image: Any,
+    *,
+    channels: int,
+    value_range: Sequence[float] | None = None,
+    levels: Levels = BY_TYPE,
+    parts: Mapping[str, int] = MappingProxyType({}),
 ) -> np.ndarray:
     """Bring one image to ``(C, H, W)``, float32, [-1, 1]; of a label map come the planes of its classes.
 
@@ -43,11 +50,14 @@ def to_input(
             without it.
         levels: Which values of files are black and white, and of arrays of the files' type where it has no black and
             white of its own.
+        parts: Channels of each of the images that are stacked into an input, which come as a tuple.
 
     Raises:
         DataError: It cannot be read, has an impossible shape, or numbers that don't say what they mean.
         ConfigError: A value range for what is no array, or one that is none.
     """
+    if isinstance(image, tuple):
+        return _stacked(image, channels, value_range, levels, parts)
     if levels.classes is not None and value_range is None:
         labels = _labels_of(image, levels)
         if labels is not None:
@@ -109,10 +119,13 @@ def _pixels_of(image: Any, channels: int, value_range: Sequence[float] | None, l
     )
 
 
-def is_batch(images: Any) -> bool:
-    """Whether `images` is several images: a list, a tuple, or an array or tensor of four dimensions."""
+def is_batch(images: Any, *, stacked: bool = False) -> bool:
+    """Whether `images` is several images: a list, a tuple, or an array or tensor of four dimensions.
+
+    Where inputs are `stacked`, a tuple is one, in its parts.
+    """
     if isinstance(images, list | tuple):
-        return True
+        return isinstance(images, list) or not stacked
     return (isinstance(images, np.ndarray) or _is_tensor(images)) and images.ndim == 4
 
 
@@ -166,6 +179,32 @@ def fit_image(
         values = _resized(values, plan.target, rounded=rounded[0], method=methods[0])
     missing = [side - own for side, own in zip(plan.padded, plan.target, strict=True)]
     return Fitted(pad_mirrored(values, (1, 2), missing), plan, rounded[1], methods[1])
+
+
+def _stacked(
+    images: tuple[Any, ...],
+    channels: int,
+    value_range: Sequence[float] | None,
+    levels: Levels,
+    parts: Mapping[str, int],
+) -> np.ndarray:
+    """The images that are stacked into an input, each of its own type and by the levels of its channels."""
+    if len(images) != len(parts):
+        own = f"{len(parts)} images ({', '.join(parts)})" if parts else "one image"
+        raise DataError(f"an input of this model is {own}, not {len(images)}.")
+    if all(isinstance(one, str | Path) for one in images):
+        stack = StackedFile(tuple(DiskFile(Path(one)) for one in images), tuple(parts))
+        return levels.to_floats(levels.values_of(read_stored(stack), channels, str(stack)))
+    found, first = [], 0
+    for image, number in zip(images, parts.values(), strict=True):
+        own = levels.of_part(slice(first, first + number))
+        found.append(_pixels_of(image, number, value_range, own))
+        first += number
+    sizes = [one.shape[1:] for one in found]
+    if len(set(sizes)) > 1:
+        shown = ", ".join(f"{width} x {height}" for height, width in sizes)
+        raise DataError(f"the images of an input must have one size, not {shown} (width x height).")
+    return np.concatenate(found)
 
 
 def _resized(values: np.ndarray, size: tuple[int, int], *, rounded: bool, method: ResizeMethod) -> np.ndarray:

@@ -12,13 +12,14 @@ import numpy as np
 
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.discover import find_splits
-from tandem.data.image_file import DiskFile, ImageFile
-from tandem.data.images import eight_bits, image_suffix, read_size
+from tandem.data.image_file import DiskFile, ImageFile, StackedFile
+from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.listing import images_of
 from tandem.data.mask_files import with_masks
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, Side, SingleImage, Split, SplitName, first_split
+from tandem.data.stacks import stacked_files
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
@@ -141,6 +142,7 @@ def find_jobs(
     split: str | None = None,
     directions: Sequence[Direction] = (),
     masks: bool = False,
+    stack: bool = False,
 ) -> list[Job]:
     """Find what the command line names.
 
@@ -151,11 +153,14 @@ def find_jobs(
         directions: In which to translate. None: the model's own. Both: of a dataset both domains are translated,
             or there are exactly two inputs, of which the first is A and the second is B.
         masks: Whether the masks of datasets are looked for, as `Translator.takes_masks` says.
+        stack: The inputs are files, or folders of files of the same stems, whose channels are those of one input.
 
     Raises:
         DataError: Something does not exist or holds no images; all of them are named.
         ConfigError: Both directions, but one of the domains is missing.
     """
+    if stack:
+        return _stacked_jobs(inputs, directions)
     found: list[Job] = []
     problems: list[str] = []
     said: set[str] = set()
@@ -167,6 +172,24 @@ def find_jobs(
     if problems:
         raise DataError("these inputs cannot be used:\n" + listed(problems))
     return with_unique_names(found)
+
+
+def _stacked_jobs(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[Job]:
+    """The jobs of files, or of folders, whose channels are those of one input."""
+    require_inputs(inputs)
+    are_files = [path.is_file() for path in inputs]
+    if len(inputs) < 2 or len(set(are_files)) > 1 or len(directions) > 1:
+        raise ConfigError(
+            "--stack takes two files or more, or as many folders, in the order of the model's channels, and one "
+            "direction.",
+            option="--stack",
+        )
+    direction = directions[0] if directions else None
+    if are_files[0]:
+        labels = tuple(f"A{number}" for number in range(1, len(inputs) + 1))
+        stack = StackedFile(tuple(DiskFile(path) for path in inputs), labels)
+        return [Job(image_stem(inputs[0].name), SingleImage(image_stem(inputs[0].name), stack), direction)]
+    return [Job(stem, SingleImage(stem, file), direction) for stem, file in stacked_files(inputs).items()]
 
 
 def require_inputs(inputs: Sequence[Path]) -> None:

@@ -80,7 +80,9 @@ def sample_to_picture(
         names = numbered(stem, len(images), own) if len(images) > 1 else [out.name]
         targets += [out.with_name(name) for name in names]
         pictures += list(images)
-    _require_others(targets, [*(Path(file.place) for file in job.item.files), *options.references])
+    _require_others(
+        targets, [*(Path(part.place) for file in job.item.files for part in file.parts), *options.references]
+    )
     for target, picture in zip(targets, pictures, strict=True):
         remove_leftovers_of(target)
         array, carried = finish(picture)

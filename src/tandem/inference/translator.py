@@ -143,6 +143,11 @@ class Translator:
         """The directions of translation; one, or both for CycleGAN. A and B are the domains of the dataset."""
         return tuple(self.abilities.generators)
 
+    def parts(self, direction: Direction | None = None) -> Mapping[str, int]:
+        """Channels of each of the images that are stacked into an input, by their names; empty where it is one."""
+        turned = len(self.directions) == 2 and direction == "BtoA"
+        return {} if turned else self.manifest.preprocessing.input_parts
+
     @property
     def takes_masks(self) -> bool:
         """Whether it was trained with the mask files of its dataset, so that those of others are looked for."""
@@ -207,7 +212,8 @@ class Translator:
 
         Args:
             image: A path, the bytes of an image file or an open one, a PIL image, an array ``(H, W)`` or ``(H, W, C)``,
-                a tensor ``(C, H, W)``; or several: a list, an array ``(N, H, W, C)``, a tensor ``(N, C, H, W)``.
+                a tensor ``(C, H, W)``; or several: a list, an array ``(N, H, W, C)``, a tensor ``(N, C, H, W)``. Where
+                inputs are stacked of several images (`parts`), a tuple of these is one input.
             num_samples: Outputs per image; 5, or as many as there are latents in `z`; 1 for models without noise.
             seed: Decides the latents, or the dropout of pix2pix. The first m of n samples are the samples of
                 ``num_samples=m``, and every image gets the same codes, so that a column of a grid is one style.
@@ -239,13 +245,19 @@ class Translator:
             ConfigError: `num_samples`, `z`, `direction`, `tile` or `value_range` do not fit.
         """
         generator = self.abilities.generator(direction)
-        images = list(image) if is_batch(image) else [image]
+        images = list(image) if is_batch(image, stacked=bool(self.parts(direction))) else [image]
         latents = self._latents(num_samples, seed=seed, z=z, count=len(images))
         levels = self.levels(direction)
         results = []
         done, total = 0, sum(map(len, latents))
         for one, one_latents in zip(images, latents, strict=True):
-            values = to_input(one, channels=generator.spec.in_channels, value_range=value_range, levels=levels[0])
+            values = to_input(
+                one,
+                channels=generator.spec.in_channels,
+                value_range=value_range,
+                levels=levels[0],
+                parts=self.parts(direction),
+            )
             fitted = self._fit(values, fit, direction)
             parts = []
             for outputs in self._runner.samples(
@@ -256,7 +268,7 @@ class Translator:
                 if on_progress is not None:
                     on_progress(done, total)
             results.append(_joined(parts, output))
-        return results if is_batch(image) else results[0]
+        return results if is_batch(image, stacked=bool(self.parts(direction))) else results[0]
 
     def stream(
         self,
@@ -347,7 +359,7 @@ class Translator:
         """
         if not self.latent_dim:
             raise ConfigError(f"interpolation needs a latent, and this model ({self.manifest.method}) has none.")
-        if is_batch(image):
+        if is_batch(image, stacked=bool(self.parts(direction))):
             raise ConfigError("interpolate takes one image: call it for each of several.")
         drawn = self.sample_z(2, seed=seed)
         ends = [drawn[index] if one is None else one for index, one in enumerate((start, end))]
@@ -403,11 +415,14 @@ class Translator:
         from tandem.report.grid import image_grid  # noqa: PLC0415  (start-up time)
 
         channels = self.abilities.generator(direction).spec.in_channels
-        several = list(images) if is_batch(images) else [images]
+        several = list(images) if is_batch(images, stacked=bool(self.parts(direction))) else [images]
         if not several:
             raise DataError("a grid needs at least one image.")
         levels, _ = self.levels(direction)
-        inputs = [to_input(image, channels=channels, value_range=value_range, levels=levels) for image in several]
+        inputs = [
+            to_input(image, channels=channels, value_range=value_range, levels=levels, parts=self.parts(direction))
+            for image in several
+        ]
         samples = self(
             [np.moveaxis(one, 0, -1) for one in inputs],
             num_samples,
@@ -454,7 +469,13 @@ class Translator:
         back = self.abilities.way_back(direction)
         there = self.abilities.generator(direction)
         levels = self.levels(direction)
-        values = to_input(image, channels=there.spec.in_channels, value_range=value_range, levels=levels[0])
+        values = to_input(
+            image,
+            channels=there.spec.in_channels,
+            value_range=value_range,
+            levels=levels[0],
+            parts=self.parts(direction),
+        )
         fitted = self._fit(values, fit, direction)
         none = np.empty((1, 0), np.float32)
         (fake,) = self._runner.samples(there, fitted.values, none, seed=0)
@@ -550,12 +571,18 @@ class Translator:
             ConfigError: The model gives one output for an input, its calibration was made with other arguments, or one
                 does not fit.
         """
-        if is_batch(image):
+        if is_batch(image, stacked=bool(self.parts(direction))):
             raise ConfigError("spread takes one image: call it for each of several.")
         generator = self.abilities.generator(direction)
         plan = self.plan_spread(num_samples=num_samples, level=level, plain=plain, fit=fit, direction=direction)
         levels, _ = self.levels(direction)
-        values = to_input(image, channels=generator.spec.in_channels, value_range=value_range, levels=levels)
+        values = to_input(
+            image,
+            channels=generator.spec.in_channels,
+            value_range=value_range,
+            levels=levels,
+            parts=self.parts(direction),
+        )
         fitted = self._fit(values, fit, direction)
         (latents,) = self._latents(plan.num_samples, seed=seed, z=None, count=1)
         builder = SpreadBuilder(plan)
@@ -624,9 +651,9 @@ class Translator:
         encoded = []
         for one, its_input in zip(images, self._inputs_of(images, input_image), strict=True):
             both: list[np.ndarray] = []
-            parts = (one,) if its_input is None else (one, its_input)
-            for part, number, own in zip(parts, channels, levels, strict=False):
-                values = to_input(part, channels=number, value_range=value_range, levels=own)
+            given = (one,) if its_input is None else (one, its_input)
+            for part, number, own, parts in zip(given, channels, levels, ({}, self.parts()), strict=False):
+                values = to_input(part, channels=number, value_range=value_range, levels=own, parts=parts)
                 if both and values.shape[1:] != both[0].shape[1:]:
                     (h, w), (height, width) = values.shape[1:], both[0].shape[1:]
                     raise DataError(
@@ -653,7 +680,7 @@ class Translator:
         """The input of each image that the encoder is to see, or None."""
         if input_image is None or not self.abilities.encoder_sees_input:
             return [None] * len(images)
-        inputs = list(input_image) if is_batch(input_image) else [input_image]
+        inputs = list(input_image) if is_batch(input_image, stacked=bool(self.parts())) else [input_image]
         if len(inputs) != len(images):
             raise DataError(f"{len(images)} images to encode have {len(inputs)} inputs: give one for each.")
         return inputs

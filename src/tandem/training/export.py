@@ -53,6 +53,7 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
             output_channels=data.output_channels,
             input_levels=levels_a.of_type(inputs.report.values_a.type),
             output_levels=levels_b.of_type(inputs.report.values_b.type),
+            input_parts=dict(inputs.input_parts),
         ),
         training={
             "steps": state.step,

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -29,10 +29,12 @@ from tandem.data.splits import (
     HELD_OUT_WHILE_TRAINING,
     Item,
     PairedSplit,
+    Side,
     Split,
     SplitName,
     UnpairedSplit,
 )
+from tandem.data.stacks import channels_of_parts
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
 from tandem.report.progress import TaskProgress
@@ -59,6 +61,7 @@ class Inputs:
             `a` and `b` have nothing to do with each other.
         z: Fixed codes ``(M, latent_dim)``.
         fingerprint: Hash of the names, the order and the file sizes of the training images.
+        input_parts: Channels of each image that is stacked into an input, by its name; empty where that is one image.
     """
 
     splits: Mapping[str, Split]
@@ -68,6 +71,7 @@ class Inputs:
     previews: tuple[list[str], Tensor, Tensor]
     z: Tensor
     fingerprint: str
+    input_parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def with_ranges(config: RunConfig, data: Path | str, data_b: Path | None = None, *, cache: Path) -> RunConfig:
@@ -147,7 +151,14 @@ def open_inputs(
             (config.objective.latent_dim,),
         ),
         fingerprint=splits["train"].fingerprint(),
+        input_parts=_parts_of(splits["train"], config),
     )
+
+
+def _parts_of(train: Split, config: RunConfig) -> Mapping[str, int]:
+    """The channels of the images that are stacked into an input, of the first one."""
+    side: Side = "a" if config.data.direction == "AtoB" else "b"
+    return channels_of_parts(train.inputs(config.data.direction)[0].image(side).file)
 
 
 def _training_data(config: RunConfig, data: Path | str, data_b: Path | None, cache: Path) -> Mapping[str, Split]:

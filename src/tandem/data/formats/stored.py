@@ -1,5 +1,6 @@
 """An image as its file stores it: the samples in their own type, and what its channels are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ MAX_PIXELS = 100_000_000
 MAX_VALUES = 4 * MAX_PIXELS
 """Pixels times channels: likewise."""
 _AT_ONCE = 2**24
+_WIDEST_INTEGER = 4
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
 """Of EXIF: those that exchange width and height."""
 
@@ -35,6 +37,7 @@ class StoredImage:
         nodata: The value of pixels that hold nothing, where a GeoTIFF says one.
         indices: ``(H, W)``, uint8, of a file with a palette the places in it, of 1, 2 and 4 bits the greys before they
             are spread over 8: what a label map says. None where `values` say it.
+        parts: What its channels were stacked from, each as its own file stores it; empty of the image of one file.
     """
 
     values: np.ndarray
@@ -45,6 +48,7 @@ class StoredImage:
     kind: str = ""
     nodata: float | None = None
     indices: np.ndarray | None = None
+    parts: "tuple[StoredImage, ...]" = ()
 
     @property
     def white(self) -> int | None:
@@ -59,6 +63,20 @@ class StoredImage:
         """A part of it: some columns, all rows."""
         indices = None if self.indices is None else self.indices[:, start:stop]
         return replace(self, values=self.values[:, start:stop], indices=indices)
+
+
+def stacked(parts: Sequence[StoredImage]) -> StoredImage:
+    """Images of one size as one, their channels in this order, in a type that holds the values of all."""
+    common = np.result_type(*(part.values for part in parts))
+    if common.itemsize > _WIDEST_INTEGER and common.kind != "f":
+        common = np.dtype(np.float64)
+    values = np.concatenate([part.values.astype(common) for part in parts], axis=2)
+    check_values(values.shape[1], values.shape[0], values.shape[2])
+    kind = "stack of " + ", ".join(part.kind for part in parts)
+    frames = max(part.num_frames for part in parts)
+    return StoredImage(
+        values, max(part.bits for part in parts), 0, False, num_frames=frames, kind=kind, parts=tuple(parts)
+    )
 
 
 def read_what_is_there(stream: BinaryIO, num_bytes: int) -> bytes:

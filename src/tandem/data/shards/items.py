@@ -3,10 +3,11 @@
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, Literal, TypeVar, overload
+from typing import Generic, TypeVar, overload
 
 import numpy as np
 
+from tandem.data.image_file import ImageFile, StackedFile
 from tandem.data.images import IMAGE_SUFFIXES
 from tandem.data.shards.index import Shard
 from tandem.data.shards.member import ShardMember
@@ -17,8 +18,10 @@ from tandem.errors import DataError, listed
 from tandem.names import is_control
 
 Kind = TypeVar("Kind", Pair, SingleImage)
-MemberPart = Literal["a", "b", "ab", "mask"]
-"""What a member of a sample is: an image of one side, of both side by side, or the mask of these."""
+MemberPart = str
+"""What a member of a sample is: an image of one side (``a``, ``b``; ``a1``, ``a2`` and so on are stacked into A), of
+both side by side (``ab``), or the mask of these (``mask``)."""
+_PART = re.compile("a|b|ab|mask|a[1-9][0-9]?")
 
 _ESCAPED = re.compile("%(2E|25|5C|7F|[01][0-9A-F]|C2%[89][0-9A-F]|E2%80%A[89])")
 """What stands for a dot, a percent sign, a backslash or a control character; never for a slash."""
@@ -138,16 +141,27 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
         raise DataError(f"{store.where}/{shard.name} cannot be used:\n{listed(problems)}")
     if domain == "ab":
         return domain, [_pair(key, group) for key, group in parts.items()]
-    return domain, [SingleImage(key, group[domain], mask=group.get("mask")) for key, group in parts.items()]
+    return domain, [SingleImage(key, _image(group, domain), mask=group.get("mask")) for key, group in parts.items()]
 
 
 def _images_of(group: Mapping[str, ShardMember]) -> tuple[str, ...]:
-    return tuple(sorted(group.keys() - {"mask"}))
+    return tuple(sorted({"a" if part[1:].isdigit() else part for part in group} - {"mask"}))
+
+
+def _image(group: Mapping[str, ShardMember], domain: str) -> ImageFile:
+    """The image of a side: its member, or those that are stacked into it."""
+    numbers = sorted(int(part[1:]) for part in group if domain == "a" and part[1:].isdigit())
+    if not numbers:
+        return group[domain]
+    if "a" in group or numbers != list(range(1, len(numbers) + 1)) or len(numbers) < 2:
+        first = group[f"a{numbers[0]}"]
+        raise DataError(f"{first}: a stacked A is in members a1, a2 and so on, without a member a")
+    return StackedFile(tuple(group[f"a{n}"] for n in numbers), tuple(f"A{n}" for n in numbers))
 
 
 def _pair(key: str, group: Mapping[str, ShardMember]) -> Pair:
     mask = group.get("mask")
-    return Pair(key, group["ab"], None, mask) if "ab" in group else Pair(key, group["a"], group["b"], mask)
+    return Pair(key, group["ab"], None, mask) if "ab" in group else Pair(key, _image(group, "a"), group["b"], mask)
 
 
 def split_name(name: str) -> tuple[str, MemberPart] | None:
@@ -157,7 +171,7 @@ def split_name(name: str) -> tuple[str, MemberPart] | None:
     if not key or f".{suffix}" not in IMAGE_SUFFIXES:
         return None
     key = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].replace("%", "")).decode(), key)
-    return (key, part) if part in {"a", "b", "ab", "mask"} else None  # type: ignore[return-value]
+    return (key, part) if _PART.fullmatch(part) else None
 
 
 def member_name(key: str, part: MemberPart, suffix: str) -> str:

@@ -158,10 +158,12 @@ def _plan(split: Split, shard_bytes: int) -> Iterator[_Plan]:
 def _members(item: Item, domain: Domain) -> tuple[_File, ...]:
     parts: Sequence[MemberPart] = (domain,) if len(item.files) == 1 else ("a", "b")
     parts = parts if item.mask is None else (*parts, "mask")
-    return tuple(
-        _File(member_name(item.name, part, file.suffix), file, file.size)
+    named = [
+        (f"{part}{number}" if len(file.parts) > 1 else part, one)
         for part, file in zip(parts, item.all_files, strict=True)
-    )
+        for number, one in enumerate(file.parts, 1)
+    ]
+    return tuple(_File(member_name(item.name, part, file.suffix), file, file.size) for part, file in named)
 
 
 def _cut(
