@@ -42,7 +42,7 @@ def model(folder: Path, kind: str, levels: Levels) -> Translator:
 
 
 @pytest.mark.parametrize("kind", ["unet", "resnet"])
-@pytest.mark.parametrize("levels", [Levels("uint16"), RANGE])
+@pytest.mark.parametrize("levels", [Levels("uint16"), RANGE, Levels("uint16", fill=0.5)])
 @pytest.mark.parametrize("layout", ["strips", "tiles", "pages"])
 def test_from_file_to_file_is_what_comes_of_one_piece(tmp_path: Path, kind: str, levels: Levels, layout: str) -> None:
     translator = model(tmp_path / "model", kind, levels)
@@ -67,6 +67,23 @@ def test_from_file_to_file_is_what_comes_of_one_piece(tmp_path: Path, kind: str,
     assert np.abs(found[inside].astype(int) - at_once[inside]).max() <= 65535 * 1e-4
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         assert file.pages[0].tags[33550].value == (10, 10, 0)  # type: ignore[union-attr]
+
+
+def test_nan_and_given_values_are_masked_from_file_to_file(tmp_path: Path) -> None:
+    levels = Levels("float32", (0.0,), (100.0,), fill=0.0, nodata=-5.0)
+    translator = model(tmp_path / "model", "unet", levels)
+    values = np.random.default_rng(0).uniform(0, 100, (150, 70, 4)).astype(np.float32)
+    values[3:9, 5:50], values[100:103] = np.nan, -5
+    tifffile.imwrite(tmp_path / "in.tif", values, photometric="minisblack", planarconfig="contig", metadata=None)
+    translate_tiff(translator, tmp_path / "in.tif", [tmp_path / "out.tif"], SamplingOptions())
+    empty = np.isnan(values[:, :, 0]) | (values[:, :, 0] == -5)
+    found = tandem.read_image(tmp_path / "out.tif")
+    assert np.array_equal((found == -5).all(axis=2), empty)
+    filled = np.where(empty[:, :, None], np.float32(50), values)  # the middle of the range
+    whole = translator(filled, output="values")[0]
+    assert np.abs(found - whole)[~empty].max() < 1e-2
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert float(file.pages[0].tags[42113].value) == -5  # type: ignore[union-attr]
 
 
 def test_the_command_takes_images_that_are_not_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
