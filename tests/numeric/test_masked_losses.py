@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tandem.config.run import from_flat
 from tandem.objectives.build import build_objective
+from tandem.objectives.diffaugment import augmented
 from tandem.objectives.losses import patch_nce
 from tandem.objectives.masking import hidden, mean_distance, weights_of
 from tandem.objectives.objective import Objective, phases_of
@@ -151,3 +152,13 @@ def test_patch_nce_of_valid_locations_is_that_of_these_alone() -> None:
     few = patch_nce(query[:, valid[0]], target[:, valid[0]], temperature=0.07)
     assert torch.allclose(patch_nce(query, target, temperature=0.07, valid=valid), few)
     assert patch_nce(query, target, temperature=0.07, valid=torch.zeros_like(valid)) == 0
+
+
+def test_a_change_of_colours_leaves_the_fill() -> None:
+    image, mask = torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+    mask[0, 0, 2:5] = 0
+    draws = torch.full((1, 7), 0.9)
+    shown = augmented(("color",), image, draws, mask=mask, fill=FILL)
+    assert (shown[:, :, 2:5] == FILL).all()
+    other = image.where(mask > 0, 0.7)  # nor do masked pixels move the mean that contrast goes about
+    assert torch.equal(shown, augmented(("color",), other, draws, mask=mask, fill=FILL))

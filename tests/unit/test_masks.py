@@ -13,9 +13,13 @@ from PIL import Image
 from tandem.config.data import DataConfig
 from tandem.config.run import RunConfig
 from tandem.data.augment import TrainTransform
+from tandem.data.check import check_data
+from tandem.data.check_remarks import remarks_of
 from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.decoded import DecodedImages
 from tandem.data.discover import find_splits
+from tandem.data.examine.images import examine
+from tandem.data.examine.verdict import findings_of
 from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import DiskFile
 from tandem.data.images import ImageReadError, resize
@@ -23,6 +27,7 @@ from tandem.data.levels import Levels, levels_of_run
 from tandem.data.loader import images_in, make_loader
 from tandem.data.mask_files import with_masks
 from tandem.data.masks import read_mask, resize_valid
+from tandem.data.percentiles import find_percentiles, wanted_percentiles
 from tandem.data.unpaired import find_unpaired
 from tandem.data.warp import Augmentation
 from tandem.errors import ConfigError, DataError, TandemError
@@ -206,6 +211,47 @@ def test_a_batch_without_masked_pixels_has_no_masks(tmp_path: Path) -> None:
         picture(path, np.full((16, 20), 1, np.uint8))
     with make_loader(dataset(root), start=0, batch_size=2, num_workers=0) as batches:
         assert "mask_b" not in next(batches)
+
+
+def test_statistics_are_those_of_valid_pixels(tmp_path: Path) -> None:
+    split = with_masks(find_splits(write(tmp_path)), "files")["train"]
+    report = check_data([split], channels_a=3, channels_b=3, levels=(FILL, FILL))
+    masks = [np.array(Image.open(tmp_path / "trainM" / f"{i}.png")) > 0 for i in range(3)]
+    images = [np.array(Image.open(tmp_path / "trainB" / f"{i}.png")) for i in range(3)]
+    pixels = np.concatenate([image[mask] for image, mask in zip(images, masks, strict=True)]) / 127.5 - 1
+    assert np.allclose(report.b.mean, pixels.mean(axis=0))
+    assert np.allclose(report.b.std, pixels.std(axis=0))
+    assert report.values_b.masked == pytest.approx(1 - np.mean(masks))
+    assert f"B: {100 * report.values_b.masked:.2g} % of the pixels are masked" in " ".join(remarks_of(report))
+    (finding,) = [one for one in findings_of(examine([split])) if one.name == "masks"]
+    assert finding.text == f"3 masks leave out {100 * (1 - np.mean(masks)):.2g} % of their pixels on average."
+
+
+def test_distances_of_outputs_are_those_of_valid_pixels(tmp_path: Path) -> None:
+    """Two outputs of one grey each, with holes: what stands in the holes is no matter."""
+    for index, grey in enumerate((50, 101)):
+        image, mask = np.full((64, 64, 3), grey, np.uint8), np.full((64, 64), 255, np.uint8)
+        image[5:20, 30 * index : 30 * index + 9], mask[5:20, 30 * index : 30 * index + 9] = 255 * index, 0
+        picture(tmp_path / "trainM" / f"{index}.png", mask)
+        for side in "AB":
+            picture(tmp_path / f"train{side}" / f"{index}.png", image)
+    split = with_masks(find_splits(tmp_path), "files")["train"]
+    assert check_data([split], channels_a=3, channels_b=3, levels=(FILL, FILL)).spread_b == pytest.approx(51 / 127.5)
+
+
+def test_percentiles_are_those_of_valid_pixels(tmp_path: Path) -> None:
+    split = with_masks(find_splits(write(tmp_path)), "files")["train"]
+    wanted = wanted_percentiles(DataConfig(range_b="10%,90%", mask="files"))
+    values = np.concatenate(
+        [
+            np.array(Image.open(tmp_path / "trainB" / f"{i}.png"))[
+                np.array(Image.open(tmp_path / "trainM" / f"{i}.png")) > 0
+            ]
+            for i in range(3)
+        ]
+    )
+    expected = [tuple(np.percentile(values[:, c], (10, 90), method="inverted_cdf")) for c in range(3)]
+    assert find_percentiles(split, wanted)["b"] == tuple(expected)
 
 
 def test_sizes_must_be_alike(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def _summarise(
         max_height=max(image.height for image in everything),
         a=_statistics(sides["a"]),
         b=_statistics(sides["b"]),
-        spread_b=_spread([(sides["b"][i].thumbnail, sides["b"][j].thumbnail) for i, j in couples]),
+        spread_b=_spread([(sides["b"][i], sides["b"][j]) for i, j in couples]),
         sizes_a=_sizes(sides["a"]),
         sizes_b=_sizes(sides["b"]),
         loaded_bytes=sum(image.loaded_bytes for images in sides.values() for image in images),
@@ -212,11 +212,17 @@ def _statistics(images: Sequence[ImageStatistics]) -> ChannelStatistics:
     return ChannelStatistics(tuple(mean.tolist()), tuple(std.tolist()))
 
 
-def _spread(couples: Sequence[tuple[np.ndarray | None, np.ndarray | None]]) -> float:
+def _spread(couples: Sequence[tuple[ImageStatistics, ImageStatistics]]) -> float:
     distances = []
-    for one, other in couples:
+    for first, second in couples:
+        one, other = first.thumbnail, second.thumbnail
         assert one is not None
         assert other is not None
+        if first.thumbnail_valid is not None and second.thumbnail_valid is not None:
+            both = first.thumbnail_valid & second.thumbnail_valid
+            if not both.any():
+                continue
+            one, other = (x[:, both] if x.dtype.kind == "f" else x[both] for x in (one, other))
         if one.dtype.kind == "f":
             distances.append(float(np.abs(one - other).mean()))
             continue

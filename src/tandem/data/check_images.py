@@ -12,7 +12,7 @@ from tandem.data.augment import TrainTransform
 from tandem.data.formats.stored import StoredImage
 from tandem.data.images import ImageReadError, half_range, pixels_of, resize
 from tandem.data.levels import Levels
-from tandem.data.masks import left_out, valid_pixels
+from tandem.data.masks import left_out, resize_valid, valid_pixels
 from tandem.data.splits import Domain, Item, Split
 from tandem.errors import DataError
 
@@ -49,6 +49,7 @@ class ImageStatistics:
         loaded_bytes: Bytes of its pixels as training loads it.
         moments: Sums over its pixels.
         thumbnail: The small copy.
+        thumbnail_valid: Which of its pixels are valid, ``(64, 64)``, bool; None where all are.
         type: Of its values.
         bits: Of a sample of its file.
         highest: The largest value of its colours in the file.
@@ -72,6 +73,7 @@ class ImageStatistics:
     outside: float
     masked: float = 0.0
     parts: tuple[int, ...] = ()
+    thumbnail_valid: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ class ImageChecker:
             num_frames=stored.num_frames if stored.num_colours else 1,
             masked=0.0 if valid is None else 1 - float(valid.mean()),
             parts=tuple(part.values.shape[2] for part in stored.parts),
+            thumbnail_valid=None if valid is None else resize_valid(valid, SPREAD_SIZE, SPREAD_SIZE),
         )
 
 
