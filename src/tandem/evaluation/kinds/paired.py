@@ -1,6 +1,7 @@
 """Metrics that compare each sample with the ground truth of its input, without a network."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +50,9 @@ class PairedMetric(Metric):
     needs: ClassVar[Needs] = Needs(ground_truth=True)
     remarks: ClassVar[dict[str, Any]] = {}
     """What the numbers depend on beside the images, the same in every evaluation."""
+    counts_valid: ClassVar[bool] = False
+    """Whether `between` takes the pixels that are valid as `valid`, ``(N, 1, H, W)``, bool, and gives NaN of none;
+    otherwise it sees one constant in masked pixels of both images."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -59,14 +63,12 @@ class PairedMetric(Metric):
 
     @staticmethod
     @abstractmethod
-    def between(a: Tensor, b: Tensor, *, valid: Tensor | None = None) -> Tensor:
+    def between(a: Tensor, b: Tensor) -> Tensor:
         """The number of each image.
 
         Args:
             a: Samples, ``(N, C, H, W)``, uint8, or of files with more levels float32 in [-1, 1].
             b: Ground truths, likewise.
-            valid: ``(N, 1, H, W)``, bool: the pixels that count; None for all. NaN is the number of an image without
-                any.
 
         Returns:
             ``(N,)``, float64.
@@ -111,11 +113,13 @@ class _DistanceRows(EachCase):
 
     def __init__(self, metric: PairedMetric, num_samples: int) -> None:
         super().__init__(metric.name, num_samples=num_samples)
-        self._between = metric.between
+        self._between: Callable[..., Tensor] = metric.between
+        self._counts_valid = metric.counts_valid
 
     def row(self, loaded: Loaded) -> np.ndarray:
         """See `EachCase`."""
         ground_truth = to_batch(loaded.exact_ground_truth[None])
         samples = [to_batch(sample[None]) for sample in loaded.exact_samples(self.num_samples)]
-        valid = None if loaded.valid is None else torch.from_numpy(loaded.valid)[None, None]
-        return np.array([float(self._between(sample, ground_truth, valid=valid)) for sample in samples])
+        valid = loaded.valid if self._counts_valid else None
+        masked = {} if valid is None else {"valid": torch.from_numpy(valid)[None, None]}
+        return np.array([float(self._between(sample, ground_truth, **masked)) for sample in samples])

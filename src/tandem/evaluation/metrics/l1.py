@@ -43,4 +43,5 @@ class L1(PairedMetric):
     )
     is_cheap: ClassVar = True
     ranking: ClassVar = Ranking("quality", 10)
+    counts_valid: ClassVar = True
     between = staticmethod(l1)

@@ -20,7 +20,7 @@ MS_SSIM_MIN_SIDE = 176
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
-def ms_ssim(a: Tensor, b: Tensor, *, border: Border = "reflect", valid: Tensor | None = None) -> Tensor:
+def ms_ssim(a: Tensor, b: Tensor, *, border: Border = "reflect") -> Tensor:
     """Structural similarity over five scales; 1 for equal images; negative terms count as 0.
 
     Contrast is always averaged without the border. With ``reflect`` the similarity of the last scale is averaged over
@@ -32,7 +32,6 @@ def ms_ssim(a: Tensor, b: Tensor, *, border: Border = "reflect", valid: Tensor |
         a: ``(N, C, H, W)``, uint8, or float in [-1, 1]; sides of at least `MS_SSIM_MIN_SIDE` px.
         b: Likewise.
         border: What happens at the border; see `tandem.evaluation.metrics.ssim`.
-        valid: Says nothing here: its scales mix masked pixels, the same constant in both images, with the others.
 
     Returns:
         ``(N,)``, float64, in [0, 1].
@@ -46,7 +45,6 @@ def ms_ssim(a: Tensor, b: Tensor, *, border: Border = "reflect", valid: Tensor |
         >>> ms_ssim(images, images)
         tensor([1.], dtype=torch.float64)
     """
-    del valid
     x, y = unit_pair(a, b)
     if min(x.shape[2:]) < MS_SSIM_MIN_SIDE:
         raise DataError(

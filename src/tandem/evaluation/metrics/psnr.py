@@ -40,4 +40,5 @@ class PSNR(PairedMetric):
     title: ClassVar = "PSNR (dB)"
     numbers: ClassVar = (Number("psnr", "higher"), Number("psnr-best", "higher", of_several=True))
     needs: ClassVar = Needs(ground_truth=True, brightness=True)
+    counts_valid: ClassVar = True
     between = staticmethod(psnr)

@@ -71,6 +71,7 @@ class SSIM(PairedMetric):
     is_cheap: ClassVar = True
     ranking: ClassVar = Ranking("quality", 20)
     remarks: ClassVar = {"border": "reflect"}
+    counts_valid: ClassVar = True
     between = staticmethod(ssim)
 
 
