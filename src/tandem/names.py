@@ -79,6 +79,17 @@ def file_stem(name: str, *, room: int = OWN_ENDING_BYTES) -> str:
     return f"{shortened(plain, MAX_NAME_BYTES - room - _MARK_BYTES)}-{mark}"
 
 
+def file_path(name: str, *, room: int = OWN_ENDING_BYTES) -> str:
+    """Where files go that are made of an image called `name`: its subfolders and its stem, as `file_stem` has them.
+
+    A name that leads nowhere below a folder, such as ``../x``, is the stem of one file.
+    """
+    *folders, stem = name.split("/")
+    if any(part in {"", ".", ".."} for part in (*folders, stem)):
+        return file_stem(name, room=room)
+    return "/".join([*(file_stem(part, room=0) for part in folders), file_stem(stem, room=room)])
+
+
 def shortened(name: str, most: int) -> str:
     """The beginning of a name that has at most so many bytes, in whole characters."""
     kept: list[str] = []

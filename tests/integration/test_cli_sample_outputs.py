@@ -176,20 +176,18 @@ def test_from_everything_to_outputs_alone_and_back(model: Path, inputs: Path, tm
         )
 
 
-@pytest.mark.parametrize("file", ["../mine.png", "images/../../mine.png", "/etc/passwd", "images/a/b.png", "", ".."])
+@pytest.mark.parametrize("file", ["../mine.png", "images/../../mine.png", "/etc/passwd", "link/mine.png", "", ".."])
 def test_a_record_cannot_name_files_elsewhere(model: Path, inputs: Path, tmp_path: Path, file: str) -> None:
     """A record of a stranger makes nothing go away outside of its folder."""
     out = tmp_path / "out"
     sample(model, inputs / "a.png", "--num-samples", "1", out=out)
     digest = json.loads((out / "samples.jsonl").read_text().splitlines()[1])["files"]["images/a_random_01.png"]
-    for place in (tmp_path, out / "images" / "a"):
-        place.mkdir(exist_ok=True)
-        shutil.copy(out / "images" / "a_random_01.png", place / ("mine.png" if place == tmp_path else "b.png"))
+    shutil.copy(out / "images" / "a_random_01.png", tmp_path / "mine.png")
+    (out / "link").symlink_to(tmp_path)
     (out / "samples.jsonl").write_text(f"{{}}\n{json.dumps({'name': 'x', 'files': {file: digest}})}\n")
     finished = sample(model, inputs / "b.png", "--num-samples", "1", out=out)
-    assert "names no files: what belongs to it stays" in finished.err
+    assert ("names no files: what belongs to it stays" in finished.err) == (file != "link/mine.png")
     assert (tmp_path / "mine.png").is_file()
-    assert (out / "images" / "a" / "b.png").is_file()
 
 
 @pytest.mark.parametrize("only", [[], ["--only", "outputs"]])

@@ -67,22 +67,24 @@ def _of_values(side: str, values: ValueFacts, *, has_range: bool) -> Iterator[st
 
 def in_subfolders(splits: Iterable[Split]) -> Iterator[str]:
     """Sentences on images that lie in subfolders of the folders that are read, where nobody looks for them."""
-    folders = {
-        Path(part.place).parent: None
-        for split in splits
-        if split.shards is None and split.layout != "manifest"
-        for items in split.sequences().values()
-        for file in items[0].files
-        for part in file.parts
-    }
-    for folder in folders:
+    folders: dict[Path, set[str]] = {}  # with the subfolders that are read
+    for split in splits:
+        for items in split.sequences().values() if split.shards is None and split.layout != "manifest" else ():
+            read = {item.name.partition("/")[0] for item in items if "/" in item.name}
+            for part in (part for file in items[0].files for part in file.parts):
+                folders.setdefault(Path(part.place).parents[items[0].name.count("/")], set()).update(read)
+    for folder, read in folders.items():
         found = [
-            one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".") and one not in folders
+            one
+            for one in folder.iterdir()
+            if one.is_dir() and not (one.name.startswith(".") or one in folders or one.name in read)
         ]
         number = sum(_images_in(one) for one in found)
         if number:
             names = ", ".join(sorted(one.name for one in found)[:3]) + (", …" if len(found) > 3 else "")
-            yield f"{folder}: {count(number, 'image')} in subfolders ({names}) are not read: move them up"
+            yield f"{folder}: {count(number, 'image')} in subfolders ({names}) are not read: " + (
+                "they have the names of thumbnails" if read else "move them up, or all images into subfolders"
+            )
 
 
 def _images_in(folder: Path) -> int:

@@ -7,6 +7,9 @@ Accepted layouts, for each of the splits train, val and test:
 - ``DATA/train/A/*`` and ``DATA/train/B/*``, or ``DATA/A/train/*`` and ``DATA/B/train/*``: likewise;
 - ``DATA/train/*_A.png`` and ``*_B.png``: one folder, files of a pair share their names but for the ends.
 
+Each of these folders may hold subfolders with the images in the place of images, to any depth: the path in the folder
+is the name of an image, so that ``trainA/city1/x.png`` and ``trainB/city1/x.png`` are a pair (`list_tree`).
+
 A and B may have any of the names of `tandem.data.layouts`: input and target, images and labels, edge and photo. A
 folder that holds such files or folders itself is taken as the split 'train'.
 
@@ -17,13 +20,13 @@ single images, unless ``--layout side_by_side`` says what they are.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from tandem.config.data import LayoutChoice
 from tandem.data.image_file import DiskFile
 from tandem.data.layouts import SPLIT_NAMES, NamedPairs, look_at_sizes, named_pairs, pairs_among
-from tandem.data.listing import Listing, contents, count, in_natural_order, list_images, require_folder
+from tandem.data.listing import Listing, contents, count, in_natural_order, list_images, list_tree, require_folder
 from tandem.data.manifest import find_manifest
 from tandem.data.splits import SPLITS, Pair, PairedSplit
 from tandem.data.stacks import stacked_pairs
@@ -35,6 +38,7 @@ _LAYOUTS = """Accepted are, for the splits train, val and test:
   DATA/train/A/*, B/*     likewise, and so are DATA/A/train/*, DATA/B/train/*
   DATA/train/*_A, *_B     one folder: the files of a pair have the same name but for the end
   DATA/trainA1, trainA2, … several folders, whose channels are stacked into one A
+  any of them with subfolders in the place of images: trainA/city1/* and trainB/city1/*
   pairs.csv, .tsv, .jsonl a table with columns a (or a1, a2, …) and b, and may be split
 A and B may be called input and target, source and target, images and labels, edges and photos, or the like."""
 
@@ -108,7 +112,7 @@ class Place:
 
     def list_one(self, problems: list[str]) -> Listing | None:
         """List the folder of the side-by-side files; None, and the reason in `problems`, where it holds no images."""
-        listing = list_images(self.a, problems)
+        listing = list_tree(self.a, problems)
         if not listing.images:
             problems.append(f"{self.a} holds no images: it holds {contents(self.a)}")
             return None
@@ -131,6 +135,12 @@ class Place:
 
     def refuse_single(self, listing: Listing, problems: list[str], layout: LayoutChoice) -> str:
         """Append to `problems` that the files are no pairs side by side; else what there is to say of their size."""
+        if layout == "auto" and (two := _two_alike(listing)):
+            problems.append(
+                f"{self.a} holds two folders with images of the same names, {two[0]}/ and {two[1]}/: if these are A "
+                f"and B, call them A and B; if every file holds A and B side by side, add --layout side_by_side"
+            )
+            return ""
         files = [listing.images[stem] for stem in in_natural_order(listing.images)]
         sizes = None if layout == "side_by_side" else look_at_sizes(files)
         if sizes is None or sizes.are_doubled:
@@ -153,9 +163,21 @@ class Place:
                 problems.append(f"{present} is there, but its partner {missing} is not")
                 return None
         before = len(problems)
-        a, b = list_images(self.a, problems), list_images(self.b, problems)
+        a, b = list_tree(self.a, problems), list_tree(self.b, problems)
         problems += [f"{x.folder} holds no images: it holds {contents(x.folder)}" for x in (a, b) if not x.images]
         return (a, b) if len(problems) == before else None
+
+
+def _two_alike(listing: Listing) -> tuple[str, str] | None:
+    """The two folders that images lie in, where most of the images of one have a namesake in the other."""
+    parts: dict[str, set[str]] = {}
+    for stem in listing.images:
+        first, slash, rest = stem.partition("/")
+        parts.setdefault(first if slash else "", set()).add(rest or first)
+    if len(parts) != 2:
+        return None
+    (one, names), (other, others) = parts.items()
+    return (one, other) if 2 * len(names & others) > min(len(names), len(others)) else None
 
 
 def locate_splits(root: Path, problems: list[str]) -> list[Place]:
@@ -177,7 +199,7 @@ def refuse_dataset(root: Path, problems: list[str], *, found: bool, layouts: str
 def _two_folders(root: Path) -> str:
     """What to do with exactly two folders of images of other names."""
     folders = [root / name for name in _folders_in(root)]
-    if len(folders) != 2 or not all(list_images(folder, []).images for folder in folders):
+    if len(folders) != 2 or not all(list_tree(folder, []).images for folder in folders):
         return ""
     a, b = folders
     return (
@@ -301,7 +323,7 @@ def _alone(folder: Path, named: NamedPairs, side: Literal["a", "b"]) -> list[str
     stems = in_natural_order(mine.keys() - other.keys())
     if not stems:
         return []
-    names = listed([mine[stem].name for stem in stems]).replace("\n", "\n  ")
+    names = listed([str(PurePosixPath(stem).parent / mine[stem].name) for stem in stems]).replace("\n", "\n  ")
     end = named.ends[1 if side == "a" else 0]
     return [f"{count(len(stems), 'file')} of {folder} without a file of the same name that ends in {end}:\n  {names}"]
 
@@ -330,6 +352,6 @@ def _without_partner(side: Listing, other: Listing) -> list[str]:
     stems = in_natural_order(side.images.keys() - other.images.keys())
     if not stems:
         return []
-    names = listed([side.images[stem].name for stem in stems]).replace("\n", "\n  ")
-    files = count(len(stems), "file")
-    return [f"{files} of {side.folder} without a file of the same stem in {other.folder.name}:\n  {names}"]
+    names = listed([side.shown(stem) for stem in stems]).replace("\n", "\n  ")
+    files, what = count(len(stems), "file"), "path" if any("/" in stem for stem in stems) else "stem"
+    return [f"{files} of {side.folder} without a file of the same {what} in {other.folder.name}:\n  {names}"]

@@ -1,28 +1,43 @@
-"""Listing the images of folders, with words for what is wrong; see `tandem.data.discover` for datasets."""
+"""Listing the images of folders, with words for what is wrong; see `tandem.data.discover` for datasets.
+
+A folder that holds no images itself is listed with the folders below it: an image is called by its path there,
+``city1/x``. One that holds images is listed alone, so that what somebody has put beside them (masks, thumbnails, images
+that were sorted out) is never taken for data. See `list_tree` for what is refused below a folder.
+"""
 
 import difflib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tandem.data.formats.stored import UnreadableError
 from tandem.data.images import image_stem, image_suffix
+from tandem.data.layouts import SPLIT_NAMES, pairs_among
 from tandem.data.volumes import image_paths
 from tandem.errors import DataError
 from tandem.names import is_text
 
+MAX_DEPTH = 16
+"""Folders below each other that are listed."""
+PASSED_OVER = frozenset({"thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "@eadir", "__macosx"})
+"""Folders of small copies of images, and of what systems put beside them; in lower case."""
+
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a folder by their stem."""
+    """The images of a folder by their stem; of those in subfolders by the path in the folder, without the ending."""
 
     folder: Path
     images: dict[str, Path]
     num_ignored: int
     """Files that are neither hidden nor images."""
+
+    def shown(self, stem: str) -> str:
+        """The name of an image's file, with its subfolders."""
+        return str(PurePosixPath(stem).parent / self.images[stem].name)
 
 
 def list_images(folder: Path, problems: list[str]) -> Listing:
@@ -50,6 +65,69 @@ def list_images(folder: Path, problems: list[str]) -> Listing:
                 else:
                     images[stem] = image
     return Listing(folder, images, num_ignored)
+
+
+def list_tree(folder: Path, problems: list[str]) -> Listing:
+    """List the images of a folder, or, where it holds none itself, those of the folders below it.
+
+    Hidden folders and those of thumbnails are passed over. Appended to `problems` are, beside those of `list_images`:
+    folders with images that are called like splits, or like A and B, since what they hold does not belong together; and
+    links that lead back.
+    """
+    own = list_images(folder, problems)
+    if own.images:
+        return own
+    images: dict[str, Path] = {}
+    num_ignored = own.num_ignored
+    waiting = [(folder, "", frozenset({_identity(folder)}))]
+    while waiting:
+        above, prefix, way = waiting.pop()
+        for below in _subfolders(above):
+            if _identity(below) in way or len(way) > MAX_DEPTH:
+                problems.append(f"{below} leads back to a folder above it, or lies below {MAX_DEPTH} others")
+                continue
+            listing = list_images(below, problems)
+            inside = f"{prefix}{below.name}/"
+            num_ignored += listing.num_ignored
+            images |= {inside + stem: path for stem, path in listing.images.items()}
+            waiting.append((below, inside, way | {_identity(below)}))
+    problems += _foreign(folder, images)
+    return Listing(folder, images, num_ignored)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """What a folder is, by whichever links it is reached."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return -1, -1
+    return status.st_dev, status.st_ino
+
+
+def _foreign(folder: Path, stems: Iterable[str]) -> Iterator[str]:
+    """Sentences on folders below one another whose images do not belong together, by what they are called."""
+    below: dict[str, set[str]] = {}
+    for stem in stems:
+        *parts, _ = stem.split("/")
+        for index, part in enumerate(parts):
+            below.setdefault("/".join(parts[:index]), set()).add(part)
+    splits = {name for names in SPLIT_NAMES.values() for name in names}
+    for prefix, names in below.items():
+        for name in sorted(name for name in names if name.lower() in splits):
+            yield f"{folder / prefix / name} is called like a split: name the dataset above it, or rename this folder"
+        for a, b in pairs_among(names):
+            yield (
+                f"{folder / prefix} holds the folders {a}/ and {b}/, which are called like A and B: keep one of them "
+                "there, or name them as A and B of the dataset"
+            )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        found = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:  # which listing it has said
+        return []
+    return [path for path in found if not path.name.startswith(".") and path.name.lower() not in PASSED_OVER]
 
 
 def images_of(path: Path, problems: list[str]) -> list[tuple[str, Path]]:

@@ -43,7 +43,7 @@ class Item(Protocol):
 
     @property
     def name(self) -> str:
-        """The stem of its files, unique in its sequence."""
+        """The stem of its files, behind their subfolders and ``/`` where they lie in such, unique in its sequence."""
         ...
 
     @property
@@ -418,7 +418,7 @@ class Split(ABC):
         if self.layout == "manifest":
             return False
         items = next(iter(self.sequences().values()))
-        return self.shards is None and self._is_flat(_folder_of(items[0].files[0]))
+        return self.shards is None and self._is_flat(_folders_of(items[0])[0])
 
     def _is_flat(self, folder_a: Path) -> bool:
         root = Path(self.root)
@@ -428,6 +428,8 @@ class Split(ABC):
     def _remarks(self, folder_a: Path) -> str:
         """The end of the line that describes it: whether split folders are missing, and what was ignored."""
         note = f" (no split folders: all of it is '{self.name}')" if self._is_flat(folder_a) else ""
+        below = {item.name.rpartition("/")[0] for items in self.sequences().values() for item in items} - {""}
+        note = (f", in {count(len(below), 'subfolder')}" if below else "") + note
         return (
             note + self.note + (f"; ignored: {count(self.num_ignored, 'non-image file')}" if self.num_ignored else "")
         )
@@ -466,7 +468,7 @@ class PairedSplit(Split):
             return f"{self.name}: {pairs} in {self.shards}"
         if self.layout == "manifest":
             return f"{self.name}: {pairs}, {self.called} in {self.root}"
-        folders = [_folder_of(file) for file in self.pairs[0].files]
+        folders = _folders_of(self.pairs[0])
         where = f"side by side (A left | B right) in {folders[0]}"
         if self.called is not None:
             where = f"{self.called} in {folders[0]}"
@@ -505,7 +507,7 @@ class UnpairedSplit(Split):
         images = f"{self.name}: unpaired, {count(len(self.a), 'image')} of A"
         if self.shards is not None:
             return f"{images} and {len(self.b)} of B in {self.shards}"
-        folder_a, folder_b = _folder_of(self.a[0].file), _folder_of(self.b[0].file)
+        folder_a, folder_b = _folders_of(self.a[0])[0], _folders_of(self.b[0])[0]
         remarks = self._remarks(folder_a)
         if self.called is not None:
             return f"{images} and {len(self.b)} of B ({self.called}) in {folder_a}{remarks}"
@@ -514,8 +516,9 @@ class UnpairedSplit(Split):
         return f"{images} in {folder_a} and {len(self.b)} of B in {folder_b}{remarks}"
 
 
-def _folder_of(file: ImageFile) -> Path:
-    return Path(str(file)).parent
+def _folders_of(item: Item) -> list[Path]:
+    """The folders that were listed for the files of an item, which may lie in subfolders of them."""
+    return [Path(str(file)).parents[item.name.count("/")] for file in item.files]
 
 
 AnySplit = TypeVar("AnySplit", bound=Split)

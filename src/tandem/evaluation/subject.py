@@ -11,7 +11,7 @@ from typing import Any
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.image_file import DiskFile
 from tandem.data.levels import BY_TYPE, Levels
-from tandem.data.listing import in_natural_order, list_images
+from tandem.data.listing import in_natural_order, list_tree
 from tandem.data.splits import SingleImage, Split
 from tandem.data.synthetic.info import INFO_NAME
 from tandem.errors import CheckpointError, DataError, listed
@@ -236,7 +236,7 @@ def folder_subject(real: Path, generated: Path) -> Subject:
 
 
 def folder_images(folder: Path) -> list[SingleImage]:
-    """The images of a folder, in natural order of their names.
+    """The images of a folder, or of those below it where it holds none itself, in natural order of their names.
 
     Raises:
         DataError: It does not exist, has no images, or names that cannot be used.
@@ -244,11 +244,11 @@ def folder_images(folder: Path) -> list[SingleImage]:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder of images.")
     problems: list[str] = []
-    images = list_images(folder, problems).images
+    images = list_tree(folder, problems).images
     if problems:
         raise DataError(f"{folder} cannot be used:\n{listed(problems)}")
     if not images:
-        raise DataError(f"{folder} holds no images; they must lie in the folder itself, not in folders below it.")
+        raise DataError(f"{folder} holds no images, and neither do folders below it.")
     return [SingleImage(stem, DiskFile(images[stem])) for stem in in_natural_order(images)]
 
 

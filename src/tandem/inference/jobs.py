@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from tandem.config.data import Direction, LayoutChoice
-from tandem.data.discover import find_splits
+from tandem.data.discover import find_splits, locate_splits
 from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
-from tandem.data.listing import images_of
+from tandem.data.listing import images_of, in_natural_order, list_tree
+from tandem.data.manifest import find_manifest
 from tandem.data.mask_files import with_masks
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, Side, SingleImage, Split, SplitName, first_split
@@ -212,7 +213,7 @@ def _not_there(path: Path) -> str:
 
 def _with_directions(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple[Path, Direction | None]]:
     """Each path with the direction that it is translated in."""
-    datasets = [os.path.isdir(path) and not _images_in(path) for path in inputs]  # noqa: PTH112
+    datasets = [os.path.isdir(path) and not (_images_in(path) or _images_below(path)) for path in inputs]  # noqa: PTH112
     if len(directions) < 2 or all(datasets):
         all_directions: Sequence[Direction | None] = directions or (None,)
         return [(path, direction) for path in inputs for direction in all_directions]
@@ -275,6 +276,8 @@ def _jobs(
     files = _images_in(path)
     if files and (pairs or not named_pairs({file.stem: file for file in files})):
         return [job for file in files for job in _plain_jobs(file, direction, pairs=pairs)]
+    if not files and (below := _images_below(path)):
+        return [_plain_job(stem, image, direction, pairs=pairs) for stem, image in below.items()]
     found = _chosen(path, split, pairs=pairs, masks=masks)
     if found.describe() not in said:
         said.add(found.describe())
@@ -350,14 +353,30 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(path for path in named if not (path.name.startswith(".") or path.is_dir()))
 
 
+def _images_below(folder: Path) -> dict[str, Path]:
+    """The images in the subfolders of a folder that is no dataset and holds none itself, by their paths in it.
+
+    Raises:
+        DataError: See `list_tree`.
+    """
+    if not os.path.isdir(folder) or is_shards(folder) or locate_splits(folder, []) or find_manifest(folder):  # noqa: PTH112
+        return {}
+    problems: list[str] = []
+    images = list_tree(folder, problems).images
+    if images and problems:
+        raise DataError(f"{folder} cannot be used:\n{listed(problems)}")
+    return {stem: images[stem] for stem in in_natural_order(images)}
+
+
 def _plain_jobs(path: Path, direction: Direction | None, *, pairs: bool) -> list[Job]:
     """A job for an image file, or for each slice of a volume."""
     problems: list[str] = []
     found = images_of(path, problems)
     if problems:
         raise DataError(listed(problems))
-    jobs = []
-    for stem, image in found:
-        item = Pair(stem, DiskFile(image), None) if pairs else SingleImage(stem, DiskFile(image))
-        jobs.append(Job(stem, item, direction, is_plain=not pairs))
-    return jobs
+    return [_plain_job(stem, image, direction, pairs=pairs) for stem, image in found]
+
+
+def _plain_job(stem: str, image: Path, direction: Direction | None, *, pairs: bool) -> Job:
+    item = Pair(stem, DiskFile(image), None) if pairs else SingleImage(stem, DiskFile(image))
+    return Job(stem, item, direction, is_plain=not pairs)

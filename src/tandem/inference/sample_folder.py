@@ -28,12 +28,12 @@ from tandem.files import (
 from tandem.inference.finish import Finish, Finished, finish_of, say_outside
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
-from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of
+from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of, subfolders_of
 from tandem.inference.sample_shares import Alone, Identity, Outcome, Sample, Shares, identity_of
 from tandem.inference.sample_spread import SpreadCells, sample_spread
 from tandem.inference.sampling import SampleSeries, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
-from tandem.names import file_stem
+from tandem.names import file_path
 from tandem.report.animation import save_gif
 from tandem.report.grid import MOST_SHOWN, image_grid, save_image, shown
 from tandem.report.links import links_of, renew_links, run_links, run_of
@@ -107,6 +107,8 @@ def _sample(
     is_new = not any((out / name).exists() for name in RECORD_NAMES)
     made = missing_folders(out / PICTURES if options.only is None else out)
     record = _open_record(out, settings, options)
+    for folder in subfolders_of(out if options.only else out / PICTURES, [file_path(job.name) for job in jobs]):
+        remove_leftovers(folder)
     try:
         problems = _sample_all(jobs, record, shares, on_progress=on_progress)
     finally:
@@ -281,6 +283,7 @@ class _Pictures:
         """Remove all of them: the input is not finished, so that nobody would know whose they are."""
         for file in self.written:
             (self._folder / file).unlink(missing_ok=True)
+        remove_empty(subfolders_of(self._folder, self.written))
 
 
 def _sample_job(
@@ -299,7 +302,7 @@ def _sample_job(
                 _save_outputs(one, name, pictures, options, finish) for one, name in zip(series, names, strict=True)
             ]
         }
-    stem = f"{PICTURES}/{file_stem(job.name)}"
+    stem = f"{PICTURES}/{file_path(job.name)}"
     line["input"] = pictures.save(shown(input_image), f"{stem}_input.png")
     if ground_truth is not None:
         line["ground_truth"] = pictures.save(shown(ground_truth), f"{stem}_ground_truth.png")
@@ -356,7 +359,7 @@ def _save_outputs(
     if kept is not None and suffix not in TYPED_FORMATS and not fits_png(kept[0]):
         suffix = "tif"
     longest = numbered(part, number, suffix)[-1] if number > 1 else f"{part}.{suffix}"
-    stem = f"{file_stem(own, room=len(longest))}{part}"
+    stem = f"{file_path(own, room=len(longest))}{part}"
     files = numbered(stem, number, suffix) if number > 1 else [f"{stem}.{suffix}"]
     if kept is not None:
         saved = [pictures.save_typed(finish(output), file) for file, output in zip(files, kept, strict=True)]

@@ -18,7 +18,7 @@ from typing import Any
 from tandem.config.options import options_of
 from tandem.data.image_file import DiskFile
 from tandem.errors import DataError
-from tandem.files import atomic_write_text
+from tandem.files import atomic_write_text, remove_empty
 from tandem.inference.runtime import Runtime
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import Translator
@@ -132,10 +132,13 @@ class SampleRecord:
         kept = {file for line in self.done.values() for file in line["files"]}
         for file, digest in self.obsolete.items():
             path = self.folder / file
-            if file in kept or not path.is_file() or path.is_symlink():
+            base = self.folder / PICTURES if file.startswith(f"{PICTURES}/") else self.folder
+            inside = path.resolve().is_relative_to(base.resolve())
+            if file in kept or not path.is_file() or path.is_symlink() or not inside:
                 continue
             if hash_of_file(path) == digest:
                 path.unlink()
+                remove_empty(subfolders_of(self.folder, [file]))
             else:
                 log.warning(
                     "%s has been changed since it was sampled: it stays, but belongs to an earlier sampling", path
@@ -157,11 +160,16 @@ def checked_files(line: Mapping[str, Any]) -> dict[str, str]:
     """
     files = line["files"]
     for file, digest in files.items():
-        path = PurePath(file)
-        inside = path.name == file or (path.parent == PurePath(PICTURES) and f"{PICTURES}/{path.name}" == file)
-        if not inside or path.name in {"", ".."} or not isinstance(digest, str):
+        inside = "/".join(PurePath(file).parts) == file and not {"", "..", "/"} & {*file.split("/")}
+        if not inside or not isinstance(digest, str):
             raise ValueError(f"{file!r:.80} is no file of a sampling")
     return dict(files)
+
+
+def subfolders_of(folder: Path, files: Iterable[str]) -> list[Path]:
+    """The folders below one that files lie in, which are named relative to it, the innermost first."""
+    found = {one for file in files for one in PurePath(file).parents if one.name and one != PurePath(PICTURES)}
+    return [folder / one for one in sorted(found, key=lambda one: -len(one.parts))]
 
 
 def hash_of_file(path: Path) -> str:

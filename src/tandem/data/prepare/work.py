@@ -26,7 +26,7 @@ from tandem.foreign import load_json
 
 RECORD_NAME = "prepare.json"
 _MAX_RECORD_BYTES = 1 << 29
-_TARGET = re.compile(r"(train|val|test)[AB]?/[^/\\\0]+")
+_TARGET = re.compile(r"(train|val|test)[AB]?(/(?!\.\.?(/|$))[^/\\\0]+)+")
 
 Progress = Callable[[int, int], None]
 
@@ -39,7 +39,7 @@ class Task:
         key: What it is called in messages, unique.
         sources: The files that it is made from.
         digest: The hash of their content.
-        targets: The files that it becomes, relative to the dataset: a folder and a name.
+        targets: The files that it becomes, relative to the dataset: a folder, subfolders if any, and a name.
     """
 
     key: str

@@ -166,10 +166,12 @@ def _pair(key: str, group: Mapping[str, ShardMember]) -> Pair:
 
 def split_name(name: str) -> tuple[str, MemberPart] | None:
     """The key and the part of a member's name, ``1.a.png`` → ``1``, ``a``; None if it is no image of a sample."""
-    key, _, rest = name.partition(".")
+    folders, slash, file = name.rpartition("/")
+    key, _, rest = file.partition(".")
     part, _, suffix = rest.lower().partition(".")
     if not key or f".{suffix}" not in IMAGE_SUFFIXES:
         return None
+    key = folders + slash + key
     key = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].replace("%", "")).decode(), key)
     return (key, part) if _PART.fullmatch(part) else None
 

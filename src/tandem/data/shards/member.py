@@ -39,7 +39,7 @@ class ShardMember(ImageFile):
     Attributes:
         store: Gives the shard.
         shard: The tar file.
-        member: Its name, e.g. ``00001.a.png``, and where its bytes lie.
+        member: Its name, e.g. ``00001.a.png``, with folders if it has any, and where its bytes lie.
     """
 
     store: ShardStore
@@ -52,7 +52,7 @@ class ShardMember(ImageFile):
     @property
     def name(self) -> str:
         """See `ImageFile`."""
-        return self.member.name
+        return self.member.name.rpartition("/")[2]
 
     @property
     def size(self) -> int:
@@ -62,7 +62,7 @@ class ShardMember(ImageFile):
     @property
     def place(self) -> str:
         """The folder or URL, the shard and the member."""
-        return f"{self.store.where}/{self.shard.name}:{self.name}"
+        return f"{self.store.where}/{self.shard.name}:{self.member.name}"
 
     @property
     def container(self) -> "ShardOnDisk | None":

@@ -99,9 +99,11 @@ def _pax(body: bytes, name: str | None) -> tuple[str | None, int | None]:
 
 def _checked(name: str) -> str:
     name = name.removeprefix("./")
-    plain = len(name) <= _MAX_NAME and "/" not in name and "\\" not in name and not any(map(is_control, name))
-    if not plain or not is_text(name) or name in {"", ".", ".."}:
-        raise ValueError(f"a member is called {name!r:.80}; expected are names such as KEY.a.png, without folders")
+    plain = len(name) <= _MAX_NAME and "\\" not in name and not any(map(is_control, name)) and is_text(name)
+    if not plain or {"", ".", ".."} & {*name.split("/")}:
+        raise ValueError(
+            f"a member is called {name!r:.80}; expected are names such as KEY.a.png, or with folders, FOLDER/KEY.a.png"
+        )
     return name
 
 
