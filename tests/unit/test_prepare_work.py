@@ -133,12 +133,13 @@ def test_other_settings_and_other_content_are_refused(
     assert "lies in" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("target", ["../outside.png", "trainA/../../x.png", "/etc/x.png", "trainA/x/y.png"])
+@pytest.mark.parametrize("target", ["../outside.png", "trainA/../../x.png", "/etc/x.png", "trainA/link/y.png"])
 def test_a_record_names_no_file_outside(photos: Path, tmp_path: Path, target: str) -> None:
     out = tmp_path / "out"
     assert prepare(photos, out) == 0
     victim = tmp_path / "outside.png"
     victim.write_bytes(b"mine")
+    (out / "trainA" / "link").symlink_to(tmp_path)
     record = json.loads((out / "prepare.json").read_text())
     record["items"]["1.png"] = {"digest": "0", "targets": [target]}
     (out / "prepare.json").write_text(json.dumps(record))

@@ -20,10 +20,16 @@ log = logging.getLogger(__name__)
 
 def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path | None = None) -> None:
     """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
-    cache, cache_bytes = RunFolder(out).cache, config.data.cache_bytes
-    paired, layout = config.objective.paired, config.data.layout
+    options = config.data
     splits = find_data(
-        data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout, mask=config.data.mask
+        data,
+        data_b,
+        paired=config.objective.paired,
+        cache=RunFolder(out).cache,
+        cache_bytes=options.cache_bytes,
+        layout=options.layout,
+        mask=options.mask,
+        val_split=options.val_split,
     )
     split = first_split(splits, HELD_OUT_AFTER_TRAINING)
     if split is None:

@@ -118,6 +118,7 @@ def samples(config: RunConfig, data: Path | str, own: PreviewOptions, *, cache: 
         cache_bytes=config.data.cache_bytes,
         layout=config.data.layout,
         mask=config.data.mask,
+        val_split=config.data.val_split,
     )
     split = splits.get("train") or next(iter(splits.values()))
     log.info("%s", split.describe())

@@ -74,6 +74,7 @@ def _find(data: str, data_b: Path | None, config: RunConfig, *, cache: Path) -> 
         cache_bytes=options.cache_bytes,
         layout=options.layout,
         mask=options.mask,
+        val_split=options.val_split,
     )
 
 

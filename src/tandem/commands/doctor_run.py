@@ -80,6 +80,7 @@ def _pictures(run: RunFolder, config: RunConfig) -> tuple[list[np.ndarray], list
         cache_bytes=options.cache_bytes,
         layout=options.layout,
         mask=options.mask,
+        val_split=options.val_split,
     )
     split = first_split(splits, HELD_OUT_AFTER_TRAINING) or next(iter(splits.values()))
     if not run.model.is_dir():

@@ -16,6 +16,7 @@ from tandem.data.shards.open import as_location
 from tandem.errors import BundleError, ConfigError, DataError, Problem
 from tandem.files import belongs_to_others, owned
 from tandem.inference.abilities import Abilities, abilities_of
+from tandem.inference.jobs import Trained
 from tandem.prior.distributions import NormalPrior
 from tandem.report.progress import TaskProgress
 from tandem.report.text import count
@@ -156,7 +157,9 @@ def _training_pairs(options: PriorOptions, manifest: Manifest) -> "PairedSplit":
     trained = manifest.training.get("options")
     told = trained.get("layout") if isinstance(trained, dict) else None
     layout: LayoutChoice = next((one for one in get_args(LayoutChoice) if one == told), "auto")
-    split = find_data(data, paired=True, cache=run.cache if run.cache.is_dir() else None, layout=layout).get("train")
+    cache = run.cache if run.cache.is_dir() else None
+    splits = find_data(data, paired=True, cache=cache, layout=layout)
+    split = Trained(manifest.training, cache).divided(splits).get("train")
     if not isinstance(split, PairedSplit):
         raise DataError(f"{data} has no split 'train' of pairs: there is nothing to encode.")
     return split

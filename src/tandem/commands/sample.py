@@ -23,7 +23,7 @@ from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
 from tandem.data.stacks import channels_of_parts
 from tandem.errors import ConfigError, Problem
-from tandem.inference.jobs import Job, find_jobs, has_two_domains, require_inputs, warn_of_pairs
+from tandem.inference.jobs import Job, Trained, find_jobs, has_two_domains, require_inputs, warn_of_pairs
 from tandem.inference.runtime import Runtime
 from tandem.inference.sample_folder import sample_to_folder, sampler
 from tandem.inference.sample_picture import sample_to_picture
@@ -183,6 +183,7 @@ def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
         directions=directions,
         masks=translator.takes_masks,
         stack=own.stack,
+        trained=Trained.of(own.model, translator.manifest.training),
     )
     if own.stack:
         _require_parts(jobs[0], translator)

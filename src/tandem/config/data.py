@@ -28,6 +28,13 @@ class DataConfig:
         "auto",
         "how A and B lie: auto goes by folders, names and sizes; side_by_side takes files of any size as A | B",
     )
+    val_split: float | None = option(
+        None,
+        "share of the split train, below 1, or number of its pairs, that is held out as the split val, by content and "
+        "with nearly equal pictures on one side",
+        above=0,
+        metavar="SHARE|N",
+    )
     direction: Direction = option("AtoB", "which image of a pair is the input")
     size: int | str = option(256, "side of the training images, or height x width", metavar="{N,HxW}")
     preprocess: Preprocess = option(
@@ -193,6 +200,10 @@ class DataConfig:
             if not all(1 <= side <= MAX_SIDE for side in sides):
                 yield f"{name} must be from 1 to {MAX_SIDE} px, not {sides[0]}x{sides[1]}"
         yield from self._problems_of_labels()
+        if self.val_split is not None and self.val_split >= 1 and self.val_split % 1:
+            yield f"--val-split must be a share below 1 or a whole number, not {self.val_split:g}"
+        if self.val_split is not None and self.shuffle == "shards":
+            yield "--val-split looks at all images, which --shuffle shards is there to avoid: pack a split val"
         if self.augments and self.decoded_place == "device":
             yield "--decoded-place device does not augment beyond crop and flip: leave it out, or the --augment options"
         if self.augment_colour_of != "input" and not self.augment_colour:

@@ -347,6 +347,7 @@ class Split(ABC):
         facts: What is known without reading, where not all of it can be read before training.
         called: Which files are A and B, where they lie in one folder and their names say it, or a table does.
         note: What else is said where it is described.
+        share: Which part of a split it is, where ``--val-split`` has divided one.
         paired: Whether its items are pairs; single images of two domains otherwise.
     """
 
@@ -358,6 +359,7 @@ class Split(ABC):
     facts: SplitFacts | None = field(default=None, kw_only=True)
     called: str | None = field(default=None, kw_only=True)
     note: str = field(default="", kw_only=True)
+    share: str = field(default="", kw_only=True)
 
     paired: ClassVar[bool]
 
@@ -415,7 +417,7 @@ class Split(ABC):
     @property
     def is_flat(self) -> bool:
         """Whether the dataset has no split folders, so that all of it is this split."""
-        if self.layout == "manifest":
+        if self.layout == "manifest" or self.share:
             return False
         items = next(iter(self.sequences().values()))
         return self.shards is None and self._is_flat(_folders_of(items[0])[0])
@@ -425,9 +427,14 @@ class Split(ABC):
         inside = folder_a.parent == root and re.search("train|val|test", folder_a.name, re.IGNORECASE) is None
         return folder_a == root or inside
 
+    @property
+    def _of_share(self) -> str:
+        return f" ({self.share})" if self.share else ""
+
     def _remarks(self, folder_a: Path) -> str:
         """The end of the line that describes it: whether split folders are missing, and what was ignored."""
         note = f" (no split folders: all of it is '{self.name}')" if self._is_flat(folder_a) else ""
+        note = self._of_share or note
         below = {item.name.rpartition("/")[0] for items in self.sequences().values() for item in items} - {""}
         note = (f", in {count(len(below), 'subfolder')}" if below else "") + note
         return (
@@ -465,9 +472,9 @@ class PairedSplit(Split):
         """See `Split`."""
         pairs = count(len(self.pairs), "pair")
         if self.shards is not None:
-            return f"{self.name}: {pairs} in {self.shards}"
+            return f"{self.name}: {pairs} in {self.shards}{self._of_share}"
         if self.layout == "manifest":
-            return f"{self.name}: {pairs}, {self.called} in {self.root}"
+            return f"{self.name}: {pairs}, {self.called} in {self.root}{self._of_share}"
         folders = _folders_of(self.pairs[0])
         where = f"side by side (A left | B right) in {folders[0]}"
         if self.called is not None:
@@ -506,7 +513,7 @@ class UnpairedSplit(Split):
         """See `Split`."""
         images = f"{self.name}: unpaired, {count(len(self.a), 'image')} of A"
         if self.shards is not None:
-            return f"{images} and {len(self.b)} of B in {self.shards}"
+            return f"{images} and {len(self.b)} of B in {self.shards}{self._of_share}"
         folder_a, folder_b = _folders_of(self.a[0])[0], _folders_of(self.b[0])[0]
         remarks = self._remarks(folder_a)
         if self.called is not None:

@@ -43,7 +43,8 @@ def held_out(splits: Mapping[str, Split], most: int) -> HeldOut:
     if chosen is None:
         raise DataError(
             "--validate-every needs images that the model is not trained on, and the dataset has neither a split val "
-            "nor test: put some images of the same kind into DATA/val, or leave the option out."
+            "nor test: put some images of the same kind into DATA/val, hold some of train out with --val-split 0.1, or "
+            "leave the option out."
         )
     folder = _as_pairs(chosen)
     streamed = folder.facts is not None

@@ -18,7 +18,7 @@ from tandem.errors import CheckpointError, DataError, listed
 from tandem.evaluation.cases import FileCase, FileHashes, ModelCase, SampledModel, Size, TrainingImageCase
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.rows.cache import hash_of
-from tandem.inference.jobs import choose_split, split_jobs
+from tandem.inference.jobs import Trained, choose_split, split_jobs
 from tandem.inference.translator import Translator
 from tandem.report.links import run_of
 from tandem.training.run_folder import RunFolder
@@ -126,7 +126,8 @@ def model_subject(
     """
     direction = direction or translator.directions[0]
     channels = translator.abilities.generator(direction).spec.out_channels
-    folder = choose_split(data, split, layout=layout, masks=translator.takes_masks)
+    trained = Trained.of(model_path, translator.manifest.training)
+    folder = choose_split(data, split, layout=layout, masks=translator.takes_masks, trained=trained)
     log.info("%s", folder.describe())
     subject = split_subject(translator, folder, options, direction=direction)
     manifest = translator.manifest
@@ -135,7 +136,9 @@ def model_subject(
         subject,
         train=[
             TrainingImageCase(one.name, one, subject.hashes, channels, levels=translator.levels(direction)[1])
-            for one in _train_images(model_path, data, folder, direction, layout=layout, training_data=training_data)
+            for one in _train_images(
+                model_path, data, folder, direction, layout=layout, training_data=training_data, trained=trained
+            )
         ],
         demo_folder=data if (data / INFO_NAME).is_file() else None,
         description={
@@ -273,6 +276,7 @@ def _train_images(
     *,
     layout: LayoutChoice,
     training_data: Path | None,
+    trained: Trained,
 ) -> Sequence[SingleImage]:
     """The outputs that the model was trained on, where they are known and are not those that are measured."""
     for root in [*_data_of_run(model_path), data] if training_data is None else [training_data]:
@@ -280,7 +284,7 @@ def _train_images(
         if is_measured and folder.name == "train":
             break
         try:
-            train = choose_split(root, "train", layout=layout if is_measured else "auto")
+            train = choose_split(root, "train", layout=layout if is_measured else "auto", trained=trained)
         except DataError:
             if training_data is not None:
                 raise

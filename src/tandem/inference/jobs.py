@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.discover import find_splits, locate_splits
+from tandem.data.hold_out import hold_out
 from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
@@ -24,6 +26,8 @@ from tandem.data.stacks import stacked_files
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
+from tandem.report.links import run_of
+from tandem.report.progress import comparing_progress
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +140,42 @@ class Job:
         return self.kind == "pair"
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a model says of the data that it was trained on; such as `val_split`, which divides it.
+
+    Attributes:
+        training: Of its manifest.
+        cache: The folder of its run that remembers what was held out.
+    """
+
+    training: Mapping[str, Any]
+    cache: Path | None = None
+
+    @classmethod
+    def of(cls, model: Path, training: Mapping[str, Any]) -> "Trained":
+        """Of a model that lies at `model`, maybe in its run."""
+        run = run_of(model)
+        return cls(training, None if run is None or not (run / "cache").is_dir() else run / "cache")
+
+    def divided(self, splits: Mapping[str, Split]) -> Mapping[str, Split]:
+        """The splits as they were in training: with the val that it held out, if its train is in them."""
+        share, number = self.training.get("val_split"), self.training.get("num_pairs")
+        if not _is_share(share) or "val" in splits or not isinstance(number, int):
+            return splits
+        if "train" not in splits or len(splits["train"]) <= number:
+            return splits
+        divided = splits
+        with suppress(DataError, ConfigError):
+            divided = hold_out(splits, share, cache=self.cache, progress=comparing_progress)
+        same = divided["train"].fingerprint() == self.training.get("data_fingerprint")
+        return divided if same else splits
+
+
+def _is_share(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and value > 0 and (value < 1 or value % 1 == 0)
+
+
 def find_jobs(
     inputs: Sequence[Path],
     *,
@@ -144,6 +184,7 @@ def find_jobs(
     directions: Sequence[Direction] = (),
     masks: bool = False,
     stack: bool = False,
+    trained: Trained | None = None,
 ) -> list[Job]:
     """Find what the command line names.
 
@@ -155,6 +196,7 @@ def find_jobs(
             or there are exactly two inputs, of which the first is A and the second is B.
         masks: Whether the masks of datasets are looked for, as `Translator.takes_masks` says.
         stack: The inputs are files, or folders of files of the same stems, whose channels are those of one input.
+        trained: How the model was trained, for what it has held out of these datasets.
 
     Raises:
         DataError: Something does not exist or holds no images; all of them are named.
@@ -167,7 +209,9 @@ def find_jobs(
     said: set[str] = set()
     for path, direction in _with_directions(inputs, directions):
         try:
-            found += _jobs(path, pairs=pairs, split=split, direction=direction, said=said, masks=masks)
+            found += _jobs(
+                path, pairs=pairs, split=split, direction=direction, said=said, masks=masks, trained=trained
+            )
         except DataError as error:
             problems += [str(error)] if str(error) not in problems else []
     if problems:
@@ -266,7 +310,14 @@ def warn_of_pairs(jobs: Sequence[Job]) -> None:
 
 
 def _jobs(
-    path: Path, *, pairs: bool, split: str | None, direction: Direction | None, said: set[str], masks: bool
+    path: Path,
+    *,
+    pairs: bool,
+    split: str | None,
+    direction: Direction | None,
+    said: set[str],
+    masks: bool,
+    trained: Trained | None,
 ) -> list[Job]:
     """The jobs of one path; how a dataset was read is said once and added to `said`."""
     if problem := _not_there(path):
@@ -278,17 +329,17 @@ def _jobs(
         return [job for file in files for job in _plain_jobs(file, direction, pairs=pairs)]
     if not files and (below := _images_below(path)):
         return [_plain_job(stem, image, direction, pairs=pairs) for stem, image in below.items()]
-    found = _chosen(path, split, pairs=pairs, masks=masks)
+    found = _chosen(path, split, pairs=pairs, masks=masks, trained=trained)
     if found.describe() not in said:
         said.add(found.describe())
         log.info("%s", found.describe())
     return split_jobs(found, [direction])
 
 
-def _chosen(path: Path, split: str | None, *, pairs: bool, masks: bool) -> Split:
+def _chosen(path: Path, split: str | None, *, pairs: bool, masks: bool, trained: Trained | None) -> Split:
     """A split of a dataset; of single images in split folders is said how they are translated."""
     try:
-        return choose_split(path, split, layout="side_by_side" if pairs else "auto", masks=masks)
+        return choose_split(path, split, layout="side_by_side" if pairs else "auto", masks=masks, trained=trained)
     except DataError as error:
         plain = next((path / name for name in SAMPLED_ORDER if _images_in(path / name)), None)
         if pairs or plain is None:
@@ -303,6 +354,7 @@ def choose_split(
     layout: LayoutChoice = "auto",
     order: Sequence[SplitName] = SAMPLED_ORDER,
     masks: bool = False,
+    trained: Trained | None = None,
 ) -> Split:
     """One split of a dataset, of folders or of shards; by default test, else val, else train.
 
@@ -312,30 +364,35 @@ def choose_split(
         layout: How A and B lie in folders; see `tandem.data.discover`.
         order: Which split is taken unless one is named, the first one that is there.
         masks: Whether its masks are looked for; it need not have any.
+        trained: See `splits_of`.
 
     Raises:
         DataError: There is no dataset or no such split, or some of its images have no mask.
     """
-    splits = splits_of(path, layout=layout)
+    splits = splits_of(path, layout=layout, trained=trained)
     chosen = splits.get(split) if split else first_split(splits, order)
     if chosen is None:
         raise DataError(f"{path} has no split '{split}', only {', '.join(splits)}")
     return with_masks({chosen.name: chosen}, "files", required=False)[chosen.name] if masks else chosen
 
 
-def splits_of(path: Path, *, layout: LayoutChoice = "auto") -> Mapping[str, Split]:
+def splits_of(path: Path, *, layout: LayoutChoice = "auto", trained: Trained | None = None) -> Mapping[str, Split]:
     """All splits of a dataset, of pairs where it has them, else of two domains.
 
     Args:
         path: The dataset.
         layout: How A and B lie in folders; see `tandem.data.discover`.
+        trained: How a model was trained: a val that it held out of this dataset is one of the splits.
 
     Raises:
         DataError: There is no dataset, or something is wrong with it.
     """
+    found: Mapping[str, Split]
     if is_shards(path):
-        return open_shards(read_shards(path), paired=not has_two_domains(path))
-    return find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)
+        found = open_shards(read_shards(path), paired=not has_two_domains(path))
+    else:
+        found = find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)
+    return found if trained is None else trained.divided(found)
 
 
 def has_two_domains(path: Path) -> bool:

@@ -283,3 +283,10 @@ def _standard_error() -> Console:
     if _silent.get() or not find_launch().is_main:  # of processes that train together one speaks
         return Console(quiet=True)
     return Console(file=sys.stderr) if sys.stderr.isatty() else Console(file=sys.stderr, force_terminal=False)
+
+
+@contextmanager
+def comparing_progress() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], None]]]:
+    """Bars for images that are compared with each other, and for what is hashed beside them."""
+    with TaskProgress("comparing", None, "images") as looking, TaskProgress("reading", None, "items") as reading:
+        yield looking.callback, reading.callback

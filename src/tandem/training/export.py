@@ -63,6 +63,7 @@ def manifest_of(*, state: TrainingState, config: RunConfig, inputs: Inputs) -> M
             "data_fingerprint": inputs.fingerprint,
             "options": to_flat(config),
         }
+        | ({} if data.val_split is None else {"val_split": data.val_split})
         | ({} if state.start is None else {"start": dict(state.start)}),
         samples_with_noise=state.objective.samples_with_noise,
         statistics=dataclasses.asdict(inputs.report),

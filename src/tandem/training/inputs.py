@@ -18,6 +18,7 @@ from tandem.data.datasets import PairedDataset, UnpairedDataset
 from tandem.data.decoded import DecodedImages
 from tandem.data.discover import find_paired_folders, find_splits
 from tandem.data.fit import FitRule
+from tandem.data.hold_out import hold_out
 from tandem.data.levels import levels_of_run
 from tandem.data.mask_files import with_masks
 from tandem.data.order import GlobalOrder, Order, ShardOrder
@@ -37,7 +38,7 @@ from tandem.data.splits import (
 from tandem.data.stacks import channels_of_parts
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
-from tandem.report.progress import TaskProgress
+from tandem.report.progress import TaskProgress, comparing_progress
 from tandem.training.checks import check_splits, make_augmentation, make_transform, require_one_size, require_sense
 from tandem.version import __version__
 
@@ -171,6 +172,7 @@ def _training_data(config: RunConfig, data: Path | str, data_b: Path | None, cac
         cache_bytes=config.data.cache_bytes,
         layout=config.data.layout,
         mask=config.data.mask,
+        val_split=config.data.val_split,
     )
     if "train" not in splits:
         raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
@@ -186,6 +188,7 @@ def find_data(
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     layout: LayoutChoice = "auto",
     mask: Mask = "none",
+    val_split: float | None = None,
 ) -> Mapping[str, Split]:
     """Find the splits of pairs or of two domains, in folders or in shards.
 
@@ -197,16 +200,21 @@ def find_data(
         cache_bytes: Most that is kept there.
         layout: How A and B lie in folders; see `tandem.data.discover`.
         mask: Whether masks are looked for; see `tandem.data.mask_files`.
+        val_split: How much of the split train is held out as val; see `tandem.data.hold_out`.
 
     Raises:
         DataError: Anything is wrong with the folders or shards; all problems are named.
-        ConfigError: A second folder beside shards.
+        ConfigError: A second folder beside shards, or a split val beside `val_split`.
     """
-    found = _found_data(data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout)
-    return with_masks(found, mask)
+    found = with_masks(
+        _found(data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout), mask
+    )
+    if val_split is None or "train" not in found:
+        return found
+    return hold_out(found, val_split, cache=cache, progress=comparing_progress)
 
 
-def _found_data(
+def _found(
     data: Path | str,
     data_b: Path | None,
     *,
@@ -215,6 +223,7 @@ def _found_data(
     cache_bytes: int,
     layout: LayoutChoice,
 ) -> Mapping[str, Split]:
+    """The splits as they lie."""
     if data_b is not None and (is_shards(data) or is_shards(data_b)):
         raise ConfigError(
             f"a second folder, {data_b}, does not go with shards, which hold both sides: give two folders of images."

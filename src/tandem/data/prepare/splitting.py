@@ -34,27 +34,67 @@ def plan_split(
     Raises:
         DataError: A file cannot be read, or two items have one name.
     """
-    by_domain: dict[Domain, list[Item]] = {}
+    by_domain = _by_domain(splits)
+    for items in by_domain.values():
+        _refuse_doubles(items)
+    hashes, together = _hashes(splits, by_domain, on_look, on_read)
+    tasks = [
+        Task(f"{domain}/{item.name}", item.files, digest, _targets(item, domain, shares.of(deciding)))
+        for domain, items in by_domain.items()
+        for item, (digest, deciding) in zip(items, hashes[domain], strict=True)
+    ]
+    return tasks, together
+
+
+def deciding_hashes(
+    splits: Mapping[str, Split], *, on_look: Progress | None = None, on_read: Progress | None = None
+) -> tuple[dict[Domain, list[str]], int]:
+    """The hash by which each item is split, the same of pictures that are nearly the same; how many have such company.
+
+    Args:
+        splits: Of one kind, paired or not.
+        on_look: See `plan_split`.
+        on_read: Likewise.
+
+    Returns:
+        Hexadecimal SHA-256 hashes of the items of each domain, in the order of the splits; and a number of items.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    hashes, together = _hashes(splits, _by_domain(splits), on_look, on_read)
+    return {domain: [deciding for _, deciding in both] for domain, both in hashes.items()}, together
+
+
+def _by_domain(splits: Mapping[str, Split]) -> dict[Domain, list[Item]]:
+    found: dict[Domain, list[Item]] = {}
     for split in splits.values():
         for domain, items in split.sequences().items():
-            by_domain.setdefault(domain, []).extend(items)
+            found.setdefault(domain, []).extend(items)
+    return found
+
+
+def _hashes(
+    splits: Mapping[str, Split],
+    by_domain: Mapping[Domain, Sequence[Item]],
+    on_look: Progress | None,
+    on_read: Progress | None,
+) -> tuple[dict[Domain, list[tuple[str, str]]], int]:
+    """Of every item the hash of its files and the one that decides; how many share the latter."""
     facts = examine(list(splits.values()), on_look)
     unreadable = [item.problem for item in facts if item.problem is not None]
     if unreadable:
         raise DataError(f"{len(unreadable)} of {len(facts)} cannot be read:\n{listed(unreadable)}")
-    tasks: list[Task] = []
+    found: dict[Domain, list[tuple[str, str]]] = {}
     together = 0
     for domain, items in by_domain.items():
-        _refuse_doubles(items)
         # In the order of the splits, as the items are.
         own = [one for one in facts if "".join(image.side for image in one.images) == domain]
         digests = digests_of([item.files for item in items], on_read)
         deciding, number = _deciding(own, digests)
         together += number
-        for item, digest, of_group in zip(items, digests, deciding, strict=True):
-            targets = _targets(item, domain, shares.of(of_group))
-            tasks.append(Task(f"{domain}/{item.name}", item.files, digest, targets))
-    return tasks, together
+        found[domain] = list(zip(digests, deciding, strict=True))
+    return found, together
 
 
 def _deciding(own: Sequence[ItemFacts], digests: Sequence[str]) -> tuple[list[str], int]:

@@ -181,12 +181,19 @@ def _claim(out: Path, tasks: Sequence[Task], settings: Mapping[str, Any]) -> int
 def _read(path: Path) -> _Record:
     try:
         record = parse_dataclass(_Record, load_json(path, _MAX_RECORD_BYTES), path.name)
-        odd = [target for made in record.items.values() for target in made.targets if not _TARGET.fullmatch(target)]
+        targets = [target for made in record.items.values() for target in made.targets]
+        odd = [target for target in targets if not _TARGET.fullmatch(target) or _leads_out(path.parent, target)]
         if odd:
             raise ValueError(f"it names a file {odd[0]!r:.80}")
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}): remove the folder and begin anew.") from error
     return record
+
+
+def _leads_out(out: Path, target: str) -> bool:
+    """Whether a link among the subfolders of a file leads out of the folder of its split."""
+    folder, *below = target.split("/")
+    return len(below) > 1 and not (out / target).parent.resolve().is_relative_to((out / folder).resolve())
 
 
 def _digest_of(files: tuple[ImageFile, ...]) -> str:

@@ -18,7 +18,7 @@ from tandem.evaluation.calibration.rows import SCALES, SPREADS, CalibrationRows,
 from tandem.evaluation.options import EvaluationOptions
 from tandem.evaluation.rows.gather import gather
 from tandem.evaluation.subject import Subject, model_subject
-from tandem.inference.jobs import choose_split
+from tandem.inference.jobs import Trained, choose_split
 from tandem.inference.translator import Translator
 from tandem.report.text import count, number
 from tandem.rng import derive_seed
@@ -99,7 +99,8 @@ def calibration_subject(
         )
     if translator.levels()[1].classes is not None:
         raise ConfigError("intervals are about brightness, and the outputs of this model are label maps.")
-    folder = choose_split(data, split, layout=layout, order=CALIBRATED_ORDER)
+    trained = Trained.of(model, translator.manifest.training)
+    folder = choose_split(data, split, layout=layout, order=CALIBRATED_ORDER, trained=trained)
     _refuse_training_split(translator, folder, data)
     measured = EvaluationOptions(
         num_samples=options.num_samples,

@@ -30,7 +30,7 @@ FORMAT = "1"
 SUFFIX = ".onnx"
 ROLES: Mapping[str, str] = {"generator": "", "encoder": ".encoder", "gen_ab": ".AtoB", "gen_ba": ".BtoA"}
 """What stands before the ending of the file of a network."""
-_KEPT_OF_TRAINING = ("steps", "images_seen", "weights", "num_pairs", "data_fingerprint")
+_KEPT_OF_TRAINING = ("steps", "images_seen", "weights", "num_pairs", "data_fingerprint", "val_split")
 
 
 @dataclass(frozen=True)
