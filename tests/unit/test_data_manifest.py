@@ -2,16 +2,19 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
+import tandem.data.manifest
 from tandem.cli import main
 from tandem.data.discover import find_splits
 from tandem.data.manifest import find_manifest
-from tandem.errors import DataError
+from tandem.errors import DataError, MissingExtraError
 
 ROWS = [
     {"a": "scans/1.png", "b": "stains/deep/x.jpg", "split": "train"},
@@ -143,3 +146,92 @@ def test_commands_take_a_table(root: Path, caplog: pytest.LogCaptureFixture) -> 
     assert main(["data", "check", table]) == 0
     assert "3 pairs, all readable" in caplog.text
     assert "subfolders" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [
+        (("a", "b", "input", "target"), ("a", "b")),
+        (("target", "input", "split"), ("input", "target")),
+        (("id", "Sketch", "Photo"), ("Sketch", "Photo")),
+        (("target_file_name", "input_file_name"), ("input_file_name", "target_file_name")),
+        (("mask_file_name", "input_file_name", "target_file_name"), ("input_file_name", "target_file_name")),
+        (("other_file_name", "file_name"), ("file_name", "other_file_name")),
+        (("one_file_name", "two_file_name"), ("one_file_name", "two_file_name")),
+    ],
+)
+def test_which_columns_are_a_and_b(root: Path, columns: tuple[str, ...], chosen: tuple[str, str]) -> None:
+    """By their names whatever their order is; other columns are passed over."""
+    row = dict.fromkeys(columns, "") | {chosen[0]: "scans/1.png", chosen[1]: "scans/2.png"}
+    tables = [root / "pairs.csv"] + ([root / "metadata.csv"] if "file_name" in columns[-1] else [])
+    for table in tables:
+        (split,) = find_splits(write(table, [row])).values()
+        assert [file.name for file in split.pairs[0].files] == ["1.png", "2.png"]
+    for table in tables[1:]:
+        assert find_manifest(root) == find_manifest(table) is not None
+
+
+def test_columns_that_do_not_say_which(root: Path) -> None:
+    row = {"one_file_name": "scans/1.png", "two_file_name": "scans/2.png", "file_name": "scans/3.png"}
+    write(root / "metadata.jsonl", [row])
+    with pytest.raises(DataError, match=r"several columns of file names .*call these a_file_name and b_file_name"):
+        find_splits(root)
+    with pytest.raises(DataError, match=r"in several ways \(input and target; edge and photo\): call them a and b"):
+        find_splits(write(root / "pairs.csv", [dict.fromkeys(("edge", "photo", "input", "target"), "scans/1.png")]))
+
+
+def parquet(path: Path, columns: dict[str, list[object]], **options: object) -> Path:
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, **options)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_parquet(root: Path, compression: str) -> None:
+    """Other columns are passed over, whatever they hold; rows are those of the CSV file."""
+    columns: dict[str, list[object]] = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+    wide = columns | {"mask": [None] * 3, "pixels": [b"x" * 9, None, b""], "boxes": [[1, 2], [], [3]]}
+    table = parquet(root / "pairs.parquet", wide, compression=compression)
+    expected = find_splits(write(root / "pairs.csv", ROWS))
+    assert {name: split.pairs for name, split in find_splits(table).items()} == {
+        name: split.pairs for name, split in expected.items()
+    }
+    parquet(root / "metadata.parquet", {"file_name": columns["a"], "target_file_name": columns["b"]})
+    assert len(find_splits(root)["train"]) == 3
+    parquet(root / "metadata.parquet", {"file_name": columns["a"], "target_file_name": [None, *columns["b"][1:]]})
+    with pytest.raises(DataError, match=r"metadata.parquet, row 1, target_file_name names no file"):
+        find_splits(root)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"a": [1], "b": ["scans/1.png"]}, "column a holds int64, expected is text"),
+        ({"a": [["x.png"]], "b": ["scans/1.png"]}, "column a holds list"),
+        ({"a": ["x" * 5000], "b": ["scans/1.png"]}, "column a holds texts of more than 4096 characters"),
+        ({"a": ["../secret.png"], "b": ["scans/1.png"]}, "named relative to the table"),
+        ({"x": ["scans/1.png"]}, "must have columns a and b, and may have split; it has x"),
+    ],
+)
+def test_parquet_that_is_refused(root: Path, columns: dict[str, list[object]], reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        find_splits(parquet(root / "pairs.parquet", columns))
+
+
+def test_parquet_that_is_damaged_or_too_much(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = parquet(root / "pairs.parquet", {"a": ["scans/1.png"] * 9, "b": ["scans/2.png"] * 9})
+    content = table.read_bytes()
+    for damaged in (b"", b"PAR1", content[:-20], content[:40] + bytes(20) + content[60:], b"a,b\nx.png,y.png\n"):
+        table.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"pairs\.parquet"):
+            find_splits(table)
+    table.write_bytes(content)
+    monkeypatch.setattr(tandem.data.manifest, "MAX_ROWS", 8)
+    with pytest.raises(DataError, match="it has 9 rows, at most 8 are read"):
+        find_splits(table)
+
+
+def test_parquet_without_its_extra(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = parquet(root / "pairs.parquet", {"a": ["scans/1.png"], "b": ["scans/2.png"]})
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'tandem-gan\[parquet\]'"):
+        find_splits(table)

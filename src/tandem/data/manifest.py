@@ -1,10 +1,10 @@
 """Pairs that a table names: a manifest of one's own, or the metadata of a Hugging Face `imagefolder`.
 
-- ``pairs.csv``, ``pairs.tsv`` or ``pairs.jsonl`` with columns ``a`` (or ``a1``, ``a2`` and so on, whose channels are
-  stacked; in JSON a list) and ``b``, ``split`` where there are several, and
-  ``mask`` where pixels are masked;
-- ``DATA/metadata.csv`` or ``.jsonl``, or one in each of the folders of splits, with two columns that end in
-  ``file_name``, the first of which is A.
+- ``pairs.csv``, ``.tsv``, ``.jsonl`` or ``.parquet`` with columns ``a`` (or ``a1``, ``a2`` and so on, whose channels
+  are stacked; in JSON a list) and ``b``, or two others that are called like A and B (`tandem.data.layouts`), ``split``
+  where there are several, and ``mask`` where pixels are masked;
+- ``DATA/metadata.csv``, ``.jsonl`` or ``.parquet``, or one in each of the folders of splits, with two columns that end
+  in ``file_name``: ``input_file_name`` and ``target_file_name``, or ``file_name``, which is A, and another one.
 
 Files are named relative to the table, with ``/``, and lie in its folder or below it.
 """
@@ -20,17 +20,19 @@ from pathlib import Path, PurePosixPath
 from tandem.config.data import MAX_CHANNELS
 from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.images import IMAGE_SUFFIXES
-from tandem.data.layouts import SPLIT_NAMES
+from tandem.data.layouts import SPLIT_NAMES, pairs_among
 from tandem.data.listing import count
+from tandem.data.parquet import columns_of_parquet, rows_of_parquet
 from tandem.data.splits import SPLITS, Pair, PairedSplit, SplitName
 from tandem.errors import DataError, listed
 from tandem.foreign import read_bounded, reading
 from tandem.names import file_stem, is_text
 
-MANIFEST_SUFFIXES = (".csv", ".tsv", ".jsonl")
+MANIFEST_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 MAX_BYTES = 1 << 30
 MAX_ROWS = 10_000_000
-_METADATA = ("metadata.csv", "metadata.jsonl")
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_FILE_NAME = "file_name"
 _MAX_CELL = 4096
 
 Row = Mapping[str, str]
@@ -54,27 +56,70 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
             lie outside of its folder; all of them are named.
     """
     if is_manifest(root):
-        rows = list(_rows(root))
-        columns = rows[0].keys() if rows else ()
-        parts = _numbered(columns)
-        if "b" not in columns or not ("a" in columns or parts):
-            shown = ", ".join(columns) or "none"
-            raise DataError(
-                f"{root} must have columns a and b (or a1, a2, … and b), and may have split and mask; it has {shown}.",
-                file=root,
-            )
-        if "a" in columns and parts:
-            raise DataError(f"{root} has both a column a and columns {', '.join(parts)}; keep one of them.", file=root)
-        return _splits(root.parent, [(root, parts or ("a",), "b", None, rows)])
+        a, b = _of_table(root, _columns(root))
+        return _splits(root.parent, [(root, a, b, None, list(_rows(root, (*a, b, "split", "mask"))))])
     found: list[_Table] = []
     for path, split in _metadata_in(root):
         if not path.is_file():
             continue
-        rows = list(_rows(path))
-        names = [name for name in (rows[0] if rows else ()) if name.endswith("file_name")]
-        if len(names) == 2:
-            found.append((path, names[:1], names[1], split, rows))
+        names = [name for name in _columns(path) if name.endswith(_FILE_NAME)]
+        chosen = _of_file_names(path, names) if len(names) > 1 else None
+        if chosen is not None:
+            rows = list(_rows(path, (*chosen, "split", "mask")))
+            found.append((path, chosen[:1], chosen[1], split, rows))
     return _splits(root, found) if found else None
+
+
+def _of_table(path: Path, columns: Sequence[str]) -> tuple[Sequence[str], str]:
+    """The columns of A in a table of pairs, several where they are stacked, and that of B."""
+    parts = _numbered(columns)
+    if parts and "a" in columns:
+        raise DataError(f"{path} has both a column a and columns {', '.join(parts)}; keep one of them.", file=path)
+    if parts and "b" in columns:
+        return parts, "b"
+    chosen = _of_pairs(path, columns) if columns else None
+    if chosen is None:
+        shown = ", ".join(columns) or "none"
+        raise DataError(
+            f"{path} must have columns a and b (or a1, a2, … and b), and may have split and mask; it has {shown}. "
+            "Instead of a and b they may be called input and target, or the like.",
+            file=path,
+        )
+    return chosen[:1], chosen[1]
+
+
+def _of_pairs(path: Path, columns: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of A and of B in a table of pairs, by their names; None where there are none."""
+    if {"a", "b"} <= set(columns):
+        return "a", "b"
+    ways = pairs_among(columns)
+    if len(ways) > 1:
+        shown = "; ".join(f"{a} and {b}" for a, b in ways)
+        raise DataError(f"{path} has columns for A and B in several ways ({shown}): call them a and b.", file=path)
+    if ways:
+        return ways[0]
+    names = [name for name in columns if name.endswith(_FILE_NAME)]
+    return _of_file_names(path, names) if len(names) > 1 else None
+
+
+def _of_file_names(path: Path, names: Sequence[str]) -> tuple[str, str]:
+    """Which of some columns of file names are A and B, by what stands before, else the plain one, or the first, is A.
+
+    Raises:
+        DataError: There are more than two, and their names do not say which.
+    """
+    known = {name.removesuffix(_FILE_NAME).rstrip("_-. "): name for name in names}
+    ways = pairs_among(known)
+    if len(ways) == 1:
+        return known[ways[0][0]], known[ways[0][1]]
+    if len(names) != 2:
+        raise DataError(
+            f"{path} has several columns of file names ({', '.join(names)}), and their names do not say which two are "
+            "A and B: call these a_file_name and b_file_name.",
+            file=path,
+        )
+    first, second = names
+    return (second, first) if second == _FILE_NAME else (first, second)
 
 
 def _metadata_in(root: Path) -> Iterator[tuple[Path, SplitName | None]]:
@@ -176,9 +221,20 @@ def _texts(row: Mapping[object, object]) -> Iterator[tuple[str, str]]:
             yield from ((f"{name}{number}", one) for number, one in enumerate(value, 1))
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    """The rows of a table, values as text."""
+def _columns(path: Path) -> list[str]:
+    """The names of a table's columns; of JSON Lines those of the first row."""
+    if path.suffix.lower() == ".parquet":
+        with reading(path, lambda text: DataError(text, file=path)):
+            return columns_of_parquet(path)
+    return list(next(_rows(path, ()), {}))
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows of a table, values as text; of a Parquet file those of some columns alone."""
     with reading(path, lambda text: DataError(text, file=path)):
+        if path.suffix.lower() == ".parquet":
+            yield from rows_of_parquet(path, columns, max_rows=MAX_ROWS, max_cell=_MAX_CELL)
+            return
         content = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
         if path.suffix.lower() == ".jsonl":
             for number, line in enumerate(content.splitlines(), 1):
