@@ -270,7 +270,7 @@ def test_training_images_among_the_test_images(bundle: Path, shapes: Path, tmp_p
         (["MODEL", "DATA", "--num-workers", "-1"], 2, "--num-workers must be at least 0, not -1"),
         (["MODEL"], 2, "give MODEL and DATA, or --images"),
         (["MODEL", "--images", "DATA", "DATA"], 2, "MODEL has no effect"),
-        (["--images", "DATA", "DATA"], 1, "holds no images"),
+        (["--images", "DATA", "DATA"], 1, "is called like a split"),
         (["DATA", "DATA"], 1, "no model at"),
         (["MODEL", "DATA", "--segmenter", "net.pt"], 2, "belong together"),
     ],

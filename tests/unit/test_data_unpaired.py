@@ -66,10 +66,10 @@ def test_a_domain_that_is_empty_or_missing_is_named(tmp_path: Path) -> None:
     fill(tmp_path / "trainA", "1.png")
     assert f"{tmp_path / 'trainA'} is there, but its partner {tmp_path / 'trainB'} is not" in refused(tmp_path)
     fill(tmp_path / "trainB", "readme.txt")
-    fill(tmp_path / "testB", "1.png")
+    fill(tmp_path / "valB", "1.png")
     message = refused(tmp_path)
     assert f"{tmp_path / 'trainB'} holds no images: it holds 1 file (.txt)" in message
-    assert f"its partner {tmp_path / 'testA'} is not" in message
+    assert f"its partner {tmp_path / 'valA'} is not" in message
 
 
 def test_two_folders_that_do_not_work(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import logging
 from pathlib import Path
 
 from tandem.config.run import RunConfig
-from tandem.data.splits import HELD_OUT_AFTER_TRAINING, first_split
+from tandem.data.shards.open import is_shards
+from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Split, first_split
+from tandem.data.unpaired import find_inputs
 from tandem.inference.jobs import split_jobs
 from tandem.inference.sample_folder import sample_to_folder
 from tandem.inference.sampling import SamplingOptions
@@ -31,12 +33,17 @@ def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path
         mask=options.mask,
         val_split=options.val_split,
     )
-    split = first_split(splits, HELD_OUT_AFTER_TRAINING)
+    split: Split | None = first_split(splits, HELD_OUT_AFTER_TRAINING)
+    if split is None and data_b is None and not is_shards(data):
+        split = find_inputs(Path(data)).get("test")
     if split is None:
         log.info("the dataset has neither a test nor a val split: nothing to sample")
         return
     translator = load(out, device=config.training.device)
     jobs = split_jobs(split, translator.directions)
+    if not jobs:
+        log.info("%s: nothing to sample %s", split.describe(), " and ".join(translator.directions))
+        return
     number = NUM_SAMPLES if translator.latent_dim else None  # dropout alone makes samples that look alike
     cycle = len(translator.directions) == 2
     options = SamplingOptions(num_samples=number, seed=config.training.seed, cycle=cycle)

@@ -18,7 +18,7 @@ from tandem.data.mask_files import with_masks
 from tandem.data.percentiles import find_percentiles, wanted_percentiles, with_numbers
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
 from tandem.data.splits import Split
-from tandem.data.unpaired import find_unpaired, looks_unpaired
+from tandem.data.unpaired import find_inputs, find_unpaired, looks_unpaired
 from tandem.errors import DataError
 from tandem.report.progress import TaskProgress
 
@@ -81,7 +81,8 @@ def main(arguments: Sequence[str]) -> int:
         else:
             splits = find(Path(data), data_b, unpaired=options.unpaired, layout=options.layout)
         splits = with_masks(splits, options.mask)
-        for split in splits.values():
+        alone = {} if data_b is not None or is_shards(data) else find_inputs(Path(data))
+        for split in (*splits.values(), *alone.values()):
             log.info("%s", split.describe())
         if wanted:
             with TaskProgress("finding the value range", None, "images") as progress:

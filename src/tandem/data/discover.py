@@ -65,7 +65,7 @@ def find_splits(root: Path, *, layout: LayoutChoice = "auto") -> dict[str, Paire
         return stacks
     problems: list[str] = []
     splits: dict[str, PairedSplit] = {}
-    for place in locate_splits(root, problems):
+    for place in with_partners(locate_splits(root, problems)):
         split = _pair_folders(root, place, problems) if place.b else _one_folder(root, place, problems, layout)
         if split is not None:
             splits[place.split] = split
@@ -109,6 +109,11 @@ class Place:
     split: str
     a: Path
     b: Path | None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is a test of which one side alone is there: inputs to translate, without what should come out."""
+        return self.split == "test" and self.b is not None and self.a.is_dir() != self.b.is_dir()
 
     def list_one(self, problems: list[str]) -> Listing | None:
         """List the folder of the side-by-side files; None, and the reason in `problems`, where it holds no images."""
@@ -186,6 +191,11 @@ def locate_splits(root: Path, problems: list[str]) -> list[Place]:
     places = [place for split in SPLITS if (place := _locate_split(root, split, problems)) is not None]
     flat = _locate_flat(root, problems, allowed=not places and len(problems) == before)
     return places if flat is None else [flat]
+
+
+def with_partners(places: Sequence[Place]) -> list[Place]:
+    """Those that train and measure, if there are any; inputs alone are for `tandem.data.unpaired.find_inputs`."""
+    return [place for place in places if not place.is_alone] or [*places]
 
 
 def refuse_dataset(root: Path, problems: list[str], *, found: bool, layouts: str) -> None:

@@ -114,7 +114,7 @@ def _foreign(folder: Path, stems: Iterable[str]) -> Iterator[str]:
     splits = {name for names in SPLIT_NAMES.values() for name in names}
     for prefix, names in below.items():
         for name in sorted(name for name in names if name.lower() in splits):
-            yield f"{folder / prefix / name} is called like a split: name the dataset above it, or rename this folder"
+            yield f"{folder / prefix / name} is called like a split: name that folder itself, or the dataset above it"
         for a, b in pairs_among(names):
             yield (
                 f"{folder / prefix} holds the folders {a}/ and {b}/, which are called like A and B: keep one of them "

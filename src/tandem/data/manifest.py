@@ -14,6 +14,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +24,7 @@ from tandem.data.images import IMAGE_SUFFIXES
 from tandem.data.layouts import SPLIT_NAMES, pairs_among
 from tandem.data.listing import count
 from tandem.data.parquet import columns_of_parquet, rows_of_parquet
-from tandem.data.splits import SPLITS, Pair, PairedSplit, SplitName
+from tandem.data.splits import SPLITS, Pair, PairedSplit, SingleImage, SplitName, UnpairedSplit
 from tandem.errors import DataError, listed
 from tandem.foreign import read_bounded, reading
 from tandem.names import file_stem, is_text
@@ -36,6 +37,8 @@ _FILE_NAME = "file_name"
 _MAX_CELL = 4096
 
 Row = Mapping[str, str]
+_Files = tuple[PurePosixPath, ImageFile, DiskFile | None, DiskFile | None]
+"""The path of A as the table has it, and the files of A, of B and of their mask."""
 _Table = tuple[Path, Sequence[str], str, SplitName | None, list[Row]]
 """A file, its columns of A, which are stacked, and its column of B, the split of its folder, its rows."""
 
@@ -45,8 +48,21 @@ def is_manifest(path: Path) -> bool:
     return path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file()
 
 
-def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
-    """The splits that a manifest names, or the metadata in a folder; None where there is none with two file names.
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest names.
+
+    Attributes:
+        pairs: The splits of pairs.
+        inputs: The split test, where it names inputs alone.
+    """
+
+    pairs: Mapping[str, PairedSplit]
+    inputs: Mapping[str, UnpairedSplit]
+
+
+def read_manifest(root: Path) -> Manifest | None:
+    """Read a manifest, or the metadata in a folder; None where there is none with two file names.
 
     Args:
         root: A manifest, or a dataset folder.
@@ -55,9 +71,42 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
         DataError: It is damaged, has no such columns, or names files that are not there, are no images, or
             lie outside of its folder; all of them are named.
     """
+    tables = _find(root)
+    if tables is None:
+        return None
+    folder, _ = tables
+    files, called = _files(*tables)
+    alone = [(path, a, mask) for path, a, b, mask in files.get("test", ()) if b is None]
+    names = _named([path for path, *_ in alone])
+    inputs = tuple(SingleImage(name, a, mask=mask) for name, (_, a, mask) in zip(names, alone, strict=True))
+    return Manifest(
+        pairs={
+            split: PairedSplit(folder, split, "manifest", _pairs(files[split]), called=called)
+            for split in SPLITS
+            if split in files and not (split == "test" and alone)
+        },
+        inputs={"test": UnpairedSplit(folder, "test", "manifest", inputs, (), called=called)} if alone else {},
+    )
+
+
+def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
+    """The splits of pairs that a manifest names; None where there is no manifest; raises as `read_manifest`."""
+    found = read_manifest(root)
+    if found is not None and not found.pairs:
+        raise DataError(f"{root} names no pairs, only inputs of the split test.", file=root)
+    return None if found is None else dict(found.pairs)
+
+
+def has_metadata(folder: Path) -> bool:
+    """Whether there is metadata in a folder, or in those of its splits."""
+    return any(path.is_file() for path, _ in _metadata_in(folder))
+
+
+def _find(root: Path) -> tuple[Path, list[_Table]] | None:
+    """The tables, and the folder that is the dataset."""
     if is_manifest(root):
         a, b = _of_table(root, _columns(root))
-        return _splits(root.parent, [(root, a, b, None, list(_rows(root, (*a, b, "split", "mask"))))])
+        return root.parent, [(root, a, b, None, list(_rows(root, (*a, b, "split", "mask"))))]
     found: list[_Table] = []
     for path, split in _metadata_in(root):
         if not path.is_file():
@@ -67,7 +116,7 @@ def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
         if chosen is not None:
             rows = list(_rows(path, (*chosen, "split", "mask")))
             found.append((path, chosen[:1], chosen[1], split, rows))
-    return _splits(root, found) if found else None
+    return (root, found) if found else None
 
 
 def _of_table(path: Path, columns: Sequence[str]) -> tuple[Sequence[str], str]:
@@ -130,57 +179,64 @@ def _metadata_in(root: Path) -> Iterator[tuple[Path, SplitName | None]]:
                 yield root / folder / name, split
 
 
-_Files = tuple[PurePosixPath, ImageFile, DiskFile, DiskFile | None]
-"""The path of A in the table, A, B and their mask."""
-
-
 def _numbered(columns: Collection[str]) -> list[str]:
     """The columns a1, a2 and so on, as many as there are in a row; none if there is no a2."""
     found = list(takewhile(columns.__contains__, (f"a{number}" for number in range(1, MAX_CHANNELS + 1))))
     return found if len(found) > 1 else []
 
 
-def _splits(root: Path, tables: list[_Table]) -> dict[str, PairedSplit]:
+def _files(root: Path, tables: list[_Table]) -> tuple[dict[SplitName, list[_Files]], str]:
+    """The files of each row by its split, with the path of A in the table; and which tables they are.
+
+    The split test may have inputs alone, if it has them in all of its rows.
+    """
     problems: list[str] = []
-    pairs: dict[SplitName, list[_Files]] = {}
+    found: dict[SplitName, list[_Files]] = {}
     for table, a, b, of_folder, rows in tables:
-        for number, row in enumerate(rows, 1):
+        splits: list[SplitName | None] = [
+            of_folder or _split_of(row.get("split", ""), f"{table.name}, row {number}", problems)
+            for number, row in enumerate(rows, 1)
+        ]
+        of_test = [row.get(b) for row, split in zip(rows, splits, strict=True) if split == "test"]
+        columns = {split: (*a,) if split == "test" and not any(of_test) else (*a, b) for split in SPLITS}
+        for number, (row, split) in enumerate(zip(rows, splits, strict=True), 1):
             where = f"{table.name}, row {number}"
-            split = of_folder or _split_of(row.get("split", ""), where, problems)
-            files = [_file(table.parent, row.get(name, ""), f"{where}, {name}", problems) for name in (*a, b)]
+            named = columns[split or "train"]
+            files = [_file(table.parent, row.get(name, ""), f"{where}, {name}", problems) for name in named]
             mask = _file(table.parent, row["mask"], f"{where}, mask", problems) if row.get("mask") else None
-            good = [one for one in files if one is not None]
-            if split is not None and len(good) == len(files):
-                *of_a, (_, file_b) = good
+            given = [file for file in files if file is not None]
+            if split is not None and len(given) == len(named):
+                of_a, of_b = given[: len(a)], given[len(a) :]
                 stack = StackedFile(tuple(file for _, file in of_a), tuple(a)) if len(of_a) > 1 else of_a[0][1]
-                pairs.setdefault(split, []).append((of_a[0][0], stack, file_b, None if mask is None else mask[1]))
-    if not problems and not pairs:
+                file_b, of_mask = of_b[0][1] if of_b else None, None if mask is None else mask[1]
+                found.setdefault(split, []).append((of_a[0][0], stack, file_b, of_mask))
+    if not problems and not found:
         problems.append("there is no row")
     if problems:
         raise DataError(f"{tables[0][0]} cannot be used:\n{listed(problems)}", file=tables[0][0])
-    where = f"by {' and '.join(str(table.relative_to(root)) for table, *_ in tables)}"
-    return {
-        split: PairedSplit(root, split, "manifest", _named(pairs[split]), called=where)
-        for split in SPLITS
-        if split in pairs
-    }
+    return found, f"by {' and '.join(str(table.relative_to(root)) for table, *_ in tables)}"
 
 
-def _named(files: list[_Files]) -> tuple[Pair, ...]:
-    """Pairs by the stem of A; by its whole path where several have the same, and by their number beside that."""
-    stems = Counter(path.stem for path, *_ in files)
-    whole = Counter(path for path, *_ in files)
-    pairs, seen = [], Counter[PurePosixPath]()
-    for path, a, b, mask in files:
+def _pairs(files: list[_Files]) -> tuple[Pair, ...]:
+    names = _named([path for path, *_ in files])
+    return tuple(Pair(name, a, b, mask) for name, (_, a, b, mask) in zip(names, files, strict=True))
+
+
+def _named(paths: Sequence[PurePosixPath]) -> list[str]:
+    """Names by the stem of A; by its whole path where several have the same, and by their number beside that."""
+    stems = Counter(path.stem for path in paths)
+    whole = Counter(paths)
+    names, seen = [], Counter[PurePosixPath]()
+    for path in paths:
         name = path.stem if stems[path.stem] == 1 else "_".join([*path.parts[:-1], path.stem])
         if whole[path] > 1:
             seen[path] += 1
             name = f"{name}-{seen[path]}"
-        pairs.append(Pair(file_stem(name), a, b, mask))
-    doubles = [name for name, number in Counter(pair.name for pair in pairs).items() if number > 1]
+        names.append(file_stem(name))
+    doubles = [name for name, number in Counter(names).items() if number > 1]
     if doubles:
         raise DataError(f"Several pairs would be called so; rename the files of A:\n{listed(doubles)}")
-    return tuple(pairs)
+    return names
 
 
 def _split_of(text: str, where: str, problems: list[str]) -> SplitName | None:

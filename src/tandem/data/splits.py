@@ -419,7 +419,7 @@ class Split(ABC):
         """Whether the dataset has no split folders, so that all of it is this split."""
         if self.layout == "manifest" or self.share:
             return False
-        items = next(iter(self.sequences().values()))
+        items = next(items for items in self.sequences().values() if items)
         return self.shards is None and self._is_flat(_folders_of(items[0])[0])
 
     def _is_flat(self, folder_a: Path) -> bool:
@@ -486,7 +486,7 @@ class PairedSplit(Split):
 
 @dataclass(frozen=True, repr=False)
 class UnpairedSplit(Split):
-    """The images of the two domains of one split, which may differ in number."""
+    """The images of the two domains of one split, which may differ in number; of a test one of them may be empty."""
 
     a: Sequence[SingleImage]
     b: Sequence[SingleImage]
@@ -511,6 +511,8 @@ class UnpairedSplit(Split):
 
     def describe(self) -> str:
         """See `Split`."""
+        if not (self.a and self.b):
+            return self._describe_inputs()
         images = f"{self.name}: unpaired, {count(len(self.a), 'image')} of A"
         if self.shards is not None:
             return f"{images} and {len(self.b)} of B in {self.shards}{self._of_share}"
@@ -521,6 +523,14 @@ class UnpairedSplit(Split):
         if self.layout == "side_by_side":
             return f"{images} (left halves) and {len(self.b)} of B (right halves) in {folder_a}{remarks}"
         return f"{images} in {folder_a} and {len(self.b)} of B in {folder_b}{remarks}"
+
+    def _describe_inputs(self) -> str:
+        side, items = ("A", self.a) if self.a else ("B", self.b)
+        images = f"{self.name}: {count(len(items), 'image')} of {side} alone"
+        if self.layout == "manifest":
+            return f"{images}, {self.called} in {self.root}"
+        folder = _folders_of(items[0])[0]
+        return f"{images}, in {folder}{self._remarks(folder)}"
 
 
 def _folders_of(item: Item) -> list[Path]:

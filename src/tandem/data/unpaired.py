@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tandem.config.data import LayoutChoice
-from tandem.data.discover import Place, locate_splits, refuse_dataset
+from tandem.data.discover import Place, locate_splits, refuse_dataset, with_partners
 from tandem.data.image_file import DiskFile
-from tandem.data.listing import in_natural_order, require_folder
+from tandem.data.listing import contents, in_natural_order, list_tree, require_folder
+from tandem.data.manifest import read_manifest
 from tandem.data.splits import Half, SingleImage, UnpairedSplit
 from tandem.data.stacks import stacked_domains
 from tandem.errors import DataError, listed
@@ -47,7 +48,7 @@ def find_unpaired(root: Path, root_b: Path | None = None, *, layout: LayoutChoic
         return stacks
     problems: list[str] = []
     if root_b is None:
-        places = locate_splits(root, problems)
+        places = with_partners(locate_splits(root, problems))
     elif root.resolve() == root_b.resolve():
         raise DataError(f"Both domains are the same folder, {root}: give a folder of A and another one of B.")
     else:
@@ -58,6 +59,33 @@ def find_unpaired(root: Path, root_b: Path | None = None, *, layout: LayoutChoic
         raise DataError(f"The two folders {root} and {root_b} cannot be used:\n{listed(problems)}")
     refuse_dataset(root, problems, found=bool(splits), layouts=_LAYOUTS)
     return splits
+
+
+def find_inputs(root: Path) -> dict[str, UnpairedSplit]:
+    """The split test of a dataset of which one side alone is there: ``testA`` without ``testB``, or a table's A.
+
+    Raises:
+        DataError: Something is wrong with that folder, or with the table.
+    """
+    table = read_manifest(root)
+    if table is not None:
+        return dict(table.inputs)
+    found: dict[str, UnpairedSplit] = {}
+    problems: list[str] = []
+    for place in locate_splits(root, []) if root.is_dir() else []:
+        if place.is_alone and place.b is not None:
+            is_a = place.a.is_dir()
+            folder, other = (place.a, place.b) if is_a else (place.b, place.a)
+            listing = list_tree(folder, problems)
+            images = _images(listing.images)
+            if not images:
+                problems.append(f"{folder} holds no images: it holds {contents(folder)}")
+            a, b = (images, ()) if is_a else ((), images)
+            note = f", without {other.name}"
+            found["test"] = UnpairedSplit(root, "test", "folders", a, b, num_ignored=listing.num_ignored, note=note)
+    if problems:
+        raise DataError(f"The dataset {root} cannot be used:\n{listed(problems)}")
+    return found
 
 
 def looks_unpaired(root: Path) -> bool:

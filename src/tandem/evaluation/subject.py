@@ -129,6 +129,12 @@ def model_subject(
     trained = Trained.of(model_path, translator.manifest.training)
     folder = choose_split(data, split, layout=layout, masks=translator.takes_masks, trained=trained)
     log.info("%s", folder.describe())
+    if not (folder.inputs(direction) and folder.outputs(direction)):
+        raise DataError(
+            f"{data}: the split {folder.name} holds images of one side alone, and every metric compares outputs with "
+            "real images of the other: put these there (of the same names, for metrics of pairs), or choose another "
+            "split with --split. 'tandem sample' translates such images."
+        )
     subject = split_subject(translator, folder, options, direction=direction)
     manifest = translator.manifest
     assert manifest.weights is not None

@@ -18,12 +18,12 @@ from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.listing import images_of, in_natural_order, list_tree
-from tandem.data.manifest import find_manifest
+from tandem.data.manifest import has_metadata, is_manifest, read_manifest
 from tandem.data.mask_files import with_masks
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, Side, SingleImage, Split, SplitName, first_split
 from tandem.data.stacks import stacked_files
-from tandem.data.unpaired import find_unpaired, looks_unpaired
+from tandem.data.unpaired import find_inputs, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
 from tandem.report.links import run_of
@@ -216,6 +216,12 @@ def find_jobs(
             problems += [str(error)] if str(error) not in problems else []
     if problems:
         raise DataError("these inputs cannot be used:\n" + listed(problems))
+    if not found:
+        way = " and ".join(directions) or "AtoB"
+        raise DataError(
+            f"{', '.join(map(str, inputs))}: there is nothing to translate {way}; the images that are there are of the "
+            "other side (see --direction)."
+        )
     return with_unique_names(found)
 
 
@@ -322,7 +328,7 @@ def _jobs(
     """The jobs of one path; how a dataset was read is said once and added to `said`."""
     if problem := _not_there(path):
         raise DataError(problem)
-    if path.is_file():
+    if path.is_file() and not is_manifest(path):
         return _plain_jobs(path, direction, pairs=pairs)
     files = _images_in(path)
     if files and (pairs or not named_pairs({file.stem: file for file in files})):
@@ -390,9 +396,16 @@ def splits_of(path: Path, *, layout: LayoutChoice = "auto", trained: Trained | N
     found: Mapping[str, Split]
     if is_shards(path):
         found = open_shards(read_shards(path), paired=not has_two_domains(path))
+        return found if trained is None else trained.divided(found)
+    table = read_manifest(path)
+    alone = find_inputs(path) if table is None else table.inputs
+    if table is not None:
+        found = table.pairs
+    elif alone and all(place.is_alone for place in locate_splits(path, [])):
+        found = {}
     else:
         found = find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)
-    return found if trained is None else trained.divided(found)
+    return {**(found if trained is None else trained.divided(found)), **alone}
 
 
 def has_two_domains(path: Path) -> bool:
@@ -416,7 +429,7 @@ def _images_below(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: See `list_tree`.
     """
-    if not os.path.isdir(folder) or is_shards(folder) or locate_splits(folder, []) or find_manifest(folder):  # noqa: PTH112
+    if not os.path.isdir(folder) or is_shards(folder) or locate_splits(folder, []) or has_metadata(folder):  # noqa: PTH112
         return {}
     problems: list[str] = []
     images = list_tree(folder, problems).images
