@@ -8,11 +8,12 @@ from typing import Generic, TypeVar, overload
 import numpy as np
 
 from tandem.data.image_file import ImageFile, StackedFile
-from tandem.data.images import IMAGE_SUFFIXES
+from tandem.data.images import IMAGE_SUFFIXES, image_stem, image_suffix
+from tandem.data.layouts import pairs_among
 from tandem.data.shards.index import Shard
 from tandem.data.shards.member import ShardMember
 from tandem.data.shards.store import ShardStore
-from tandem.data.shards.tar import scan
+from tandem.data.shards.tar import TarMember, scan
 from tandem.data.splits import Domain, Pair, Side, SingleImage
 from tandem.errors import DataError, listed
 from tandem.names import is_control
@@ -119,18 +120,17 @@ def list_samples(store: ShardStore, shard: Shard) -> tuple[Domain, list[Pair] | 
     """
     parts: dict[str, dict[str, ShardMember]] = {}
     problems: list[str] = []
-    for found in scan(store.path(shard)):
-        split = split_name(found.name)
-        if split is None:
-            continue
-        key, part = split
+    for found, key, part in _named(list(scan(store.path(shard))), problems):
         group = parts.setdefault(key, {})
         if part in group:
             problems.append(f"{found.name}: there is another {part} of '{key}'")
         group[part] = ShardMember(store, shard, found)
     kinds = {_images_of(group) for group in parts.values()}
     if not kinds:
-        problems.append("there are no members called KEY.a.png, KEY.b.png or KEY.ab.png (or another image's ending)")
+        problems.append(
+            "there are no members called KEY.a.png, KEY.b.png or KEY.ab.png (or another image's ending), and none that "
+            "lie in folders a/ and b/ or are called like A and B otherwise"
+        )
     domain: Domain = "a" if kinds == {("a",)} else "b" if kinds == {("b",)} else "ab"
     if domain == "ab":
         wrong = {key: group for key, group in parts.items() if _images_of(group) not in {("ab",), ("a", "b")}}
@@ -157,6 +157,60 @@ def _image(group: Mapping[str, ShardMember], domain: str) -> ImageFile:
         first = group[f"a{numbers[0]}"]
         raise DataError(f"{first}: a stacked A is in members a1, a2 and so on, without a member a")
     return StackedFile(tuple(group[f"a{n}"] for n in numbers), tuple(f"A{n}" for n in numbers))
+
+
+def _named(members: Sequence[TarMember], problems: list[str]) -> list[tuple[TarMember, str, MemberPart]]:
+    """The images among members with their keys and parts.
+
+    Where none has a part by the convention, such as ``1.a.png``, what tells A and B apart is looked for among the names
+    of `NAMES_OF_PAIRS`: words before the ending, ``1.input.png``, else folders, ``a/1.png``, which the key is without.
+    """
+    own = [(one, *name) for one in members if (name := split_name(one.name)) is not None]
+    if own:
+        return own
+    images = [one for one in members if image_suffix(one.name) is not None and not _is_hidden(one.name)]
+    for words, key_without in ((_word_of, _without_word), (_folders_of, _without_folder)):
+        by_member = [words(one.name) for one in images]
+        ways = pairs_among(dict.fromkeys(word for found in by_member for word in found))
+        if len(ways) > 1:
+            shown = "; ".join(f"{a} and {b}" for a, b in ways)
+            problems.append(f"its members say in several ways which are A and B ({shown})")
+            return []
+        if ways:
+            sides: dict[str, Domain] = {ways[0][0]: "a", ways[0][1]: "b"}
+            return [
+                (one, key_without(one.name, word), sides[word])
+                for one, found in zip(images, by_member, strict=True)
+                for word in found
+                if word in sides
+            ]
+    return []
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def _word_of(name: str) -> list[str]:
+    """What stands between the key and the ending: ``1.input.png`` → ``input``."""
+    parts = name.rpartition("/")[2].split(".")
+    return parts[1:2] if len(parts) == 3 else []
+
+
+def _without_word(name: str, word: str) -> str:
+    del word
+    folders, slash, file = name.rpartition("/")
+    return folders + slash + file.partition(".")[0]
+
+
+def _folders_of(name: str) -> list[str]:
+    return name.split("/")[:-1]
+
+
+def _without_folder(name: str, folder: str) -> str:
+    parts = name.split("/")
+    parts.remove(folder)
+    return "/".join([*parts[:-1], image_stem(parts[-1])])
 
 
 def _pair(key: str, group: Mapping[str, ShardMember]) -> Pair:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tandem.data.discover import locate_splits
+from tandem.data.layouts import SPLIT_NAMES
 from tandem.data.listing import count, in_natural_order
 from tandem.data.shards.index import (
     FORMAT,
@@ -24,6 +25,7 @@ from tandem.fetch.errors import FetchError
 from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_bytes
 
+_COMPRESSED = (".tar.gz", ".tgz")
 KEPT_LISTS = 64
 """Shards whose headers are remembered where not all of the data is on the disk."""
 
@@ -82,7 +84,7 @@ def is_shards(location: str | Path) -> bool:
     index = root / INDEX_NAME
     if index.is_file() and index.stat().st_size <= MAX_INDEX_BYTES and f'"{FORMAT}"'.encode() in index.read_bytes():
         return True
-    return any(root.glob("*.tar")) and not locate_splits(root, [])
+    return any(any(root.glob(f"*{ending}")) for ending in (".tar", *_COMPRESSED)) and not locate_splits(root, [])
 
 
 def read_shards(
@@ -194,17 +196,35 @@ def _refuse_doubles(items: ShardItems, split: SplitName) -> None:
         )
 
 
+def _split_of(path: Path) -> SplitName:
+    """The split that the name of a shard says: ``train-00000.tar``, ``shoes-val-000000.tar``; train where it says none.
+
+    Raises:
+        DataError: It says several, none of them first.
+    """
+    words = re.split(r"[-_.]+", path.stem.lower())
+    named: list[SplitName] = [split for word in words for split in SPLITS if word in SPLIT_NAMES[split]]
+    if len({*named}) > 1 and words[0] not in SPLIT_NAMES[named[0]]:
+        raise DataError(f"{path} is called like several splits: {', '.join(dict.fromkeys(named))}; rename it")
+    return named[0] if named else "train"
+
+
 def _without_index(store: FolderStore) -> list[Shard]:
     """Make up the index of a folder of tar files from their names and headers."""
+    compressed = sorted(path.name for ending in _COMPRESSED for path in store.root.glob(f"*{ending}"))
+    if compressed:
+        raise DataError(
+            f"{store.where} holds shards that are compressed as a whole, {compressed[0]} and so on, whose members "
+            f"cannot be read one by one: unpack them once (gunzip {store.where}/*.gz); images hardly get larger by it."
+        )
     paths = {path.stem: path for path in store.root.glob("*.tar") if not path.name.startswith(".")}
     shards = []
     problems: list[str] = []
     for stem in in_natural_order(paths):
         path = paths[stem]
-        match = re.match(r"(train|val|test)(?![a-z0-9])", stem, re.IGNORECASE)
-        split: SplitName = match[1].lower() if match else "train"  # type: ignore[assignment]
         size = path.stat().st_size
         try:
+            split = _split_of(path)
             domain, number = survey(store, Shard(path.name, split, "ab", 1, size, ""))
         except DataError as error:
             problems.append(str(error))
