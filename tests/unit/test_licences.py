@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from packaging.requirements import Requirement
 
-EXTRAS = "browser,eval,hub,onnx,parquet,serve,sign,tensorboard,video,wandb"
+EXTRAS = "browser,eval,hub,onnx,parquet,serve,sign,tensorboard,video,wandb,zarr"
 ALLOWED = {
     *("Apache-2.0", "LLVM-exception", "MIT", "MIT-0", "MIT-CMU", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "BSL-1.0"),
     *("CC0-1.0", "ISC", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"),

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from tandem.config.data import LayoutChoice
+from tandem.data.formats.zarr_files import is_zarr
 from tandem.data.image_file import DiskFile
 from tandem.data.layouts import SPLIT_NAMES, NamedPairs, look_at_sizes, named_pairs, pairs_among
 from tandem.data.listing import Listing, contents, count, in_natural_order, list_images, list_tree, require_folder
@@ -251,7 +252,7 @@ def _locate_split(root: Path, split: str, problems: list[str]) -> Place | None:
 
 def _folders_in(folder: Path) -> list[str]:
     try:
-        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+        return sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_zarr(path))
     except OSError:
         return []
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
 from tandem.data.formats.stored import UnreadableError
-from tandem.data.volumes import Slice, open_slice, slice_of
+from tandem.data.volumes import Slice, open_slice, slice_of, slice_stamp
 from tandem.errors import DataError
 
 
@@ -124,11 +124,6 @@ class DiskFile(ImageFile):
         return slice_of(self.path)
 
     @property
-    def _file(self) -> Path:
-        """The file that its bytes are in."""
-        return self.path if self.slice is None else self.path.parent
-
-    @property
     def name(self) -> str:
         """See `ImageFile`."""
         return self.path.name
@@ -137,14 +132,14 @@ class DiskFile(ImageFile):
     def size(self) -> int:
         """See `ImageFile`."""
         try:
-            return self._file.stat().st_size
-        except OSError as error:
-            raise DataError(f"{self}: {error.strerror}", file=str(self)) from error
+            return self.path.stat().st_size if self.slice is None else slice_stamp(self.slice)[0]
+        except (OSError, UnreadableError) as error:
+            raise DataError(f"{self}: {getattr(error, 'strerror', None) or error}", file=str(self)) from error
 
     @property
     def place(self) -> str:
         """The full path, without links."""
-        return str(self._file.resolve() / self.name) if self.slice else str(self.path.resolve())
+        return str(self.path.parent.resolve() / self.name) if self.slice else str(self.path.resolve())
 
     def open(self) -> BinaryIO:
         """See `ImageFile`; a pipe or a device, which would be waited for, is refused."""
@@ -160,8 +155,10 @@ class DiskFile(ImageFile):
     def stamp(self) -> tuple[int, int]:
         """Its size and the time of its last change; -1 both where it is not there, as reading it will say."""
         try:
-            status = self._file.stat()
-        except OSError:
+            if self.slice is not None:
+                return slice_stamp(self.slice)
+            status = self.path.stat()
+        except (OSError, UnreadableError):
             return -1, -1
         return status.st_size, status.st_mtime_ns
 

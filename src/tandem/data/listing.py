@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tandem.data.formats.stored import UnreadableError
+from tandem.data.formats.zarr_files import is_zarr
 from tandem.data.images import image_stem, image_suffix
 from tandem.data.layouts import SPLIT_NAMES, pairs_among
 from tandem.data.volumes import image_paths
@@ -50,11 +51,11 @@ def list_images(folder: Path, problems: list[str]) -> Listing:
         problems.append(f"{folder} cannot be listed: {error.strerror}")
         return Listing(folder, {}, 0)
     for path in entries:
-        if path.name.startswith(".") or path.is_dir():
+        if path.name.startswith(".") or (path.is_dir() and not is_zarr(path)):
             continue
-        if image_suffix(path.name) is None:
+        if not is_zarr(path) and image_suffix(path.name) is None:
             num_ignored += 1
-        elif not path.is_file():
+        elif not (path.is_file() or is_zarr(path)):
             problems.append(f"{path} is no file, or a link to a file that is not there")
         elif not is_text(path.name):
             problems.append(f"{os.fsencode(path)!r} is not valid Unicode; rename it")
@@ -124,7 +125,7 @@ def _foreign(folder: Path, stems: Iterable[str]) -> Iterator[str]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir())
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not is_zarr(path))
     except OSError:  # which listing it has said
         return []
     return [path for path in found if not path.name.startswith(".") and path.name.lower() not in PASSED_OVER]

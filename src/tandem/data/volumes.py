@@ -1,7 +1,8 @@
-"""Volumes whose slices are images: NIfTI, and DICOM files of several frames.
+"""Volumes whose slices are images: NIfTI, DICOM files of several frames, and the folders of Zarr images.
 
 Slices have paths below that of their file, ``scan.nii.gz/scan-037.npy``: whoever lists, opens and names image files
-goes on without knowing of volumes. What is read there is an NPY file of the slice.
+goes on without knowing of volumes. What is read there is an NPY file of the slice. That of a Zarr image without t and z
+is called like it, ``cells.ome.zarr/cells.npy``.
 """
 
 import io
@@ -19,6 +20,7 @@ from tandem.data.formats.dicom import count_frames
 from tandem.data.formats.numpy_files import npy_bytes
 from tandem.data.formats.others import Volume, open_volume
 from tandem.data.formats.stored import StoredImage, UnreadableError
+from tandem.data.formats.zarr_files import SUFFIXES, ZarrVolume, is_zarr, open_zarr, zarr_stem
 from tandem.errors import TandemError
 from tandem.foreign import open_plain, reason_of
 
@@ -41,16 +43,18 @@ class Slice:
 
 
 def is_volume_name(name: str) -> bool:
-    """Whether a file of this name may hold several slices."""
-    return name.lower().endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES))
+    """Whether a file of this name may hold several slices, or is a folder that is an image."""
+    return name.lower().endswith((*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *SUFFIXES))
 
 
 def slice_of(path: Path) -> Slice | None:
     """The slice that a path means; None of the path of a file."""
-    found = _SLICE.fullmatch(path.name)
-    if found is None or not is_volume_name(path.parent.name) or not path.parent.is_file():
+    file, found = path.parent, _SLICE.fullmatch(path.name)
+    if not path.name.endswith(".npy") or not is_volume_name(file.name) or not (file.is_file() or is_zarr(file)):
         return None
-    return Slice(path.parent, int(found[1]))
+    if is_zarr(file) and path.stem == zarr_stem(file.name):
+        return Slice(file, 0)
+    return None if found is None else Slice(file, int(found[1]))
 
 
 def image_paths(path: Path) -> list[Path]:
@@ -63,6 +67,11 @@ def image_paths(path: Path) -> list[Path]:
     """
     if not is_volume_name(path.name):
         return [path]
+    if is_zarr(path):
+        with _parsing():
+            number = open_zarr(path).num_slices
+        stem = zarr_stem(path.name)
+        return [path / f"{stem}.npy"] if number == 1 else _slices(path, stem, number)
     if path.name.lower().endswith(DICOM_SUFFIXES):  # of which folders hold many
         with open_plain(path) as stream, _parsing():
             number = count_frames(stream)
@@ -71,8 +80,27 @@ def image_paths(path: Path) -> list[Path]:
             number = volume.num_slices
     if number == 1:
         return [path]
-    stem, digits = path.name[: path.name.lower().index(".", 1)], max(3, len(str(number - 1)))
+    return _slices(path, path.name[: path.name.lower().index(".", 1)], number)
+
+
+def _slices(path: Path, stem: str, number: int) -> list[Path]:
+    digits = max(3, len(str(number - 1)))
     return [path / f"{stem}-{index:0{digits}d}.npy" for index in range(number)]
+
+
+def slice_stamp(one: Slice) -> tuple[int, int]:
+    """Bytes of what a slice lies in, and the time of its last change in nanoseconds: of the file, or of its chunks.
+
+    Raises:
+        UnreadableError: The metadata of a Zarr image are damaged.
+        OSError: It is not there.
+    """
+    if not is_zarr(one.file):
+        status = one.file.stat()
+        return status.st_size, status.st_mtime_ns
+    with _opened(one.file) as volume:
+        assert isinstance(volume, ZarrVolume)
+        return volume.stamp(one.index)
 
 
 def read_slice(one: Slice) -> StoredImage:
@@ -110,15 +138,17 @@ archive what lies before one must be unpacked. Processes do not share the positi
 def _opened(path: Path) -> Iterator[Volume]:
     """The volume of a file, which is opened anew after a failure."""
     global _last  # noqa: PLW0603
+    if is_zarr(path):  # whose metadata are small
+        with _parsing():
+            yield open_zarr(path)
+        return
     with _lock:
         status = path.stat()
         key = (os.getpid(), str(path), status.st_size, status.st_mtime_ns)
         if _last is None or _last[0] != key:
             _forget()
-            with ExitStack() as closing:
-                file = closing.enter_context(open_plain(path))
-                with _parsing():
-                    volume = open_volume(file)
+            with ExitStack() as closing, _parsing():
+                volume = open_volume(closing.enter_context(open_plain(path)))
                 _last = (key, closing.pop_all(), volume)
         try:
             with _parsing():

@@ -13,6 +13,7 @@ import numpy as np
 
 from tandem.config.data import Direction, LayoutChoice
 from tandem.data.discover import find_splits, locate_splits
+from tandem.data.formats.zarr_files import is_zarr
 from tandem.data.hold_out import hold_out
 from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
@@ -263,7 +264,7 @@ def _not_there(path: Path) -> str:
 
 def _with_directions(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[tuple[Path, Direction | None]]:
     """Each path with the direction that it is translated in."""
-    datasets = [os.path.isdir(path) and not (_images_in(path) or _images_below(path)) for path in inputs]  # noqa: PTH112
+    datasets = [_is_dataset(path) for path in inputs]
     if len(directions) < 2 or all(datasets):
         all_directions: Sequence[Direction | None] = directions or (None,)
         return [(path, direction) for path in inputs for direction in all_directions]
@@ -273,6 +274,11 @@ def _with_directions(inputs: Sequence[Path], directions: Sequence[Direction]) ->
             "give --direction AtoB or BtoA for images of one domain."
         )
     return list(zip(inputs, directions, strict=True))
+
+
+def _is_dataset(path: Path) -> bool:
+    """Whether it is a folder, and none of images."""
+    return os.path.isdir(path) and not (is_zarr(path) or _images_in(path) or _images_below(path))  # noqa: PTH112
 
 
 def split_jobs(split: Split, directions: Sequence[Direction | None] = (None,)) -> list[Job]:
@@ -328,7 +334,7 @@ def _jobs(
     """The jobs of one path; how a dataset was read is said once and added to `said`."""
     if problem := _not_there(path):
         raise DataError(problem)
-    if path.is_file() and not is_manifest(path):
+    if (path.is_file() and not is_manifest(path)) or is_zarr(path):
         return _plain_jobs(path, direction, pairs=pairs)
     files = _images_in(path)
     if files and (pairs or not named_pairs({file.stem: file for file in files})):
@@ -419,8 +425,8 @@ def _images_in(folder: Path) -> list[Path]:
     """The files of a folder that are called like images, links that lead nowhere too; folders are passed over."""
     if not os.path.isdir(folder):  # noqa: PTH112
         return []
-    named = (path for path in folder.iterdir() if image_suffix(path.name) is not None)
-    return sorted(path for path in named if not (path.name.startswith(".") or path.is_dir()))
+    named = (path for path in folder.iterdir() if image_suffix(path.name) is not None or is_zarr(path))
+    return sorted(path for path in named if not path.name.startswith(".") and (is_zarr(path) or not path.is_dir()))
 
 
 def _images_below(folder: Path) -> dict[str, Path]:
