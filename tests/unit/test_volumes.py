@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tandem
+from tandem.data.check_remarks import in_subfolders
 from tandem.data.discover import find_splits
 from tandem.data.image_file import DiskFile
 from tandem.data.images import ImageReadError, read_size, read_stored
@@ -202,3 +203,15 @@ def test_openexr(tmp_path: Path, dtype: str, channels: int, colours: int) -> Non
     found = read_stored(tmp_path / "x.exr")
     assert (found.values.dtype, found.num_colours, read_size(tmp_path / "x.exr")) == (dtype, colours, (9, 6))
     assert np.array_equal(found.values, values)
+
+
+def test_remarks_look_into_folders_and_not_into_volumes(tmp_path: Path, nifti: Any) -> None:
+    for side in "AB":
+        (tmp_path / f"train{side}" / "thumbs").mkdir(parents=True)
+        volume = nifti.Nifti1Image(np.zeros((7, 5, 2), np.uint8), AFFINE)
+        nifti.save(volume, tmp_path / f"train{side}" / "scan.nii.gz")
+    (tmp_path / "trainA" / "thumbs" / "1.png").touch()
+    train = find_splits(tmp_path)["train"]
+    assert train.describe() == f"train: 2 pairs, A in {tmp_path / 'trainA'} | B in {tmp_path / 'trainB'}"
+    (remark,) = in_subfolders([train])
+    assert "trainA: 1 image in subfolders (thumbs) are not read" in remark

@@ -15,6 +15,7 @@ import zarr.codecs
 
 import tandem
 from tandem.data.check import check_data
+from tandem.data.check_remarks import in_subfolders
 from tandem.data.discover import find_splits
 from tandem.data.formats.ome import read_ome
 from tandem.data.image_file import DiskFile
@@ -145,6 +146,8 @@ def test_pairs_and_what_they_depend_on(tmp_path: Path) -> None:
             )
     splits = find_splits(tmp_path)
     train = splits["train"]
+    assert f"A in {tmp_path / 'trainA'} | B in {tmp_path / 'trainB'}, in 1 subfolder" in train.describe()
+    assert list(in_subfolders([train])) == []
     assert [pair.name for pair in train.pairs] == [f"day/{index}-{z:03d}" for index in range(2) for z in range(2)]
     report = check_data([train], channels_a=1, channels_b=1)
     assert (report.num_pairs, report.min_width, report.max_height) == (4, 42, 31)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from tandem.config.data import Direction
 from tandem.data.check_report import CheckReport, ValueFacts
+from tandem.data.formats.zarr_files import is_zarr
 from tandem.data.images import image_suffix
 from tandem.data.listing import count
-from tandem.data.splits import Split
+from tandem.data.splits import Split, folders_of
 
 FEW_LEVELS = 32
 """Greys of fewer levels are taken for the classes of a label map."""
@@ -71,13 +72,13 @@ def in_subfolders(splits: Iterable[Split]) -> Iterator[str]:
     for split in splits:
         for items in split.sequences().values() if split.shards is None and split.layout != "manifest" else ():
             read = {item.name.partition("/")[0] for item in items if "/" in item.name}
-            for part in (part for file in items[0].files for part in file.parts):
-                folders.setdefault(Path(part.place).parents[items[0].name.count("/")], set()).update(read)
+            for folder in folders_of(items[0]):
+                folders.setdefault(folder.resolve(), set()).update(read)
     for folder, read in folders.items():
         found = [
             one
             for one in folder.iterdir()
-            if one.is_dir() and not (one.name.startswith(".") or one in folders or one.name in read)
+            if one.is_dir() and not (is_zarr(one) or one.name.startswith(".") or one in folders or one.name in read)
         ]
         number = sum(_images_in(one) for one in found)
         if number:

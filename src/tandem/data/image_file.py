@@ -72,6 +72,11 @@ class ImageFile(ABC):
         return (self,)
 
     @property
+    def is_slice(self) -> bool:
+        """Whether it is a part of a volume, below which its path lies."""
+        return False
+
+    @property
     def container(self) -> "Container | None":
         """The file that it is a part of, where a hash of that is known."""
         return None
@@ -117,6 +122,11 @@ class DiskFile(ImageFile):
 
     def __str__(self) -> str:
         return str(self.path)
+
+    @property
+    def is_slice(self) -> bool:
+        """See `ImageFile`."""
+        return self.slice is not None
 
     @property
     def slice(self) -> Slice | None:

@@ -420,7 +420,7 @@ class Split(ABC):
         if self.layout == "manifest" or self.share:
             return False
         items = next(items for items in self.sequences().values() if items)
-        return self.shards is None and self._is_flat(_folders_of(items[0])[0])
+        return self.shards is None and self._is_flat(folders_of(items[0])[0])
 
     def _is_flat(self, folder_a: Path) -> bool:
         root = Path(self.root)
@@ -475,7 +475,7 @@ class PairedSplit(Split):
             return f"{self.name}: {pairs} in {self.shards}{self._of_share}"
         if self.layout == "manifest":
             return f"{self.name}: {pairs}, {self.called} in {self.root}{self._of_share}"
-        folders = _folders_of(self.pairs[0])
+        folders = folders_of(self.pairs[0])
         where = f"side by side (A left | B right) in {folders[0]}"
         if self.called is not None:
             where = f"{self.called} in {folders[0]}"
@@ -516,7 +516,7 @@ class UnpairedSplit(Split):
         images = f"{self.name}: unpaired, {count(len(self.a), 'image')} of A"
         if self.shards is not None:
             return f"{images} and {len(self.b)} of B in {self.shards}{self._of_share}"
-        folder_a, folder_b = _folders_of(self.a[0])[0], _folders_of(self.b[0])[0]
+        folder_a, folder_b = folders_of(self.a[0])[0], folders_of(self.b[0])[0]
         remarks = self._remarks(folder_a)
         if self.called is not None:
             return f"{images} and {len(self.b)} of B ({self.called}) in {folder_a}{remarks}"
@@ -529,13 +529,14 @@ class UnpairedSplit(Split):
         images = f"{self.name}: {count(len(items), 'image')} of {side} alone"
         if self.layout == "manifest":
             return f"{images}, {self.called} in {self.root}"
-        folder = _folders_of(items[0])[0]
+        folder = folders_of(items[0])[0]
         return f"{images}, in {folder}{self._remarks(folder)}"
 
 
-def _folders_of(item: Item) -> list[Path]:
-    """The folders that were listed for the files of an item, which may lie in subfolders of them."""
-    return [Path(str(file)).parents[item.name.count("/")] for file in item.files]
+def folders_of(item: Item) -> list[Path]:
+    """The folders that were listed for the files of an item, which may lie in subfolders of them, or in volumes."""
+    parts = (part for file in item.files for part in file.parts)
+    return [Path(str(part)).parents[item.name.count("/") + part.is_slice] for part in parts]
 
 
 AnySplit = TypeVar("AnySplit", bound=Split)
