@@ -231,7 +231,10 @@ class PublishedCUT(CUT):
                 features.append(image)
         return features
 
-    def _locations(self, batch: StepTensors, features: Sequence[Tensor], use: str) -> list[Tensor]:
+    def _locations(
+        self, batch: StepTensors, features: Sequence[Tensor], use: str, *, all_of_them: bool = False
+    ) -> list[Tensor]:
+        assert not all_of_them, "asked for masks alone, and the cases have none"
         locations = []
         for index, feature in enumerate(features):
             n, _, height, width = feature.shape
@@ -245,12 +248,12 @@ class PublishedCUT(CUT):
             locations.append(ids.expand(n, -1))
         return locations
 
-    def _patch_nce(self, query: Tensor, target: Tensor) -> Tensor:
+    def _patch_nce(self, query: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         if self._options["nce_includes_all_negatives_from_minibatch"]:
             query, target = query.flatten(0, 1)[None], target.flatten(0, 1)[None]
         temperature = self.config.nce_temperature
         if temperature <= NEGLIGIBLE_TEMPERATURE:
-            return super()._patch_nce(query, target)
+            return super()._patch_nce(query, target, valid)
         similarity = query @ target.mT
         own = torch.eye(similarity.shape[1], dtype=torch.bool)
         logits = torch.cat([similarity[:, own][..., None], similarity.masked_fill(own, -10.0)], 2) / temperature

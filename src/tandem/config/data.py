@@ -200,10 +200,7 @@ class DataConfig:
             if not all(1 <= side <= MAX_SIDE for side in sides):
                 yield f"{name} must be from 1 to {MAX_SIDE} px, not {sides[0]}x{sides[1]}"
         yield from self._problems_of_labels()
-        if self.val_split is not None and self.val_split >= 1 and self.val_split % 1:
-            yield f"--val-split must be a share below 1 or a whole number, not {self.val_split:g}"
-        if self.val_split is not None and self.shuffle == "shards":
-            yield "--val-split looks at all images, which --shuffle shards is there to avoid: pack a split val"
+        yield from self._problems_of_val_split()
         if self.augments and self.decoded_place == "device":
             yield "--decoded-place device does not augment beyond crop and flip: leave it out, or the --augment options"
         if self.augment_colour_of != "input" and not self.augment_colour:
@@ -235,6 +232,12 @@ class DataConfig:
                     f"--load-size {self.load_size} is less than the width of --size {self.size}, "
                     + ("which is cropped from it" if self.crops else "which the networks are laid out for")
                 )
+
+    def _problems_of_val_split(self) -> Iterator[str]:
+        if self.val_split is not None and self.val_split >= 1 and self.val_split % 1:
+            yield f"--val-split must be a share below 1 or a whole number, not {self.val_split:g}"
+        if self.val_split is not None and self.shuffle == "shards":
+            yield "--val-split looks at all images, which --shuffle shards is there to avoid: pack a split val"
 
     def _problems_of_labels(self) -> Iterator[str]:
         """Say what does not go with label maps, and which numbers of channels only they have."""

@@ -226,9 +226,7 @@ class Levels:
         return np.array(self.low), np.array(self.high)
 
 
-def _scaled(
-    values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, nothing: float = -1
-) -> np.ndarray:
+def _scaled(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, nothing: float = -1) -> np.ndarray:
     scaled = (values.astype(np.float64) - low) / ((high - low) / 2) - 1
     if values.dtype.kind == "f":
         np.nan_to_num(scaled, copy=False, nan=nothing, posinf=1, neginf=-1)

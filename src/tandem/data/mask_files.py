@@ -16,8 +16,8 @@ from typing import TypeVar
 from tandem.config.data import Mask
 from tandem.data.image_file import DiskFile
 from tandem.data.layouts import SPLIT_NAMES
-from tandem.data.listing import count, in_natural_order, list_images
-from tandem.data.splits import Pair, PairedSplit, SingleImage, Split, UnpairedSplit
+from tandem.data.listing import count, in_natural_order, list_tree
+from tandem.data.splits import Pair, PairedSplit, SingleImage, Split, UnpairedSplit, folders_of
 from tandem.errors import DataError, listed
 
 _MASK = r"(?:m|masks?)"
@@ -82,8 +82,8 @@ def _attached(
     split: Split, items: Sequence[Kind], letter: str, problems: list[str], *, required: bool
 ) -> tuple[tuple[Kind, ...], Path | None]:
     """The items with their masks, and the folder of these; what is missing is appended to `problems`."""
-    images = {Path(str(file)).parent for item in items for file in item.files}
-    first = Path(str(items[0].files[0])).parent
+    images = {folder for item in items for folder in folders_of(item)}
+    first = folders_of(items[0])[0]
     folders = sorted({*_folders(split.name, first, letter)} - images)
     if not folders and not required:
         return tuple(items), None
@@ -97,7 +97,7 @@ def _attached(
         )
         return tuple(items), None
     (folder,) = folders
-    masks = list_images(folder, problems).images
+    masks = list_tree(folder, problems).images
     alone = in_natural_order(item.name for item in items if item.name not in masks)
     if alone:
         problems.append(f"{count(len(alone), 'image')} without a mask of the same stem in {folder}:\n  {listed(alone)}")

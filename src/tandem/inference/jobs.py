@@ -210,9 +210,7 @@ def find_jobs(
     said: set[str] = set()
     for path, direction in _with_directions(inputs, directions):
         try:
-            found += _jobs(
-                path, pairs=pairs, split=split, direction=direction, said=said, masks=masks, trained=trained
-            )
+            found += _jobs(path, pairs=pairs, split=split, direction=direction, said=said, masks=masks, trained=trained)
         except DataError as error:
             problems += [str(error)] if str(error) not in problems else []
     if problems:
@@ -381,37 +379,44 @@ def choose_split(
     Raises:
         DataError: There is no dataset or no such split, or some of its images have no mask.
     """
-    splits = splits_of(path, layout=layout, trained=trained)
+    splits = splits_of(path, layout=layout, trained=trained, masks=masks)
     chosen = splits.get(split) if split else first_split(splits, order)
     if chosen is None:
         raise DataError(f"{path} has no split '{split}', only {', '.join(splits)}")
-    return with_masks({chosen.name: chosen}, "files", required=False)[chosen.name] if masks else chosen
+    return chosen
 
 
-def splits_of(path: Path, *, layout: LayoutChoice = "auto", trained: Trained | None = None) -> Mapping[str, Split]:
+def splits_of(
+    path: Path, *, layout: LayoutChoice = "auto", trained: Trained | None = None, masks: bool = False
+) -> Mapping[str, Split]:
     """All splits of a dataset, of pairs where it has them, else of two domains.
 
     Args:
         path: The dataset.
         layout: How A and B lie in folders; see `tandem.data.discover`.
         trained: How a model was trained: a val that it held out of this dataset is one of the splits.
+        masks: Whether its masks are looked for; it need not have any.
 
     Raises:
         DataError: There is no dataset, or something is wrong with it.
     """
-    found: Mapping[str, Split]
-    if is_shards(path):
-        found = open_shards(read_shards(path), paired=not has_two_domains(path))
-        return found if trained is None else trained.divided(found)
-    table = read_manifest(path)
-    alone = find_inputs(path) if table is None else table.inputs
-    if table is not None:
-        found = table.pairs
-    elif alone and all(place.is_alone for place in locate_splits(path, [])):
-        found = {}
-    else:
-        found = find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)
+    found, alone = _splits_as_they_lie(path, layout)
+    if masks:
+        found = with_masks(found, "files", required=False)
     return {**(found if trained is None else trained.divided(found)), **alone}
+
+
+def _splits_as_they_lie(path: Path, layout: LayoutChoice) -> tuple[Mapping[str, Split], Mapping[str, Split]]:
+    """Those with an output domain, and those with inputs alone."""
+    if is_shards(path):
+        return open_shards(read_shards(path), paired=not has_two_domains(path)), {}
+    table = read_manifest(path)
+    if table is not None:
+        return table.pairs, table.inputs
+    alone = find_inputs(path)
+    if alone and all(place.is_alone for place in locate_splits(path, [])):
+        return {}, alone
+    return (find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)), alone
 
 
 def has_two_domains(path: Path) -> bool:

@@ -206,9 +206,7 @@ def find_data(
         DataError: Anything is wrong with the folders or shards; all problems are named.
         ConfigError: A second folder beside shards, or a split val beside `val_split`.
     """
-    found = with_masks(
-        _found(data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout), mask
-    )
+    found = with_masks(_found(data, data_b, paired=paired, cache=cache, cache_bytes=cache_bytes, layout=layout), mask)
     if val_split is None or "train" not in found:
         return found
     return hold_out(found, val_split, cache=cache, progress=comparing_progress)

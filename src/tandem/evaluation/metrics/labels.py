@@ -2,7 +2,7 @@
 
 The measures are those of *Fully Convolutional Networks for Semantic Segmentation* (1411.4038), see
 `tandem.evaluation.metrics.segmentation`, over all pixels of all inputs and samples. Pixels whose ground truth has no
-class do not count.
+class and masked pixels do not count.
 """
 
 from collections.abc import Sequence
@@ -87,6 +87,8 @@ class _CountRows(EachCase):
         planes = loaded.exact_ground_truth
         true = np.where(planes.max(axis=-1) > -1, planes.argmax(axis=-1), IGNORED)
         counted = true != IGNORED
+        if loaded.valid is not None:
+            counted &= loaded.valid
         counts = np.zeros((3, self._num_classes), np.int64)
         for sample in loaded.exact_samples(self.num_samples):
             predicted = sample.argmax(axis=-1)
