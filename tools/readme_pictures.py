@@ -1,13 +1,14 @@
 """Remake the pictures of the README, from generated data alone.
 
-    python tools/readme_pictures.py [DEMO] [--cyclegan RUN] [--out FOLDER]
+    python tools/readme_pictures.py [DEMO] [--cyclegan RUN] [--shallows RUN] [--out FOLDER]
 
 `DEMO` is the folder of a finished demo, `RUN` a CycleGAN whose data, the unpaired demo data, lie beside it in `data`:
 
     tandem data demo runs/cyclegan/data --layout unpaired --num-train 200
     tandem train runs/cyclegan/data --out runs/cyclegan/run --preset demo-unpaired --learning-rate 0.0005 --steps 2000
 
-The picture of a page takes Playwright and the machine's Chromium or Chrome. No picture may be larger than 300 kB.
+The run of `--shallows` is that of docs/guide/shallows.md. The picture of a page takes Playwright and the machine's
+Chromium or Chrome. No picture may be larger than 300 kB.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from PIL import Image
 import tandem
 from tandem.config.data import Direction
 from tandem.data.discover import find_splits
-from tandem.data.synthetic import DemoInfo, load_dataset_info
+from tandem.data.synthetic import DemoInfo, load_dataset_info, split_index
+from tandem.data.synthetic.shallows import DEEPEST, WATERS, draw_shallows
 from tandem.data.unpaired import find_unpaired
 from tandem.inference.latents import between
 from tandem.inference.translator import Translator
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 SAMPLES = 8
+BRIGHTEST = 3600  # of the files of shallow water
 SCALE = 2
 LARGEST = 300_000  # bytes
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -48,6 +51,7 @@ def main() -> None:
     parser.add_argument(
         "--cyclegan", type=Path, help="a CycleGAN on unpaired demo data: RUN; its data lie in RUN/../data"
     )
+    parser.add_argument("--shallows", type=Path, help="a model of depth to reflectance: RUN")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures")
     args = parser.parse_args()
     translator = tandem.load(args.demo / "tandem")
@@ -63,6 +67,8 @@ def main() -> None:
         written.append(
             draw_cycles(tandem.load(args.cyclegan), args.cyclegan.parent / "data", args.out / "cyclegan.png")
         )
+    if args.shallows is not None:
+        written.append(draw_shallow_water(tandem.load(args.shallows), args.out / "shallows.png"))
     for path in written:
         size = path.stat().st_size
         assert size <= LARGEST, f"{path} has {size} bytes, more than {LARGEST}"
@@ -118,6 +124,21 @@ def draw_cycles(translator: Translator, data: Path, path: Path) -> Path:
         rows.append(row)
     titles = ["drawing (A)", "A to B", "and back", "rendering (B)", "B to A", "and back"]
     return write(image_grid(rows, column_titles=titles, scale=SCALE), path)
+
+
+def draw_shallow_water(translator: Translator, path: Path) -> Path:
+    """Each row a depth that training has not seen, its four right answers, then samples, in three of the six bands."""
+    rows = []
+    for index in (2, 5, 8, 11):
+        place = split_index("test", index)
+        scenes = [draw_shallows(place, water=water) for water in range(len(WATERS))]
+        depth = scenes[0].depth
+        samples = translator(depth, SAMPLES - 2, seed=index, output="values")
+        bands = [*(scene.spectra for scene in scenes), *samples]
+        pictures = [(255 * (one[:, :, :3] / BRIGHTEST)).clip(0, 255) for one in bands]
+        rows.append([np.repeat(255 * depth / DEEPEST, 3, axis=2), *pictures])
+    titles = ["depth", *(f"if {water.name}" for water in WATERS), *(f"sample {n + 1}" for n in range(SAMPLES - 2))]
+    return write(image_grid([[one.astype(np.uint8) for one in row] for row in rows], column_titles=titles), path)
 
 
 def photograph(page: Path, path: Path) -> Path:

@@ -119,7 +119,7 @@ def test_numbers_of_a_model(bundle: Path, shapes: Path, colours: Path, tmp_path:
     left_out = {one["metric"]: one["reason"] for one in report["left_out"]}
     without_weights = {"fid", "lpips", "best-of-n", "lpips-diversity", "segmentation"}
     not_calibrated = {"calibrated-coverage", "flagged-fdr"}
-    assert left_out.keys() == without_weights | not_calibrated | {"ms-ssim", "cycle", "identity"}
+    assert left_out.keys() == without_weights | not_calibrated | {"ms-ssim", "cycle", "identity", "labels"}
     reason = (
         f"it needs sides of at least 176 px, which {NUM_TEST} of {NUM_TEST} images do not have; the first of them is"
     )
