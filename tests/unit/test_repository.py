@@ -22,7 +22,7 @@ MADE = {
     "what tools leave": {".log", ".orig", ".rej", ".swp", ".prof", ".coverage", ".DS_Store"},
 }
 """Endings of what does not belong into the repository."""
-FIXTURE_SUFFIXES = {".json", ".npz", ".safetensors"}
+FIXTURE_SUFFIXES = {".png", ".json", ".npz", ".safetensors"}
 
 
 def git(*arguments: str) -> str:
