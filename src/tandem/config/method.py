@@ -84,8 +84,8 @@ def dropout_problems(depth: int | None, data: DataConfig, *, dropout: bool) -> I
     levels = unet_depth(depth, data)
     if dropout and levels <= FIRST_DROPOUT_LEVEL + 1:
         yield (
-            f"--dropout has no effect with {levels} levels: it sits in inner levels of generators with at least "
-            f"{FIRST_DROPOUT_LEVEL + 2}"
+            f"--dropout has no effect with {levels} levels, since it sits in inner levels of generators with at least "
+            f"{FIRST_DROPOUT_LEVEL + 2}: give --no-dropout, or images of at least {2 ** (FIRST_DROPOUT_LEVEL + 2)} px"
         )
 
 
