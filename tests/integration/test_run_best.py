@@ -81,7 +81,7 @@ def test_without_a_number_that_tells_there_is_no_best(held_out: dict[str, Path],
     assert "kept are the steps 2. Choose one with --checkpoint STEP" in refused.err
     only = {"validate_every": 1, "validate_images": 2, "validate_metrics": "psnr"}
     finished = train(held_out["pairs"], tmp_path / "psnr", steps=2, **only)
-    assert "none of frechet, ssim-best, ssim, l1-best, l1 is measured; --keep-best NAME takes another" in finished.err
+    assert "ssim-best, ssim, l1-best, l1 is measured; --keep-best NAME takes another number" in finished.err
 
 
 def test_the_split_test_stands_in_and_train_never_does(data: Path, tmp_path: Path) -> None:

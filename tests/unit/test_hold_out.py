@@ -9,16 +9,18 @@ from packing import facts_of, opened
 from PIL import Image
 
 import tandem.data.hold_out
-from tandem.config.data import DataConfig
+from tandem.config.data import DataConfig, Mask
 from tandem.config.run import RunConfig
 from tandem.data.by_content import SplitShares
 from tandem.data.discover import find_splits
 from tandem.data.hold_out import hold_out
+from tandem.data.mask_files import with_masks
 from tandem.data.prepare.splitting import plan_split
 from tandem.data.shards.pack import pack
 from tandem.data.splits import Split
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
+from tandem.inference.jobs import Trained
 
 
 def picture(path: Path, seed: int) -> None:
@@ -124,6 +126,23 @@ def test_what_was_read_is_remembered(data: Path, tmp_path: Path, monkeypatch: py
         hold_out(find_splits(data), 0.3, cache=tmp_path)
     monkeypatch.setattr(tandem.data.hold_out, "deciding_hashes", read)
     assert names(hold_out(find_splits(data), 0.3, cache=tmp_path)) == before
+
+
+@pytest.mark.parametrize("trained_with", ["files", "none"])
+@pytest.mark.parametrize("asked_with", ["files", "none"])
+def test_a_model_knows_it_again_with_and_without_masks(tmp_path: Path, trained_with: Mask, asked_with: Mask) -> None:
+    for seed in range(12):
+        for folder in ("trainA", "trainB", "trainM"):
+            picture(tmp_path / folder / "city" / f"{seed}.png", seed)
+    found = find_splits(tmp_path)
+    train = hold_out(with_masks(found, trained_with), 0.3)["train"]
+    known = {"val_split": 0.3, "num_pairs": len(train), "data_fingerprint": train.fingerprint()}
+    asked = with_masks(found, asked_with)
+    divided = Trained(known).divided(asked)
+    assert names(divided) == names(hold_out(found, 0.3))
+    has_masks = {item.mask is not None for split in divided.values() for item in split.inputs("AtoB")}
+    assert has_masks == {asked_with == "files"}
+    assert Trained(known | {"data_fingerprint": "another"}).divided(asked) == asked
 
 
 def test_refused(data: Path, tmp_path: Path) -> None:

@@ -51,6 +51,15 @@ def with_masks(splits: Mapping[str, Split], mask: Mask, *, required: bool = True
     return found
 
 
+def without_masks(split: Split) -> Split:
+    """The same without the masks of its images."""
+    if isinstance(split, PairedSplit):
+        return replace(split, pairs=tuple(replace(pair, mask=None) for pair in split.pairs))
+    assert isinstance(split, UnpairedSplit)
+    a, b = (tuple(replace(image, mask=None) for image in images) for images in (split.a, split.b))
+    return replace(split, a=a, b=b)
+
+
 def _has_masks(split: Split) -> bool:
     """Whether any item has a mask; of shards, which are read for it, the first one of each domain is asked."""
     return any(

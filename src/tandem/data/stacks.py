@@ -34,6 +34,11 @@ class _Place:
     """That of an A in one piece."""
 
 
+def has_stacks(root: Path) -> bool:
+    """Whether a dataset has folders of files that are stacked into one A."""
+    return next(_places(root), None) is not None
+
+
 def stacked_pairs(root: Path) -> dict[str, PairedSplit] | None:
     """The splits of a dataset whose A is stacked; None where there are no such folders.
 

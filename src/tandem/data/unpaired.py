@@ -18,7 +18,7 @@ from tandem.data.image_file import DiskFile
 from tandem.data.listing import contents, in_natural_order, list_tree, require_folder
 from tandem.data.manifest import read_manifest
 from tandem.data.splits import Half, SingleImage, UnpairedSplit
-from tandem.data.stacks import stacked_domains
+from tandem.data.stacks import has_stacks, stacked_domains
 from tandem.errors import DataError, listed
 
 _LAYOUTS = """Accepted are two folders of images, or one with, for the splits train, val and test:
@@ -72,7 +72,7 @@ def find_inputs(root: Path) -> dict[str, UnpairedSplit]:
         return dict(table.inputs)
     found: dict[str, UnpairedSplit] = {}
     problems: list[str] = []
-    for place in locate_splits(root, []) if root.is_dir() else []:
+    for place in locate_splits(root, []) if root.is_dir() and not has_stacks(root) else []:
         if place.is_alone and place.b is not None:
             is_a = place.a.is_dir()
             folder, other = (place.a, place.b) if is_a else (place.b, place.a)

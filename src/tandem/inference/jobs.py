@@ -20,7 +20,7 @@ from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.listing import images_of, in_natural_order, list_tree
 from tandem.data.manifest import has_metadata, is_manifest, read_manifest
-from tandem.data.mask_files import with_masks
+from tandem.data.mask_files import with_masks, without_masks
 from tandem.data.shards.open import is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, Side, SingleImage, Split, SplitName, first_split
 from tandem.data.stacks import stacked_files
@@ -169,8 +169,12 @@ class Trained:
         divided = splits
         with suppress(DataError, ConfigError):
             divided = hold_out(splits, share, cache=self.cache, progress=comparing_progress)
-        same = divided["train"].fingerprint() == self.training.get("data_fingerprint")
-        return divided if same else splits
+        train = divided["train"]  # a fingerprint is also that of the masks, which need not be asked for here
+        variants = [train] if train.facts is not None else [train, without_masks(train)]
+        with suppress(DataError):
+            variants += with_masks({"train": variants[-1]}, "files", required=False).values()
+        known = self.training.get("data_fingerprint")
+        return divided if any(one.fingerprint() == known for one in variants) else splits
 
 
 def _is_share(value: object) -> TypeGuard[float]:
