@@ -209,7 +209,7 @@ def test_parquet(root: Path, compression: str) -> None:
         ({"a": [["x.png"]], "b": ["scans/1.png"]}, "column a holds list"),
         ({"a": ["x" * 5000], "b": ["scans/1.png"]}, "column a holds texts of more than 4096 characters"),
         ({"a": ["../secret.png"], "b": ["scans/1.png"]}, "named relative to the table"),
-        ({"x": ["scans/1.png"]}, "must have columns a and b, and may have split; it has x"),
+        ({"x": ["scans/1.png"]}, "and may have split and mask; it has x"),
     ],
 )
 def test_parquet_that_is_refused(root: Path, columns: dict[str, list[object]], reason: str) -> None:

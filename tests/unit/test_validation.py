@@ -45,13 +45,13 @@ def test_the_numbers_that_decide_come_in_the_order_of_what_they_say() -> None:
         for paired in (True, False)
     }
     assert names == {
-        True: ["frechet", "ssim-best", "ssim", "l1-best", "l1"],
+        True: ["label-iou", "frechet", "ssim-best", "ssim", "l1-best", "l1"],
         False: ["frechet", "cycle", "identity"],
     }
     cheap = {metric.name for metric in STANDARD_METRICS if metric.is_cheap}
     of_ensembles = {"crps", "energy-score", "spread-skill", "interval-coverage"}
     assert cheap == of_ensembles | {
-        *("l1", "ssim", "l1-diversity", "frechet", "cycle", "identity", "contrast", "detail")
+        *("l1", "ssim", "l1-diversity", "frechet", "cycle", "identity", "contrast", "detail", "labels")
     }
     of_finished_models = {metric.name for metric in STANDARD_METRICS if not metric.numbers}
     assert of_finished_models == {
