@@ -5,16 +5,20 @@ import errno
 import glob
 import hashlib
 import os
+import re
+import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tandem.errors import ConfigError
-from tandem.locks import BUSY_NAME, FileLock, being_written, is_being_written
+from tandem.locks import BUSY_NAME, FileLock, being_written, folder_being_written, is_being_written
 from tandem.names import MAX_NAME_BYTES
 
 _TEMPORARY_BYTES = 24  # two dots, the number of a process, a random one, .tmp
+_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+_REPLACED_MEANWHILE = 10
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -37,8 +41,7 @@ def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:
     Whatever `write` does, the file gets the permissions that the umask leaves to new files.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Others may write here, in other containers even, where numbers of processes are the same.
-    temporary = path.parent / f"{_temporary_start(path)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    temporary = _temporary(path)
     try:
         with being_written(temporary) as mode:
             os.utime(temporary, (0, 0))
@@ -54,13 +57,56 @@ def atomic_replace(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def atomic_write_folder(path: Path, files: Mapping[str, bytes], check: Callable[[Path], None]) -> None:
+    """Write a folder of files so that a reader, or a crash, never sees a part of it.
+
+    It is written beside `path`, forced to the disk, and takes the name. A folder of this name is set aside and then
+    removed: between the two there is none for a moment.
+
+    Args:
+        path: The folder.
+        files: The content of each file in it, by its path there, with ``/`` between its parts.
+        check: Given a folder of this name, raises where it must not be replaced.
+    """
+    check(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = _temporary(path), _temporary(path)
+    try:
+        with folder_being_written(temporary):
+            for name, data in files.items():
+                _write_through(temporary / name, data)
+            for folder in sorted({(temporary / name).parent for name in files} | {temporary}, reverse=True):
+                _sync_folder(folder)
+            _take_name(temporary, path, old, check)
+        _sync_folder(path.parent)
+    finally:
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_name(temporary: Path, path: Path, old: Path, check: Callable[[Path], None]) -> None:
+    """Rename a folder; several processes may do so at a time."""
+    for attempt in range(_REPLACED_MEANWHILE):
+        try:
+            temporary.rename(path)
+            return
+        except OSError as error:
+            last = attempt == _REPLACED_MEANWHILE - 1
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or last:
+                raise
+        check(path)
+        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(old)
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that killed writers left in `folder`; those of writers that live stay."""
+    """Remove the temporary files and folders that killed writers left in `folder`; those of writers that live stay."""
     _remove(folder.glob(".*.tmp"))
 
 
 def remove_leftovers_of(path: Path) -> None:
-    """Remove the temporary files that killed writers of `path` left beside it, in a folder that is not ours alone."""
+    """Remove what killed writers of `path` left beside it, in a folder that is not ours alone."""
     _remove(path.parent.glob(f"{glob.escape(_temporary_start(path))}*.tmp"))
 
 
@@ -108,8 +154,12 @@ def owned(folder: Path, doing: str, *, option: str = "--out", patience_seconds: 
 
 def _remove(leftovers: Iterable[Path]) -> None:
     for leftover in leftovers:
-        if not is_being_written(leftover):
+        if is_being_written(leftover):
+            continue
+        if not leftover.is_dir() or leftover.is_symlink():
             leftover.unlink(missing_ok=True)
+        elif _TEMPORARY.fullmatch(leftover.name):  # no other folder of a name that ends so is ours
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def missing_folders(folder: Path) -> list[Path]:
@@ -143,6 +193,11 @@ def longest_name(folder: Path) -> int:
     return MAX_NAME_BYTES
 
 
+def _temporary(path: Path) -> Path:
+    # Others may write here, in other containers even, where numbers of processes are the same.
+    return path.parent / f"{_temporary_start(path)}{os.getpid()}-{os.urandom(4).hex()}.tmp"
+
+
 def _temporary_start(path: Path) -> str:
     """What the names of temporary files of `path` begin with; a hash where the name leaves no room for more."""
     name = path.name
@@ -158,6 +213,14 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -116,8 +116,24 @@ def being_written(path: Path) -> Iterator[int]:
         _close(handle)
 
 
+@contextmanager
+def folder_being_written(path: Path) -> Iterator[None]:
+    """Make a folder that nobody takes for the leftover of a killed writer while this is entered."""
+    path.mkdir()
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    _handles.add(handle)
+    try:
+        lock_handle(handle)
+        yield
+    finally:
+        _close(handle)
+
+
 def is_being_written(path: Path) -> bool:
-    """Whether the writer of a file is still at it."""
+    """Whether the writer of a file or folder is still at it."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:
