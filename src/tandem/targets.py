@@ -10,7 +10,9 @@ from pathlib import Path
 from tandem.errors import ConfigError, Problem
 from tandem.files import longest_name
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".exr")
+PICTURE_FOLDER = ".ome.zarr"
+"""Ending of pictures that are folders."""
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".exr", PICTURE_FOLDER)
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 _MODEL_ENDINGS = (".onnx", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl", ".pb", ".tflite", ".engine", ".bin", ".h5")
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
@@ -29,6 +31,11 @@ _MAX_PATH_BYTES = 4096
 def is_picture_name(name: str) -> bool:
     """Whether a file is one picture by its name."""
     return name.lower().endswith(PICTURE_ENDINGS)
+
+
+def is_picture_folder(name: str) -> bool:
+    """Whether a picture is a folder by its name."""
+    return name.lower().endswith(PICTURE_FOLDER)
 
 
 def folder_problems(path: Path, what: str, *, option: str = "--out", instead: str = "") -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from tandem.commands.sample_video import (
 from tandem.config.data import Direction
 from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
+from tandem.data.formats.zarr_writer import foreign_zarr, is_own_zarr
 from tandem.data.stacks import channels_of_parts
 from tandem.errors import ConfigError, Problem
 from tandem.inference.jobs import Job, Trained, find_jobs, has_two_domains, require_inputs, warn_of_pairs
@@ -32,7 +33,7 @@ from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import Translator, load_with
 from tandem.launch import find_launch
 from tandem.report.progress import TaskProgress
-from tandem.targets import PICTURE_ENDINGS, file_problems, folder_problems, is_picture_name
+from tandem.targets import PICTURE_ENDINGS, file_problems, folder_problems, is_picture_folder, is_picture_name
 from tandem.threads import usable_cores
 
 log = logging.getLogger(__name__)
@@ -72,12 +73,16 @@ class SampleOptions(Options):
     @property
     def is_picture(self) -> bool:
         """Whether `out` is one picture; a folder may be called like one, if it is there already."""
-        return is_picture_name(self.out.name) and not os.path.isdir(self.out)  # noqa: PTH112
+        name = self.out.name
+        return is_picture_name(name) and (is_picture_folder(name) or not os.path.isdir(self.out))  # noqa: PTH112
 
     def target_problems(self) -> Iterator[Problem]:
         """Say why the samples of images cannot go to `out`."""
         if self.is_picture:
-            yield from file_problems(self.out, "one picture", example="x.png")
+            if not is_picture_folder(self.out.name) or not self.out.is_dir():
+                yield from file_problems(self.out, "one picture", example="x.png")
+            elif not is_own_zarr(self.out):
+                yield Problem(f"--out {foreign_zarr(self.out)}", "--out", self.out)
         else:
             instead = f"give a folder, or one picture, whose name ends in {', '.join(PICTURE_ENDINGS)}"
             yield from folder_problems(self.out, "what the samples go to", instead=instead)

@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -16,16 +16,28 @@ from tandem.data.formats.png import png_bytes
 from tandem.data.formats.stored import kind_of_samples
 from tandem.data.formats.tiff_carried import tiff_tags
 from tandem.data.formats.tiff_writer import tiff_bytes
-from tandem.data.images import image_suffix, pil_from_array, pil_from_indices, read_native, read_stored
+from tandem.data.formats.zarr_files import is_zarr
+from tandem.data.formats.zarr_writer import SUFFIX as _ZARR
+from tandem.data.formats.zarr_writer import require_own_zarr, zarr_members
+from tandem.data.images import (
+    ImageReadError,
+    decoding,
+    image_suffix,
+    pil_from_array,
+    pil_from_indices,
+    read_native,
+    read_stored,
+)
 from tandem.data.metadata import pillow_options, read_carried
+from tandem.data.volumes import image_paths
 from tandem.errors import ConfigError, DataError
-from tandem.files import atomic_write_bytes
+from tandem.files import atomic_write_bytes, atomic_write_folder
 
 _EIGHT_BIT = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 _ANY_TYPE = (".tif", ".tiff", ".npy", ".npz")
 _NIFTI = (".nii", ".nii.gz")
-WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT, *_NIFTI, ".exr")
-"""Endings of the files that `write_image` writes."""
+WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT, *_NIFTI, ".exr", _ZARR)
+"""Endings of the files and folders that `write_image` writes."""
 
 _PNG_CHANNELS = 4
 
@@ -42,7 +54,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Args:
         path: PNG, TIFF, NPY, NPZ, JPEG, WebP, BMP, GIF, PNM or JPEG 2000; with their extras NIfTI, DICOM and OpenEXR. A
             slice of a NIfTI volume or of a DICOM file of several frames has a path below that of its file:
-            ``scan.nii.gz/scan-037.npy``.
+            ``scan.nii.gz/scan-037.npy``; likewise of an OME-Zarr (with its extra) that holds several images.
 
     Returns:
         ``(H, W, C)``, in the file's own type and the byte order of the machine.
@@ -59,7 +71,7 @@ def read_image(path: str | Path) -> np.ndarray:
         0
         True
     """
-    return read_native(Path(path))
+    return read_native(_image_at(Path(path)))
 
 
 def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None = None) -> int:
@@ -68,7 +80,7 @@ def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None 
     Args:
         path: Where to; the ending says the format. PNG takes 8 and 16 bits of one to four channels, TIFF, NPY and NPZ
             any type and up to 64 channels, JPEG, WebP and BMP 8 bits; with their extras ``.nii`` and ``.nii.gz`` any
-            type, ``.exr`` floating point.
+            type, ``.exr`` floating point, ``.ome.zarr`` any type, as a folder.
         array: ``(H, W)`` or ``(H, W, C)``. Of unsigned integers one channel is grey, two are grey with alpha, three
             RGB, four RGBA.
         like: An image file whose type the array is brought to: rounded to whole numbers where that holds integers, and
@@ -80,7 +92,8 @@ def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None 
         How many values were cut off; a warning says so.
 
     Raises:
-        DataError: The format does not hold such an array, or a value is not finite.
+        DataError: The format does not hold such an array, or a value is not finite; or a folder is there that was not
+            written here.
         ConfigError: The ending is none of a format that is written.
     """
     path, array = Path(path), np.asarray(array)
@@ -89,14 +102,51 @@ def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None 
         raise DataError(f"An image is (H, W) or (H, W, C) with C up to {MAX_CHANNELS}, not of shape {array.shape}.")
     clipped, carried = 0, NOTHING
     if like is not None:
-        model = read_stored(Path(like))
-        carried = read_carried(Path(like)) if model.values.shape[:2] == array.shape[:2] else NOTHING
+        source = _image_at(Path(like))
+        model = read_stored(source)
+        carried = read_carried(source) if model.values.shape[:2] == array.shape[:2] else NOTHING
         white = model.white
         array, clipped = to_type(array, model.values.dtype, low=0 if white else None, high=white)
     if clipped:
         log.warning("%s: %d of %d values were cut off to fit into %s", path, clipped, array.size, array.dtype)
-    atomic_write_bytes(path, encoded(array, image_suffix(path.name) or path.suffix.lower(), carried))
+    save_array(path, array, carried)
     return clipped
+
+
+def save_array(path: Path, array: np.ndarray, carried: Carried = NOTHING) -> list[Path]:
+    """Write an array ``(H, W, C)`` to `path`, whose ending says the format, with what it says beside its pixels.
+
+    Returns:
+        The file; of a folder all files in it.
+
+    Raises:
+        DataError: The format does not hold such an array, or a folder is there that was not written here.
+        ConfigError: The ending is none of a format that is written.
+    """
+    suffix = written_suffix(path.name)
+    if suffix != _ZARR:
+        atomic_write_bytes(path, encoded(array, suffix, carried))
+        return [path]
+    _require_type(array.dtype)
+    members = zarr_members(array, carried.for_image(array), path.name[: -len(_ZARR)])
+    atomic_write_folder(path, members, require_own_zarr)
+    return [path / name for name in members]
+
+
+def written_suffix(name: str) -> str:
+    """The ending of a file or folder that says in which format it is written, in lower case."""
+    return _ZARR if name.lower().endswith(_ZARR) else image_suffix(name) or PurePath(name).suffix.lower()
+
+
+def _image_at(path: Path) -> Path:
+    """The image of a path, which may be the folder of a single one."""
+    if not is_zarr(path):
+        return path
+    with decoding(str(path)):
+        images = image_paths(path)
+    if len(images) > 1:
+        raise ImageReadError(str(path), f"holds {len(images)} images: name one of them, e.g. {images[0]}")
+    return images[0]
 
 
 def to_type(
@@ -142,8 +192,7 @@ def encoded(array: np.ndarray, suffix: str, carried: Carried = NOTHING) -> bytes
     """
     dtype, channels = array.dtype, array.shape[2]
     this = f"{channels} x {kind_of_samples(dtype, 8 * dtype.itemsize)}"
-    if dtype.kind not in "uif" or (dtype.kind != "f" and dtype.itemsize > 4) or dtype.itemsize > 8:
-        raise DataError(f"Images hold integers of 8, 16 or 32 bits or floating point, not {dtype}.")
+    _require_type(dtype)
     if suffix in (".npy", ".npz"):
         return npy_bytes(array) if suffix == ".npy" else npz_bytes(array)
     carried = carried.for_image(array)
@@ -171,6 +220,11 @@ def encoded(array: np.ndarray, suffix: str, carried: Carried = NOTHING) -> bytes
     picture = pil_from_indices(array, carried.palette) if has_palette else pil_from_array(array)  # type: ignore[arg-type]
     picture.save(stream, name, **options.get(suffix, {}), **pillow_options(carried, name))
     return stream.getvalue()
+
+
+def _require_type(dtype: np.dtype) -> None:
+    if dtype.kind not in "uif" or (dtype.kind != "f" and dtype.itemsize > 4) or dtype.itemsize > 8:
+        raise DataError(f"Images hold integers of 8, 16 or 32 bits or floating point, not {dtype}.")
 
 
 def fits_png(array: np.ndarray) -> bool:

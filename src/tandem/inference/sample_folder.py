@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tandem.data.array_files import encoded, fits_png
+from tandem.data.array_files import fits_png, save_array
 from tandem.data.formats.carried import NOTHING, Carried
-from tandem.data.images import image_suffix, read_image
+from tandem.data.images import read_image
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import (
-    atomic_write_bytes,
     atomic_write_text,
     belongs_to_others,
     missing_folders,
@@ -47,8 +46,8 @@ HIDDEN_RECORD_NAME = ".samples.jsonl"
 RECORD_NAMES = (RECORD_NAME, HIDDEN_RECORD_NAME)
 PAGE_NAME = "index.html"
 FRAME_MS = 120
-TYPED_FORMATS = ("tif", "tiff", "npy", "nii", "nii.gz", "exr")
-"""Endings of files that hold outputs of any type and number of channels."""
+TYPED_FORMATS = ("tif", "tiff", "npy", "nii", "nii.gz", "exr", "ome.zarr")
+"""Endings of files and folders that hold outputs of any type and number of channels."""
 
 
 def sample_to_folder(
@@ -262,9 +261,9 @@ class _Pictures:
         return self.save(output.array, file, output.carried.for_image(output.array))
 
     def save_typed(self, output: Finished, file: str) -> str:
-        """Write an output in its own type; returns the file's name."""
-        atomic_write_bytes(self._folder / file, encoded(output.array, image_suffix(file) or "", output.carried))
-        self.written.append(file)
+        """Write an output in its own type; returns the name of the file or folder."""
+        made = save_array(self._folder / file, output.array, output.carried)
+        self.written += [one.relative_to(self._folder).as_posix() for one in made]
         return file
 
     def save_animation(self, images: Sequence[np.ndarray], file: str) -> str:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.data.array_files import encoded
+from tandem.data.array_files import save_array, written_suffix
 from tandem.data.formats.tiff_large import is_large_tiff
-from tandem.data.images import image_suffix
 from tandem.data.splits import SingleImage
+from tandem.data.volumes import slice_of
 from tandem.errors import ConfigError
-from tandem.files import atomic_write_bytes, remove_leftovers_of
+from tandem.files import remove_leftovers_of
 from tandem.inference.finish import finish_of, say_outside
 from tandem.inference.jobs import Job
 from tandem.inference.large import translate_tiff
@@ -49,10 +49,11 @@ def sample_to_picture(
         DataError: The input cannot be read.
     """
     if len(jobs) != 1:
-        folder = out.with_suffix("")
+        ending = written_suffix(out.name)
+        folder = out.with_name(out.name[: -len(ending)])
         raise ConfigError(
             f"--out {out} is one picture, and there are {len(jobs)} inputs: give a folder, e.g. --out {folder} --only "
-            f"outputs, which writes NAME{out.suffix} for each of them.",
+            f"outputs, which writes NAME{ending} for each of them.",
             option="--out",
         )
     (job,) = jobs
@@ -66,7 +67,7 @@ def sample_to_picture(
     series = sample_input(translator, image, ground_truth, options, direction=job.direction, on_tile=on_tile)
     finish = finish_of(job, translator)
     say_outside(finish.num_outside)
-    suffix = (image_suffix(out.name) or out.suffix.lower()).removeprefix(".")
+    suffix = written_suffix(out.name).removeprefix(".")
     outputs = []
     for one in series:
         kept = typed_outputs(one, "jpg" if suffix in ("jpg", "jpeg", "webp") else suffix)
@@ -89,7 +90,7 @@ def sample_to_picture(
         if array.dtype == np.uint8 and suffix not in TYPED_FORMATS and finish.levels.palette is None:
             save_image(array, target, carried=carried.for_image(array))
         else:
-            atomic_write_bytes(target, encoded(array, f".{suffix}", carried))
+            save_array(target, array, carried)
     return targets
 
 
@@ -112,6 +113,7 @@ def _large_targets(job: Job, source: Path, out: Path, options: SamplingOptions) 
 
 
 def _require_others(targets: Sequence[Path], sources: Sequence[Path]) -> None:
+    sources = [source if (one := slice_of(source)) is None else one.file for source in sources]
     for target in targets:
         if target.exists() and any(source.exists() and target.samefile(source) for source in sources):
             raise ConfigError(f"--out {target} is an input itself: give another name.", option="--out")

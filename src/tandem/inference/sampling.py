@@ -91,9 +91,10 @@ class SamplingOptions(Options):
         metavar="FILE",
         read=read_latents,
     )
-    image_format: Literal["png", "jpg", "webp", "tif", "npy", "nii", "nii.gz", "exr"] = option(
+    image_format: Literal["png", "jpg", "webp", "tif", "npy", "nii", "nii.gz", "exr", "ome.zarr"] = option(
         "png",
-        "format of single pictures; tif, npy, nii and nii.gz hold any type and number of channels, exr floating point",
+        "format of single pictures; tif, npy, nii, nii.gz and ome.zarr hold any type and number of channels, exr "
+        "floating point",
         name="format",
     )
     cycle: bool = option(False, "add the way back: input, translation, cycle", one_way=True)

@@ -43,10 +43,12 @@ class Microscopy:
     Attributes:
         sizes: The attributes of its pixels' size and their units, e.g. ``PhysicalSizeX``.
         names: Of its channels; empty where they have none.
+        colors: In which its channels are shown, ``RRGGBB``; likewise.
     """
 
     sizes: Mapping[str, str]
     names: tuple[str, ...]
+    colors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,16 @@ class Carried:
     def for_image(self, array: np.ndarray) -> "Carried":
         """What of it holds for another image of the same place and size, ``(H, W, C)``.
 
-        A profile is kept where the colours are as many as it is for, names of channels where these are as many, a
-        palette where there are indices.
+        A profile is kept where the colours are as many as it is for, names and colours of channels where these are as
+        many, a palette where there are indices.
         """
         channels = array.shape[2]
         profile, microscopy = self.profile, self.microscopy
         if profile is not None and channels not in _PROFILE_CHANNELS.get(profile[16:20], ()):
             profile = None
-        if microscopy is not None and len(microscopy.names) != channels:
-            microscopy = replace(microscopy, names=())
+        if microscopy is not None:
+            names, colors = (one if len(one) == channels else () for one in (microscopy.names, microscopy.colors))
+            microscopy = replace(microscopy, names=names, colors=colors)
         palette = self.palette if channels == 1 and array.dtype == np.uint8 else None
         return replace(self, profile=profile, microscopy=microscopy, palette=palette)
 

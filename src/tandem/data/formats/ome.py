@@ -1,4 +1,4 @@
-"""OME-XML in the first page of a TIFF: the size of a pixel and the names of the channels, in and out."""
+"""OME-XML in the first page of a TIFF: the size of a pixel and the names and colours of the channels, in and out."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -33,7 +33,21 @@ def read_ome(description: str) -> Microscopy | None:
     sizes = {name: pixels.attrib[name] for name in _SIZES if name in pixels.attrib}
     channels = [one for one in pixels if one.tag.endswith("}Channel")][:_MOST_NAMES]
     names = tuple(one.attrib["Name"] for one in channels if "Name" in one.attrib)
-    return Microscopy(sizes, names if len(names) == len(channels) else ())
+    colors = tuple(_hexadecimal(one.attrib["Color"]) for one in channels if "Color" in one.attrib)
+    has_colors = len(colors) == len(channels) and all(colors)
+    return Microscopy(sizes, names if len(names) == len(channels) else (), colors if has_colors else ())
+
+
+def _hexadecimal(color: str) -> str:
+    """The ``RRGGBB`` of OME's signed number of 32 bits, whose lowest byte is alpha; empty of anything else."""
+    if not re.fullmatch(r"-?\d{1,10}", color):
+        return ""
+    return f"{int(color) >> 8 & 0xFFFFFF:06X}"
+
+
+def _number(color: str) -> int:
+    number = int(color, 16) << 8 | 0xFF
+    return number - 2**32 if number >= 2**31 else number
 
 
 def ome_xml(shape: tuple[int, int, int], dtype: np.dtype, facts: Microscopy) -> str:
@@ -42,8 +56,10 @@ def ome_xml(shape: tuple[int, int, int], dtype: np.dtype, facts: Microscopy) -> 
     kind = _TYPES.get(str(dtype), str(dtype))
     sizes = "".join(f" {name}={quoteattr(value)}" for name, value in facts.sizes.items())
     named = [f" Name={quoteattr(name)}" for name in facts.names] or [""] * channels
+    colored = [f' Color="{_number(color)}"' for color in facts.colors] or [""] * channels
     listed = "".join(
-        f'<Channel ID="Channel:0:{number}" SamplesPerPixel="1"{name}/>' for number, name in enumerate(named)
+        f'<Channel ID="Channel:0:{number}" SamplesPerPixel="1"{name}{color}/>'
+        for number, (name, color) in enumerate(zip(named, colored, strict=True))
     )
     planes = "".join(
         f'<TiffData FirstC="{number}" FirstT="0" FirstZ="0" IFD="{number}" PlaneCount="1"/>'

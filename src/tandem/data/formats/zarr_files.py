@@ -9,6 +9,7 @@ those of Zarr itself, links are refused, and every chunk must say the size that 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -36,6 +37,7 @@ MAX_CHUNKS = 100_000
 """Of one image."""
 _MOST_SLICES = 2**15
 _UNITS = {"angstrom": "Å", "nanometer": "nm", "micrometer": "µm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+_COLOR = re.compile("[0-9A-Fa-f]{6}")
 _AXES_BEFORE_THEY_WERE_NAMED = ("t", "c", "z", "y", "x")
 
 
@@ -47,7 +49,7 @@ class ZarrVolume:
         root: The folder that was named.
         array: At full resolution.
         axes: The letter of each axis.
-        microscopy: Sizes of a pixel, and names of channels.
+        microscopy: Sizes of a pixel, names and colours of channels.
     """
 
     root: Path
@@ -118,7 +120,7 @@ class ZarrVolume:
     def carried(self, index: int) -> Carried:
         """What it says of a slice beside its pixels."""
         del index
-        known = self.microscopy.sizes or self.microscopy.names
+        known = self.microscopy.sizes or self.microscopy.names or self.microscopy.colors
         return Carried(microscopy=self.microscopy if known else None)
 
 
@@ -216,7 +218,9 @@ def _microscopy(attributes: Mapping[str, Any], axes: Sequence[Mapping[str, Any]]
     channels = omero.get("channels") if isinstance(omero, dict) else None
     names = [one.get("label") for one in channels if isinstance(one, dict)] if isinstance(channels, list) else []
     plain = tuple(name for name in names[:4096] if isinstance(name, str) and len(name) < 256)
-    return Microscopy(sizes, plain if len(plain) == len(names) else ())
+    shown = [one.get("color") for one in channels if isinstance(one, dict)] if isinstance(channels, list) else []
+    colors = tuple(one.upper() for one in shown[:4096] if isinstance(one, str) and _COLOR.fullmatch(one))
+    return Microscopy(sizes, plain if len(plain) == len(names) else (), colors if len(colors) == len(shown) else ())
 
 
 def _zarr() -> Any:
