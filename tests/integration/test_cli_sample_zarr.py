@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from PIL import Image
 from support import Finished, files_of
 from support import tandem as run
 
 import tandem
+from tandem.config.classes import read_classes
 from tandem.data.array_files import save_array
 from tandem.data.formats.carried import Carried, Microscopy
+from tandem.data.levels import levels_of_classes
 from tandem.data.metadata import read_carried
 
 SIZES = {"PhysicalSizeY": "0.5", "PhysicalSizeYUnit": "µm", "PhysicalSizeX": "0.25", "PhysicalSizeXUnit": "µm"}
@@ -86,6 +89,16 @@ def test_outputs_alone_and_with_a_page(model: Path, inputs: Path, tmp_path: Path
     assert np.array_equal(tandem.read_image(images / values[0]), shown)
     sample(model, inputs, out=out)
     assert not list(out.rglob("*.zarr"))
+
+
+def test_label_maps(make_bundle: Callable[..., Path], inputs: Path, tmp_path: Path) -> None:
+    twelve = levels_of_classes(read_classes("12", "--classes-b"))
+    model = make_bundle(channels=(3, 12), output_levels=twelve)
+    sample(model, inputs / "a.ome.zarr", out=tmp_path / "x.png")
+    sample(model, inputs / "a.ome.zarr", out=tmp_path / "x.ome.zarr")
+    found = tandem.read_image(tmp_path / "x.ome.zarr")
+    assert (found.shape, found.dtype, found.max() < 12) == ((16, 16, 1), np.uint8, True)
+    assert np.array_equal(found[:, :, 0], np.asarray(Image.open(tmp_path / "x.png")))
 
 
 @pytest.mark.parametrize("kind", ["input", "folder", "added", "several"])
