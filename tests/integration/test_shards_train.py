@@ -1,7 +1,9 @@
 """Training from shards: the same weights as from the folder, from the disk and from a web server, or an error."""
 
+import gzip
 import os
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -79,6 +81,40 @@ def test_folder_and_shards_train_to_the_same_weights(
     pictures = [name for name in mine if name.endswith(".png")]
     assert pictures
     assert all(mine[name] == theirs[name] for name in pictures)
+
+
+def test_compressed_shards_train_to_the_same_weights_and_go_everywhere(
+    shards: Path, from_folder: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    for path in shards.glob("*.tar"):
+        (packed / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    run = tmp_path / "run"
+    refused = tandem("train", packed, "--out", run, *tiny(steps=STEPS, cache_gb=1e-5))
+    assert refused.status == 2
+    assert "its compressed shards unpack to more than the 1e-05 GB of --cache-gb" in refused.err
+    train(packed, run, steps=STEPS, cache_gb=1.0)
+    assert_same_run(run, from_folder)
+    unpacked = {path: path.stat().st_mtime_ns for path in run.rglob("cache/**/*.tar")}
+    assert {path.name for path in unpacked} == {path.name for path in shards.glob("*.tar")}
+
+    for unpacks, *words in (
+        (True, "data", "check", packed),
+        (True, "doctor", packed),
+        (False, "sample", run, packed, "--num-samples", "1", "--out", tmp_path / "samples"),
+        (False, "evaluate", run, packed, "--metrics", "psnr", "--out", tmp_path / "evaluation"),
+    ):
+        found = tandem(*words)
+        assert found.status == 0, found.err
+        assert ("unpacking shards: done" in found.err) == unpacks
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("cache/**/*.tar")} == unpacked
+    assert len(list(packed.iterdir())) == len(unpacked)
+
+    shutil.copytree(run / "model", tmp_path / "model")  # a model without its run has no cache
+    refused = tandem("sample", tmp_path / "model", packed, "--out", tmp_path / "more")
+    assert refused.status == 1
+    assert "here is none: unpack them yourself (gunzip" in refused.err
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

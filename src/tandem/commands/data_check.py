@@ -20,7 +20,7 @@ from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url
 from tandem.data.splits import Split
 from tandem.data.unpaired import find_inputs, find_unpaired, looks_unpaired
 from tandem.errors import DataError
-from tandem.report.progress import TaskProgress
+from tandem.report.progress import TaskProgress, unpacking_progress
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,8 @@ def _find_shards(data: Path | str, cache: Path, *, unpaired: bool) -> Mapping[st
         with TaskProgress("fetching", None, "bytes") as progress:
             shards = read_shards(data, options, progress.callback)
     else:
-        shards = read_shards(data)
+        with unpacking_progress() as unpacking:
+            shards = read_shards(data, options, unpacking)
     if shards.streamed:
         raise DataError(
             f"{data} holds more than the {options.max_bytes / 1e9:g} GB that are fetched for a check: it was checked "

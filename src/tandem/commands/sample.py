@@ -180,7 +180,8 @@ def _sample_in_group(own: SampleOptions, options: SamplingOptions, runtime: Runt
 
 
 def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
-    directions = _directions(own.direction, translator, () if own.stack else own.inputs)
+    trained = Trained.of(own.model, translator.manifest.training)
+    directions = _directions(own.direction, translator, () if own.stack else own.inputs, trained)
     jobs = find_jobs(
         own.inputs,
         pairs=own.pairs,
@@ -188,7 +189,7 @@ def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
         directions=directions,
         masks=translator.takes_masks,
         stack=own.stack,
-        trained=Trained.of(own.model, translator.manifest.training),
+        trained=trained,
     )
     if own.stack:
         _require_parts(jobs[0], translator)
@@ -226,9 +227,11 @@ def load_model(own: SampleOptions, runtime: Runtime) -> Translator:
     return load_with(own.model, runtime, device=own.device)
 
 
-def _directions(named: str | None, translator: Translator, inputs: Sequence[Path]) -> Sequence[Direction]:
+def _directions(
+    named: str | None, translator: Translator, inputs: Sequence[Path], trained: Trained
+) -> Sequence[Direction]:
     """The ways to go: as named; by default both for a dataset of two domains where the model can, else its first."""
-    if named == "both" or (named is None and inputs and all(has_two_domains(path) for path in inputs)):
+    if named == "both" or (named is None and inputs and all(has_two_domains(path, trained) for path in inputs)):
         if named == "both" and len(translator.directions) == 1:
             raise ConfigError(f"--direction both: this model translates {translator.directions[0]} only.")
         return translator.directions

@@ -72,7 +72,9 @@ class DataConfig:
         "order of an epoch: over all images, or, of shards, shard by shard, for data larger than --cache-gb",
     )
     cache_gb: float | None = option(
-        None, f"disk space (10**9 bytes) for shards from a URL; by default {DEFAULT_CACHE_GB:g}", above=0
+        None,
+        f"disk space (10**9 bytes) for shards from a URL, or compressed ones; by default {DEFAULT_CACHE_GB:g}",
+        above=0,
     )
     decoded_gb: float | None = option(
         None,
@@ -167,7 +169,7 @@ class DataConfig:
 
     @property
     def cache_bytes(self) -> int:
-        """Disk space for shards from a URL."""
+        """Disk space for shards that are fetched or unpacked."""
         return round((self.cache_gb or DEFAULT_CACHE_GB) * 1e9)
 
     @property

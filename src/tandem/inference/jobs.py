@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from tandem.config.data import Direction, LayoutChoice
+from tandem.config.data import DataConfig, Direction, LayoutChoice
 from tandem.data.discover import find_splits, locate_splits
 from tandem.data.formats.zarr_files import is_zarr
 from tandem.data.hold_out import hold_out
@@ -21,14 +21,14 @@ from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.listing import images_of, in_natural_order, list_tree
 from tandem.data.manifest import has_metadata, is_manifest, read_manifest
 from tandem.data.mask_files import with_masks, without_masks
-from tandem.data.shards.open import is_shards, open_shards, read_shards
+from tandem.data.shards.open import CacheOptions, ShardedData, is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, Side, SingleImage, Split, SplitName, first_split
 from tandem.data.stacks import stacked_files
 from tandem.data.unpaired import find_inputs, find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError, listed
 from tandem.inference.translator import Translator
 from tandem.report.links import run_of
-from tandem.report.progress import comparing_progress
+from tandem.report.progress import comparing_progress, unpacking_progress
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class Trained:
 
     Attributes:
         training: Of its manifest.
-        cache: The folder of its run that remembers what was held out.
+        cache: The folder of its run that remembers what was held out, and holds compressed shards unpacked.
     """
 
     training: Mapping[str, Any]
@@ -404,16 +404,19 @@ def splits_of(
     Raises:
         DataError: There is no dataset, or something is wrong with it.
     """
-    found, alone = _splits_as_they_lie(path, layout)
+    found, alone = _splits_as_they_lie(path, layout, trained)
     if masks:
         found = with_masks(found, "files", required=False)
     return {**(found if trained is None else trained.divided(found)), **alone}
 
 
-def _splits_as_they_lie(path: Path, layout: LayoutChoice) -> tuple[Mapping[str, Split], Mapping[str, Split]]:
+def _splits_as_they_lie(
+    path: Path, layout: LayoutChoice, trained: Trained | None
+) -> tuple[Mapping[str, Split], Mapping[str, Split]]:
     """Those with an output domain, and those with inputs alone."""
     if is_shards(path):
-        return open_shards(read_shards(path), paired=not has_two_domains(path)), {}
+        shards = _read_shards(path, trained)
+        return open_shards(shards, paired=not _holds_two_domains(shards)), {}
     table = read_manifest(path)
     if table is not None:
         return table.pairs, table.inputs
@@ -423,11 +426,21 @@ def _splits_as_they_lie(path: Path, layout: LayoutChoice) -> tuple[Mapping[str, 
     return (find_unpaired(path, layout=layout) if looks_unpaired(path) else find_splits(path, layout=layout)), alone
 
 
-def has_two_domains(path: Path) -> bool:
-    """Whether a dataset, of folders or of shards, holds two domains and no pairs."""
-    if not is_shards(path):
-        return looks_unpaired(path)
-    return all(shard.domain != "ab" for shard in read_shards(path).shards)
+def has_two_domains(path: Path, trained: Trained | None = None) -> bool:
+    """Whether a dataset, of folders or of shards, holds two domains and no pairs; `trained` as for `splits_of`."""
+    return _holds_two_domains(_read_shards(path, trained)) if is_shards(path) else looks_unpaired(path)
+
+
+def _read_shards(path: Path, trained: Trained | None) -> ShardedData:
+    """Those of a folder; compressed ones are unpacked into the cache of a run, or were when it was trained."""
+    cache = None if trained is None or trained.cache is None else trained.cache / "shards"
+    options = None if cache is None else CacheOptions(cache, DataConfig().cache_bytes)
+    with unpacking_progress() as unpacking:
+        return read_shards(path, options, unpacking)
+
+
+def _holds_two_domains(shards: ShardedData) -> bool:
+    return all(shard.domain != "ab" for shard in shards.shards)
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -286,6 +286,13 @@ def _standard_error() -> Console:
 
 
 @contextmanager
+def unpacking_progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar for compressed shards, once one is unpacked."""
+    with PartsProgress("unpacking", {"shards": "bytes"}) as bars:
+        yield lambda done, total: bars.callback("shards", done, total)
+
+
+@contextmanager
 def comparing_progress() -> Iterator[tuple[Callable[[int, int], None], Callable[[int, int], None]]]:
     """Bars for images that are compared with each other, and for what is hashed beside them."""
     with TaskProgress("comparing", None, "images") as looking, TaskProgress("reading", None, "items") as reading:

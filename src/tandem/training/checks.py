@@ -14,7 +14,7 @@ from tandem.data.levels import levels_of_run
 from tandem.data.listing import count
 from tandem.data.order import WINDOW_SHARDS
 from tandem.data.shards.items import ShardItems
-from tandem.data.shards.open import is_url
+from tandem.data.shards.open import needs_cache
 from tandem.data.splits import Item, Split
 from tandem.data.warp import Augmentation
 from tandem.errors import ConfigError, DataError
@@ -63,8 +63,10 @@ def require_sense(config: RunConfig, location: Path | str, train: Split) -> None
     data = config.data
     if data.shuffle == "shards" and train.shards is None:
         raise ConfigError(f"--shuffle shards is for shards; {location} is a folder of images: leave it out.")
-    if data.cache_gb is not None and not is_url(location):
-        raise ConfigError(f"--cache-gb is for shards from a URL; {location} is on the disk: leave it out.")
+    if data.cache_gb is not None and not needs_cache(location):
+        raise ConfigError(
+            f"--cache-gb is for shards from a URL and for compressed ones; {location} is on the disk: leave it out."
+        )
     if train.facts is not None:
         _require_cache(config, train)
     if train.paired:

@@ -38,7 +38,7 @@ from tandem.data.splits import (
 from tandem.data.stacks import channels_of_parts
 from tandem.data.unpaired import find_unpaired, looks_unpaired
 from tandem.errors import ConfigError, DataError
-from tandem.report.progress import TaskProgress, comparing_progress
+from tandem.report.progress import TaskProgress, comparing_progress, unpacking_progress
 from tandem.training.checks import check_splits, make_augmentation, make_transform, require_one_size, require_sense
 from tandem.version import __version__
 
@@ -115,7 +115,7 @@ def open_inputs(
         config: All options.
         data: The dataset, or the folder of domain A; or the folder or URL of shards.
         data_b: The folder of domain B.
-        cache: A folder that remembers the check, and holds shards from a URL.
+        cache: A folder that remembers the check, and holds shards that are fetched or unpacked.
         decoded_bytes: Memory in which the training images stay decoded, if all of them fit.
         on_check: Called with (done, all) while images are checked.
 
@@ -196,7 +196,7 @@ def find_data(
         data: A folder, or the URL of shards.
         data_b: The folder of domain B; of pairs the folder of B.
         paired: Whether pairs are wanted.
-        cache: A folder for shards from a URL.
+        cache: A folder for shards from a URL, and for compressed ones when they are unpacked.
         cache_bytes: Most that is kept there.
         layout: How A and B lie in folders; see `tandem.data.discover`.
         mask: Whether masks are looked for; see `tandem.data.mask_files`.
@@ -228,7 +228,9 @@ def _found(
         )
     if is_shards(data):
         options = None if cache is None else CacheOptions(cache / "shards", cache_bytes)
-        return open_shards(read_shards(data, options), paired=paired)
+        with unpacking_progress() as unpacking:
+            shards = read_shards(data, options, None if is_url(data) else unpacking)
+        return open_shards(shards, paired=paired)
     if not paired:
         return find_unpaired(Path(data), data_b, layout=layout)
     try:

@@ -14,7 +14,7 @@ from tandem.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class ShardOnDisk:
-    """A shard in a folder with an index; see `tandem.data.image_file.Container`."""
+    """A shard in a folder whose hash is known; see `tandem.data.image_file.Container`."""
 
     store: FolderStore
     shard: Shard
@@ -29,7 +29,7 @@ class ShardOnDisk:
             return f"{path}: {error.strerror}"
         if found == self.shard.sha256:
             return None
-        return f"{path}: its SHA-256 is not the one in the index: it is damaged or another file; pack or copy it anew"
+        return f"{path}: {self.store.mismatch(self.shard)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,10 @@ class ShardMember(ImageFile):
 
     @property
     def container(self) -> "ShardOnDisk | None":
-        """The shard, where an index says its hash; those behind a URL are held against it when they are fetched."""
+        """The shard, where its hash is known, by an index or since it was unpacked.
+
+        Those behind a URL are held against it when they are fetched.
+        """
         return (
             ShardOnDisk(self.store, self.shard) if isinstance(self.store, FolderStore) and self.shard.sha256 else None
         )

@@ -1,8 +1,9 @@
 """From a folder or URL of shards to the splits of a dataset."""
 
 import hashlib
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,13 +20,13 @@ from tandem.data.shards.index import (
 )
 from tandem.data.shards.items import ShardItems, images_of, pairs_of, survey
 from tandem.data.shards.store import SHARD_POLICY, CachedStore, FolderStore, ShardStore, fetch_all, not_fetched
+from tandem.data.shards.unpacked import GZIP_ENDINGS, OTHER_ENDINGS, Unpacked, UnpackedStore, gzipped, unpack_all
 from tandem.data.splits import SPLITS, PairedSplit, Side, SplitFacts, SplitName, UnpairedSplit
 from tandem.errors import ConfigError, DataError, listed
 from tandem.fetch.errors import FetchError
 from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_bytes
 
-_COMPRESSED = (".tar.gz", ".tgz")
 KEPT_LISTS = 64
 """Shards whose headers are remembered where not all of the data is on the disk."""
 
@@ -34,11 +35,11 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*(::[a-z][a-z0-9+.-]*)*://", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class CacheOptions:
-    """Where shards from a URL go.
+    """Where shards from a URL go, and compressed ones when they are unpacked.
 
     Attributes:
-        folder: On the disk; each URL gets a folder in it.
-        max_bytes: Most that is kept of one URL.
+        folder: On the disk; each URL, or folder of compressed shards, gets a folder in it.
+        max_bytes: Most that is kept of one of them.
         policy: Limits, tries and rules of fetching.
     """
 
@@ -84,33 +85,34 @@ def is_shards(location: str | Path) -> bool:
     index = root / INDEX_NAME
     if index.is_file() and index.stat().st_size <= MAX_INDEX_BYTES and f'"{FORMAT}"'.encode() in index.read_bytes():
         return True
-    return any(any(root.glob(f"*{ending}")) for ending in (".tar", *_COMPRESSED)) and not locate_splits(root, [])
+    return any(
+        any(root.glob(f"*{ending}")) for ending in (".tar", *GZIP_ENDINGS, *OTHER_ENDINGS)
+    ) and not locate_splits(root, [])
+
+
+def needs_cache(location: str | Path) -> bool:
+    """Whether shards are fetched or unpacked into a cache before they are read."""
+    if is_url(location):
+        return True
+    return is_shards(location) and any(any(Path(location).glob(f"*{ending}")) for ending in GZIP_ENDINGS)
 
 
 def read_shards(
     location: str | Path, cache: CacheOptions | None = None, on_fetch: Callable[[int, int], None] | None = None
 ) -> ShardedData:
-    """Read the index of shards; from a URL fetch all of them where they fit into the cache.
+    """Read the index of shards; from a URL fetch all of them where they fit into the cache; unpack compressed ones.
 
     Args:
         location: A folder, or a URL that fsspec knows.
-        cache: For URLs.
-        on_fetch: Called with the bytes that are there and those of all shards, while they are fetched.
+        cache: For URLs and compressed shards.
+        on_fetch: Called with the bytes that are there and those of all shards, while they are fetched or unpacked.
 
     Raises:
         DataError: There are none, they cannot be fetched, or are damaged.
         ConfigError: The cache is too small.
     """
     if not is_url(location):
-        root = Path(location)
-        index_path = root / INDEX_NAME
-        store = FolderStore(root)
-        if (root / PARTIAL_NAME).is_file():
-            raise DataError(f"{root} is packed in part only: run the same 'tandem data pack' again to complete it.")
-        if not index_path.is_file():
-            return ShardedData(store, _without_index(store), {}, streamed=False)
-        index = parse_index(index_path.read_bytes(), str(index_path))
-        return ShardedData(store, index.shards, dict(index.splits), streamed=False)
+        return _read_folder(Path(location), cache, on_fetch)
     assert cache is not None
     url = str(location).removesuffix(INDEX_NAME).rstrip("/")
     if "?" in url or "#" in url:
@@ -127,6 +129,53 @@ def read_shards(
         return ShardedData(remote, index.shards, dict(index.splits), streamed=True)
     fetch_all(remote, index.shards, on_fetch)
     return ShardedData(FolderStore(folder), index.shards, dict(index.splits), streamed=False)
+
+
+def _read_folder(root: Path, cache: CacheOptions | None, on_unpack: Callable[[int, int], None] | None) -> ShardedData:
+    index_path = root / INDEX_NAME
+    if (root / PARTIAL_NAME).is_file():
+        raise DataError(f"{root} is packed in part only: run the same 'tandem data pack' again to complete it.")
+    if not index_path.is_file():
+        plain = {path.name: path for path in root.glob("*.tar") if not path.name.startswith(".")}
+        packed = gzipped(root)
+        if twice := sorted(plain.keys() & packed.keys()):
+            raise DataError(
+                f"{root} holds {twice[0]} and {packed[twice[0]].name}, which are one shard: remove one of them"
+            )
+        store, unpacked = _unpacked(root, packed, cache, on_unpack)
+        return ShardedData(store, _without_index(store, {**plain, **packed}, unpacked), {}, streamed=False)
+    index = parse_index(index_path.read_bytes(), str(index_path))
+    missing = {shard.name for shard in index.shards if not (root / shard.name).exists()}
+    packed = {name: path for name, path in gzipped(root).items() if name in missing} if missing else {}
+    store, unpacked = _unpacked(root, packed, cache, on_unpack)
+    for shard in index.shards:
+        one = unpacked.get(shard.name)
+        if one is not None and (one.size, one.sha256) != (shard.size, shard.sha256):
+            raise DataError(
+                f"{packed[shard.name]} does not unpack to the {shard.name} of its index: it is damaged or another "
+                "file; pack or copy it anew"
+            )
+    return ShardedData(store, index.shards, dict(index.splits), streamed=False)
+
+
+def _unpacked(
+    root: Path,
+    packed: Mapping[str, Path],
+    cache: CacheOptions | None,
+    on_unpack: Callable[[int, int], None] | None,
+) -> tuple[FolderStore, Mapping[str, Unpacked]]:
+    """The store of a folder, with its compressed shards unpacked."""
+    if not packed:
+        return FolderStore(root), {}
+    if cache is None:
+        raise DataError(
+            f"{root} holds compressed shards, {next(iter(packed.values())).name} and so on. They are unpacked into the "
+            f"cache of a run, and here is none: unpack them yourself (gunzip {root}/*gz); images hardly get larger by "
+            "it."
+        )
+    folder = cache.folder / hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    unpacked = unpack_all(packed, folder, cache.max_bytes, on_unpack)
+    return UnpackedStore(folder, root, frozenset(packed)), unpacked
 
 
 def open_shards(data: ShardedData, *, paired: bool) -> dict[str, PairedSplit] | dict[str, UnpairedSplit]:
@@ -209,27 +258,28 @@ def _split_of(path: Path) -> SplitName:
     return named[0] if named else "train"
 
 
-def _without_index(store: FolderStore) -> list[Shard]:
-    """Make up the index of a folder of tar files from their names and headers."""
-    compressed = sorted(path.name for ending in _COMPRESSED for path in store.root.glob(f"*{ending}"))
-    if compressed:
-        raise DataError(
-            f"{store.where} holds shards that are compressed as a whole, {compressed[0]} and so on, whose members "
-            f"cannot be read one by one: unpack them once (gunzip {store.where}/*.gz); images hardly get larger by it."
-        )
-    paths = {path.stem: path for path in store.root.glob("*.tar") if not path.name.startswith(".")}
+def _without_index(store: FolderStore, files: Mapping[str, Path], unpacked: Mapping[str, Unpacked]) -> list[Shard]:
+    """Make up the index of a folder of tar files from their names and headers.
+
+    Args:
+        store: Gives them.
+        files: As they lie in the folder, by the names of the tar files.
+        unpacked: Those that were compressed.
+    """
+    names = {name.removesuffix(".tar"): name for name in files}
     shards = []
     problems: list[str] = []
-    for stem in in_natural_order(paths):
-        path = paths[stem]
-        size = path.stat().st_size
+    for stem in in_natural_order(names):
+        name = names[stem]
+        one = unpacked.get(name)
+        size, sha256 = (files[name].stat().st_size, "") if one is None else (one.size, one.sha256)
         try:
-            split = _split_of(path)
-            domain, number = survey(store, Shard(path.name, split, "ab", 1, size, ""))
+            split = _split_of(files[name])
+            domain, number = survey(store, Shard(name, split, "ab", 1, size, sha256))
         except DataError as error:
             problems.append(str(error))
             continue
-        shards.append(Shard(path.name, split, domain, number, size, ""))
+        shards.append(Shard(name, split, domain, number, size, sha256))
     if problems:
-        raise DataError(f"{len(problems)} of {len(paths)} shards cannot be used:\n{listed(problems)}")
+        raise DataError(f"{len(problems)} of {len(files)} shards cannot be used:\n{listed(problems)}")
     return shards

@@ -64,6 +64,11 @@ class FolderStore:
             raise DataError(f"{path} has {size} bytes, but its index says {shard.size}: it is cut off or another file")
         return path
 
+    def mismatch(self, shard: Shard) -> str:
+        """What it means that the content of a shard's file has another hash."""
+        del shard
+        return "its SHA-256 is not the one in the index: it is damaged or another file; pack or copy it anew"
+
 
 @dataclass(frozen=True)
 class CachedStore:
@@ -116,7 +121,7 @@ class CachedStore:
         return True
 
     def _fetch(self, path: Path, shard: Shard) -> None:
-        with _locked(self.cache / ".lock"):
+        with locked(self.cache / ".lock"):
             if self._is_there(path, shard):  # another process was faster
                 return
             path.with_name(f"{shard.name}.part").touch()  # claims its room
@@ -188,7 +193,8 @@ def fetch_all(store: CachedStore, shards: Sequence[Shard], on_progress: Callable
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file that one process has at a time; the others wait."""
     with path.open("a") as file:
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX)  # dropped with the file, also where the process is killed
