@@ -107,7 +107,7 @@ def unpack_all(
         files: By the names of the tar files.
         folder: On the disk, which belongs to these files alone: other tar files in it are removed.
         max_bytes: Most that lies in it.
-        on_progress: Called with the compressed bytes that are read and those of all files, if any is unpacked.
+        on_progress: Called with the bytes that are read and those of all files that are unpacked, if there are any.
 
     Raises:
         DataError: Some are damaged or cannot be read; the others are unpacked and stay.
@@ -120,22 +120,22 @@ def unpack_all(
         for path in (*folder.glob("*.tar"), *folder.glob("*.json")):
             if path.name.removesuffix(".json") not in found:
                 path.unlink()
-        total, done = sum(path.stat().st_size for path in files.values()), 0
+        missing = {name: path for name, path in files.items() if name not in found}
+        total, done = sum(path.stat().st_size for path in missing.values()), 0
         problems: list[str] = []
-        for name, path in files.items():
-            size = path.stat().st_size
-            if name not in found:
-                room = max_bytes - sum(one.size for one in found.values())
+        for name, path in missing.items():
+            room = max_bytes - sum(one.size for one in found.values())
 
-                def report(read: int, done: int = done) -> None:
-                    if on_progress is not None:
-                        on_progress(done + read, total)
+            def report(read: int, done: int = done) -> None:
+                if on_progress is not None:
+                    on_progress(done + read, total)
 
-                try:
-                    found[name] = _unpack(path, folder / name, room, max_bytes, report)
-                except DataError as error:
-                    problems.append(str(error))
-            done += size
+            report(0)
+            try:
+                found[name] = _unpack(path, folder / name, room, max_bytes, report)
+            except DataError as error:
+                problems.append(str(error))
+            done += path.stat().st_size
     if problems:
         raise DataError(f"{len(problems)} of {len(files)} compressed shards cannot be used:\n{listed(problems)}")
     return found
@@ -170,8 +170,9 @@ def _unpack(path: Path, target: Path, room: int, max_bytes: int, report: Callabl
                 size += len(chunk)
                 if size > room:
                     raise ConfigError(
-                        f"{path.parent}: its compressed shards unpack to more than the {max_bytes / 1e9:g} GB of "
-                        f"--cache-gb (at {path.name}): raise it, or unpack them yourself.",
+                        f"{path.parent}: its compressed shards unpack to more than {max_bytes / 1e9:g} GB, the most "
+                        f"that is kept (at {path.name}): raise --cache-gb, where the command has it, or unpack them "
+                        f"yourself (gunzip {path.parent}/*gz).",
                         option="--cache-gb",
                     )
                 digest.update(chunk)
