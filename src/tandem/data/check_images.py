@@ -10,7 +10,7 @@ import numpy as np
 from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, half_range, pixels_of, resize
+from tandem.data.images import ImageReadError, half_range, pixels_of, resize, row_blocks
 from tandem.data.levels import Levels
 from tandem.data.masks import left_out, resize_valid, valid_pixels
 from tandem.data.splits import Domain, Item, Split
@@ -179,7 +179,12 @@ def _moments(array: np.ndarray, levels: Levels) -> np.ndarray:
     if not levels.is_by_type:
         values = levels.to_floats(array).astype(np.float64)
         return np.stack([values.sum(axis=(1, 2)), np.square(values).sum(axis=(1, 2))])
-    scale = half_range(array.dtype)
-    total = array.sum(axis=(0, 1), dtype=np.int64) / scale
-    squares = np.einsum("hwc,hwc->c", array, array, dtype=np.int64) / scale**2
+    scale, channels = half_range(array.dtype), array.shape[2]
+    total, squares = np.zeros((2, channels), np.int64)
+    for rows in row_blocks(height, array[0].size):
+        # Of whole numbers below 2**53, which double precision adds exactly, in the order that is fast.
+        planes = np.ascontiguousarray(np.moveaxis(array[rows], 2, 0), np.float64).reshape(channels, -1)
+        total += planes.sum(axis=1).astype(np.int64)
+        squares += np.einsum("cn,cn->c", planes, planes).astype(np.int64)
+    total, squares = total / scale, squares / scale**2
     return np.stack([total - height * width, squares - 2 * total + height * width])
