@@ -63,7 +63,7 @@ def zarr_members(array: np.ndarray, carried: Carried, name: str) -> dict[str, by
         config={"write_empty_chunks": True},  # a chunk of -0.0 counts as empty
     )
     made[:] = np.moveaxis(array, 2, 0)
-    return {path: content.to_bytes() for path, content in files.items()}
+    return {path: files[path].to_bytes() for path in sorted(files)}  # zarr writes them in whatever order
 
 
 def is_own_zarr(path: Path) -> bool:
