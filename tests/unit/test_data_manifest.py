@@ -230,6 +230,17 @@ def test_parquet_that_is_damaged_or_too_much(root: Path, monkeypatch: pytest.Mon
         find_splits(table)
 
 
+def test_parquet_whose_reader_ends_is_damaged(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of pyarrow does at some files, by an exception that nothing catches."""
+    table = parquet(root / "pairs.parquet", {"a": ["scans/1.png"], "b": ["scans/2.png"]})
+    ending = tmp_path / "ending.sh"
+    ending.write_text("#!/bin/sh\necho no more >&2\nkill -ABRT $$\n")
+    ending.chmod(0o755)
+    monkeypatch.setattr("tandem.data.parquet.sys.executable", str(ending))
+    with pytest.raises(DataError, match=r"pairs\.parquet is damaged: what reads it ended with SIGABRT \(no more\)"):
+        find_splits(table)
+
+
 def test_parquet_without_its_extra(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = parquet(root / "pairs.parquet", {"a": ["scans/1.png"], "b": ["scans/2.png"]})
     monkeypatch.setitem(sys.modules, "pyarrow", None)

@@ -1,6 +1,7 @@
 """NIfTI, DICOM and OpenEXR files as images, beside what their own libraries made of them and read of ours."""
 
 import gzip
+import io
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,24 @@ def test_dicom_files_that_are_refused(tmp_path: Path, dicom: Any) -> None:
     for name, reason in cases:
         with pytest.raises(ImageReadError, match=reason):
             tandem.read_image(tmp_path / name)
+
+
+def test_no_more_memory_is_taken_than_a_dicom_file_has_bytes(tmp_path: Path, dicom: Any) -> None:
+    """An element that claims to have 4 GB: reading so many bytes would have memory taken for them."""
+    dicom_file(tmp_path / "x.dcm", dicom, np.zeros((6, 9), np.uint16))
+    content = (tmp_path / "x.dcm").read_bytes()
+    at = content.index(b"\x28\x00\x10\x00US")  # the rows
+    asked: list[int] = []
+
+    class Noting(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(size or 0)
+            return super().read(size)
+
+    claiming = b"\x20\x00\x00\x40OB\x00\x00" + (2**32 - 16).to_bytes(4, "little")
+    with pytest.raises(ImageReadError):
+        read_stored(Noting(content[:at] + claiming + content[at:]))
+    assert max(asked) <= 2**16
 
 
 @pytest.mark.parametrize(("channels", "colours"), [(1, 1), (3, 3), (4, 3), (6, 0)])

@@ -1,6 +1,14 @@
-"""Columns of text of a Parquet file, read without trust; other columns are not decoded."""
+"""Columns of text of a Parquet file, read without trust by a process of its own: some damaged files end pyarrow's.
 
+That process is this module: ``python -m tandem.data.parquet PATH COLUMN…`` prints the names of all columns, then a line
+for each row, as JSON. Columns that are not asked for are not decoded.
+"""
+
+import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +20,7 @@ MAX_COLUMN_BYTES = 1 << 30
 """Of one column before it is unpacked, as the file says; and of the texts in a dictionary, as they are found."""
 _BATCH = 4096
 _TEXT = re.compile(r"null|(large_)?string|dictionary<values=(large_)?string, indices=u?int\d+, ordered=[01]>")
+_MAX_ERROR = 2000
 
 
 def columns_of_parquet(path: Path) -> list[str]:
@@ -19,10 +28,9 @@ def columns_of_parquet(path: Path) -> list[str]:
 
     Raises:
         MissingExtraError: pyarrow is not installed.
-        Exception: It is damaged; of any kind that pyarrow raises.
+        ValueError: It is damaged.
     """
-    with _opened(path) as file:
-        return list(file.schema_arrow.names)
+    return next(_lines(path, (), max_rows=0, max_cell=0))
 
 
 def rows_of_parquet(path: Path, columns: Sequence[str], *, max_rows: int, max_cell: int) -> Iterator[Mapping[str, str]]:
@@ -35,22 +43,71 @@ def rows_of_parquet(path: Path, columns: Sequence[str], *, max_rows: int, max_ce
         max_cell: Texts of more characters are refused.
 
     Raises:
-        ValueError: A column does not hold text, or there is too much.
         MissingExtraError: pyarrow is not installed.
-        Exception: It is damaged; of any kind that pyarrow raises.
+        ValueError: It is damaged, a column does not hold text, or there is too much.
     """
-    with _opened(path) as file:
-        known = [name for name in columns if name in file.schema_arrow.names]
-        _refuse(file, known, max_rows)
-    with _opened(path, known) as file:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=known, use_threads=False):
-            values = [_texts(batch.column(index), name, max_cell) for index, name in enumerate(known)]
-            for row in zip(*values, strict=True):
-                yield dict(zip(known, row, strict=True))
+    lines = _lines(path, columns, max_rows=max_rows, max_cell=max_cell)
+    there = next(lines)
+    known = [name for name in columns if name in there]
+    for row in lines:
+        yield dict(zip(known, row, strict=True))
+
+
+def _lines(path: Path, columns: Sequence[str], *, max_rows: int, max_cell: int) -> Iterator[Any]:
+    """What the process says: a list of names, then lists of texts."""
+    needed("pyarrow", "parquet", "reading Parquet files")
+    asked = json.dumps({"path": str(path), "columns": list(columns), "max_rows": max_rows, "max_cell": max_cell})
+    command = [sys.executable, "-m", "tandem.data.parquet", asked]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            for line in process.stdout:
+                yield json.loads(line)
+            error = process.stderr.read(_MAX_ERROR).decode("utf-8", "replace").strip()
+            process.wait()
+        finally:
+            process.kill()  # of a reader that is not asked any further
+    status = process.returncode
+    if status == 1:
+        raise ValueError(error)
+    if status:
+        name = signal.Signals(-status).name if status < 0 else f"status {status}"
+        raise ValueError(f"what reads it ended with {name} ({error[-300:]})")
+
+
+def main() -> int:
+    """Print what a file holds, or why it is not read."""
+    asked = json.loads(sys.argv[1])
+    path, columns = Path(asked["path"]), asked["columns"]
+    try:
+        with _opened(path) as file:
+            names = list(file.schema_arrow.names)
+            known = [name for name in columns if name in names]
+            if known:
+                _refuse(file, known, asked["max_rows"])
+        sys.stdout.write(json.dumps(names) + "\n")
+        for row in _rows(path, known, asked["max_cell"]):
+            sys.stdout.write(json.dumps(row) + "\n")
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # of any kind that pyarrow raises
+        sys.stderr.write(str(error))
+        return 1
+    return 0
+
+
+def _rows(path: Path, columns: Sequence[str], max_cell: int) -> Iterator[Sequence[str]]:
+    if not columns:
+        return
+    with _opened(path, columns) as file:
+        for batch in file.iter_batches(batch_size=_BATCH, columns=columns, use_threads=False):
+            values = [_texts(batch.column(index), name, max_cell) for index, name in enumerate(columns)]
+            yield from zip(*values, strict=True)
 
 
 def _opened(path: Path, columns: Sequence[str] = ()) -> Any:
-    needed("pyarrow", "parquet", "reading Parquet files")
     parquet = needed("pyarrow.parquet", "parquet", "reading Parquet files")
     # A text that is there a million times is unpacked once.
     return parquet.ParquetFile(path, read_dictionary=list(columns), memory_map=False)
@@ -80,3 +137,7 @@ def _texts(array: Any, name: str, max_cell: int) -> list[str]:
     if any(len(text) > max_cell for text in known):
         raise ValueError(f"column {name} holds texts of more than {max_cell} characters")
     return ["" if index is None else known[index] for index in array.indices.to_pylist()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

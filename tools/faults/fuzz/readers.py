@@ -1,31 +1,42 @@
 """Every reader of what others have made, with genuine files to begin from."""
 
+import functools
+import gzip
 import hashlib
 import io
 import json
 import shutil
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 from PIL import Image
+from pyarrow import parquet
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from tandem.checkpoint.bundle import load_bundle
 from tandem.checkpoint.manifest import manifest_file, read_manifest, sha256_of
 from tandem.checkpoint.official_files import read_official
 from tandem.checkpoint.store import CheckpointStore
+from tandem.config.classes import read_classes
 from tandem.config.run import from_flat
 from tandem.config.yaml import read_file
-from tandem.data.array_files import encoded, read_image
+from tandem.data.array_files import encoded, read_image, write_image
 from tandem.data.download.catalogue import CATALOGUE
 from tandem.data.download.install import DatasetSource, install
 from tandem.data.images import read_size
+from tandem.data.manifest import read_manifest as read_table
 from tandem.data.shards.index import parse_index
 from tandem.data.shards.open import open_shards, read_shards
 from tandem.data.shards.tar import scan
+from tandem.data.shards.unpacked import unpack_all
 from tandem.data.synthetic.info import load_dataset_info
 from tandem.evaluation.folder import read_reports
 from tandem.evaluation.options import read_palette
@@ -119,7 +130,81 @@ _IMAGES = (
     _image("ppm", ".ppm", _pictures("PPM", "RGB", "L", "1"), mutate.of_bytes),
     _image("webp", ".webp", _pictures("WEBP", "RGB", "RGBA"), mutate.of_bytes),
     _image("jpeg2000", ".jp2", _pictures("JPEG2000", "RGB", "L"), mutate.of_bytes),
+    _image("nifti", ".nii", _arrays(".nii"), mutate.of_bytes),
+    _image("nifti-gz", ".nii.gz", _arrays(".nii.gz"), mutate.of_bytes),
+    _image("dicom", ".dcm", lambda _: [_dicom()], mutate.of_bytes),
 )
+
+
+def _dicom() -> bytes:
+    values = np.arange(30, dtype=np.uint16).reshape(5, 6)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, UID("1.2.3")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, "1.2.3"
+    dataset.Rows, dataset.Columns = values.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept = "1", "-1024"
+    dataset.PixelData = values.tobytes()
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _in_zarr(name: str) -> tuple[Callable[[Ground], list[bytes]], Callable[[Ground, Path], Read]]:
+    """One of the files of an OME-Zarr: its genuine content, and what reads the image with another one."""
+
+    def write(folder: Path) -> Path:
+        image = folder / "x.ome.zarr"
+        write_image(image, np.arange(7 * 9 * 2, dtype=np.uint16).reshape(7, 9, 2))
+        return image
+
+    def seeds(_: Ground) -> list[bytes]:
+        with tempfile.TemporaryDirectory() as folder:
+            return [(write(Path(folder)) / name).read_bytes()]
+
+    def prepare(_: Ground, folder: Path) -> Read:
+        image = write(folder)
+
+        def reading(content: bytes) -> object:
+            (image / name).write_bytes(content)
+            return read_image(image)
+
+        return reading
+
+    return seeds, prepare
+
+
+def _table(suffix: str) -> Callable[[Ground], list[bytes]]:
+    rows = [("a/1.png", "b/1.png", "train"), ("a/2.png", "b/2.png", "test")]
+
+    def seeds(_: Ground) -> list[bytes]:
+        if suffix == ".jsonl":
+            return ["".join(json.dumps(dict(zip("ab", row, strict=False))) + "\n" for row in rows).encode()]
+        if suffix == ".csv":
+            return ["\n".join(["a,b,split", *map(",".join, rows)]).encode()]
+        buffer = io.BytesIO()
+        columns = dict(zip(("a", "b", "split"), map(list, zip(*rows, strict=True)), strict=True))
+        parquet.write_table(pyarrow.table(columns), buffer)
+        return [buffer.getvalue()]
+
+    return seeds
+
+
+def _listing(_: Ground, folder: Path, *, suffix: str) -> Read:
+    """A table beside the files that it names."""
+    for side in "ab":
+        (folder / side).mkdir()
+        for number in (1, 2):
+            Image.new("RGB", (4, 4)).save(folder / side / f"{number}.png")
+    return _file(f"pairs{suffix}", read_table)(_, folder)
+
+
+def _classes(_: Ground) -> list[bytes]:
+    return [b"classes:\n- {name: road, value: 3, colour: '#ff0000'}\n- {name: sky, value: 7, colour: [0, 1, 2]}\n"]
 
 
 def _npz(**arrays: np.ndarray) -> bytes:
@@ -359,6 +444,20 @@ ALL_READERS: tuple[Reader, ...] = (
         lambda g: [(_shards(g) / "index.json").read_bytes()],
         _file("index.json", lambda p: parse_index(p.read_bytes(), str(p))),
         mutate.of_json,
+    ),
+    *(
+        Reader(f"table{suffix}", _table(suffix), functools.partial(_listing, suffix=suffix), change)
+        for suffix, change in ((".csv", mutate.of_lines), (".jsonl", mutate.of_lines), (".parquet", mutate.of_bytes))
+    ),
+    Reader("classes", _classes, _file("c.yaml", lambda p: read_classes(str(p), "--classes-a")), mutate.of_yaml),
+    Reader("zarr-attributes", *_in_zarr(".zattrs"), mutate.of_json),
+    Reader("zarr-array", *_in_zarr("0/.zarray"), mutate.of_json),
+    Reader("zarr-chunk", *_in_zarr("0/0/0/0"), mutate.of_bytes),
+    Reader(
+        "shard-gz",
+        lambda g: [gzip.compress(min(_shards(g).glob("train*.tar")).read_bytes())],
+        _file("x.tar.gz", lambda p: unpack_all({"x.tar": p}, p.parent / "unpacked", 1 << 26)),
+        mutate.of_bytes,
     ),
     Reader("shard", lambda g: [min(_shards(g).glob("train*.tar")).read_bytes()], _shard, mutate.of_tar),
     Reader(

@@ -133,9 +133,27 @@ def _dataset(stream: BinaryIO, **how: Any) -> Any:
         raise UnreadableError("a deflated DICOM file, which is not read: save it uncompressed")
     stream.seek(0)
     try:
-        return library.dcmread(stream, **how)
+        return library.dcmread(_Sparing(stream, size), **how)
     except library.errors.InvalidDicomError as error:
         raise UnreadableError(f"damaged ({error})") from error
+
+
+class _Sparing:
+    """A file of which never more is asked than there is: pydicom believes lengths of 4 GB and asks for them at once.
+
+    Args:
+        stream: The file.
+        size: Its bytes.
+    """
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._size = stream, size
+        self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
+
+    def read(self, number: int = -1) -> bytes:
+        """Up to so many bytes."""
+        left = max(0, self._size - self._stream.tell())
+        return self._stream.read(left if number < 0 else min(number, left))
 
 
 def _frames(dataset: Any) -> int:
