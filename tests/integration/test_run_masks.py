@@ -175,3 +175,15 @@ def test_every_method_trains_with_masks(data: Path, tmp_path: Path, method: str)
     train(one_band(data, tmp_path) if method == "cut" else data, tmp_path / "run", **RANGES | options, mask="nodata")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert all(np.isfinite(value) for line in lines for value in line.values() if isinstance(value, float))
+
+
+def test_a_prior_that_is_fitted_again_sees_the_masks(data: Path, tmp_path: Path) -> None:
+    own = {"method": "bicyclegan", "latent_dim": 2, "encoder_filters": 4, "prior": "gaussian"}
+    options = SMALL | RANGES | {"norm": None, "dropout": None, "steps": 2, "num_preview_samples": 2} | own
+    train(data, tmp_path / "run", **options, mask="files")
+    words = ("--prior", "gaussian", "--device", "cpu", "--out", tmp_path / "model")
+    finished = tandem("prior", tmp_path / "run", *words)
+    assert finished.status == 0, finished.err
+    ours, theirs = (load(folder, device="cpu").prior for folder in (tmp_path / "model", tmp_path / "run"))
+    np.testing.assert_array_equal(ours.means, theirs.means)
+    np.testing.assert_array_equal(ours.factors, theirs.factors)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from tandem.checkpoint.manifest import MANIFEST_NAME, Manifest, bundle_folder
 from tandem.commands.parser import Command
-from tandem.config.data import LayoutChoice
+from tandem.config.data import LayoutChoice, Mask
 from tandem.config.latent_prior import Components, LatentPriorOptions, PriorName, components_problems
 from tandem.config.options import REQUIRED, Options, option, refuse, same
 from tandem.config.training import TrainingConfig
@@ -155,10 +155,11 @@ def _training_pairs(options: PriorOptions, manifest: Manifest) -> "PairedSplit":
             option="DATA",
         )
     trained = manifest.training.get("options")
-    told = trained.get("layout") if isinstance(trained, dict) else None
-    layout: LayoutChoice = next((one for one in get_args(LayoutChoice) if one == told), "auto")
+    told = trained if isinstance(trained, dict) else {}
+    layout: LayoutChoice = next((one for one in get_args(LayoutChoice) if one == told.get("layout")), "auto")
+    mask: Mask = next((one for one in get_args(Mask) if one == told.get("mask")), "none")
     cache = run.cache if run.cache.is_dir() else None
-    splits = find_data(data, paired=True, cache=cache, layout=layout)
+    splits = find_data(data, paired=True, cache=cache, layout=layout, mask=mask)
     split = Trained(manifest.training, cache).divided(splits).get("train")
     if not isinstance(split, PairedSplit):
         raise DataError(f"{data} has no split 'train' of pairs: there is nothing to encode.")
