@@ -12,7 +12,7 @@ from tandem.inference.sample_folder import sample_to_folder
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import load
 from tandem.report.progress import TaskProgress
-from tandem.training.inputs import find_data
+from tandem.training.inputs import find_run_data
 from tandem.training.run_folder import RunFolder
 
 NUM_SAMPLES = 5
@@ -22,17 +22,7 @@ log = logging.getLogger(__name__)
 
 def sample_held_out(config: RunConfig, data: Path | str, out: Path, data_b: Path | None = None) -> None:
     """Sample the held-out split with the finished model of the run in `out`; without one, say so."""
-    options = config.data
-    splits = find_data(
-        data,
-        data_b,
-        paired=config.objective.paired,
-        cache=RunFolder(out).cache,
-        cache_bytes=options.cache_bytes,
-        layout=options.layout,
-        mask=options.mask,
-        val_split=options.val_split,
-    )
+    splits = find_run_data(config, data, data_b, cache=RunFolder(out).cache)
     split: Split | None = first_split(splits, HELD_OUT_AFTER_TRAINING)
     if split is None and data_b is None and not is_shards(data):
         split = find_inputs(Path(data)).get("test")

@@ -108,18 +108,9 @@ def samples(config: RunConfig, data: Path | str, own: PreviewOptions, *, cache: 
         DataError: The data cannot be used.
         ConfigError: Options and data don't go together.
     """
-    from tandem.training.inputs import find_data, make_dataset  # noqa: PLC0415  (imports torch)
+    from tandem.training.inputs import find_run_data, make_dataset  # noqa: PLC0415  (imports torch)
 
-    splits = find_data(
-        data,
-        own.data_b,
-        paired=config.objective.paired,
-        cache=cache,
-        cache_bytes=config.data.cache_bytes,
-        layout=config.data.layout,
-        mask=config.data.mask,
-        val_split=config.data.val_split,
-    )
+    splits = find_run_data(config, data, own.data_b, cache=cache)
     split = splits.get("train") or next(iter(splits.values()))
     log.info("%s", split.describe())
     dataset = make_dataset(config, split)

@@ -59,23 +59,13 @@ def look_at_data(data: str, data_b: Path | None, config: RunConfig, *, cache: Pa
 
 
 def _find(data: str, data_b: Path | None, config: RunConfig, *, cache: Path) -> Mapping[str, Split]:
-    from tandem.training.inputs import find_data  # noqa: PLC0415  (imports torch)
+    from tandem.training.inputs import find_run_data  # noqa: PLC0415  (imports torch)
 
     place = as_location(data)
     paired = config.objective.paired and not (
         data_b is None and isinstance(place, Path) and not is_shards(place) and looks_unpaired(place)
     )
-    options = config.data
-    return find_data(
-        place,
-        data_b,
-        paired=paired,
-        cache=cache,
-        cache_bytes=options.cache_bytes,
-        layout=options.layout,
-        mask=options.mask,
-        val_split=options.val_split,
-    )
+    return find_run_data(config, place, data_b, cache=cache, paired=paired)
 
 
 def sizes_of(images: Sequence[ImageFacts], config: RunConfig) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from tandem.report.findings_page import Section
 from tandem.report.progress import TaskProgress
 from tandem.report.records import HealthRecord, Record, TrainRecord, ValidationRecord, read_metrics
 from tandem.report.text import number
-from tandem.training.inputs import find_data
+from tandem.training.inputs import find_run_data
 from tandem.training.run_folder import RunFolder
 from tandem.training.sources import recall_data
 
@@ -72,16 +72,7 @@ def _pictures(run: RunFolder, config: RunConfig) -> tuple[list[np.ndarray], list
     """Outputs of held-out images, and their ground truths or other real images, as the model's file has them."""
     data, data_b = recall_data(run)
     options, paired = config.data, config.objective.paired
-    splits: Mapping[str, Split] = find_data(
-        data,
-        data_b,
-        paired=paired,
-        cache=run.cache,
-        cache_bytes=options.cache_bytes,
-        layout=options.layout,
-        mask=options.mask,
-        val_split=options.val_split,
-    )
+    splits: Mapping[str, Split] = find_run_data(config, data, data_b, cache=run.cache)
     split = first_split(splits, HELD_OUT_AFTER_TRAINING) or next(iter(splits.values()))
     if not run.model.is_dir():
         raise CheckpointError(f"{run.root} has no model yet.", file=run.model)

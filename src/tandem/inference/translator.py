@@ -245,20 +245,13 @@ class Translator:
             ConfigError: `num_samples`, `z`, `direction`, `tile` or `value_range` do not fit.
         """
         generator = self.abilities.generator(direction)
-        images = list(image) if is_batch(image, stacked=bool(self.parts(direction))) else [image]
+        images = list(image) if self._is_batch(image, direction) else [image]
         latents = self._latents(num_samples, seed=seed, z=z, count=len(images))
         levels = self.levels(direction)
         results = []
         done, total = 0, sum(map(len, latents))
         for one, one_latents in zip(images, latents, strict=True):
-            values = to_input(
-                one,
-                channels=generator.spec.in_channels,
-                value_range=value_range,
-                levels=levels[0],
-                parts=self.parts(direction),
-            )
-            fitted = self._fit(values, fit, direction)
+            fitted = self._fit(self._read(one, direction, value_range), fit, direction)
             parts = []
             for outputs in self._runner.samples(
                 generator, fitted.values, one_latents, seed=seed, tile=tile, on_tile=on_tile
@@ -268,7 +261,7 @@ class Translator:
                 if on_progress is not None:
                     on_progress(done, total)
             results.append(_joined(parts, output))
-        return results if is_batch(image, stacked=bool(self.parts(direction))) else results[0]
+        return results if self._is_batch(image, direction) else results[0]
 
     def stream(
         self,
@@ -359,7 +352,7 @@ class Translator:
         """
         if not self.latent_dim:
             raise ConfigError(f"interpolation needs a latent, and this model ({self.manifest.method}) has none.")
-        if is_batch(image, stacked=bool(self.parts(direction))):
+        if self._is_batch(image, direction):
             raise ConfigError("interpolate takes one image: call it for each of several.")
         drawn = self.sample_z(2, seed=seed)
         ends = [drawn[index] if one is None else one for index, one in enumerate((start, end))]
@@ -414,15 +407,11 @@ class Translator:
         """
         from tandem.report.grid import image_grid  # noqa: PLC0415  (start-up time)
 
-        channels = self.abilities.generator(direction).spec.in_channels
-        several = list(images) if is_batch(images, stacked=bool(self.parts(direction))) else [images]
+        several = list(images) if self._is_batch(images, direction) else [images]
         if not several:
             raise DataError("a grid needs at least one image.")
         levels, _ = self.levels(direction)
-        inputs = [
-            to_input(image, channels=channels, value_range=value_range, levels=levels, parts=self.parts(direction))
-            for image in several
-        ]
+        inputs = [self._read(image, direction, value_range) for image in several]
         samples = self(
             [np.moveaxis(one, 0, -1) for one in inputs],
             num_samples,
@@ -469,14 +458,7 @@ class Translator:
         back = self.abilities.way_back(direction)
         there = self.abilities.generator(direction)
         levels = self.levels(direction)
-        values = to_input(
-            image,
-            channels=there.spec.in_channels,
-            value_range=value_range,
-            levels=levels[0],
-            parts=self.parts(direction),
-        )
-        fitted = self._fit(values, fit, direction)
+        fitted = self._fit(self._read(image, direction, value_range), fit, direction)
         none = np.empty((1, 0), np.float32)
         (fake,) = self._runner.samples(there, fitted.values, none, seed=0)
         (returned,) = self._runner.samples(back, fake[0], none, seed=0)
@@ -571,19 +553,11 @@ class Translator:
             ConfigError: The model gives one output for an input, its calibration was made with other arguments, or one
                 does not fit.
         """
-        if is_batch(image, stacked=bool(self.parts(direction))):
+        if self._is_batch(image, direction):
             raise ConfigError("spread takes one image: call it for each of several.")
         generator = self.abilities.generator(direction)
         plan = self.plan_spread(num_samples=num_samples, level=level, plain=plain, fit=fit, direction=direction)
-        levels, _ = self.levels(direction)
-        values = to_input(
-            image,
-            channels=generator.spec.in_channels,
-            value_range=value_range,
-            levels=levels,
-            parts=self.parts(direction),
-        )
-        fitted = self._fit(values, fit, direction)
+        fitted = self._fit(self._read(image, direction, value_range), fit, direction)
         (latents,) = self._latents(plan.num_samples, seed=seed, z=None, count=1)
         builder = SpreadBuilder(plan)
         done = 0
@@ -680,7 +654,7 @@ class Translator:
         """The input of each image that the encoder is to see, or None."""
         if input_image is None or not self.abilities.encoder_sees_input:
             return [None] * len(images)
-        inputs = list(input_image) if is_batch(input_image, stacked=bool(self.parts())) else [input_image]
+        inputs = list(input_image) if self._is_batch(input_image) else [input_image]
         if len(inputs) != len(images):
             raise DataError(f"{len(images)} images to encode have {len(inputs)} inputs: give one for each.")
         return inputs
@@ -702,6 +676,17 @@ class Translator:
         own = self.manifest.preprocessing
         both = own.input_levels, own.output_levels
         return (both[1], both[0]) if len(self.directions) == 2 and direction == "BtoA" else both
+
+    def _is_batch(self, given: Any, direction: Direction | None = None) -> bool:
+        """Whether it is several inputs; a tuple is one, where inputs are stacked of several images."""
+        return is_batch(given, stacked=bool(self.parts(direction)))
+
+    def _read(self, image: Any, direction: Direction | None, value_range: Sequence[float] | None) -> np.ndarray:
+        """One input of a call: ``(C, H, W)``, float32, [-1, 1]; see `to_input`."""
+        levels, _ = self.levels(direction)
+        channels = self.abilities.generator(direction).spec.in_channels
+        parts = self.parts(direction)
+        return to_input(image, channels=channels, value_range=value_range, levels=levels, parts=parts)
 
     def _fit(self, values: np.ndarray, fit: Fit, direction: Direction | None) -> Fitted:
         return self._fit_to(

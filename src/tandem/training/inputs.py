@@ -164,19 +164,32 @@ def _parts_of(train: Split, config: RunConfig) -> Mapping[str, int]:
 
 def _training_data(config: RunConfig, data: Path | str, data_b: Path | None, cache: Path) -> Mapping[str, Split]:
     """The splits that the options ask for, with one to train on."""
-    splits = find_data(
-        data,
-        data_b,
-        paired=config.objective.paired,
-        cache=cache,
-        cache_bytes=config.data.cache_bytes,
-        layout=config.data.layout,
-        mask=config.data.mask,
-        val_split=config.data.val_split,
-    )
+    splits = find_run_data(config, data, data_b, cache=cache)
     if "train" not in splits:
         raise DataError(f"{data} has no split 'train', only {', '.join(splits)}: there is nothing to train on.")
     return splits
+
+
+def find_run_data(
+    config: RunConfig,
+    data: Path | str,
+    data_b: Path | None = None,
+    *,
+    cache: Path | None = None,
+    paired: bool | None = None,
+) -> Mapping[str, Split]:
+    """`find_data` as the options of a run ask for it; `paired` is by default what its method wants."""
+    options = config.data
+    return find_data(
+        data,
+        data_b,
+        paired=config.objective.paired if paired is None else paired,
+        cache=cache,
+        cache_bytes=options.cache_bytes,
+        layout=options.layout,
+        mask=options.mask,
+        val_split=options.val_split,
+    )
 
 
 def find_data(

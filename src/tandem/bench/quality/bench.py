@@ -61,7 +61,7 @@ from tandem.report.quality import QUALITY_NAME, REAL, QualityReport
 from tandem.report.quality_page import quality_page
 from tandem.report.side_by_side import SideBySide
 from tandem.report.text import count, joined, number
-from tandem.training.inputs import find_data, make_dataset
+from tandem.training.inputs import find_run_data, make_dataset
 from tandem.training.run_folder import RunFolder
 from tandem.version import __version__
 
@@ -216,9 +216,7 @@ class QualityBench:
         return times
 
     def _num_train(self, config: RunConfig) -> int:
-        splits = find_data(
-            self.data, paired=config.objective.paired, layout=config.data.layout, cache=self.out / "cache"
-        )
+        splits = find_run_data(config, self.data, cache=self.out / "cache")
         if "train" not in splits:
             raise DataError(
                 f"{self.data} has no split 'train', only {joined([*splits])}: there is nothing to train on."
