@@ -20,7 +20,7 @@ TINY = ["--filters", "4", "--device", "cpu"]
 
 def test_all_are_here() -> None:
     timed = {"cost", "demo", "features", "loading", "profile", "scaling", "threads"}
-    assert {"acceptance", "engines", "large", "reading", "serving", "web"} | timed == set(BENCHMARKS)
+    assert {"acceptance", "engines", "large", "reading", "serving", "shallows", "web"} | timed == set(BENCHMARKS)
 
 
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "acceptance"])
