@@ -85,16 +85,20 @@ def is_shards(location: str | Path) -> bool:
     index = root / INDEX_NAME
     if index.is_file() and index.stat().st_size <= MAX_INDEX_BYTES and f'"{FORMAT}"'.encode() in index.read_bytes():
         return True
-    return any(
-        any(root.glob(f"*{ending}")) for ending in (".tar", *GZIP_ENDINGS, *OTHER_ENDINGS)
-    ) and not locate_splits(root, [])
+    return _holds(root, (".tar", *GZIP_ENDINGS, *OTHER_ENDINGS)) and not locate_splits(root, [])
 
 
 def needs_cache(location: str | Path) -> bool:
     """Whether shards are fetched or unpacked into a cache before they are read."""
     if is_url(location):
         return True
-    return is_shards(location) and any(any(Path(location).glob(f"*{ending}")) for ending in GZIP_ENDINGS)
+    return is_shards(location) and _holds(Path(location), GZIP_ENDINGS)
+
+
+def _holds(folder: Path, endings: tuple[str, ...]) -> bool:
+    """Whether a folder holds files of some endings; it is listed once, since it may be one of many images."""
+    with os.scandir(folder) as entries:
+        return any(entry.name.endswith(endings) for entry in entries)
 
 
 def read_shards(
