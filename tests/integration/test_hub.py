@@ -33,19 +33,23 @@ def shared(make_bundle: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def run(hub: HubServer, cache: Path, *words: str | Path, code: str | None = None, **more: str) -> tuple[int, str]:
-    """The command line, or some Python, as somebody with this cache and a token sees it; status and all output."""
+    """The command line, or some Python and its arguments, as somebody with this cache and a token sees it.
+
+    The status and all output.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(cache), "HF_TOKEN": hub.token, "no_proxy": "127.0.0.1"}
     environment |= {"HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1"} | more
-    command = [sys.executable, *(["-m", "tandem", *map(str, words)] if code is None else ["-c", code])]
+    command = [sys.executable, *(["-m", "tandem"] if code is None else ["-c", code]), *map(str, words)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 SAMPLE = """
-import numpy, tandem
-translator = tandem.load({model!r}, device="cpu")
-print(int(numpy.asarray(translator("image.png", 1)[0]).astype(int).sum()))
+import sys, numpy, tandem
+for model in sys.argv[1:]:
+    translator = tandem.load(model, device="cpu")
+    print(int(numpy.asarray(translator("image.png", 1)[0]).astype(int).sum()))
 """
 
 
@@ -69,21 +73,22 @@ def test_pushed_pulled_loaded_and_found_again_without_a_network(
     assert status == 0, said
     assert {path.name: path.read_bytes() for path in Path("shoes").iterdir()} == repository.commits[first]
     assert not any(path.is_symlink() for path in Path("shoes").iterdir())
-    expected = run(hub, cache, code=SAMPLE.format(model="shared"))
-    assert expected[0] == 0, expected
-    assert run(hub, cache, code=SAMPLE.format(model="hf://me/shoes")) == expected
+    status, said = run(hub, cache, "shared", "hf://me/shoes", code=SAMPLE)
+    assert status == 0, said
+    expected, loaded = said.splitlines()
+    assert loaded == expected
 
     # Something else on the branch; the first commit stays where it is, and can be had by its name.
     repository.commit({"config.json": b"{}"})
-    assert run(hub, cache, code=SAMPLE.format(model=f"hf://me/shoes@{first}")) == expected
-    status, said = run(hub, cache, code=SAMPLE.format(model="hf://me/shoes"))
+    status, said = run(hub, cache, f"hf://me/shoes@{first}", "hf://me/shoes", code=SAMPLE)
     assert status == 1
+    assert said.startswith(f"{expected}\n")
     assert "has the bundle format None" in said
     repository.refs["main"] = first
 
     hub.requests.clear()
     offline = {"HF_HUB_OFFLINE": "1"}
-    assert run(hub, cache, code=SAMPLE.format(model=f"hf://me/shoes@{first}"), **offline) == expected
+    assert run(hub, cache, f"hf://me/shoes@{first}", code=SAMPLE, **offline) == (0, f"{expected}\n")
     status, said = run(hub, cache, "sample", f"hf://me/shoes@{first}", "image.png", "--out", "out", **offline)
     assert status == 0, said
     assert Path("out/index.html").is_file()
@@ -132,7 +137,7 @@ def test_one_changed_byte_is_refused(hub: HubServer, shared: Path, tmp_path: Pat
     assert run(hub, cache, "pull", "me/shoes", "--out", tmp_path / "x")[0] == 0
     (blob,) = (path for path in cache.rglob("README.md"))
     blob.resolve().write_bytes(changed(files["README.md"], 100))
-    status, said = run(hub, cache, code=SAMPLE.format(model="hf://me/shoes"))
+    status, said = run(hub, cache, "hf://me/shoes", code=SAMPLE)
     assert status == 1
     assert "the copy in the cache is damaged: remove" in said
 
