@@ -31,8 +31,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
 from tandem.config.data import MAX_CHANNELS
-from tandem.data.formats.numpy_files import is_npy, is_zip, read_npy, read_npz, read_numpy_shape, read_numpy_size
+from tandem.data.formats.jpeg2000 import is_jpeg2000, read_jpeg2000, read_jpeg2000_header
 from tandem.data.formats.others import is_other, read_other, read_other_size
+from tandem.data.formats.own import own_format
 from tandem.data.formats.png import read_deep, scale_transparency
 from tandem.data.formats.signatures import HEAD_BYTES, what_it_is
 from tandem.data.formats.stored import (
@@ -57,8 +58,7 @@ if TYPE_CHECKING:
 ImageSource = Path | bytes | BinaryIO | ImageFile
 ResizeMethod = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
-_NETPBM_SUFFIXES = frozenset({".pbm", ".pgm", ".pnm", ".ppm"})
-IMAGE_SUFFIXES = _NETPBM_SUFFIXES | {
+IMAGE_SUFFIXES = frozenset({".pam", ".pbm", ".pfm", ".pgm", ".pnm", ".ppm"}) | {
     *(".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".npy", ".npz", ".png", ".tif", ".tiff", ".webp"),
     *(".dcm", ".exr", ".nii", ".nii.gz"),
 }
@@ -72,7 +72,7 @@ _PNG_SIGNATURE_BYTES, _PNG_CHECKSUM_BYTES = 8, 4
 _MAY_BE_EXIF = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
 
 # Pillow's other decoders are left out on purpose: some run external programs (EPS) and few are hardened.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG2000")
 
 
 class ImageReadError(DataError):
@@ -127,12 +127,8 @@ def _read_one(source: ImageSource) -> StoredImage:
     with image_opened(source) as (stream, name):
         head = stream.read(8)
         stream.seek(0)
-        if is_npy(head) or is_zip(head):
-            return read_npz(stream) if is_zip(head) else read_npy(stream)
-        if is_other(stream):
-            return read_other(stream)
         is_a_tiff = is_tiff(head)
-        stored = read_tiff(stream) if is_a_tiff else None
+        stored = read_tiff(stream) if is_a_tiff else _read_no_tiff(stream, head, name)
         if stored is not None:
             return stored
         try:
@@ -143,6 +139,22 @@ def _read_one(source: ImageSource) -> StoredImage:
             if stored is None:
                 raise
             return stored
+
+
+def _read_no_tiff(stream: BinaryIO, head: bytes, name: str) -> StoredImage | None:
+    """A file that is not left to Pillow alone; None of others."""
+    own = own_format(head)
+    if own is not None:
+        return own.read(stream)
+    if is_other(stream):
+        return read_other(stream)
+    if not is_jpeg2000(head):
+        return None
+    header = read_jpeg2000_header(stream)
+    if not header.is_left_to_pillow:
+        return read_jpeg2000(stream, header)
+    with opened_by_pillow(stream, name) as image:
+        return header.unspread(_stored_by_pillow(image, name))
 
 
 def _read_stack(source: StackedFile) -> StoredImage:
@@ -187,12 +199,8 @@ def read_size(source: ImageSource) -> tuple[int, int]:
     with image_opened(source.files[0] if isinstance(source, StackedFile) else source) as (stream, name):
         head = stream.read(8)
         stream.seek(0)
-        if is_npy(head) or is_zip(head):
-            return read_numpy_size(stream, zipped=is_zip(head))
-        if is_other(stream):
-            return read_other_size(stream)
         is_a_tiff = is_tiff(head)
-        size = read_tiff_size(stream) if is_a_tiff else None
+        size = read_tiff_size(stream) if is_a_tiff else _size_of_no_tiff(stream, head)
         if size is not None:
             return size
         try:
@@ -312,15 +320,25 @@ def _size_in_header(stream: BinaryIO, name: str) -> tuple[int, int]:
     """Width and height before any turning."""
     head = stream.read(8)
     stream.seek(0)
-    if is_npy(head) or is_zip(head):
-        return read_numpy_size(stream, zipped=is_zip(head))
-    if is_other(stream):
-        return read_other_size(stream)
-    size = read_tiff_size(stream, pillow=False) if is_tiff(head) else None
+    size = read_tiff_size(stream, pillow=False) if is_tiff(head) else _size_of_no_tiff(stream, head)
     if size is not None:
         return size
     with opened_by_pillow(stream, name) as image:
         return image.size
+
+
+def _size_of_no_tiff(stream: BinaryIO, head: bytes) -> tuple[int, int] | None:
+    """Width and height of a file that is not left to Pillow alone; None of others."""
+    own = own_format(head)
+    if own is not None:
+        height, width, _ = own.read_shape(stream)
+        return width, height
+    if is_other(stream):
+        return read_other_size(stream)
+    if not is_jpeg2000(head):
+        return None
+    header = read_jpeg2000_header(stream)
+    return header.width, header.height
 
 
 def _channels_in_header(stream: BinaryIO) -> int:
@@ -328,8 +346,11 @@ def _channels_in_header(stream: BinaryIO) -> int:
     stream.seek(0)
     head = stream.read(8)
     stream.seek(0)
-    if is_npy(head) or is_zip(head):
-        return read_numpy_shape(stream, zipped=is_zip(head))[2]
+    own = own_format(head)
+    if own is not None:
+        return own.read_shape(stream)[2]
+    if is_jpeg2000(head):
+        return len(read_jpeg2000_header(stream).samples)
     return read_tiff_channels(stream) if is_tiff(head) else 0
 
 
@@ -518,7 +539,7 @@ def _unidentified(stream: BinaryIO) -> str:
     head = stream.read(HEAD_BYTES)
     if not head:
         return "the file is empty (0 bytes)"
-    found, formats = what_it_is(head), ", ".join(_FORMATS)
+    found, formats = what_it_is(head), ", ".join((*_FORMATS, "Netpbm", "NPY"))
     if found is not None:
         return f"is {found}, not an image of the formats {formats}"
     return f"not an image, or of none of the formats {formats}"

@@ -127,13 +127,30 @@ _IMAGES = (
     _image("jpeg", ".jpg", _pictures("JPEG", "RGB", "L", "CMYK"), mutate.of_bytes),
     _image("bmp", ".bmp", _pictures("BMP", "RGB", "P", "1"), mutate.of_bytes),
     _image("gif", ".gif", _pictures("GIF", "P", "L"), mutate.of_bytes),
-    _image("ppm", ".ppm", _pictures("PPM", "RGB", "L", "1"), mutate.of_bytes),
+    _image("ppm", ".ppm", lambda g: _netpbm() + _pictures("PPM", "RGB", "L", "1")(g), mutate.of_bytes),
     _image("webp", ".webp", _pictures("WEBP", "RGB", "RGBA"), mutate.of_bytes),
-    _image("jpeg2000", ".jp2", _pictures("JPEG2000", "RGB", "L"), mutate.of_bytes),
+    _image("jpeg2000", ".jp2", lambda g: _deep_jpeg2000() + _pictures("JPEG2000", "RGB", "L")(g), mutate.of_bytes),
     _image("nifti", ".nii", _arrays(".nii"), mutate.of_bytes),
     _image("nifti-gz", ".nii.gz", _arrays(".nii.gz"), mutate.of_bytes),
     _image("dicom", ".dcm", lambda _: [_dicom()], mutate.of_bytes),
 )
+
+
+def _netpbm() -> list[bytes]:
+    return [
+        b"P2 # plain\n3 2\n1000\n0 1 2\n3 999 1000\n",
+        b"P1\n4 2\n0110\n1 0 0 1\n",
+        b"P6\n3 2\n65535\n" + bytes(range(36)),
+        b"P7\nWIDTH 2\nHEIGHT 3\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + bytes(range(24)),
+        b"PF\n2 2\n-1.0\n" + np.arange(12, dtype="<f4").tobytes(),
+    ]
+
+
+def _deep_jpeg2000() -> list[bytes]:
+    from openjpeg.utils import encode_array  # noqa: PLC0415  (an extra)
+
+    noise = np.random.default_rng(0).integers(0, 4096, (64, 64, 3), dtype=np.uint16)
+    return [encode_array(noise, bits_stored=12), encode_array(noise[:, :, 0].astype(np.int16) - 2048)]
 
 
 def _dicom() -> bytes:

@@ -67,28 +67,16 @@ def read_npz(stream: BinaryIO) -> StoredImage:
         return read_npy(member)
 
 
-def read_numpy_size(stream: BinaryIO, *, zipped: bool) -> tuple[int, int]:
-    """The ``(width, height)`` of an NPY or NPZ file.
-
-    Raises:
-        UnreadableError: It is damaged, too large, or no image.
-    """
-    height, width, _ = read_numpy_shape(stream, zipped=zipped)
-    return width, height
-
-
-def read_numpy_shape(stream: BinaryIO, *, zipped: bool) -> tuple[int, int, int]:
-    """The ``(height, width, channels)`` of an NPY or NPZ file.
-
-    Raises:
-        UnreadableError: It is damaged, too large, or no image.
-    """
-    if zipped:
-        with _member(stream) as member:
-            shape, _, _ = _header(member)
-    else:
-        shape, _, _ = _header(stream)
+def read_npy_shape(stream: BinaryIO) -> tuple[int, int, int]:
+    """The ``(height, width, channels)`` of an NPY file; raises as `read_npy`."""
+    shape, _, _ = _header(stream)
     return shape[0], shape[1], shape[2] if len(shape) == 3 else 1
+
+
+def read_npz_shape(stream: BinaryIO) -> tuple[int, int, int]:
+    """The ``(height, width, channels)`` of an NPZ file; raises as `read_npz`."""
+    with _member(stream) as member:
+        return read_npy_shape(member)
 
 
 def npy_bytes(array: np.ndarray) -> bytes:

@@ -38,6 +38,7 @@ class StoredImage:
         indices: ``(H, W)``, uint8, of a file with a palette the places in it, of 1, 2 and 4 bits the greys before they
             are spread over 8: what a label map says. None where `values` say it.
         parts: What its channels were stacked from, each as its own file stores it; empty of the image of one file.
+        largest: The value of white, where a file says another one than the largest of its bits.
     """
 
     values: np.ndarray
@@ -49,11 +50,14 @@ class StoredImage:
     nodata: float | None = None
     indices: np.ndarray | None = None
     parts: "tuple[StoredImage, ...]" = ()
+    largest: int | None = None
 
     @property
     def white(self) -> int | None:
-        """The largest value that the bits can say; None of signed and floating-point samples."""
-        return 2**self.bits - 1 if self.values.dtype.kind == "u" else None
+        """The largest value that the bits, or the header, can say; None of signed and floating-point samples."""
+        if self.values.dtype.kind != "u":
+            return None
+        return 2**self.bits - 1 if self.largest is None else self.largest
 
     def with_values(self, values: np.ndarray) -> "StoredImage":
         """The same file's image with other values, such as a part of it."""

@@ -68,7 +68,7 @@ def _plan(
 
 def _alike(a: StoredImage, b: StoredImage, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """The values of both in one type and with the same channels."""
-    if (a.values.dtype, a.values.shape[2], a.bits) == (b.values.dtype, b.values.shape[2], b.bits):
+    if (a.values.dtype, a.values.shape[2], a.white) == (b.values.dtype, b.values.shape[2], b.white):
         return _plain(a, pair), _plain(b, pair)
     if not (a.num_colours and b.num_colours):
         raise DataError(f"{pair.files[0]}: {a.kind} and {pair.files[-1]}: {b.kind} have no kind in common")
