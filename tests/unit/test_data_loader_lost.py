@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -64,6 +66,43 @@ def test_killed_workers_are_replaced(caplog: pytest.LogCaptureFixture) -> None:
     assert same(found, expected)
     assert "a process that loads images was lost (killed by SIGKILL) and is replaced" in caplog.text
     assert signal.getsignal(signal.SIGCHLD) == before
+
+
+def test_a_worker_that_closes_its_connections_before_it_has_ended(caplog: pytest.LogCaptureFixture) -> None:
+    """As one that is killed does: the error is there a moment before the end can be seen."""
+    dataset = Numbers()
+    with make_loader(dataset, num_workers=0, **SETTINGS) as plain:
+        expected = [next(plain) for _ in range(6)]
+    with make_loader(dataset, num_workers=2, **SETTINGS) as batches:
+        found = [next(batches) for _ in range(3)]
+        worker = batches._workers[0]
+        assert worker.pid is not None
+
+        def reset() -> Iterator[loader.Batch]:
+            threading.Timer(0.4, os.kill, (worker.pid, signal.SIGKILL)).start()
+            raise ConnectionResetError("Connection reset by peer")
+            yield
+
+        kept, batches._batches = batches._batches, reset()
+        found += [next(batches) for _ in range(3)]
+        del kept
+    assert same(found, expected)
+    assert "a process that loads images was lost (killed by SIGKILL) and is replaced" in caplog.text
+
+
+def test_an_error_of_the_system_while_all_workers_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "ENDING_SECONDS", 0.2)
+
+    def fail() -> Iterator[loader.Batch]:
+        raise OSError(24, "Too many open files")
+        yield
+
+    with make_loader(Numbers(), num_workers=1, **SETTINGS) as batches:
+        kept, batches._batches = batches._batches, fail()
+        with pytest.raises(OSError, match="Too many open files"):
+            next(batches)
+        assert batches._workers[0].is_alive()
+        del kept
 
 
 def test_workers_that_are_always_killed() -> None:

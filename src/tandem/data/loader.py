@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import NotRequired, Protocol, Self, TypedDict, runtime_checkable
@@ -31,6 +32,8 @@ from tandem.errors import ConfigError, DataError, LostWorkersError
 
 MAX_LOSSES, LOSS_BATCHES = 3, 100
 """So many times may workers be lost within so many batches."""
+ENDING_SECONDS = 5.0
+"""How long a process that has closed its connections may take to end."""
 AMPLE_SHARED_MEMORY = 4 * 2**30
 
 log = logging.getLogger(__name__)
@@ -137,9 +140,9 @@ class BatchLoader(Closing):
             try:
                 batch = next(self._batches)
             except (RuntimeError, OSError, EOFError) as error:
-                if not (ended := [worker for worker in self._workers if not worker.is_alive()]):
+                if not (codes := self._lost_codes()):
                     raise
-                self._replace([worker.exitcode for worker in ended], error)
+                self._replace(codes, error)
                 continue
             if isinstance(batch, _Failure):
                 raise batch.error
@@ -158,6 +161,18 @@ class BatchLoader(Closing):
         with _plain_child_signal():
             self._batches = iter(self._make(self._delivered, self._plainly))
         self._workers = [child for child in multiprocessing.active_children() if child not in others]
+
+    def _lost_codes(self) -> list[int]:
+        """How workers have ended; one that is just ending is waited for.
+
+        A process that is killed closes its connections, which is what brings an error here, before its parent can see
+        that it has ended.
+        """
+        if self._workers and wait([worker.sentinel for worker in self._workers], timeout=ENDING_SECONDS):
+            for worker in self._workers:
+                if wait([worker.sentinel], timeout=0):
+                    worker.join(ENDING_SECONDS)
+        return [worker.exitcode for worker in self._workers if worker.exitcode is not None]
 
     def _kill(self) -> None:
         for worker in self._workers:
