@@ -10,16 +10,12 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow
 from PIL import Image
 from pyarrow import parquet
-from pydicom import Dataset
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from tandem.checkpoint.bundle import load_bundle
 from tandem.checkpoint.manifest import manifest_file, read_manifest, sha256_of
@@ -28,11 +24,11 @@ from tandem.checkpoint.store import CheckpointStore
 from tandem.config.classes import read_classes
 from tandem.config.run import from_flat
 from tandem.config.yaml import read_file
-from tandem.data.array_files import encoded, read_image, write_image
+from tandem.data.array_files import read_image, write_image
 from tandem.data.download.catalogue import CATALOGUE
 from tandem.data.download.install import DatasetSource, install
-from tandem.data.images import read_size
 from tandem.data.manifest import read_manifest as read_table
+from tandem.data.parquet import main as parquet_main
 from tandem.data.shards.index import parse_index
 from tandem.data.shards.open import open_shards, read_shards
 from tandem.data.shards.tar import scan
@@ -51,124 +47,10 @@ from tandem.training.export import checkpoint_model
 from tandem.training.run_folder import RunFolder
 from tandem.training.sources import recall_data
 from tools.faults.fuzz import mutate
+from tools.faults.fuzz.copies import in_copies
+from tools.faults.fuzz.images import IMAGE_READERS
+from tools.faults.fuzz.reader import Read, Reader, in_a_file, npz
 from tools.faults.ground import Ground
-
-Read = Callable[[bytes], object]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of foreign bytes.
-
-    Attributes:
-        name: What the log and the options call it.
-        seeds: Genuine files.
-        prepare: Puts what lies beside the file into a folder, and gives what reads bytes there.
-        change: How files are changed.
-    """
-
-    name: str
-    seeds: Callable[[Ground], list[bytes]]
-    prepare: Callable[[Ground, Path], Read]
-    change: mutate.Mutator
-
-
-def _file(name: str, read: Callable[[Path], object]) -> Callable[[Ground, Path], Read]:
-    """The way of most readers: the bytes are a file in an empty folder."""
-
-    def prepare(_: Ground, folder: Path) -> Read:
-        path = folder / name
-
-        def reading(content: bytes) -> object:
-            path.write_bytes(content)
-            return read(path)
-
-        return reading
-
-    return prepare
-
-
-def _pictures(kind: str, *modes: str) -> Callable[[Ground], list[bytes]]:
-    def seeds(_: Ground) -> list[bytes]:
-        found = []
-        for number, mode in enumerate(modes):
-            noise = np.random.default_rng(number).integers(0, 256, (12, 9, 3), dtype=np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(noise).convert(mode.partition(" ")[0]).save(buffer, kind)
-            found.append(buffer.getvalue())
-        return found
-
-    return seeds
-
-
-def _arrays(suffix: str) -> Callable[[Ground], list[bytes]]:
-    def seeds(_: Ground) -> list[bytes]:
-        draws = np.random.default_rng(0)
-        kinds = [(np.uint8, 3), (np.uint16, 1), (np.uint16, 3)] + ([] if suffix == ".png" else [(np.float32, 5)])
-        return [encoded((draws.random((11, 8, depth)) * 200).astype(kind), suffix) for kind, depth in kinds]
-
-    return seeds
-
-
-def _look(path: Path) -> None:
-    read_size(path)
-    read_image(path)
-
-
-def _image(name: str, suffix: str, seeds: Callable[[Ground], list[bytes]], change: mutate.Mutator) -> Reader:
-    return Reader(f"image-{name}", seeds, _file(f"x{suffix}", _look), change)
-
-
-_IMAGES = (
-    _image("png", ".png", lambda g: _arrays(".png")(g) + _pictures("PNG", "P", "1", "LA", "RGBA")(g), mutate.of_png),
-    _image("tiff", ".tif", lambda g: _arrays(".tif")(g) + _pictures("TIFF", "RGB", "1", "CMYK")(g), mutate.of_bytes),
-    _image("npy", ".npy", _arrays(".npy"), mutate.of_bytes),
-    _image("npz", ".npz", lambda _: [_npz(image=np.ones((5, 6, 2), np.uint16))], mutate.of_zip),
-    _image("jpeg", ".jpg", _pictures("JPEG", "RGB", "L", "CMYK"), mutate.of_bytes),
-    _image("bmp", ".bmp", _pictures("BMP", "RGB", "P", "1"), mutate.of_bytes),
-    _image("gif", ".gif", _pictures("GIF", "P", "L"), mutate.of_bytes),
-    _image("ppm", ".ppm", lambda g: _netpbm() + _pictures("PPM", "RGB", "L", "1")(g), mutate.of_bytes),
-    _image("webp", ".webp", _pictures("WEBP", "RGB", "RGBA"), mutate.of_bytes),
-    _image("jpeg2000", ".jp2", lambda g: _deep_jpeg2000() + _pictures("JPEG2000", "RGB", "L")(g), mutate.of_bytes),
-    _image("nifti", ".nii", _arrays(".nii"), mutate.of_bytes),
-    _image("nifti-gz", ".nii.gz", _arrays(".nii.gz"), mutate.of_bytes),
-    _image("dicom", ".dcm", lambda _: [_dicom()], mutate.of_bytes),
-)
-
-
-def _netpbm() -> list[bytes]:
-    return [
-        b"P2 # plain\n3 2\n1000\n0 1 2\n3 999 1000\n",
-        b"P1\n4 2\n0110\n1 0 0 1\n",
-        b"P6\n3 2\n65535\n" + bytes(range(36)),
-        b"P7\nWIDTH 2\nHEIGHT 3\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + bytes(range(24)),
-        b"PF\n2 2\n-1.0\n" + np.arange(12, dtype="<f4").tobytes(),
-    ]
-
-
-def _deep_jpeg2000() -> list[bytes]:
-    from openjpeg.utils import encode_array  # noqa: PLC0415  (an extra)
-
-    noise = np.random.default_rng(0).integers(0, 4096, (64, 64, 3), dtype=np.uint16)
-    return [encode_array(noise, bits_stored=12), encode_array(noise[:, :, 0].astype(np.int16) - 2048)]
-
-
-def _dicom() -> bytes:
-    values = np.arange(30, dtype=np.uint16).reshape(5, 6)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, UID("1.2.3")
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = Dataset()
-    dataset.file_meta = meta
-    dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, "1.2.3"
-    dataset.Rows, dataset.Columns = values.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.RescaleSlope, dataset.RescaleIntercept = "1", "-1024"
-    dataset.PixelData = values.tobytes()
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _in_zarr(name: str) -> tuple[Callable[[Ground], list[bytes]], Callable[[Ground, Path], Read]]:
@@ -211,23 +93,23 @@ def _table(suffix: str) -> Callable[[Ground], list[bytes]]:
     return seeds
 
 
-def _listing(_: Ground, folder: Path, *, suffix: str) -> Read:
+def _listing(ground: Ground, folder: Path, *, suffix: str) -> Read:
     """A table beside the files that it names."""
     for side in "ab":
         (folder / side).mkdir()
         for number in (1, 2):
             Image.new("RGB", (4, 4)).save(folder / side / f"{number}.png")
-    return _file(f"pairs{suffix}", read_table)(_, folder)
+    read = in_a_file(f"pairs{suffix}", read_table)(ground, folder)
+
+    def reading(content: bytes) -> object:
+        with in_copies(parquet_main):
+            return read(content)
+
+    return reading if suffix == ".parquet" else read
 
 
 def _classes(_: Ground) -> list[bytes]:
     return [b"classes:\n- {name: road, value: 3, colour: '#ff0000'}\n- {name: sky, value: 7, colour: [0, 1, 2]}\n"]
-
-
-def _npz(**arrays: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # pyright: ignore[reportArgumentType]
-    return buffer.getvalue()
 
 
 def _in_model(name: str) -> Callable[[Ground, Path], Read]:
@@ -284,6 +166,15 @@ def _newest(ground: Ground) -> Path:
     return max((ground.run / "checkpoints").glob("step-*.safetensors"))
 
 
+def _small_checkpoint(ground: Ground) -> list[bytes]:
+    """The metadata of a whole one, with the few tensors that are smallest."""
+    with open_tensors(_newest(ground)) as file, tempfile.TemporaryDirectory() as folder:
+        tensors = sorted(file.tensors().items(), key=lambda item: (item[1].nbytes, item[0]))[:12]
+        path = Path(folder) / "small.safetensors"
+        write_tensors(path, dict(tensors), file.metadata or {})
+        return [path.read_bytes()]
+
+
 def _checkpoint(ground: Ground, folder: Path) -> Read:
     store, path = CheckpointStore(folder), folder / _newest(ground).name
 
@@ -307,6 +198,7 @@ def _checkpoint_metadata(ground: Ground, folder: Path) -> Read:
     run = RunFolder(folder)
     store, path = CheckpointStore(run.checkpoints), run.checkpoints / _newest(ground).name
     tensors = CheckpointStore(ground.run / "checkpoints").tensors(CheckpointStore.step_of(path) or 0)
+    tensors = {name: tensor for name, tensor in tensors.items() if name.startswith(("network/", "ema/", "prior/"))}
     run.checkpoints.mkdir(parents=True)
 
     def reading(content: bytes) -> object:
@@ -342,7 +234,7 @@ def _row_cache(_: Ground, folder: Path) -> Read:
 
 def _tensor_seeds(kind: str) -> Callable[[Ground], list[bytes]]:
     def seeds(ground: Ground) -> list[bytes]:
-        return [_npz(a=np.ones((3, 4), np.float32))] if kind == "npz" else [ground.weights[1].read_bytes()]
+        return [npz(a=np.ones((3, 4), np.float32))] if kind == "npz" else [ground.weights[1].read_bytes()]
 
     return seeds
 
@@ -412,6 +304,13 @@ def _onnx(ground: Ground) -> list[bytes]:
     return [content, content[: len(content) // 2]]
 
 
+def _options(ground: Ground) -> list[bytes]:
+    """The options of a run, as they are written, and without the comments, by which it takes a third as long."""
+    whole = (ground.run / "config.yaml").read_bytes()
+    plain = b"".join(line.partition(b"  #")[0].rstrip() + b"\n" for line in whole.splitlines() if line[:1] != b"#")
+    return [whole, *[plain] * 9]
+
+
 def _yaml(path: Path) -> object:
     return from_flat(read_file(path))
 
@@ -425,7 +324,7 @@ def _record(ground: Ground, folder: Path) -> Read:
         record.read()
         return record
 
-    return _file("samples.jsonl", read)(ground, folder)
+    return in_a_file("samples.jsonl", read)(ground, folder)
 
 
 def _bytes_of(*parts: str) -> Callable[[Ground], list[bytes]]:
@@ -450,71 +349,73 @@ def _sources(_: Ground, folder: Path) -> Read:
 
 
 ALL_READERS: tuple[Reader, ...] = (
-    *_IMAGES,
+    *IMAGE_READERS,
     Reader("model.json", _bytes_of("run", "model", "model.json"), _in_model("model.json"), mutate.of_json),
     Reader("model-weights", lambda g: [_weights_of(g).read_bytes()], _weights, mutate.of_tensors),
     Reader("config.json", lambda g: [(_hub(g) / "config.json").read_bytes()], _shared, mutate.of_json),
-    Reader("checkpoint", lambda g: [_newest(g).read_bytes()], _checkpoint, mutate.of_tensors),
+    Reader("checkpoint", _small_checkpoint, _checkpoint, mutate.of_tensors),
     Reader("checkpoint-metadata", _metadata, _checkpoint_metadata, mutate.of_json),
     Reader(
         "index.json",
         lambda g: [(_shards(g) / "index.json").read_bytes()],
-        _file("index.json", lambda p: parse_index(p.read_bytes(), str(p))),
+        in_a_file("index.json", lambda p: parse_index(p.read_bytes(), str(p))),
         mutate.of_json,
     ),
     *(
         Reader(f"table{suffix}", _table(suffix), functools.partial(_listing, suffix=suffix), change)
         for suffix, change in ((".csv", mutate.of_lines), (".jsonl", mutate.of_lines), (".parquet", mutate.of_bytes))
     ),
-    Reader("classes", _classes, _file("c.yaml", lambda p: read_classes(str(p), "--classes-a")), mutate.of_yaml),
+    Reader("classes", _classes, in_a_file("c.yaml", lambda p: read_classes(str(p), "--classes-a")), mutate.of_yaml),
     Reader("zarr-attributes", *_in_zarr(".zattrs"), mutate.of_json),
     Reader("zarr-array", *_in_zarr("0/.zarray"), mutate.of_json),
     Reader("zarr-chunk", *_in_zarr("0/0/0/0"), mutate.of_bytes),
     Reader(
         "shard-gz",
         lambda g: [gzip.compress(min(_shards(g).glob("train*.tar")).read_bytes())],
-        _file("x.tar.gz", lambda p: unpack_all({"x.tar": p}, p.parent / "unpacked", 1 << 26)),
+        in_a_file("x.tar.gz", lambda p: unpack_all({"x.tar": p}, p.parent / "unpacked", 1 << 26)),
         mutate.of_bytes,
     ),
     Reader("shard", lambda g: [min(_shards(g).glob("train*.tar")).read_bytes()], _shard, mutate.of_tar),
     Reader(
         "evaluation-cache",
-        lambda _: [_npz(keys=np.array(["a", "b"]), rows=np.zeros((2, 4), np.float32))],
+        lambda _: [npz(keys=np.array(["a", "b"]), rows=np.zeros((2, 4), np.float32))],
         _row_cache,
         mutate.of_zip,
     ),
-    Reader("features-npz", _tensor_seeds("npz"), _file("f.npz", tensor_files.read_arrays), mutate.of_zip),
-    Reader("features-pth", _tensor_seeds("pth"), _file("f.pth", tensor_files.read_state_dict), mutate.of_zip),
-    Reader("official-pth", _tensor_seeds("pth"), _file("latest_net_E.pth", read_official), mutate.of_zip),
-    Reader("config.yaml", _bytes_of("run", "config.yaml"), _file("c.yaml", _yaml), mutate.of_yaml),
+    Reader("features-npz", _tensor_seeds("npz"), in_a_file("f.npz", tensor_files.read_arrays), mutate.of_zip),
+    Reader("features-pth", _tensor_seeds("pth"), in_a_file("f.pth", tensor_files.read_state_dict), mutate.of_zip),
+    Reader("official-pth", _tensor_seeds("pth"), in_a_file("latest_net_E.pth", read_official), mutate.of_zip),
+    Reader("config.yaml", _options, in_a_file("c.yaml", _yaml), mutate.of_yaml),
     Reader("download-zip", _archive_seeds(False), _archive, mutate.of_zip),
     Reader("download-tar", _archive_seeds(True), _archive, mutate.of_packed_tar),
-    Reader("onnx", _onnx, _file("m.onnx", check_file), mutate.of_bytes),
-    Reader("metrics.jsonl", _bytes_of("run", "metrics.jsonl"), _file("metrics.jsonl", read_metrics), mutate.of_lines),
+    Reader("onnx", _onnx, in_a_file("m.onnx", check_file), mutate.of_bytes),
+    Reader(
+        "metrics.jsonl", _bytes_of("run", "metrics.jsonl"), in_a_file("metrics.jsonl", read_metrics), mutate.of_lines
+    ),
     Reader(
         "report.json",
         _bytes_of("measured-0", "report.json"),
-        _file("report.json", lambda p: read_reports(p.parent)),
+        in_a_file("report.json", lambda p: read_reports(p.parent)),
         mutate.of_json,
     ),
     Reader("samples.jsonl", _samples, _record, mutate.of_lines),
     Reader(
         "demo.json",
         _bytes_of("data", "demo.json"),
-        _file("demo.json", lambda p: load_dataset_info(p.parent)),
+        in_a_file("demo.json", lambda p: load_dataset_info(p.parent)),
         mutate.of_json,
     ),
     Reader("sources.json", _bytes_of("run", "sources.json"), _sources, mutate.of_json),
     Reader(
         "latents",
         lambda _: [b"[[0.5, 1, -2], [0, 0, 1e3]]"],
-        _file("z.json", lambda p: read_latents(str(p))),
+        in_a_file("z.json", lambda p: read_latents(str(p))),
         mutate.of_json,
     ),
     Reader(
         "palette",
         lambda _: [b"[[0, 128, 255], [1, 2, 3]]"],
-        _file("p.json", lambda p: read_palette(str(p))),
+        in_a_file("p.json", lambda p: read_palette(str(p))),
         mutate.of_json,
     ),
 )

@@ -6,13 +6,13 @@ import mmap
 import os
 import random
 import resource
-import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,8 @@ SECONDS = 10.0
 """Of CPU time."""
 WAITING_SECONDS = 60.0
 MEMORY_BYTES = 1 << 30
+IN_MEMORY = Path("/dev/shm")
+"""Files are twice as quick to write there; any other place for temporary files does."""
 _WRITES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.truncate"}
 
 _OF_TWO = {"os.rename", "os.link"}
@@ -67,20 +69,22 @@ def try_inputs(ground: Ground, reader: Reader, numbers: range, seed: int) -> Bat
     """Try inputs in a copy of this process; one that ends it is found, and the others follow in another copy."""
     reader.seeds(ground)  # some are made by commands, once
     tried, taken, found = 0, 0, []
+    in_memory = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
     while tried < len(numbers):
         rest = numbers[tried:]
         shared = mmap.mmap(-1, 16)
         notes = ground.folder / "found.txt"
         notes.unlink(missing_ok=True)
-        pid = os.fork()
-        if not pid:
-            try:
-                _try_here(ground, reader, rest, seed, shared=shared, notes=notes)
-            except BaseException:
-                notes.open("a").write(f"{rest[0]} the trial itself failed: {traceback.format_exc()[-600:]!r}\n")
-                os._exit(7)
-            os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with tempfile.TemporaryDirectory(prefix="tandem-fuzz-", dir=in_memory, ignore_cleanup_errors=True) as folder:
+            pid = os.fork()
+            if not pid:
+                try:
+                    _try_here(ground, reader, rest, seed, folder=Path(folder), shared=shared, notes=notes)
+                except BaseException:
+                    notes.open("a").write(f"{rest[0]} the trial itself failed: {traceback.format_exc()[-600:]!r}\n")
+                    os._exit(7)
+                os._exit(0)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         done, good = int.from_bytes(shared[:8], "little"), int.from_bytes(shared[8:], "little")
         if notes.exists():
             for line in notes.read_text(errors="backslashreplace").splitlines():
@@ -95,18 +99,22 @@ def try_inputs(ground: Ground, reader: Reader, numbers: range, seed: int) -> Bat
     return Batch(tried, taken, tuple(found))
 
 
-def _try_here(ground: Ground, reader: Reader, numbers: range, seed: int, *, shared: mmap.mmap, notes: Path) -> None:
+def _try_here(
+    ground: Ground, reader: Reader, numbers: range, seed: int, *, folder: Path, shared: mmap.mmap, notes: Path
+) -> None:
     seeds = reader.seeds(ground)
-    folder = ground.folder / "fuzz"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    place, temporary = folder / "place", folder / "temporary"
+    for one in (place, temporary):
+        one.mkdir()
+    tempfile.tempdir = str(temporary)  # what a library can read from a file alone goes there, and nowhere else
+    os.sync = lambda: None  # the disks are not what is tried, and everybody on the machine would wait for them
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    read = reader.prepare(ground, folder)
+    read = reader.prepare(ground, place)
     _limit_memory()
     outside: list[str] = []
-    _watch_writes(folder, outside)
+    _watch_writes((place, temporary), notes, outside)
     for kind in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(kind, _hang)
     taken = 0
@@ -147,10 +155,10 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _watch_writes(folder: Path, outside: list[str]) -> None:
-    """Note every touch of a path beyond a folder by what changes files."""
-    root = os.path.realpath(folder)
-    allowed = (root + os.sep, os.path.realpath(folder.parent / "found.txt"), "/dev/null")
+def _watch_writes(folders: Sequence[Path], notes: Path, outside: list[str]) -> None:
+    """Note every touch of a path beyond some folders by what changes files."""
+    roots = tuple(os.path.realpath(folder) for folder in folders)
+    allowed = (*(root + os.sep for root in roots), os.path.realpath(notes), "/dev/null")
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
@@ -166,7 +174,7 @@ def _watch_writes(folder: Path, outside: list[str]) -> None:
         for one in paths:
             if isinstance(one, str | bytes):
                 place = os.path.realpath(base / os.fsdecode(one))
-                if place != root and not place.startswith(allowed):
+                if place not in roots and not place.startswith(allowed):
                     outside.append(f"{event} {place[:200]}")
 
     sys.addaudithook(hook)
