@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,18 @@ def cut(state: dict[str, Tensor], path: Path, *, old: bool) -> None:
     path.write_bytes(path.read_bytes()[:-300])
 
 
+def packed_otherwise(path: Path) -> None:
+    """An archive whose pickle is compressed in a way that there is not."""
+    torch.save(state_of(RESNET), path)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        at = next(info.header_offset for info in archive.infolist() if info.filename.endswith("data.pkl"))
+    central = content.index(b"PK\1\2")
+    for place in (at + 8, central + 10):
+        content[place : place + 2] = (99).to_bytes(2, "little")
+    path.write_bytes(content)
+
+
 def without(state: dict[str, Tensor], key: str) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if name != key}
 
@@ -135,6 +148,7 @@ def without(state: dict[str, Tensor], key: str) -> dict[str, Tensor]:
 BROKEN: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: cut(state_of(RESNET), path, old=False), "is cut short or damaged"),
     (lambda path: cut(state_of(RESNET), path, old=True), "is cut short or damaged"),
+    (packed_otherwise, "is cut short or damaged (That compression method is not supported)"),
     (lambda path: path.write_text("<html>404</html>"), "is no file that PyTorch has saved"),
     (lambda path: path.write_bytes(b""), "is no file that PyTorch has saved"),
     (lambda path: torch.save(torch.nn.Linear(2, 2), path), "it wants to call torch.nn.modules.linear.Linear"),

@@ -16,6 +16,7 @@ from tandem.checkpoint.manifest import sha256_of
 from tandem.checkpoint.official_128 import MARK, to_official
 from tandem.checkpoint.official_infer import Shape, has_old_instance_norms
 from tandem.errors import WeightsError
+from tandem.foreign import reading, reason_of
 from tandem.networks.backbones.tensor_files import read_state_dict
 
 _PARALLEL = "module."
@@ -25,7 +26,6 @@ _HARMLESS = re.compile(
     r"collections\.OrderedDict|torch(\.cuda)?\.\w+(Storage|Tensor)|torch\._utils\._rebuild_\w+|torch\.(Size|device|\w*float\w*)"
 )
 """What a state dict calls while it is read."""
-_CUT = (EOFError, ValueError, zipfile.BadZipFile, IndexError, LookupError, UnicodeDecodeError)
 _LEGACY_PICKLES = 4
 """Of a file that is no archive: a number, a version, facts of the machine, the tensors."""
 
@@ -97,9 +97,10 @@ def _explained(path: Path, error: WeightsError) -> WeightsError:
     wanted: list[str] = []
     damage = ""
     try:
-        is_torch = _names_in_pickle(path, wanted)
-    except _CUT as cause:
-        is_torch, damage = True, str(cause)
+        with reading(path, ValueError):
+            is_torch = _names_in_pickle(path, wanted)
+    except ValueError as cause:
+        is_torch, damage = True, reason_of(cause.__cause__ or cause)
     except OSError:
         return WeightsError(str(error), file=path)
     if not is_torch:

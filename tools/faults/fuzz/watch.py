@@ -110,7 +110,8 @@ def _try_here(
     os.sync = lambda: None  # the disks are not what is tried, and everybody on the machine would wait for them
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    for output in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     read = reader.prepare(ground, place)
     _limit_memory()
     outside: list[str] = []
