@@ -114,3 +114,16 @@ def test_a_file_with_rows_of_another_width(tmp_path: Path, file: Path) -> None:
     cache.put(KEYS, ROWS)
     assert not cache.knows(["a"])
     assert np.array_equal(cache.rows(KEYS), np.stack(ROWS))
+
+
+@pytest.mark.parametrize("kind", [">f4", "f8", "i4"])
+def test_rows_of_another_type_are_measured_anew(tmp_path: Path, file: Path, kind: str) -> None:
+    """Of the other order of bytes too, where all files of a folder agree on it."""
+    file.unlink()
+    content = npz(keys=np.array(KEYS), rows=np.stack(ROWS).astype(kind))
+    file.with_name(f"{hashlib.sha256(content).hexdigest()}.npz").write_bytes(content)
+    cache = RowCache(tmp_path, "spec")
+    assert cache.num_known == 5
+    cache.put(["new"], ROWS[:1])
+    assert not cache.knows(KEYS)
+    assert np.array_equal(cache.rows(["new"]), np.stack(ROWS[:1]))

@@ -71,8 +71,9 @@ class RowCache:
 
     def put(self, keys: Sequence[str], rows: Sequence[np.ndarray]) -> None:
         """Take rows in, all of one shape and type, and write them if the last writing was some time ago."""
-        if len(rows) and self._pool is not None and not self._new and rows[0].shape != self._pool.shape[1:]:
-            log.warning("%s holds rows of another shape, which are computed anew", self._folder)
+        pool = self._pool
+        if len(rows) and pool is not None and not self._new and not _alike(rows[0], pool):
+            log.warning("%s holds rows of another shape or type, which are computed anew", self._folder)
             self._pool, self._places = None, {}
         for key, row in zip(keys, rows, strict=True):
             if key not in self:
@@ -85,8 +86,10 @@ class RowCache:
         # One large array: small ones between the buffers of a network split the heap, which then grows with each batch.
         if self._pool is None:
             self._pool = np.empty((_FIRST_ROWS, *row.shape), row.dtype)
-        if row.shape != self._pool.shape[1:] or row.dtype != self._pool.dtype:
-            raise ValueError(f"a row of {row.shape} {row.dtype} among those of {self._pool.shape[1:]}")
+        if not _alike(row, self._pool):
+            raise ValueError(
+                f"a row of {row.shape} {row.dtype} among those of {self._pool.shape[1:]} {self._pool.dtype}"
+            )
         if len(self._places) == len(self._pool):
             self._pool = np.concatenate([self._pool, np.empty_like(self._pool)])
         self._pool[len(self._places)] = row
@@ -132,6 +135,11 @@ class RowCache:
         if pool is not None and (rows.shape[1:], rows.dtype) != (pool.shape[1:], pool.dtype):
             raise ValueError("its rows are not like those of the other files")
         return keys.tolist(), rows
+
+
+def _alike(row: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether a row has the shape and the type of others, its order of bytes included."""
+    return (row.shape, row.dtype) == (rows.shape[1:], rows.dtype)
 
 
 def hash_of(*parts: str) -> str:
