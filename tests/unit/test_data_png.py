@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.data.images import array_from_pil, read_image, read_stored
+from tandem.data.images import ImageReadError, array_from_pil, read_image, read_stored
 
 GREY, COLOUR = 0, 2
 
@@ -133,3 +133,33 @@ def as_adam7(samples: np.ndarray, transparent: tuple[int, ...]) -> bytes:
     ]
     written = [struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in chunks]
     return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+def claiming(width: int, height: int, *, kind: int, depth: int, num_bytes: int) -> bytes:
+    """A PNG that claims a size, with so many bytes of compressed zeros behind it."""
+    packed = zlib.compress(bytes(10**6), 9) + bytes(num_bytes)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)), (b"IDAT", packed[:num_bytes])]
+    written = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+@pytest.mark.parametrize(
+    ("kind", "depth"), [(GREY, 1), (GREY, 8), (GREY, 16), (COLOUR, 8), (COLOUR, 16), (6, 16), (4, 8)]
+)
+def test_a_file_that_cannot_hold_its_pixels(kind: int, depth: int) -> None:
+    """Else memory would be taken for all of them before the first one is missing."""
+    content = claiming(8, 8_323_083, kind=kind, depth=depth, num_bytes=400)
+    with pytest.raises(ImageReadError, match=r"damaged: \d+ bytes cannot hold 8 x 8323083 pixels"):
+        read_image(content)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+def test_what_is_packed_as_tightly_as_can_be_is_read(mode: str) -> None:
+    """Of one value alone: deflate cannot do better."""
+    buffer = io.BytesIO()
+    Image.new(mode, (3000, 2000)).save(buffer, "PNG", compress_level=9)
+    raw = 3000 * 2000 * {"1": 1, "LA": 16, "RGB": 24, "RGBA": 32, "I;16": 16}.get(mode, 8) // 8
+    assert raw > 500 * len(buffer.getvalue())
+    assert read_stored(buffer.getvalue()).values.shape[:2] == (2000, 3000)

@@ -34,7 +34,7 @@ from tandem.config.data import MAX_CHANNELS
 from tandem.data.formats.jpeg2000 import is_jpeg2000, read_jpeg2000, read_jpeg2000_header
 from tandem.data.formats.others import is_other, read_other, read_other_size
 from tandem.data.formats.own import own_format
-from tandem.data.formats.png import read_deep, scale_transparency
+from tandem.data.formats.png import read_deep, require_data, scale_transparency
 from tandem.data.formats.signatures import HEAD_BYTES, what_it_is
 from tandem.data.formats.stored import (
     MAX_PIXELS,
@@ -584,6 +584,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 def _stored_by_pillow(image: Image.Image, name: str) -> StoredImage:
     _check_size(image, name)
     if isinstance(image, PngImageFile):
+        require_data(image)
         scale_transparency(image)
     array = read_deep(image) if isinstance(image, PngImageFile) else None
     greys = _greys_of(image)

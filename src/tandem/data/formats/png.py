@@ -1,5 +1,6 @@
 """PNG files of 16 bits, of which Pillow gives the high bytes, in both; and their transparent grey or colour (tRNS)."""
 
+import os
 import struct
 import zlib
 
@@ -8,13 +9,33 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from tandem.data.formats.carried import NOTHING, Carried
+from tandem.data.formats.stored import UnreadableError
 
 _GREYS_OF = {"L;2": 4, "L;4": 16, "L": 256}
 """How many greys there are in Pillow's raw modes of greyscale PNGs."""
 _DEEP_COLOURS = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 """Raw modes of 16 bits a channel: as if the low byte came first, what Pillow takes for the high byte is the low one."""
+_MOST_DEFLATED = 1032
+"""Bytes that a byte of compressed data can stand for: deflate has two bits for 258 bytes."""
 _UP = 2
 """The filter of rows that are stored as differences from the row above."""
+
+
+def require_data(image: PngImageFile) -> None:
+    """Refuse a PNG whose file is too small to hold its pixels, before memory is taken for them.
+
+    Raises:
+        UnreadableError: It is.
+    """
+    file = image.fp
+    assert file is not None
+    begin = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(begin)
+    bands = len(image.getbands())
+    bits = bands * (16 if (_raw_mode(image) or "").endswith("16B") else 8) if bands > 1 else 1  # of one band at least
+    if image.width * image.height * bits // 8 > size * _MOST_DEFLATED:
+        raise UnreadableError(f"damaged: {size} bytes cannot hold {image.width} x {image.height} pixels")
 
 
 def read_deep(image: PngImageFile) -> np.ndarray | None:
