@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -224,6 +225,21 @@ def test_differences_without_a_compression_are_refused() -> None:
         file = tiff_bytes([samples_of(bits, 3)], bits=bits, photometric=RGB, layout=TiffLayout(predictor=2))
         with pytest.raises(ImageReadError, match=f"{bits}-bit samples.*with predictor 2, which does not go"):
             read_native(file)
+
+
+@pytest.mark.parametrize(("photometric", "samples"), [(1, 1), (RGB, 3), (5, 4)])
+@pytest.mark.parametrize("compression", ["none", "deflate"])
+def test_strips_that_are_not_there(photometric: int, samples: int, compression: str) -> None:
+    """Of 8 bits Pillow reads them, which would take a file of a few strips for a whole image of any height."""
+    layout = TiffLayout(block=(4, 16), compression=compression)
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, samples), np.uint8)
+    file = tiff_bytes([image], bits=8, photometric=photometric, layout=layout)
+    height = struct.pack("<HHI", 257, 3, 1)
+    assert read_native(file).shape[:2] == (16, 16)
+    higher = file.replace(height + struct.pack("<HH", 16, 0), height + struct.pack("<HH", 60_000, 0))
+    assert higher != file
+    with pytest.raises(ImageReadError, match=r"damaged \(4 strips or tiles of 15000\)"):
+        read_native(higher)
 
 
 def test_any_damage_gives_an_image_or_a_reason() -> None:

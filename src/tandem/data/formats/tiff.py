@@ -26,6 +26,7 @@ from tandem.data.formats.tiff_pixels import (
     READ_COMPRESSIONS,
     dtype_of,
     read_samples,
+    require_blocks,
 )
 from tandem.data.formats.tiff_tags import TiffPage, read_pages
 
@@ -35,6 +36,7 @@ _COLOUR_SPACES = {
     **{9: "ICC Lab", 10: "ITU Lab", 32803: "colour filter array", 32844: "LogL", 32845: "LogLuv", 34892: "linear raw"},
 }
 _COPY_OR_MASK = 1 | 4
+_OLD_JPEG = 6
 _ASSOCIATED = 1
 
 
@@ -55,6 +57,8 @@ def read_tiff(stream: BinaryIO, *, pillow: bool = True) -> StoredImage | None:
     first = pages[0]
     check_values(first.width, first.height, _num_channels(pages))
     if pillow and _left_to_pillow(pages):
+        if first.compression != _OLD_JPEG:  # which may lie elsewhere
+            require_blocks(first)  # Pillow takes those that are there, and white or black for the others
         return None
     require_readable(first)
     if are_channels(pages):

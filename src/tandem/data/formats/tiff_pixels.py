@@ -77,15 +77,29 @@ def read_samples(stream: BinaryIO, page: TiffPage) -> np.ndarray:
     return image
 
 
-def read_blocks(stream: BinaryIO, page: TiffPage) -> Iterator[Block]:
-    """The same, strip by strip or tile by tile."""
+def require_blocks(page: TiffPage) -> tuple[int, int]:
+    """How many strips or tiles a plane of a page has, down and across.
+
+    Raises:
+        UnreadableError: They are too large, or some are not in the file.
+    """
     block_height, block_width = page.block
     if min(block_height, block_width) < 1 or block_height * block_width > 4 * max(page.width * page.height, 2**16):
         raise UnreadableError(f"damaged (strips or tiles of {block_width} x {block_height} pixels)")
     down, across = -(-page.height // block_height), -(-page.width // block_width)
+    number = down * across * (page.samples if page.separate else 1)
+    if len(page.offsets) < number:
+        raise UnreadableError(f"damaged ({len(page.offsets)} strips or tiles of {number})")
+    return down, across
+
+
+def read_blocks(stream: BinaryIO, page: TiffPage) -> Iterator[Block]:
+    """The same, strip by strip or tile by tile."""
+    block_height, block_width = page.block
+    down, across = require_blocks(page)
     planes, depth = (page.samples, 1) if page.separate else (1, page.samples)
-    if min(len(page.offsets), len(page.byte_counts)) < planes * down * across:
-        raise UnreadableError(f"damaged ({len(page.offsets)} strips or tiles of {planes * down * across})")
+    if len(page.byte_counts) < planes * down * across:
+        raise UnreadableError(f"damaged ({len(page.byte_counts)} strips or tiles of {planes * down * across})")
     for index in range(planes * down * across):
         plane, rest = divmod(index, down * across)
         top, left = (number * side for number, side in zip(divmod(rest, across), page.block, strict=True))
