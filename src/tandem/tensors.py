@@ -32,6 +32,8 @@ MAX_HEADER_BYTES = 100 * 10**6
 """Of the header of a file, as safetensors bounds it too."""
 READ_BYTES = 16 * 2**20
 """What is read at once to be hashed."""
+BLOCK_BYTES = 64 * 2**10
+"""What is hashed and then written at once: so little that it is still in the cache of the processor then."""
 
 _NO_HASH = "0" * 64
 _DTYPES = {
@@ -180,8 +182,10 @@ def _write_file(path: Path, tensors: "Mapping[str, Tensor]", text: str) -> None:
         file.write(_header(texts, entries))
         for _, tensor in ordered:
             content = _bytes_of(tensor)
-            digest.update(content)
-            file.write(content)
+            for at in range(0, len(content), BLOCK_BYTES):
+                block = content[at : at + BLOCK_BYTES]
+                digest.update(block)
+                file.write(block)
         texts[DATA_HASH] = digest.hexdigest()
         texts[HEADER_HASH] = hashlib.sha256(_header(texts, entries)[8:]).hexdigest()
         file.seek(0)

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tandem import tensors as tensor_files
 from tandem.checkpoint.store import Best, CheckpointStore
 from tandem.errors import CheckpointError, DamagedCheckpointError
-from tandem.tensors import DATA_HASH, HEADER_HASH, TensorFile, open_tensors, read_tensors, write_tensors
+from tandem.tensors import BLOCK_BYTES, DATA_HASH, HEADER_HASH, TensorFile, open_tensors, read_tensors, write_tensors
 
 TENSORS = {"a/weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
 
@@ -130,8 +130,9 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
 
 
 def test_hashes_are_those_of_the_format(tmp_path: Path) -> None:
-    """By hand: XXH3 over the tensors, which lie as safetensors puts them."""
+    """By hand: XXH3 over the tensors, which lie as safetensors puts them, those of several blocks too."""
     given = TENSORS | {"empty": torch.zeros(0), "half": torch.ones(3).half(), "flag": torch.tensor([True])}
+    given |= {"blocks": torch.arange(3 * BLOCK_BYTES + 1).to(torch.uint8), "block": torch.zeros(BLOCK_BYTES // 4)}
     write_tensors(tmp_path / "x", given, {"k": 1})
     save_file(given, tmp_path / "theirs", {"k": "1"})
     ours, theirs = ((tmp_path / name).read_bytes() for name in ("x", "theirs"))
@@ -250,7 +251,7 @@ def test_the_state_before_the_first_step_goes_when_there_is_another(tmp_path: Pa
 
 def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, keep_last=1)
-    for step, score in ((1, float("nan")), (2, 0.5), (3, float("nan")), (4, None)):
+    for step, score in ((1, float("nan")), (2, 0.5), (3, -(10**400)), (4, None)):
         save(store, step, score)
     assert store.best_step() == 2
     assert store.steps() == [2, 4]

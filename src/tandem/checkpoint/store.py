@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from torch import Tensor
 
 from tandem.config.parse import parse_dataclass
+from tandem.config.values import MAX_INTEGER
 from tandem.errors import CheckpointError, DamagedCheckpointError
 from tandem.files import remove_leftovers
 from tandem.tensors import TensorFile, open_tensors, write_tensors
@@ -203,7 +204,7 @@ class CheckpointStore:
             log.warning("%s", error)
             return None
         score, rule = envelope.get("score"), str(envelope.get("rule", ""))
-        if not isinstance(score, int | float) or math.isnan(score) or (envelope.get("final") and not newest):
+        if not _can_be_compared(score) or (envelope.get("final") and not newest):
             return None
         return Best(step, score, rule)
 
@@ -259,3 +260,10 @@ class CheckpointStore:
     def path(self, step: int) -> Path:
         """The file of `step`, whether it is there or not."""
         return self.folder / f"step-{step:08d}.safetensors"
+
+
+def _can_be_compared(score: object) -> TypeGuard[float]:
+    """Whether it is a number that is not NaN, and no integer that no float holds."""
+    if isinstance(score, int):
+        return abs(score) <= MAX_INTEGER
+    return isinstance(score, float) and not math.isnan(score)
