@@ -11,8 +11,9 @@ import pytest
 import tandem
 from tandem.data.check_remarks import in_subfolders
 from tandem.data.discover import find_splits
+from tandem.data.formats.tiff_large import is_large_tiff
 from tandem.data.image_file import DiskFile
-from tandem.data.images import ImageReadError, read_size, read_stored
+from tandem.data.images import ImageReadError, read_size, read_stored, require_pixels
 from tandem.data.listing import list_images
 from tandem.data.metadata import read_carried
 
@@ -179,6 +180,15 @@ def test_frames_of_a_dicom_file_are_images(tmp_path: Path, dicom: Any) -> None:
     assert list(images) == ["x-000", "x-001", "x-002"]
     for index, path in enumerate(images.values()):
         assert np.array_equal(tandem.read_image(path)[:, :, 0], stored[index])
+
+
+def test_a_dicom_file_that_begins_like_a_tiff_is_none(dicom: Any) -> None:
+    """Scanners and slide readers put the header of a TIFF into the first 128 bytes, which DICOM leaves free."""
+    path = Path(dicom.data.get_testdata_file("CT_small.dcm", download=False))
+    assert path.read_bytes()[:4] == b"II*\0"
+    assert read_carried(path).affine is not None
+    assert not is_large_tiff(path)
+    assert require_pixels(path, at_most=128 * 128, max_channels=1) == 128 * 128
 
 
 def test_dicom_files_that_are_refused(tmp_path: Path, dicom: Any) -> None:

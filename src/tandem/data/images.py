@@ -125,7 +125,7 @@ def _read_one(source: ImageSource) -> StoredImage:
         with decoding(_name_of(source)):
             return read_slice(one)
     with image_opened(source) as (stream, name):
-        head = stream.read(8)
+        head = stream.read(HEAD_BYTES)
         stream.seek(0)
         is_a_tiff = is_tiff(head)
         stored = read_tiff(stream) if is_a_tiff else _read_no_tiff(stream, head, name)
@@ -197,7 +197,7 @@ def read_size(source: ImageSource) -> tuple[int, int]:
         ImageReadError: The file is missing, damaged, too large or no image.
     """
     with image_opened(source.files[0] if isinstance(source, StackedFile) else source) as (stream, name):
-        head = stream.read(8)
+        head = stream.read(HEAD_BYTES)
         stream.seek(0)
         is_a_tiff = is_tiff(head)
         size = read_tiff_size(stream) if is_a_tiff else _size_of_no_tiff(stream, head)
@@ -318,7 +318,7 @@ def require_pixels(source: ImageSource, at_most: int, *, max_channels: int = MAX
 
 def _size_in_header(stream: BinaryIO, name: str) -> tuple[int, int]:
     """Width and height before any turning."""
-    head = stream.read(8)
+    head = stream.read(HEAD_BYTES)
     stream.seek(0)
     size = read_tiff_size(stream, pillow=False) if is_tiff(head) else _size_of_no_tiff(stream, head)
     if size is not None:
@@ -344,7 +344,7 @@ def _size_of_no_tiff(stream: BinaryIO, head: bytes) -> tuple[int, int] | None:
 def _channels_in_header(stream: BinaryIO) -> int:
     """Channels before any conversion; pictures that Pillow reads have few, which count as none."""
     stream.seek(0)
-    head = stream.read(8)
+    head = stream.read(HEAD_BYTES)
     stream.seek(0)
     own = own_format(head)
     if own is not None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tandem.data.formats.carried import MAX_PROFILE_BYTES, Carried, Resolution, turned
 from tandem.data.formats.others import is_other, read_other_carried
+from tandem.data.formats.signatures import HEAD_BYTES
 from tandem.data.formats.tiff_carried import read_tiff_carried
 from tandem.data.formats.tiff_tags import is_tiff
 from tandem.data.image_file import DiskFile, ImageFile
@@ -32,7 +33,7 @@ def read_carried(source: Path | ImageFile) -> Carried:
         with decoding(str(file)):
             return slice_carried(file.slice)
     with image_opened(file) as (stream, name):
-        head = stream.read(8)
+        head = stream.read(HEAD_BYTES)
         stream.seek(0)
         if is_tiff(head):
             return read_tiff_carried(stream)

@@ -12,6 +12,7 @@ from typing import IO, BinaryIO
 import numpy as np
 
 from tandem.config.data import MAX_CHANNELS
+from tandem.data.formats.signatures import HEAD_BYTES
 from tandem.data.formats.stored import MAX_PIXELS, MAX_VALUES, StoredImage, UnreadableError
 from tandem.data.formats.tiff import (
     are_channels,
@@ -60,7 +61,7 @@ def is_large_tiff(path: Path) -> bool:
     """
     try:
         with open_plain(path) as stream:
-            head = stream.read(4)
+            head = stream.read(HEAD_BYTES)
             if not is_tiff(head):
                 return False
             pages = main_pages(stream)

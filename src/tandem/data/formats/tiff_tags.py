@@ -118,8 +118,8 @@ class TiffPage:
 
 
 def is_tiff(head: bytes) -> bool:
-    """Whether a file that begins so is a TIFF or BigTIFF."""
-    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    """Whether a file with these first `HEAD_BYTES` is a TIFF or BigTIFF, and no DICOM file that begins like one."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and head[128:132] != b"DICM"
 
 
 def read_pages(stream: BinaryIO) -> list[TiffPage]:
