@@ -12,7 +12,20 @@ from tandem.files import longest_name
 
 PICTURE_FOLDER = ".ome.zarr"
 """Ending of pictures that are folders."""
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".exr", PICTURE_FOLDER)
+PICTURE_ENDINGS = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".npy",
+    ".nii",
+    ".nii.gz",
+    ".dcm",
+    ".exr",
+    PICTURE_FOLDER,
+)
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
 _MODEL_ENDINGS = (".onnx", ".safetensors", ".pt", ".pth", ".ckpt", ".pkl", ".pb", ".tflite", ".engine", ".bin", ".h5")
 _ARCHIVE_ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")

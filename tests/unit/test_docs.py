@@ -5,12 +5,14 @@ import importlib
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+import pydicom.data
 import pytest
 import yaml
 from PIL import Image
@@ -178,6 +180,8 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
     make_bundle("runs/stack/model", channels=(4, 3))
     write_image(tmp_path / "radar.tif", np.arange(16 * 16, dtype=np.uint16).reshape(16, 16))
     write_image(tmp_path / "optics.png", np.full((16, 16, 3), 200, np.uint8))
+    (tmp_path / "series").mkdir()
+    shutil.copy(str(pydicom.data.get_testdata_file("CT_small.dcm", download=False)), tmp_path / "series" / "IM001.dcm")
     (tmp_path / "volumes").mkdir()
     volume = np.arange(16 * 16 * 2, dtype=np.uint16).reshape(16, 16, 2)
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "volumes" / "scan.nii.gz")

@@ -3,12 +3,14 @@
 import io
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from tandem.config.data import MAX_CHANNELS
 from tandem.data.formats.carried import NOTHING, Carried
+from tandem.data.formats.dicom_writer import derived_here, dicom_bytes
 from tandem.data.formats.exr import exr_bytes
 from tandem.data.formats.nifti import nifti_bytes, packed
 from tandem.data.formats.numpy_files import npy_bytes, npz_bytes
@@ -36,7 +38,8 @@ from tandem.files import atomic_write_bytes, atomic_write_folder
 _EIGHT_BIT = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 _ANY_TYPE = (".tif", ".tiff", ".npy", ".npz")
 _NIFTI = (".nii", ".nii.gz")
-WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT, *_NIFTI, ".exr", _ZARR)
+_DICOM = ".dcm"
+WRITTEN_SUFFIXES = (".png", *_ANY_TYPE, *_EIGHT_BIT, *_NIFTI, _DICOM, ".exr", _ZARR)
 """Endings of the files and folders that `write_image` writes."""
 
 _PNG_CHANNELS = 4
@@ -80,13 +83,16 @@ def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None 
     Args:
         path: Where to; the ending says the format. PNG takes 8 and 16 bits of one to four channels, TIFF, NPY and NPZ
             any type and up to 64 channels, JPEG, WebP and BMP 8 bits; with their extras ``.nii`` and ``.nii.gz`` any
-            type, ``.exr`` floating point, ``.ome.zarr`` any type, as a folder.
+            type, ``.exr`` floating point, ``.ome.zarr`` any type, as a folder, and ``.dcm``, of an image that is
+            `like` a DICOM file, grey and RGB: floating point is rounded there to 65,536 levels between its least and
+            its greatest value.
         array: ``(H, W)`` or ``(H, W, C)``. Of unsigned integers one channel is grey, two are grey with alpha, three
             RGB, four RGBA.
         like: An image file whose type the array is brought to: rounded to whole numbers where that holds integers, and
             cut off where its bits end. Without it the array keeps its own type. What that file says beside its pixels
             is written too, where the array has its height and width and the format holds it: resolution, ICC profile,
-            a GeoTIFF's place and nodata, a NIfTI's affine, OME's size of a pixel and names of channels.
+            a GeoTIFF's place and nodata, a NIfTI's affine, OME's size of a pixel and names of channels, a DICOM file's
+            patient, study and place. What one program writes to one folder is one series of DICOM.
 
     Returns:
         How many values were cut off; a warning says so.
@@ -106,6 +112,8 @@ def write_image(path: str | Path, array: np.ndarray, *, like: str | Path | None 
         model = read_stored(source)
         carried = read_carried(source) if model.values.shape[:2] == array.shape[:2] else NOTHING
         white = model.white
+        here = derived_here(str(path.absolute().parent), model.bits if white else None)
+        carried = replace(carried, derivation=here)
         array, clipped = to_type(array, model.values.dtype, low=0 if white else None, high=white)
     if clipped:
         log.warning("%s: %d of %d values were cut off to fit into %s", path, clipped, array.size, array.dtype)
@@ -201,8 +209,8 @@ def encoded(array: np.ndarray, suffix: str, carried: Carried = NOTHING) -> bytes
         return tiff_bytes(array, tags=tags, pages=pages)
     if suffix in _NIFTI:
         return packed(nifti_bytes(array, carried)) if suffix == ".nii.gz" else nifti_bytes(array, carried)
-    if suffix == ".exr":
-        return exr_bytes(array)
+    if suffix in (_DICOM, ".exr"):
+        return dicom_bytes(array, carried) if suffix == _DICOM else exr_bytes(array)
     if suffix not in WRITTEN_SUFFIXES:
         raise ConfigError(f"No image is written to a file that ends in '{suffix}': use {_joined(WRITTEN_SUFFIXES)}.")
     allowed: Sequence[np.dtype] = [np.dtype(np.uint8)]

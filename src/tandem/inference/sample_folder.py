@@ -24,7 +24,7 @@ from tandem.files import (
     remove_empty,
     remove_leftovers,
 )
-from tandem.inference.finish import Finish, Finished, finish_of, say_outside
+from tandem.inference.finish import Finish, Finished, finish_of, finished, say_outside
 from tandem.inference.jobs import Job
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_record import PICTURES, SampleRecord, hashes_of, settings_of, subfolders_of
@@ -46,7 +46,7 @@ HIDDEN_RECORD_NAME = ".samples.jsonl"
 RECORD_NAMES = (RECORD_NAME, HIDDEN_RECORD_NAME)
 PAGE_NAME = "index.html"
 FRAME_MS = 120
-TYPED_FORMATS = ("tif", "tiff", "npy", "nii", "nii.gz", "exr", "ome.zarr")
+TYPED_FORMATS = ("tif", "tiff", "npy", "nii", "nii.gz", "dcm", "exr", "ome.zarr")
 """Endings of files and folders that hold outputs of any type and number of channels."""
 
 
@@ -291,7 +291,7 @@ def _sample_job(
     input_image, ground_truth = job.read(translator)
     eight_bits = all(levels.is_eight_bit for levels in translator.levels(job.direction))
     given = (input_image, ground_truth) if eight_bits else job.read_floats(translator)
-    finish = finish_of(job, translator)
+    finish = finish_of(job, translator, options)
     series = sample_input(translator, *given, options, direction=job.direction, on_tile=on_tile)
     line: dict[str, Any] = {"name": job.name, "outside": finish.num_outside}
     if options.only == "outputs":
@@ -333,8 +333,8 @@ def _save_series(
     if kept is not None:  # the page shows pictures of 8 bits; beside them stand the outputs as they are
         own = "tif" if finish.levels.classes is None else "png"
         names = numbered(f"{stem}_values", len(kept), suffix if suffix in TYPED_FORMATS else own)
-        for sample, output, file in zip(samples, kept, names, strict=True):
-            sample["values"] = pictures.save_typed(finish(output), file)
+        for sample, output, file in zip(samples, finished(finish, kept, series.name), names, strict=True):
+            sample["values"] = pictures.save_typed(output, file)
     animation = None
     if series.animated:
         animation = pictures.save_animation([shown(image) for image in series.images], f"{stem}.gif")
@@ -360,10 +360,8 @@ def _save_outputs(
     longest = numbered(part, number, suffix)[-1] if number > 1 else f"{part}.{suffix}"
     stem = f"{file_path(own, room=len(longest))}{part}"
     files = numbered(stem, number, suffix) if number > 1 else [f"{stem}.{suffix}"]
-    if kept is not None:
-        saved = [pictures.save_typed(finish(output), file) for file, output in zip(files, kept, strict=True)]
-    else:
-        saved = [pictures.save_output(finish(output), file) for file, output in zip(files, series.images, strict=True)]
+    save, outputs = (pictures.save_output, series.images) if kept is None else (pictures.save_typed, kept)
+    saved = [save(output, file) for file, output in zip(files, finished(finish, outputs, series.name), strict=True)]
     return {"name": series.name, "animation": None, "samples": _samples(series, saved)}
 
 

@@ -1,7 +1,9 @@
 """One input to one picture, or to several that are numbered: no folder, no page and no record."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 
@@ -11,12 +13,12 @@ from tandem.data.splits import SingleImage
 from tandem.data.volumes import slice_of
 from tandem.errors import ConfigError
 from tandem.files import remove_leftovers_of
-from tandem.inference.finish import finish_of, say_outside
+from tandem.inference.finish import Finished, finish_of, finished, say_outside
 from tandem.inference.jobs import Job
 from tandem.inference.large import translate_tiff
 from tandem.inference.runtime import OnTile
 from tandem.inference.sample_folder import TYPED_FORMATS, numbered, typed_outputs
-from tandem.inference.sampling import SamplingOptions, sample_input
+from tandem.inference.sampling import ImageFormat, SamplingOptions, sample_input
 from tandem.inference.translator import Translator
 from tandem.names import file_stem
 from tandem.report.grid import save_image
@@ -57,6 +59,9 @@ def sample_to_picture(
             option="--out",
         )
     (job,) = jobs
+    suffix = written_suffix(out.name).removeprefix(".")
+    if suffix in get_args(ImageFormat):
+        options = replace(options, image_format=cast("ImageFormat", suffix))
     options = options.for_model(translator)
     if is_large_tiff(file := Path(job.item.files[0].place)):
         targets = _large_targets(job, file, out, options)
@@ -64,29 +69,28 @@ def sample_to_picture(
         return targets
     eight_bits = all(levels.is_eight_bit for levels in translator.levels(job.direction))
     image, ground_truth = job.read(translator) if eight_bits else job.read_floats(translator)
+    finish = finish_of(job, translator, options)
     series = sample_input(translator, image, ground_truth, options, direction=job.direction, on_tile=on_tile)
-    finish = finish_of(job, translator)
     say_outside(finish.num_outside)
-    suffix = written_suffix(out.name).removeprefix(".")
     outputs = []
     for one in series:
         kept = typed_outputs(one, "jpg" if suffix in ("jpg", "jpeg", "webp") else suffix)
-        outputs.append((f"_{one.name}" if len(series) > 1 else "", one.images if kept is None else kept))
+        own = finished(finish, one.images if kept is None else kept, one.name)
+        outputs.append((f"_{one.name}" if len(series) > 1 else "", own))
     targets: list[Path] = []
-    pictures = []
+    pictures: list[Finished] = []
     for part, images in outputs:
         own = out.name[len(out.name) - len(suffix) :]  # as it was typed
         ending = numbered(part, len(images), own)[-1]
         stem = f"{file_stem(out.name.removesuffix(f'.{own}'), room=len(ending))}{part}"
         names = numbered(stem, len(images), own) if len(images) > 1 else [out.name]
         targets += [out.with_name(name) for name in names]
-        pictures += list(images)
+        pictures += images
     _require_others(
         targets, [*(Path(part.place) for file in job.item.files for part in file.parts), *options.references]
     )
-    for target, picture in zip(targets, pictures, strict=True):
+    for target, (array, carried) in zip(targets, pictures, strict=True):
         remove_leftovers_of(target)
-        array, carried = finish(picture)
         if array.dtype == np.uint8 and suffix not in TYPED_FORMATS and finish.levels.palette is None:
             save_image(array, target, carried=carried.for_image(array))
         else:

@@ -29,6 +29,7 @@ from tandem.rng import numpy_generator
 
 SamplingMode = Literal["random", "interpolate", "encode", "reference"]
 Only = Literal["outputs"]
+ImageFormat = Literal["png", "jpg", "webp", "tif", "npy", "nii", "nii.gz", "dcm", "exr", "ome.zarr"]
 DEFAULT_SAMPLES = 10
 MAX_Z_BYTES = 16 * 2**20
 
@@ -91,10 +92,10 @@ class SamplingOptions(Options):
         metavar="FILE",
         read=read_latents,
     )
-    image_format: Literal["png", "jpg", "webp", "tif", "npy", "nii", "nii.gz", "exr", "ome.zarr"] = option(
+    image_format: ImageFormat = option(
         "png",
-        "format of single pictures; tif, npy, nii, nii.gz and ome.zarr hold any type and number of channels, exr "
-        "floating point",
+        "format of single pictures; tif, npy, nii, nii.gz and ome.zarr hold any type and number of channels, dcm (of "
+        "DICOM inputs) one or three channels, exr floating point",
         name="format",
     )
     cycle: bool = option(False, "add the way back: input, translation, cycle", one_way=True)
@@ -161,6 +162,12 @@ class SamplingOptions(Options):
             problems.append(
                 f"--format exr holds {', '.join(exr.SAMPLE_TYPES)}, and the outputs of this model are "
                 f"{', '.join(sorted(written))}: take --format tif or npy"
+            )
+        wrong = {one.spec.out_channels for one in translator.abilities.generators.values()} - {1, 3}
+        if self.image_format == "dcm" and (labels or wrong):
+            what = "label maps (which DICOM keeps as segmentations)" if labels else f"images of {max(wrong)} channels"
+            problems.append(
+                f"--format dcm holds grey and colours, and the outputs of this model are {what}: take --format nii.gz"
             )
         refuse(problems)
         if self.z is not None:

@@ -52,6 +52,29 @@ class Microscopy:
 
 
 @dataclass(frozen=True)
+class Derivation:
+    """How an image came of another one, for formats that say so (DICOM).
+
+    Attributes:
+        series: Whatever the images of one series have in common, beside the series of what they came of.
+        text: In words.
+        number: Which of several images of the same place, from 1.
+        name: The same for people; empty where there is one.
+        window: The values that are black and white; None where these are not known.
+        bits: Of an integer that are used; None: all.
+        is_synthetic: Whether a model has made the values.
+    """
+
+    series: str
+    text: str
+    number: int = 1
+    name: str = ""
+    window: tuple[float, float] | None = None
+    bits: int | None = None
+    is_synthetic: bool = False
+
+
+@dataclass(frozen=True)
 class Carried:
     """All of it; what a file does not say is None or empty.
 
@@ -64,6 +87,8 @@ class Carried:
         microscopy: What OME says.
         imagej: The lines of ImageJ on the size of a pixel.
         nifti: The header of a NIfTI file, of the slice that was read.
+        dicom: That of a DICOM file, of the frame that was read: see `tandem.data.formats.dicom_header`.
+        derivation: How the image that is written came of it; None where nobody says.
         palette: The colours of the indices of a label map.
         affine: From column, row and slice to millimetres to the right, forwards and up, 4 × 4; of NIfTI and DICOM.
     """
@@ -76,6 +101,8 @@ class Carried:
     microscopy: Microscopy | None = None
     imagej: tuple[str, ...] = ()
     nifti: bytes | None = None
+    dicom: bytes | None = None
+    derivation: Derivation | None = None
     affine: tuple[tuple[float, ...], ...] | None = None
     palette: Mapping[int, tuple[int, int, int]] | None = None
 

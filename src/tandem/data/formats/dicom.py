@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tandem.data.formats.carried import Carried
+from tandem.data.formats.dicom_header import header_of, of_frame
 from tandem.data.formats.extras import needed
 from tandem.data.formats.rescaled import rescaled
 from tandem.data.formats.stored import StoredImage, UnreadableError, check_values, kind_of_samples
@@ -17,7 +18,8 @@ from tandem.data.formats.stored import StoredImage, UnreadableError, check_value
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")
 _TRANSFER_SYNTAX = b"\x02\0\x10\0UI"
 _META_BYTES = 2**16
-_IDENTITY = (("Slope", 1), ("Intercept", 0))
+_SCALE = ("RescaleSlope", "RescaleIntercept")
+_PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _MOST_FRAMES = 2**15
 _MAX_FILE_BYTES = 2**32
 
@@ -59,7 +61,7 @@ class DicomFile:
         values = stored.astype(stored.dtype.newbyteorder("="), copy=False)
         values = values.reshape(*values.shape[:2], -1)
         if values.shape[2] == 1:
-            values = self._of_modality(values, bits, inverted=kind == "MONOCHROME1")
+            values = self._of_modality(values, bits, index)
         if values.dtype.kind != "u" or values.dtype != stored.dtype:
             bits = 8 * values.itemsize
         described = f"{kind_of_samples(values.dtype, bits)} DICOM image"
@@ -67,36 +69,50 @@ class DicomFile:
         return StoredImage(np.ascontiguousarray(values), bits, colours, has_alpha=False, kind=described)
 
     def carried(self, index: int) -> Carried:
-        """Where a frame of a single-frame file lies in the patient; of several nothing is said here."""
-        dataset = self.dataset
-        origin, axes = dataset.get("ImagePositionPatient"), dataset.get("ImageOrientationPatient")
-        spacing = dataset.get("PixelSpacing")
-        if index or self.num_slices > 1 or not (origin and axes and spacing):
-            return Carried()
+        """What the file says of a frame beside its pixels: where it lies in the patient, and the rest of its header."""
+        frame = index if self.num_slices > 1 else None
+        header = header_of(self.dataset, frame, is_inverted=self._is_inverted(index))
+        position, axes, spacing = (of_frame(self.dataset, name, frame) for name in _PLACE)
+        if not (position and axes and spacing):
+            return Carried(dicom=header)
         along_row, along_column = np.array(axes[:3], float), np.array(axes[3:], float)
-        thickness = float(dataset.get("SliceThickness") or 1)
+        thickness = float(of_frame(self.dataset, "SliceThickness", frame) or 1)
         affine = np.eye(4)
         affine[:3, 0] = along_row * float(spacing[1])
         affine[:3, 1] = along_column * float(spacing[0])
         affine[:3, 2] = np.cross(along_row, along_column) * thickness
-        affine[:3, 3] = np.array(origin, float)
+        affine[:3, 3] = np.array(position, float)
         affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # to the left and backwards there, to the right and forwards
-        return Carried(affine=tuple(map(tuple, affine.tolist())))
+        return Carried(affine=tuple(map(tuple, affine.tolist())), dicom=header)
 
-    def _of_modality(self, values: np.ndarray, bits: int, *, inverted: bool) -> np.ndarray:
+    def _of_modality(self, values: np.ndarray, bits: int, index: int) -> np.ndarray:
         dataset = self.dataset
         if "ModalityLUTSequence" in dataset:
             found = _pydicom().pixels.apply_modality_lut(values[:, :, 0], dataset)[:, :, None]
             return found.astype(np.int32) if found.dtype.kind in "ui" else found.astype(np.float32)
-        slope, intercept = (float(dataset.get(f"Rescale{name}", default)) for name, default in _IDENTITY)
+        slope, intercept = self._scale(index)
         if slope == 0 or not np.isfinite([slope, intercept]).all():
             raise UnreadableError(f"damaged (a rescale slope of {slope:g}, an intercept of {intercept:g})")
         if (slope, intercept) != (1, 0):
             return rescaled(values, slope, intercept, bits=bits)
-        if not inverted:
+        if dataset.PhotometricInterpretation != "MONOCHROME1":
             return values
         white = 2**bits - 1 if values.dtype.kind == "u" else -1
         return np.array(white, values.dtype) - values
+
+    def _scale(self, index: int) -> tuple[float, float]:
+        """The slope and the intercept of a frame."""
+        frame = index if self.num_slices > 1 else None
+        found = [of_frame(self.dataset, name, frame) for name in _SCALE]
+        slope, intercept = (
+            default if one is None else float(one) for one, default in zip(found, (1.0, 0.0), strict=True)
+        )
+        return slope, intercept
+
+    def _is_inverted(self, index: int) -> bool:
+        """Whether zero is white in what is read: where the modality says values, they are not turned."""
+        turned = "ModalityLUTSequence" not in self.dataset and self._scale(index) == (1, 0)
+        return self.dataset.PhotometricInterpretation == "MONOCHROME1" and not turned
 
 
 def is_dicom(head: bytes) -> bool:
