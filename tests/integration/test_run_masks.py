@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from PIL import Image
 from rasterio.transform import from_origin
 from support import assert_same_run, sample, state_of, tandem, train
 
 from tandem.data.array_files import read_image, write_image
+from tandem.errors import ConfigError, DataError
 from tandem.inference.translator import load
 
 RANGES = {"range_a": "0,2000", "range_b": "0,4000;0,2000", "input_channels": 1, "output_channels": 2}
@@ -97,6 +99,69 @@ def test_outputs_are_nodata_where_inputs_are(data: Path, run: Path, tmp_path: Pa
     masked[35:] = False
     with rasterio.open(tmp_path / "one.tif") as file:
         assert np.array_equal(file.dataset_mask() == 0, masked)
+
+
+def test_masks_are_given_to_files_and_folders(data: Path, run: Path, tmp_path: Path) -> None:
+    """They give the bytes of a dataset that has the same masks."""
+    for folder in ("in", "masks"):
+        shutil.copytree(data / f"test{'A' if folder == 'in' else 'M'}", tmp_path / folder)
+    sample(run, data, "--split", "test", "--only", "outputs", "--format", "tif", out=tmp_path / "dataset")
+    expected = (tmp_path / "dataset" / "0.tif").read_bytes()
+    sample(run, tmp_path / "in" / "0.tif", "--mask", tmp_path / "masks" / "0.tif", out=tmp_path / "one.tif")
+    assert (tmp_path / "one.tif").read_bytes() == expected
+    words = ("--mask", tmp_path / "masks", "--only", "outputs", "--format", "tif")
+    sample(run, tmp_path / "in", *words, out=tmp_path / "folder")
+    assert (tmp_path / "folder" / "0.tif").read_bytes() == expected
+    other = np.full((40, 40), 255, np.uint8)
+    other[:, 10:12] = 0
+    write_image(tmp_path / "masks" / "0.tif", other)
+    sample(run, tmp_path / "in", *words, out=tmp_path / "folder")  # another mask is another input
+    with rasterio.open(tmp_path / "folder" / "0.tif") as file:
+        assert (file.dataset_mask()[:, 10:12] == 0).all()
+    sample(run, data, "--split", "test", *words, out=tmp_path / "instead")  # of those that a dataset has
+    assert (tmp_path / "instead" / "0.tif").read_bytes() == (tmp_path / "folder" / "0.tif").read_bytes()
+
+
+def test_a_translator_takes_a_mask(data: Path, run: Path, tmp_path: Path) -> None:
+    translator = load(run, device="cpu")
+    path = data / "testA" / "0.tif"
+    plain, mask = read_image(path), read_image(data / "testM" / "0.tif")
+    write_image(tmp_path / "filled.tif", np.where(mask > 0, plain, np.float32(-9999)))
+    filled = read_image(tmp_path / "filled.tif").clip(0)  # 0 is the lower end of the range, which is the fill
+    expected = translator(filled, 1, output="values")
+    picture = Image.fromarray(mask[:, :, 0])
+    for given in (data / "testM" / "0.tif", mask, mask[:, :, 0] > 0, torch.from_numpy(mask[:, :, 0]), picture):
+        assert np.array_equal(translator(path, 1, mask=given, output="values"), expected)
+    first, second = translator([path, path], 1, mask=[None, mask], output="values")
+    assert np.array_equal(second, expected)
+    assert np.array_equal(first, translator(path, 1, output="values"))
+    assert not np.array_equal(first, second)
+    with pytest.raises(DataError, match=r"the mask: is 40 x 39 pixels, but it is the mask of the image, 40 x 40"):
+        translator(path, 1, mask=mask[:-1])
+    with pytest.raises(ConfigError, match="mask must be a list of 2"):
+        translator([path, path], 1, mask=[mask])
+
+
+def test_masks_that_do_not_fit(data: Path, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    write_image(tmp_path / "masks" / "0.png", np.ones((40, 40), np.uint8))
+    write_image(tmp_path / "small.png", np.ones((40, 39), np.uint8))
+    for inputs, mask, reason in (
+        ((data / "testA",), "none.png", "there is no such file"),
+        ((data / "testA" / "0.tif",), "small.png", "is 39 x 40 pixels, but it is the mask of"),
+        ((data / "trainA",), "small.png", "holds 1 image, and there are 3 inputs"),
+        ((data / "trainA",), "masks", "2 inputs without a mask of the same stem"),
+    ):
+        refused = tandem("sample", run, *inputs, "--mask", tmp_path / mask, "--out", tmp_path / "no", "--device", "cpu")
+        assert (refused.status != 0, reason in refused.err) == (True, True), refused.err
+    train(data, tmp_path / "plain", **SMALL, **RANGES)
+    refused = tandem(
+        "sample", tmp_path / "plain", data / "testA", "--mask", tmp_path / "masks", "--out", tmp_path / "no"
+    )
+    assert "was trained without --mask" in refused.err
+    with pytest.raises(ConfigError, match="was trained without --mask"):
+        load(tmp_path / "plain", device="cpu")(data / "testA" / "0.tif", mask=tmp_path / "masks" / "0.png")
+    assert not (tmp_path / "no").exists()
 
 
 def test_what_inputs_hold_without_data_is_no_matter(data: Path, run: Path, tmp_path: Path) -> None:

@@ -172,13 +172,16 @@ def examples(tmp_path: Path, make_bundle: Callable[..., Path], monkeypatch: pyte
         values = make_bundle(f"runs/{name}/model", channels=channels) / "model.json"
         manifest = json.loads(values.read_text())
         for side, count, kind, low, high in zip(("input", "output"), channels, types, lows, highs, strict=True):
-            levels = {"type": kind, "low": [low] * count, "high": [high] * count}
+            levels = {"type": kind, "low": [low] * count, "high": [high] * count, "fill": -1}
             manifest["preprocessing"][f"{side}_levels"] = levels
         values.write_text(json.dumps(manifest))
     for name in ("scene", "big"):
         write_image(tmp_path / f"{name}.tif", np.arange(16 * 16 * 6, dtype=np.uint16).reshape(16, 16, 6))
     make_bundle("runs/stack/model", channels=(4, 3))
     write_image(tmp_path / "radar.tif", np.arange(16 * 16, dtype=np.uint16).reshape(16, 16))
+    for name in ("mask.png", "masks/1.png"):
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        write_image(tmp_path / name, np.eye(16, dtype=np.uint8))
     write_image(tmp_path / "optics.png", np.full((16, 16, 3), 200, np.uint8))
     (tmp_path / "series").mkdir()
     shutil.copy(str(pydicom.data.get_testdata_file("CT_small.dcm", download=False)), tmp_path / "series" / "IM001.dcm")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 
 from cyclegan_bundle import make_cyclegan
+from tandem.config.classes import LabelClass, LabelClasses
 from tandem.data.images import to_floats
+from tandem.data.levels import Levels, levels_of_classes
 from tandem.errors import ConfigError, DataError
 from tandem.inference.latents import interpolate_linear, interpolate_spherical
 from tandem.inference.translator import Translator, load
@@ -127,3 +130,21 @@ def test_threads_share_a_model_that_draws_dropout(make_bundle: MakeBundle) -> No
         found = [job.result() for job in jobs]
     for turn, samples in enumerate(found):
         assert np.array_equal(samples, expected[turn % 4]), turn
+
+
+def test_masked_pixels_are_the_fill(make_bundle: MakeBundle) -> None:
+    """As a file has it: of 8 bits -0.5 is 64; of a label map the class that is ignored, where there is one."""
+    mask = np.arange(64).reshape(8, 8) % 3 > 0
+    translator = load(make_bundle("grey", input_levels=Levels(fill=-0.5)), device="cpu")
+    image = picture(8, 8)
+    filled = np.where(mask[:, :, None], image, np.uint8(64))
+    assert np.array_equal(translator(image, 1, mask=mask, output="tensor"), translator(filled, 1, output="tensor"))
+    for ignored in (None, 255):
+        each = tuple(LabelClass(str(one), (one,)) for one in range(3))
+        classes = LabelClasses(each, ignored_values=() if ignored is None else (ignored,))
+        levels = replace(levels_of_classes(classes), fill=-1.0)
+        translator = load(make_bundle(f"labels{ignored}", input_levels=levels), device="cpu")
+        labels = np.arange(64, dtype=np.uint8).reshape(8, 8) % 3
+        found = translator(labels, 1, mask=mask, output="array")
+        expected = labels if ignored is None else np.where(mask, labels, np.uint8(255))
+        assert np.array_equal(found, translator(expected, 1, output="array"))

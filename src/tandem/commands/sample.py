@@ -24,7 +24,15 @@ from tandem.config.training import TrainingConfig
 from tandem.data.formats.zarr_writer import foreign_zarr, is_own_zarr
 from tandem.data.stacks import channels_of_parts
 from tandem.errors import ConfigError, Problem
-from tandem.inference.jobs import Job, Trained, find_jobs, has_two_domains, require_inputs, warn_of_pairs
+from tandem.inference.jobs import (
+    Job,
+    Trained,
+    find_jobs,
+    has_two_domains,
+    require_inputs,
+    warn_of_pairs,
+    with_given_masks,
+)
 from tandem.inference.runtime import Runtime
 from tandem.inference.sample_folder import sample_to_folder, sampler
 from tandem.inference.sample_picture import sample_to_picture
@@ -59,6 +67,12 @@ class SampleOptions(Options):
         False,
         "inputs are parts of one: files, or folders of files of the same names, in the order of the model's channels",
         one_way=True,
+    )
+    mask: Path | None = option(
+        None,
+        "mask of the input, zero where its pixels do not count, or a folder of masks called like the inputs; for "
+        "models trained with --mask",
+        metavar="PATH",
     )
     split: str | None = option(
         None, "split of a dataset folder; by default test, else val, else train", metavar="{train,val,test}"
@@ -187,13 +201,21 @@ def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
         pairs=own.pairs,
         split=own.split,
         directions=directions,
-        masks=translator.takes_masks,
+        masks=translator.takes_masks and own.mask is None,
         stack=own.stack,
         trained=trained,
     )
     if own.stack:
         _require_parts(jobs[0], translator)
-    return jobs
+    if own.mask is None:
+        return jobs
+    if any(translator.levels(direction)[0].fill is None for direction in directions):
+        raise ConfigError(
+            f"--mask {own.mask}: this model was trained without --mask, and knows nothing to put in the place of "
+            "masked pixels: leave it out.",
+            option="--mask",
+        )
+    return with_given_masks(jobs, own.mask)
 
 
 def _require_parts(job: Job, translator: Translator) -> None:

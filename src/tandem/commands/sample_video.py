@@ -28,7 +28,10 @@ from tandem.targets import file_problems
 
 BATCH_SIZE = 1
 WALK_LATENTS = 4
-IMAGE_OPTIONS = ("num_samples", "pairs", "split", "image_format", "cycle", "max_batch", "processes", "only", "spread")
+IMAGE_OPTIONS = (
+    *("num_samples", "pairs", "stack", "mask", "split", "image_format", "cycle", "max_batch", "processes", "only"),
+    "spread",
+)
 """Options that videos do not have."""
 
 log = logging.getLogger(__name__)

@@ -28,11 +28,15 @@ def read_mask(file: ImageFile, size: tuple[int, int], image: str) -> np.ndarray:
     Raises:
         ImageReadError: The file is unreadable, or of another size.
     """
-    stored = read_stored(file)
+    return mask_of(read_stored(file), size, str(file), image)
+
+
+def mask_of(stored: StoredImage, size: tuple[int, int], name: str, image: str) -> np.ndarray:
+    """The mask that an image says, as `read_mask`; `name` is what it is called in messages."""
     values = stored.values[:, :, : stored.num_colours or None]
     if values.shape[:2] != size:
         own, other = (f"{width} x {height}" for height, width in (values.shape[:2], size))
-        raise ImageReadError(str(file), f"is {own} pixels, but it is the mask of {image}, {other}: they must be alike")
+        raise ImageReadError(name, f"is {own} pixels, but it is the mask of {image}, {other}: they must be alike")
     if values.dtype.kind == "f":
         values = np.nan_to_num(values, nan=0, posinf=1, neginf=1)
     return (values != 0).any(axis=2)

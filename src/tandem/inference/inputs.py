@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tandem.data.fit import FitPlan, pad_mirrored
+from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import DiskFile, StackedFile
 from tandem.data.images import (
     ImageSource,
@@ -25,6 +26,7 @@ from tandem.data.images import (
 )
 from tandem.data.label_maps import from_picture
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.masks import mask_of
 from tandem.errors import ConfigError, DataError
 from tandem.inference.levels import to_signed
 
@@ -117,6 +119,47 @@ def _pixels_of(image: Any, channels: int, value_range: Sequence[float] | None, l
         f"an image must be a path, the bytes of a file, a PIL image, an array (H, W, C) or a tensor (C, H, W), not a "
         f"{type(image).__name__}."
     )
+
+
+def to_mask(mask: Any, size: tuple[int, int]) -> np.ndarray:
+    """Bring the mask of an image to ``(H, W)``, bool, where pixels are valid.
+
+    Args:
+        mask: A path, the bytes of an image file or an open one, a PIL image, an array ``(H, W)`` or ``(H, W, C)``, a
+            tensor ``(H, W)`` or ``(C, H, W)``; valid is what is not zero in any of its channels.
+        size: Height and width of the image.
+
+    Raises:
+        DataError: It cannot be read, or has another size.
+    """
+    if isinstance(mask, Image.Image):
+        return mask_of(stored_from_pil(mask), size, name_of_pil(mask), "the image")
+    if not (_is_tensor(mask) or isinstance(mask, np.ndarray)):
+        source = Path(mask) if isinstance(mask, str | Path) else mask
+        return mask_of(read_stored(source), size, getattr(source, "name", None) or "the mask", "the image")
+    array = mask
+    if _is_tensor(mask):
+        array = mask.detach().cpu().numpy()
+        array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
+    array = array[:, :, None] if array.ndim == 2 else array
+    if array.ndim != 3 or array.dtype.kind not in "biuf":
+        raise DataError(f"a mask must be an array (H, W) of numbers, not {array.dtype} of shape {array.shape}.")
+    return mask_of(StoredImage(array, 8, 0, has_alpha=False), size, "the mask", "the image")
+
+
+def filled_input(values: np.ndarray, valid: np.ndarray, levels: Levels) -> np.ndarray:
+    """An input ``(C, H, W)`` in [-1, 1] with the fill where it is not valid, as files are filled.
+
+    A label map gets the class that is ignored there, and stays as it is where there is none.
+    """
+    assert levels.fill is not None, "only models that were trained with masks are given some"
+    if levels.classes is None:
+        hole = levels.from_floats(np.full((len(values), 1, 1), levels.fill))  # rounded as in a file of the type
+    elif levels.classes.ignored is None:
+        return values
+    else:
+        hole = np.full((1, 1, 1), levels.classes.ignored)
+    return np.where(valid, values, levels.to_floats(hole))
 
 
 def is_batch(images: Any, *, stacked: bool = False) -> bool:

@@ -18,7 +18,7 @@ from tandem.data.hold_out import hold_out
 from tandem.data.image_file import DiskFile, ImageFile, StackedFile
 from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
-from tandem.data.listing import images_of, in_natural_order, list_tree
+from tandem.data.listing import count, images_of, in_natural_order, list_tree
 from tandem.data.manifest import has_metadata, is_manifest, read_manifest
 from tandem.data.mask_files import with_masks, without_masks
 from tandem.data.shards.open import CacheOptions, ShardedData, is_shards, open_shards, read_shards
@@ -226,6 +226,43 @@ def find_jobs(
             "other side (see --direction)."
         )
     return with_unique_names(found)
+
+
+def with_given_masks(jobs: Sequence[Job], masks: Path) -> list[Job]:
+    """The same jobs with other masks than their own.
+
+    Args:
+        jobs: They.
+        masks: The mask of the only input, a volume with one of each, or a folder of masks of the inputs' stems.
+
+    Raises:
+        DataError: It cannot be read, or an input has none there.
+    """
+    problems: list[str] = []
+    if _not_there(masks):
+        raise DataError(f"--mask {_not_there(masks)}")
+    is_folder = os.path.isdir(masks) and not is_zarr(masks)  # noqa: PTH112
+    found = list_tree(masks, problems).images if is_folder else dict(images_of(masks, problems))
+    if problems:
+        raise DataError(f"--mask {masks} cannot be used:\n{listed(problems)}")
+    if not is_folder:
+        if len(found) != len(jobs):
+            images, inputs = count(len(found), "image"), count(len(jobs), "input")
+            raise DataError(
+                f"--mask {masks} holds {images}, and there {'is' if len(jobs) == 1 else 'are'} {inputs}: give a folder "
+                "of masks, each called like its input."
+            )
+        found = {job.item.name: path for job, path in zip(jobs, found.values(), strict=True)}
+    if alone := [job.item.name for job in jobs if job.item.name not in found]:
+        raise DataError(
+            f"--mask {masks}: {count(len(alone), 'input')} without a mask of the same stem:\n{listed(alone)}"
+        )
+    return [dataclasses.replace(job, item=_masked(job.item, DiskFile(found[job.item.name]))) for job in jobs]
+
+
+def _masked(item: Item, mask: ImageFile) -> Item:
+    assert isinstance(item, Pair | SingleImage), "there are no others"
+    return dataclasses.replace(item, mask=mask)
 
 
 def _stacked_jobs(inputs: Sequence[Path], directions: Sequence[Direction]) -> list[Job]:

@@ -64,6 +64,8 @@ def sample_to_picture(
         options = replace(options, image_format=cast("ImageFormat", suffix))
     options = options.for_model(translator)
     if is_large_tiff(file := Path(job.item.files[0].place)):
+        if job.item.mask is not None:
+            raise ConfigError(f"{file} is translated part by part, from file to file, and such files take no masks.")
         targets = _large_targets(job, file, out, options)
         translate_tiff(translator, file, targets, options, direction=job.direction, on_tile=on_tile)
         return targets

@@ -20,7 +20,7 @@ from tandem.data.levels import BY_TYPE, Levels
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_model
-from tandem.inference.inputs import Fitted, fit_image, is_batch, to_input
+from tandem.inference.inputs import Fitted, filled_input, fit_image, is_batch, to_input, to_mask
 from tandem.inference.latents import LatentWay, between, choose_number, given_latents
 from tandem.inference.runner import Runner
 from tandem.inference.runtime import Auto, EngineName, InferencePrecision, OnTile, Runtime
@@ -205,6 +205,7 @@ class Translator:
         tile: int | Auto | None = None,
         output: Output = "pil",
         value_range: Sequence[float] | None = None,
+        mask: Any = None,
         on_progress: OnProgress | None = None,
         on_tile: OnTile | None = None,
     ) -> Any:
@@ -233,6 +234,10 @@ class Translator:
                 uint16 fill the range of their type, wider integers are read from 0 to 255 and floats in [-1, 1] where
                 no other meaning is possible, and anything else is refused. Of a label map it says that the array holds
                 the planes of the classes, not indices or colours.
+            mask: Zero where pixels of the image do not count, for a model that was trained with ``--mask``: a path, the
+                bytes of an image file or an open one, a PIL image, an array ``(H, W)``, a tensor ``(H, W)``; of several
+                images a list, with None for one that is whole. The network sees the fill there; outputs have values
+                everywhere, and those there say nothing.
             on_progress: Called with the samples done and those of the whole call.
             on_tile: Called with the tiles done and those of an image while one is translated in tiles.
 
@@ -242,16 +247,21 @@ class Translator:
 
         Raises:
             DataError: An image cannot be read or used, or its numbers don't say what they mean.
-            ConfigError: `num_samples`, `z`, `direction`, `tile` or `value_range` do not fit.
+            ConfigError: `num_samples`, `z`, `direction`, `tile`, `value_range` or `mask` do not fit.
         """
         generator = self.abilities.generator(direction)
-        images = list(image) if self._is_batch(image, direction) else [image]
+        several = self._is_batch(image, direction)
+        images = list(image) if several else [image]
+        masks = self._masks(mask, len(images), several=several, direction=direction)
         latents = self._latents(num_samples, seed=seed, z=z, count=len(images))
         levels = self.levels(direction)
         results = []
         done, total = 0, sum(map(len, latents))
-        for one, one_latents in zip(images, latents, strict=True):
-            fitted = self._fit(self._read(one, direction, value_range), fit, direction)
+        for one, one_latents, its_mask in zip(images, latents, masks, strict=True):
+            values = self._read(one, direction, value_range)
+            if its_mask is not None:
+                values = filled_input(values, to_mask(its_mask, values.shape[1:]), levels[0])
+            fitted = self._fit(values, fit, direction)
             parts = []
             for outputs in self._runner.samples(
                 generator, fitted.values, one_latents, seed=seed, tile=tile, on_tile=on_tile
@@ -261,7 +271,7 @@ class Translator:
                 if on_progress is not None:
                     on_progress(done, total)
             results.append(_joined(parts, output))
-        return results if self._is_batch(image, direction) else results[0]
+        return results if several else results[0]
 
     def stream(
         self,
@@ -687,6 +697,17 @@ class Translator:
         channels = self.abilities.generator(direction).spec.in_channels
         parts = self.parts(direction)
         return to_input(image, channels=channels, value_range=value_range, levels=levels, parts=parts)
+
+    def _masks(self, mask: Any, number: int, *, several: bool, direction: Direction | None) -> list[Any]:
+        """The mask of each image of a call, or None."""
+        masks = list(mask) if several and mask is not None else [mask] * number
+        if len(masks) != number:
+            raise ConfigError(f"mask must be a list of {number}, one for each image, not of {len(masks)}.")
+        if mask is not None and self.levels(direction)[0].fill is None:
+            raise ConfigError(
+                "mask: this model was trained without --mask, and knows nothing to put in the place of masked pixels."
+            )
+        return masks
 
     def _fit(self, values: np.ndarray, fit: Fit, direction: Direction | None) -> Fitted:
         return self._fit_to(
