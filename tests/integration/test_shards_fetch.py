@@ -1,7 +1,9 @@
 """Shards from a web server and other file systems: whole, in parts, and everything that a server can do wrong."""
 
+import gzip
 import hashlib
 import os
+import resource
 import shutil
 import sys
 import threading
@@ -9,15 +11,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from support import tandem
 
 from file_server import FileServer
 from tandem.data.discover import find_splits
+from tandem.data.shards import store as shard_store
 from tandem.data.shards.index import Shard, parse_index
 from tandem.data.shards.open import CacheOptions, open_shards, read_shards
 from tandem.data.shards.store import SHARD_POLICY, CachedStore
+from tandem.data.splits import Split
 from tandem.errors import ConfigError, DataError
 from tandem.fetch.errors import FetchError
 from tandem.fetch.policy import FetchPolicy
@@ -204,3 +210,109 @@ def test_a_url_gives_what_the_folder_gives(data: Path, tmp_path: Path, server: F
     checked = tandem("data", "check", server.url)
     assert checked.status == 0
     assert "11 pairs, all readable" in checked.err
+
+
+def compressed(server: FileServer, content: bytes, name: str = "x.tar.gz") -> Path:
+    """Put a compressed shard in the place of x.tar."""
+    (server.root / "x.tar").unlink(missing_ok=True)
+    (server.root / name).write_bytes(gzip.compress(content, 1))
+    return server.root / name
+
+
+def contents(split: Split) -> list[bytes]:
+    return [file.read_bytes() for items in split.sequences().values() for item in items for file in item.files]
+
+
+def in_cache(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "cache").iterdir() if not path.name.startswith("."))
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tgz"])
+def test_a_compressed_shard_is_unpacked_when_it_has_arrived(server: FileServer, tmp_path: Path, ending: str) -> None:
+    compressed(server, CONTENT, f"x{ending}")
+    seen: list[int] = []
+    reporting = replace(store(server, tmp_path), on_bytes=lambda _, done: seen.append(done))
+    assert reporting.path(shard("x.tar", CONTENT)).read_bytes() == CONTENT
+    assert (seen[-1], in_cache(tmp_path)) == (len(CONTENT), ["x.tar"])
+    asked = len(server.asked)
+    fetch(server, tmp_path)
+    assert len(server.asked) == asked
+
+
+def test_a_broken_transfer_of_a_compressed_shard_is_continued(server: FileServer, tmp_path: Path) -> None:
+    content = np.random.default_rng(0).bytes(5_000_000)  # which gzip makes no smaller
+    compressed(server, content)
+    server.at("x.tar.gz").cut_after = [3_000_000, 10, 10]
+    wanted = shard("x.tar", content)
+    with pytest.raises(DataError, match=r"x\.tar\.gz could not be fetched after 3 tries .*same command continues"):
+        store(server, tmp_path).path(wanted)
+    assert store(server, tmp_path).path(wanted).read_bytes() == content
+    assert server.asked_for("x.tar.gz") == ["", "bytes=3000000-", "bytes=3000010-", "bytes=3000020-"]
+    assert in_cache(tmp_path) == ["x.tar"]
+
+
+def test_a_compressed_shard_must_unpack_to_what_the_index_says(server: FileServer, tmp_path: Path) -> None:
+    packed = compressed(server, CONTENT[:-1] + b"x")
+    wrong = r"x\.tar\.gz does not unpack to the x\.tar of its index.*index must be renewed"
+    with pytest.raises(DataError, match=wrong):
+        fetch(server, tmp_path)
+    packed.write_bytes(gzip.compress(bytes(10**8)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * len(CONTENT), limits[1]))  # it ends where the index says
+    try:
+        with pytest.raises(DataError, match=wrong):
+            fetch(server, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    packed.write_bytes(gzip.compress(CONTENT, 1)[:-9])
+    with pytest.raises(DataError, match=r"x\.tar\.gz is not the shard that its index describes: .*is cut off"):
+        fetch(server, tmp_path)
+    packed.write_bytes(gzip.compress(CONTENT, 0) + bytes(200_000))
+    with pytest.raises(DataError, match=r"x\.tar\.gz cannot be used: .*more than is accepted"):
+        fetch(server, tmp_path)
+    assert in_cache(tmp_path) in ([], ["x.tar.part"])
+    compressed(server, CONTENT)
+    assert fetch(server, tmp_path) == CONTENT
+    assert in_cache(tmp_path) == ["x.tar"]
+
+
+def test_a_compressed_shard_that_had_arrived_is_not_asked_for_again(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a kill while it was unpacked; and processes share what one of them does."""
+    packed = compressed(server, CONTENT)
+    (tmp_path / "cache").mkdir()
+    shutil.copy(packed, tmp_path / "cache")
+    (tmp_path / "cache" / "x.tar.part").write_bytes(b"of a time when it was plain")
+    calls, original = list[Path](), shard_store._unpack
+
+    def slow(packed: Path, *rest: Any) -> None:
+        calls.append(packed)
+        time.sleep(0.05)
+        original(packed, *rest)
+
+    monkeypatch.setattr(shard_store, "_unpack", slow)
+    threads = [threading.Thread(target=store(server, tmp_path).path, args=(shard("x.tar", CONTENT),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (server.asked_for("x.tar.gz"), in_cache(tmp_path), len(calls)) == ([], ["x.tar"], 1)
+
+
+def test_a_url_of_compressed_shards_gives_what_the_folder_gives(data: Path, tmp_path: Path, server: FileServer) -> None:
+    """All on the disk, and as a bounded cache that is smaller than they are."""
+    shutil.rmtree(server.root)
+    assert tandem("data", "pack", data, server.root).status == 0
+    largest = max(path.stat().st_size for path in server.root.glob("*.tar"))
+    splits = open_shards(read_shards(server.root), paired=True)
+    expected = {name: contents(split) for name, split in splits.items()}
+    for path in server.root.glob("*.tar"):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    for max_bytes in (10**9, largest):
+        cache = tmp_path / f"cache-{max_bytes}"
+        shards = read_shards(server.url, CacheOptions(cache, max_bytes, QUICK))
+        assert shards.streamed == (max_bytes < 10**9)
+        assert {name: contents(split) for name, split in open_shards(shards, paired=True).items()} == expected
+        assert sum(path.stat().st_size for path in cache.rglob("*.tar")) <= max_bytes

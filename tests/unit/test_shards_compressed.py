@@ -13,7 +13,7 @@ import pytest
 from packing import files_of, make, packed
 
 from tandem.data.check import check_data
-from tandem.data.shards import unpacked
+from tandem.data.shards import gzip_files, unpacked
 from tandem.data.shards.open import CacheOptions, ShardedData, needs_cache, open_shards, read_shards
 from tandem.errors import ConfigError, DataError
 
@@ -167,7 +167,7 @@ def test_damaged_files_are_named_and_the_others_kept(
 
 def test_a_bomb_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 MB of zeros, whose trailer says that there are none: no more than the limit and a piece is unpacked."""
-    monkeypatch.setattr(unpacked, "_CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(gzip_files, "_CHUNK_BYTES", 1 << 16)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.tar.gz").write_bytes(gzip.compress(bytes(1 << 26))[:-4] + bytes(4))
     calls: list[tuple[int, int]] = []

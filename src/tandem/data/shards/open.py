@@ -10,6 +10,7 @@ from pathlib import Path
 from tandem.data.discover import locate_splits
 from tandem.data.layouts import SPLIT_NAMES
 from tandem.data.listing import count, in_natural_order
+from tandem.data.shards.gzip_files import GZIP_ENDINGS, OTHER_ENDINGS
 from tandem.data.shards.index import (
     FORMAT,
     INDEX_NAME,
@@ -20,7 +21,7 @@ from tandem.data.shards.index import (
 )
 from tandem.data.shards.items import ShardItems, images_of, pairs_of, survey
 from tandem.data.shards.store import SHARD_POLICY, CachedStore, FolderStore, ShardStore, fetch_all, not_fetched
-from tandem.data.shards.unpacked import GZIP_ENDINGS, OTHER_ENDINGS, Unpacked, UnpackedStore, gzipped, unpack_all
+from tandem.data.shards.unpacked import Unpacked, UnpackedStore, gzipped, unpack_all
 from tandem.data.splits import SPLITS, PairedSplit, Side, SplitFacts, SplitName, UnpairedSplit
 from tandem.errors import ConfigError, DataError, listed
 from tandem.fetch.errors import FetchError

@@ -1,6 +1,7 @@
 """Where shards lie: in a folder, or behind a URL with a bounded cache of whole shards on the disk."""
 
 import contextlib
+import hashlib
 import os
 import sys
 import time
@@ -9,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from tandem.data.shards.gzip_files import GZIP_ENDINGS, unpacked_chunks
 from tandem.data.shards.index import MAX_SHARD_BYTES, Shard
 from tandem.errors import DataError
 from tandem.fetch.errors import FetchError
 from tandem.fetch.policy import FetchPolicy
 from tandem.fetch.transfer import fetch_file
+from tandem.files import atomic_replace
 from tandem.names import public_location
 
 if sys.platform != "win32":
@@ -23,6 +26,7 @@ SHARD_POLICY = FetchPolicy(
     schemes=None, max_bytes=MAX_SHARD_BYTES, stall_seconds=60.0, retry_unreachable=True, credentials=True
 )
 _TOUCH_SECONDS = 30.0
+_GZIP_BYTES = 2**16
 
 
 class ShardStore(Protocol):
@@ -124,8 +128,7 @@ class CachedStore:
         with locked(self.cache / ".lock"):
             if self._is_there(path, shard):  # another process was faster
                 return
-            path.with_name(f"{shard.name}.part").touch()  # claims its room
-            self._make_room(shard)
+            self._claim(path, shard)
 
         def report(done: int, _: int | None) -> None:
             if self.on_bytes is not None:
@@ -135,12 +138,61 @@ class CachedStore:
         try:
             fetch_file(address, path, self.policy, num_bytes=shard.size, sha256=shard.sha256, on_progress=report)
         except FetchError as error:
+            if error.reason == "missing" and self._fetch_compressed(path, shard):
+                return
             if error.reason in {"content", "size"}:
                 raise DataError(
                     f"{address} is not the shard that its index describes: {error}. If the dataset was packed anew, "
                     "its index must be renewed too."
                 ) from error
             raise not_fetched(address, error) from error
+
+    def _fetch_compressed(self, path: Path, shard: Shard) -> bool:
+        """Fetch and unpack the shard as one of `GZIP_ENDINGS`; False where there is none.
+
+        Raises:
+            DataError: It cannot be fetched, or does not unpack to what the index says.
+        """
+        with locked(path.with_name(f".{shard.name}.lock")):
+            if self._is_there(path, shard):  # another process has unpacked it
+                return True
+            for ending in GZIP_ENDINGS:
+                packed = path.with_name(f"{path.stem}{ending}")
+                address = f"{self.url}/{packed.name}"
+                with locked(self.cache / ".lock"):
+                    for one in (path, packed):  # there is room for both of them while it is unpacked
+                        self._claim(one, shard)
+                try:
+                    fetch_file(address, packed, self._policy_of_compressed(shard), on_progress=self._scaled(shard))
+                except FetchError as error:
+                    if error.reason == "missing":
+                        continue
+                    raise not_fetched(address, error) from error
+                try:
+                    _unpack(packed, path, shard, address)
+                finally:
+                    packed.unlink(missing_ok=True)  # what is wrong is fetched anew
+                path.with_name(f"{shard.name}.part").unlink(missing_ok=True)
+                return True
+        return False
+
+    def _policy_of_compressed(self, shard: Shard) -> FetchPolicy:
+        """No file that unpacks to so many bytes need be much larger than they are."""
+        return replace(self.policy, max_bytes=shard.size + shard.size // 50 + _GZIP_BYTES)
+
+    def _scaled(self, shard: Shard) -> Callable[[int, int | None], None]:
+        """What reports the bytes of a compressed shard, which are fewer, as a share of the shard's."""
+
+        def report(done: int, total: int | None) -> None:
+            if self.on_bytes is not None:
+                self.on_bytes(shard, shard.size * done // total if total else min(done, shard.size))
+
+        return report
+
+    def _claim(self, path: Path, shard: Shard) -> None:
+        """Make room for a file that is going to be fetched, of about the size of a shard."""
+        path.with_name(f"{path.name}.part").touch()
+        self._make_room(shard)
 
     def _make_room(self, shard: Shard) -> None:
         """Remove whole shards, the one first that was used last long ago; parts count as the largest shard."""
@@ -154,11 +206,40 @@ class CachedStore:
                     taken += status.st_size
                 elif path.suffix == ".part":
                     taken += max(status.st_size, shard.size)
+                elif path.name.endswith(GZIP_ENDINGS):
+                    taken += status.st_size
         for _, size, path in sorted(whole):
             if taken <= self.max_bytes:
                 return
             path.unlink(missing_ok=True)
             taken -= size
+
+
+def _unpack(packed: Path, path: Path, shard: Shard, address: str) -> None:
+    """Unpack a shard that was fetched; no more than the index says is ever written."""
+    digest = hashlib.sha256()
+
+    def write(temporary: Path) -> None:
+        size = 0
+        with temporary.open("wb") as file:
+            for chunk in unpacked_chunks(packed, lambda _: None):
+                size += len(chunk)
+                if size > shard.size:
+                    break
+                digest.update(chunk)
+                file.write(chunk)
+        if (size, digest.hexdigest()) != (shard.size, shard.sha256):
+            raise DataError(
+                f"{address} does not unpack to the {shard.name} of its index: it is damaged or another file. If the "
+                "dataset was packed anew, its index must be renewed too."
+            )
+
+    try:
+        atomic_replace(path, write)
+    except DataError as error:
+        if address in str(error):
+            raise
+        raise DataError(f"{address} is not the shard that its index describes: {error}") from error
 
 
 def not_fetched(url: str, error: FetchError) -> DataError:

@@ -4,26 +4,20 @@ Members of such a file cannot be read one by one. Nothing that it says of its ow
 counted while they are unpacked.
 """
 
-import gzip
 import hashlib
 import json
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tandem.config.parse import parse_dataclass
+from tandem.data.shards.gzip_files import GZIP_ENDINGS, OTHER_ENDINGS, unpacked_chunks
 from tandem.data.shards.index import Shard
 from tandem.data.shards.store import FolderStore, locked
 from tandem.errors import ConfigError, DataError, listed
 from tandem.files import atomic_replace, atomic_write_text, remove_leftovers
-from tandem.foreign import load_json, open_plain, reason_of
+from tandem.foreign import load_json
 
-GZIP_ENDINGS = (".tar.gz", ".tgz")
-OTHER_ENDINGS = (".tar.zst", ".tzst", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.lz4")
-"""What is not unpacked: of these bzip2 and xz are slow to read, the others need packages of their own."""
-_MAGIC = b"\x1f\x8b"
-_CHUNK_BYTES = 1 << 20
 _MAX_MEMO_BYTES = 4096
 
 
@@ -166,7 +160,7 @@ def _unpack(path: Path, target: Path, room: int, max_bytes: int, report: Callabl
     def write(temporary: Path) -> None:
         size = 0
         with temporary.open("wb") as file:
-            for chunk in _chunks(path, report):
+            for chunk in unpacked_chunks(path, report):
                 size += len(chunk)
                 if size > room:
                     raise ConfigError(
@@ -182,30 +176,3 @@ def _unpack(path: Path, target: Path, room: int, max_bytes: int, report: Callabl
     memo = Unpacked(source, _stamp(target), target.stat().st_size, digest.hexdigest())
     atomic_write_text(_memo(target), json.dumps(asdict(memo)))
     return memo
-
-
-def _chunks(path: Path, report: Callable[[int], None]) -> Iterator[bytes]:
-    """The content of a gzip file, piece by piece, down to its checksum.
-
-    Raises:
-        DataError: It cannot be read, is cut off, damaged, or something follows it.
-    """
-    try:
-        with open_plain(path) as raw:
-            if raw.read(len(_MAGIC)) != _MAGIC:
-                raise ValueError("it is no gzip file, as its name says")
-            raw.seek(0)
-            with gzip.GzipFile(fileobj=raw, mode="rb") as file:
-                while chunk := file.read(_CHUNK_BYTES):
-                    yield chunk
-                    report(raw.tell())
-    except EOFError as error:
-        raise DataError(f"{path} is cut off: the end of its compressed content is missing", file=path) from error
-    except gzip.BadGzipFile as error:
-        reason = "something else follows its compressed content" if str(error).startswith("Not a") else reason_of(error)
-        raise DataError(f"{path} is damaged: {reason}", file=path) from error
-    except zlib.error as error:
-        raise DataError(f"{path} is damaged: {reason_of(error)}", file=path) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"{path} cannot be unpacked: {reason}", file=path) from error
