@@ -31,6 +31,9 @@ SPECS: dict[str, NetworkSpec] = {
         dropout=True,
         **_UNET,
     ),
+    "unet-128px": UNetSpec(
+        latent_dim=8, norm="instance_affine", injection="input", activation_last=True, activation="relu", **_UNET
+    ),
     "unet-plain": UNetSpec(latent_dim=3, norm="none", **_UNET),
     "resnet": ResNetSpec(**_RESNET),
     "resnet-cut": ResNetSpec(antialias=True, norm="batch", bias=False, **_RESNET),

@@ -22,6 +22,7 @@ from tandem.checkpoint.convert import Told, convert
 from tandem.checkpoint.official_infer import Unseen, infer
 from tandem.checkpoint.official_write import write_official
 from tandem.config.specifications import EncoderSpec, NetworkSpec, ResNetSpec, UNetSpec
+from tandem.inference.onnx.export import export_onnx
 from tandem.networks.layers import sample_as_in_training
 
 TOLERANCE = 1e-5
@@ -403,5 +404,11 @@ def test_the_project_for_128_px(tmp_path: Path, old: bool) -> None:
     assert_round_trip(tmp_path / "model", networks)
     whole, tiled = (load(tmp_path / "model", device="cpu", tile=tile) for tile in (0, 128))
     picture = (image(3, 256)[:1].numpy().transpose(0, 2, 3, 1)[0] + 1) / 2
-    outputs = [one(picture, z=z[:1].numpy(), fit="pad", output="array", value_range=(0, 1)) for one in (whole, tiled)]
-    assert abs(outputs[0] - outputs[1]).max() < TOLERANCE
+    export_onnx(tmp_path / "model", tmp_path / "m.onnx")
+    exported = load(tmp_path / "m.onnx", device="cpu")
+    for side in (128, 256):
+        first, *others = (
+            one(picture[:side, :side], z=z[:1].numpy(), fit="pad", output="tensor", value_range=(0, 1))
+            for one in ((whole, exported) if side == 128 else (whole, tiled, exported))
+        )
+        assert all(abs(first - other).max() < TOLERANCE for other in others)

@@ -99,6 +99,7 @@ def network_graph(
 def _unet(layers: Layers, spec: UNetSpec, image: str, z: str | None = None) -> str:
     """See `tandem.networks.unet`."""
     widths = [spec.filters * min(2**level, _MOST_UNET_WIDENING) for level in range(spec.depth)]
+    innermost, last = spec.depth - 1, spec.activation_last
     x, skips = image, []
     for level, width in enumerate(widths):
         channels = spec.in_channels if level == 0 else widths[level - 1]
@@ -108,24 +109,26 @@ def _unet(layers: Layers, spec: UNetSpec, image: str, z: str | None = None) -> s
             assert z is not None
             x = layers.joined(x, layers.spread(z, x))
             channels += spec.latent_dim
-        if level > 0:
+        if level > 0 and not last:
             x = layers.leaky(x)
         # Without z the activation works in place on what the skip carries; see the head of `tandem.networks.unet`.
         skips.append(raw if joins else x)
         x = layers.conv(x, f"down.{level}.conv", (channels, width), 4, stride=2, padding=1, bias=spec.bias)
-        if 0 < level < spec.depth - 1:
+        if 0 < level < innermost or (last and level == innermost):
             x = layers.norm(x, f"down.{level}.norm", spec.norm, width)
+        x = layers.leaky(x) if last else x
     for level in reversed(range(spec.depth)):
-        taken = widths[level] if level == spec.depth - 1 else 2 * widths[level]
+        taken = widths[level] if level == innermost else 2 * widths[level]
         given = spec.out_channels if level == 0 else widths[level - 1]
         name = f"up.{level}"
-        x = layers.activation(x, spec.activation)
+        x = x if last else layers.activation(x, spec.activation)
         bias = spec.bias or level == 0
         x = layers.upsampling(x, f"{name}.upsampling", spec.upsampling, (taken, given), bias=bias)
         if level > 0:
             x = layers.norm(x, f"{name}.norm", spec.norm, given)
+            x = layers.activation(x, spec.activation) if last else x
             x = layers.joined(*((skips[level], x) if spec.skip_first else (x, skips[level])))
-    return layers.graph.node("Tanh", x)
+    return x if last else layers.graph.node("Tanh", x)
 
 
 def _resnet(layers: Layers, spec: ResNetSpec, image: str) -> str:
