@@ -22,7 +22,7 @@ from tandem.checkpoint.bundle import FittedPrior, load_bundle, save_bundle
 from tandem.checkpoint.manifest import Manifest
 from tandem.config.specifications import UNetSpec
 from tandem.errors import BundleError, ConfigError
-from tandem.inference.onnx import proof
+from tandem.inference import proof
 from tandem.inference.onnx.export import export_onnx
 from tandem.inference.onnx.layers import Layers
 from tandem.prior.distributions import MixturePrior

@@ -1,6 +1,7 @@
 """``tandem export RUN``: a model out of a kept checkpoint of a run, by default the best one, else the last.
 
-With ``--to`` it becomes ONNX files, the page to draw on, files of the official code, or a folder to be shared.
+With ``--to`` it becomes ONNX files, programs of torch.export, the page to draw on, files of the official code, or a
+folder to be shared.
 """
 
 import logging
@@ -21,7 +22,6 @@ from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
 from tandem.evaluation.options import Palette, read_palette
 from tandem.files import belongs_to_others, owned
-from tandem.inference.onnx.model_file import SUFFIX
 from tandem.report.text import count, number
 from tandem.targets import file_problems, folder_problems
 
@@ -30,10 +30,15 @@ if TYPE_CHECKING:
 
     from tandem.checkpoint.manifest import Manifest
     from tandem.checkpoint.store import CheckpointStore, Measured
-    from tandem.inference.onnx.export import Exported
+    from tandem.inference.exported import Exported
     from tandem.training.run_folder import RunFolder
 
-ExportFormat = Literal["bundle", "onnx", "web", "official", "hub", "bioimageio"]
+ExportFormat = Literal["bundle", "onnx", "torch-export", "web", "official", "hub", "bioimageio"]
+
+_FILES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"onnx": ("the ONNX file", ".onnx"), "torch-export": ("the program", ".pt2")}
+)
+"""What formats of a file for each network write, and what its name ends in."""
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +50,9 @@ class ExportOptions(Options):
     run: Path = option(REQUIRED, "folder of a run, e.g. runs/shoes, or with --to of a model", positional=True)
     to: ExportFormat = option(
         "bundle",
-        "what is written: Tandem's model; onnx: ONNX files, each proven against PyTorch; web: the page to draw on, "
-        "with the model in it; official: what the method's official code loads; hub: a folder to be shared; "
-        "bioimageio: one for the BioImage Model Zoo",
+        "what is written: Tandem's model; onnx: ONNX files, each proven against PyTorch; torch-export: programs that "
+        "PyTorch runs without Tandem, proven likewise; web: the page to draw on, with the model in it; official: what "
+        "the method's official code loads; hub: a folder to be shared; bioimageio: one for the BioImage Model Zoo",
     )
     weights: Storage | None = option(
         None,
@@ -61,8 +66,8 @@ class ExportOptions(Options):
     )
     out: Path | None = option(
         None,
-        "folder for the model, by default model-best, -last or -N in the run; with --to onnx a file, by default "
-        "model-best.onnx and so on; with --single-file a file too",
+        "folder for the model, by default model-best, -last or -N in the run; with --to onnx or torch-export a file, "
+        "by default model-best.onnx and so on; with --single-file a file too",
     )
     single_file: bool = option(
         False, "with --to web: one .html that opens from the disk, without server and network", one_way=True
@@ -81,10 +86,9 @@ class ExportOptions(Options):
 
     def problems(self) -> Iterator[Problem]:
         """Say why the model cannot be written there."""
-        if self.storage != "fp32" and self.to == "official":
-            yield Problem(
-                f"--weights {self.weights}: the official code reads weights in full", "--weights", self.weights
-            )
+        readers = {"official": "the official code reads", "torch-export": "programs of torch.export hold"}
+        if self.storage != "fp32" and self.to in readers:
+            yield Problem(f"--weights {self.weights}: {readers[self.to]} weights in full", "--weights", self.weights)
         if self.to != "web":
             for flag, given in (("--single-file", self.single_file), ("--runtime", self.runtime)):
                 if given:
@@ -99,16 +103,16 @@ class ExportOptions(Options):
             yield Problem(f"the model {self.run} has a name and no place of yours: give --out", "--out")
 
     def _problems_of_place(self, out: Path) -> Iterator[Problem]:
-        what, suffix = ("the page", ".html") if self.single_file else ("the ONNX file", SUFFIX)
         if self.to == "web" and not self.single_file:
             yield from folder_problems(out, "the page", instead="give a folder, or add --single-file")
             return
-        if self.to not in {"onnx", "web"}:
+        if self.to not in {*_FILES, "web"}:
             yield from folder_problems(out, "a model", instead=_instead(out))
             return
+        what, suffix = ("the page", ".html") if self.single_file else _FILES[self.to]
         found = list(file_problems(out, what, example=f"model{suffix}"))
         if not found and out.suffix.lower() != suffix:
-            given = "--single-file" if self.single_file else "--to onnx"
+            given = "--single-file" if self.single_file else f"--to {self.to}"
             found = [Problem(f"--out {out} must end in '{suffix}' with {given}, e.g. {out}{suffix}", "--out", out)]
         yield from found
 
@@ -166,7 +170,7 @@ def _to_bundle(options: ExportOptions, out: Path | None) -> str:
     _require_free(out, run)
     with owned(out, "writing a model to"):
         step = _export(run, store, wanted, out, storage=options.storage if options.to == "bundle" else "fp32")
-    place = "" if options.to in {"onnx", "web", "bioimageio"} else f". The model is in {out}"
+    place = "" if options.to in {*_FILES, "web", "bioimageio"} else f". The model is in {out}"
     log.info("%s: taken is step %s%s", run.root, _told(store, step), place)
     if left := [other for other in store.steps() if other != step]:
         log.info("left: %s", "; ".join(f"step {_told(store, other)}" for other in left))
@@ -209,9 +213,22 @@ def _write_onnx(options: ExportOptions, card: CardOptions) -> int:
     from tandem.inference.onnx.export import export_onnx  # noqa: PLC0415  (imports torch)
 
     with _bundle(options) as (model, named):
-        out = options.out or named.with_name(f"{named.name}{SUFFIX}")
-        _tell(export_onnx(model, out, storage=options.storage))
+        _tell(export_onnx(model, _file(options, named), storage=options.storage))
     return 0
+
+
+def _write_programs(options: ExportOptions, card: CardOptions) -> int:
+    """Write the programs of torch.export of a checkpoint of a run, or of a bundle."""
+    del card
+    from tandem.inference.program import export_programs  # noqa: PLC0415  (imports torch)
+
+    with _bundle(options) as (model, named):
+        _tell(export_programs(model, _file(options, named)))
+    return 0
+
+
+def _file(options: ExportOptions, named: Path) -> Path:
+    return options.out or named.with_name(f"{named.name}{_FILES[options.to][1]}")
 
 
 def _write_bioimageio(options: ExportOptions, card: CardOptions) -> int:
@@ -301,6 +318,7 @@ def _write_hub(options: ExportOptions, card: CardOptions) -> int:
 _WRITERS: Mapping[ExportFormat, Callable[[ExportOptions, CardOptions], int]] = MappingProxyType(
     {
         "onnx": _write_onnx,
+        "torch-export": _write_programs,
         "web": _write_web,
         "official": _write_official,
         "hub": _write_hub,

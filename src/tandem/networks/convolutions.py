@@ -77,7 +77,7 @@ class DownConv(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, ⌊H/2⌋, ⌊W/2⌋)``, float."""
         n, _, height, width = input.shape
-        if n * (height // 2) * (width // 2) > MOST_PIXELS or not _takes_products(self, input):
+        if not _takes_products(self, input) or n * (height // 2) * (width // 2) > MOST_PIXELS:
             return super().forward(input)
         columns = F.unfold(input, 4, padding=1, stride=2).transpose(1, 2).flatten(0, 1)
         weight = self.weight.flatten(1).t()
@@ -88,10 +88,10 @@ class DownConv(nn.Conv2d):
         """Whether `forward_apart` costs less for this input, without the latent's channels, than joining the two."""
         _, _, height, width = input.shape
         return (
-            self.weight.numel() <= input[0].numel()
+            _takes_products(self, input)
+            and self.weight.numel() <= input[0].numel()
             and min(height, width) >= 4
             and height % 2 == width % 2 == 0
-            and _takes_products(self, input)
         )
 
     def forward_apart(self, input: Tensor, latent: Tensor) -> Tensor:
@@ -135,7 +135,7 @@ class UpConv(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map ``(N, in_channels, H, W)`` to ``(N, out_channels, 2H, 2W)``, float."""
         n, _, height, width = input.shape
-        if output_size is not None or n * height * width > MOST_PIXELS or not _takes_products(self, input):
+        if output_size is not None or not _takes_products(self, input) or n * height * width > MOST_PIXELS:
             return super().forward(input, output_size)
         columns = input.permute(0, 2, 3, 1).flatten(0, 2) @ self.weight.flatten(1)
         columns = columns.view(n, height * width, -1).transpose(1, 2)
@@ -159,7 +159,10 @@ class LogitConv(nn.Conv2d):
 
 
 def _takes_products(layer: nn.Module, input: Tensor) -> bool:
-    """Whether matrix products are faster: in training alone, so that what a model gives does not depend on it."""
+    """Whether matrix products are faster: in training alone, so that what a model gives does not depend on it.
+
+    It is asked before sizes are, so that torch.export leaves no bounds of sizes in a program.
+    """
     return (
         layer.training
         and input.device.type == "cpu"

@@ -39,7 +39,7 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to the same shape, float."""
-        if len(input) > 1:
+        if torch.compiler.is_exporting() or len(input) > 1:  # asking for the number would fix it in a program
             return super().forward(input)
         output = F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
         if output.requires_grad and input.device.type == "cpu" and not torch.compiler.is_compiling():

@@ -137,7 +137,7 @@ def _readable(output: Tensor) -> Tensor:
     That of gathered features (PatchNCE) is channels-last with a stride of its own for the images, with which PyTorch's
     (2.13) reads the values in the wrong order. Every other gradient stays as it is.
     """
-    if len(output) == 1 and output.requires_grad and output.device.type == "cpu" and not torch.compiler.is_compiling():
+    if output.requires_grad and len(output) == 1 and output.device.type == "cpu" and not torch.compiler.is_compiling():
         output.register_hook(lambda gradient: gradient.contiguous() if gradient.stride(0) != gradient.numel() else None)
     return output
 

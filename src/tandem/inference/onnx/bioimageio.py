@@ -20,10 +20,11 @@ from tandem.config.specifications import GeneratorSpec
 from tandem.data.levels import Levels
 from tandem.errors import ConfigError
 from tandem.files import atomic_write_bytes, atomic_write_text
-from tandem.inference.onnx.export import Exported, export_onnx
+from tandem.inference.exported import Exported
+from tandem.inference.onnx.export import export_onnx
 from tandem.inference.onnx.graph import OPSET
 from tandem.inference.onnx.load import load_onnx
-from tandem.inference.onnx.proof import proven_size
+from tandem.inference.proof import proven_size
 from tandem.prior.distributions import NormalPrior
 
 FORMAT = "0.5.4"

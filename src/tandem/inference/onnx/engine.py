@@ -200,7 +200,8 @@ def require_no_dropout(manifest: Manifest) -> None:
     if manifest.samples_with_noise and drops:
         raise ConfigError(
             "this model samples with dropout (pix2pix), whose random numbers are PyTorch's: ONNX Runtime would remove "
-            "the dropout and give one picture for all samples. Run it with the engine torch."
+            "the dropout and give one picture for all samples. Run it with the engine torch; 'tandem export --to "
+            "torch-export' writes a program that keeps the dropout."
         )
 
 

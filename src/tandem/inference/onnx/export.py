@@ -1,48 +1,24 @@
 """From a bundle to ONNX files that have been held against PyTorch before they get their names."""
 
-import copy
 import dataclasses
-import logging
 import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tandem.checkpoint.bundle import load_bundle, load_prior
-from tandem.checkpoint.manifest import Manifest
 from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec
 from tandem.errors import BundleError
-from tandem.files import atomic_replace, remove_leftovers_of
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine
+from tandem.inference.exported import Exported, references, write_all
 from tandem.inference.onnx.check import check_file
 from tandem.inference.onnx.engine import OnnxEngine, require_no_dropout
 from tandem.inference.onnx.model_file import ROLES, Metadata, append_metadata, file_of, shared_manifest, write_graph
 from tandem.inference.onnx.networks import network_graph
-from tandem.inference.onnx.proof import Proof, prove
-from tandem.inference.torch_engine import TorchEngine
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file that was written.
-
-    Attributes:
-        path: Where.
-        network: Which network it holds.
-        proof: How far it is from PyTorch.
-    """
-
-    path: Path
-    network: str
-    proof: Proof
+from tandem.inference.proof import Proof, prove
 
 
 def export_onnx(model: Path, out: Path, *, storage: Storage = "fp32") -> list[Exported]:
@@ -68,46 +44,27 @@ def export_onnx(model: Path, out: Path, *, storage: Storage = "fp32") -> list[Ex
     learned = load_prior(model, manifest)
     prior = None if learned is None else learned.prior
     shared = shared_manifest(manifest, storage)
-    reference = _Reference(manifest, networks)
-    exact = _Reference(manifest, {name: copy.deepcopy(network).double() for name, network in networks.items()})
+    reference, exact = references(manifest, networks)
     files: list[_File] = []
     for name in ROLES:
         if name in manifest.networks:
             path = out if name == "generator" else file_of(out, name)
             files.append(_File(path, Metadata(shared, name, storage, prior), networks[name], reference, exact))
-    written: list[Exported] = []
-    _write_all(files, written.append)
-    return sorted(written, key=lambda one: list(ROLES).index(one.network))
-
-
-class _Reference(TorchEngine):
-    """PyTorch's networks, in the precision of their weights.
-
-    Images of models with the statistics of an image run alone, as such models sample.
-    """
-
-    def __init__(self, manifest: Manifest, networks: dict[str, nn.Module]) -> None:
-        super().__init__(networks, torch.device("cpu"), noise=manifest.samples_with_noise)
-        self._alone = manifest.samples_with_noise
-        self._weights = next(parameter.dtype for network in networks.values() for parameter in network.parameters())
-
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        return super()._to_device(array).to(self._weights)
-
-    def generate(self, generator: str, a: np.ndarray, z: np.ndarray, seed: int | None) -> np.ndarray:
-        """See `Engine`."""
-        size = 1 if self._alone else len(a)
-        parts = [slice(start, start + size) for start in range(0, len(a), size)]
-        return np.concatenate([super(_Reference, self).generate(generator, a[part], z[part], seed) for part in parts])
+    return write_all(files)
 
 
 @dataclass(frozen=True)
 class _File:
     path: Path
     metadata: Metadata
-    network: nn.Module
+    module: nn.Module
     reference: Engine
     exact: Engine
+
+    @property
+    def network(self) -> str:
+        """See `Unproven`."""
+        return self.metadata.network
 
     def write(self, temporary: Path) -> Proof:
         """Write it under another name, and prove it: its operators with weights in full, then with its own."""
@@ -125,7 +82,7 @@ class _File:
     def _write_proven(self, path: Path, storage: Storage) -> Proof:
         metadata, name, spec = self.metadata, self.metadata.network, self.metadata.spec
         assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
-        weights = {key: tensor.numpy() for key, tensor in self.network.state_dict().items()}
+        weights = {key: tensor.numpy() for key, tensor in self.module.state_dict().items()}
         manifest = metadata.manifest
         write_graph(path, network_graph(spec, weights, storage=storage, own_statistics=manifest.samples_with_noise))
         return prove(
@@ -138,18 +95,3 @@ class _File:
             size=manifest.preprocessing.size,
             prior=metadata.prior if isinstance(spec, GeneratorSpec) else None,
         )
-
-
-def _write_all(files: Sequence[_File], told: Callable[[Exported], None]) -> None:
-    """Each file gets its name when those behind it have been written and proven."""
-    if not files:
-        return
-    first, *rest = files
-
-    def write(temporary: Path) -> None:
-        proof = first.write(temporary)
-        _write_all(rest, told)
-        told(Exported(first.path, first.metadata.network, proof))
-
-    remove_leftovers_of(first.path)
-    atomic_replace(first.path, write)

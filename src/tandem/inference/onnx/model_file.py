@@ -42,7 +42,7 @@ class Metadata:
         network: Which of its networks the file holds.
         storage: How its weights are stored.
         prior: What latents are drawn from; None: N(0, I).
-        proof: How far it is from PyTorch, as `tandem.inference.onnx.proof` measured it; None before that.
+        proof: How far it is from PyTorch, as `tandem.inference.proof` measured it; None before that.
     """
 
     manifest: Manifest

@@ -2,7 +2,7 @@
 
 A graph follows from a specification and from numbers, so that neither a network nor PyTorch is needed to write one, and
 its bytes are the same everywhere. That it computes what the network of `tandem.networks` computes is proven by every
-export (`tandem.inference.onnx.proof`) and by the tests, for all kinds of networks.
+export (`tandem.inference.proof`) and by the tests, for all kinds of networks.
 
 A generator takes `image` and, with a latent, `z`, and gives `output`. An encoder takes `image`, which is one of the
 output domain, and gives `mu` and `logvar`; one that sees inputs too takes `input_image` and `known` beside it, which is

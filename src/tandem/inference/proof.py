@@ -63,7 +63,7 @@ class Proof:
         scale: What the tolerances are multiplied by.
         undecided: Cases in which PyTorch's own output is as far away when the last bit of its input changes, or in
             float64.
-        apart: How far the outputs of two latents are from each other at most, in PyTorch and in the file.
+        apart: How far two samples of an input are from each other at most, in PyTorch and in the file.
     """
 
     tolerance: float
@@ -114,6 +114,7 @@ def prove(
     storage: Storage,
     size: tuple[int, int],
     prior: Prior | None = None,
+    has_noise: bool = False,
 ) -> Proof:
     """Compare a network of two engines.
 
@@ -126,25 +127,28 @@ def prove(
         storage: How the file's weights are stored, which says what is allowed.
         size: That it was trained with, height and width.
         prior: What latents are drawn from.
+        has_noise: Whether dropout makes outputs differ, by a seed.
 
     Raises:
-        BundleError: They differ by more than is allowed, or the file takes no notice of its latent.
+        BundleError: They differ by more than is allowed, or the file takes no notice of its latent or its dropout.
     """
     proof = Proof(TOLERANCE if storage == "fp32" else math.inf, MEAN_TOLERANCES[storage])
     latent_dim = spec.latent_dim if isinstance(spec, GeneratorSpec) else 0
     drawn = (prior or NormalPrior(latent_dim)).sample(BATCH * 8, seed=0)
+    seeds = (1, 2) if has_noise else (None, None)
     for index, (case, images) in enumerate(_cases(spec, size)):
         z = drawn[np.arange(index, index + len(images)) % len(drawn)]
         for told, arguments in _arguments(case, spec, images, z):
-            given, expected = (_computed(one, name, spec, arguments) for one in (engine, reference))
+            given, expected = (_computed(one, name, spec, arguments, seeds[0]) for one in (engine, reference))
             if isinstance(spec, ImageEncoderSpec):
                 proof.scale = max(proof.scale, *(float(np.abs(one).max()) for one in expected))
             deviation = farthest(given, expected)
             if deviation > proof.tolerance * proof.scale:
                 nudged = (_nudged(arguments[0]), *arguments[1:])
+                # Dropout draws other numbers in float64.
+                changes = [(reference, nudged), *([] if has_noise else [(exact, arguments)])]
                 own = max(
-                    farthest(_computed(other, name, spec, changed), expected)
-                    for other, changed in ((reference, nudged), (exact, arguments))
+                    farthest(_computed(other, name, spec, changed, seeds[0]), expected) for other, changed in changes
                 )
                 if deviation <= MOST_TIMES * own:
                     proof.undecided.append(told)
@@ -158,12 +162,10 @@ def prove(
                     )
                     continue
             proof.add(told, given, expected)
-    if latent_dim:
+    if latent_dim or has_noise:
         _, images = next(_cases(spec, size))
-        found = [
-            [one.generate(name, images, z[None], None) for z in drawn[:2].astype(np.float32)]
-            for one in (reference, engine)
-        ]
+        pairs = list(zip(drawn[:2].astype(np.float32), seeds, strict=True))
+        found = [[one.generate(name, images, z[None], seed) for z, seed in pairs] for one in (reference, engine)]
         proof.apart = (_apart(found[0]), _apart(found[1]))
     _judge(name, proof, storage)
     return proof
@@ -185,11 +187,11 @@ def _judge(name: str, proof: Proof, storage: Storage) -> None:
     allowed = 10 * proof.mean_tolerance
     if expected > 2 * allowed and found < expected / 2:
         raise BundleError(
-            f"the exported {name} takes no notice of its latent: two latents differ by {found:.2g} where PyTorch's "
-            f"differ by {expected:.2g}, so nothing was written."
+            f"the exported {name} takes no notice of its latent or its dropout: two samples differ by {found:.2g} "
+            f"where PyTorch's differ by {expected:.2g}, so nothing was written."
         )
     if expected <= 2 * allowed:
-        log.warning("%s: two latents give (nearly) the same picture, in PyTorch as well", name)
+        log.warning("%s: two samples are (nearly) the same picture, in PyTorch as well", name)
 
 
 def _cases(spec: GeneratorSpec | ImageEncoderSpec, size: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
@@ -250,10 +252,14 @@ def _pairs(given: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> Itera
 
 
 def _computed(
-    engine: Engine, name: str, spec: GeneratorSpec | ImageEncoderSpec, arguments: Sequence[np.ndarray]
+    engine: Engine,
+    name: str,
+    spec: GeneratorSpec | ImageEncoderSpec,
+    arguments: Sequence[np.ndarray],
+    seed: int | None,
 ) -> Sequence[np.ndarray]:
     if isinstance(spec, GeneratorSpec):
-        return [engine.generate(name, arguments[0], arguments[1], None)]
+        return [engine.generate(name, arguments[0], arguments[1], seed)]
     return engine.encode(*arguments)
 
 
