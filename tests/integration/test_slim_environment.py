@@ -1,12 +1,16 @@
-"""An environment with the packages of requirements-onnx.txt alone: what it does, and what it says of the rest."""
+"""Environments without PyTorch, with the packages that a requirements file names alone: what they do and say."""
 
 import importlib.metadata
+import io
 import os
+import re
+import signal
 import subprocess
 import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
@@ -20,10 +24,18 @@ from tandem_bundle import make_tandem
 ROOT = Path(__file__).parents[2]
 
 
-def required() -> Iterator[str]:
-    """The distributions that the file names, and those that they need."""
-    lines = (ROOT / "requirements-onnx.txt").read_text().splitlines()
-    open_ones = [Requirement(line).name for line in lines if line and not line.startswith("#")]
+def named(file: str) -> Iterator[str]:
+    """The distributions that a file of requirements names, and those of the files that it names."""
+    for line in (ROOT / file).read_text().splitlines():
+        if line.startswith("-r "):
+            yield from named(line.removeprefix("-r "))
+        elif line and not line.startswith("#"):
+            yield Requirement(line).name
+
+
+def required(file: str) -> Iterator[str]:
+    """The distributions that a file names, and those that they need."""
+    open_ones = list(named(file))
     known: set[str] = set()
     while open_ones:
         name = open_ones.pop()
@@ -37,13 +49,11 @@ def required() -> Iterator[str]:
                 open_ones.append(requirement.name)
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def environment(folder: Path, file: str) -> Path:
     """The interpreter of a fresh environment, whose packages are links to those that are installed here."""
-    folder = tmp_path_factory.mktemp("slim")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for name in required():
+    for name in required(file):
         distribution = importlib.metadata.distribution(name)
         for top in {file.parts[0] for file in distribution.files or [] if file.parts[0] not in {"..", "__pycache__"}}:
             if not (site / top).exists():
@@ -51,11 +61,21 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With what running ONNX files needs."""
+    return environment(tmp_path_factory.mktemp("slim"), "requirements-onnx.txt")
+
+
+def without_coverage() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    return {**kept, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+
+
 def run(python: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     return subprocess.run(
         [python, *map(str, words)],
-        env={**environment, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        env=without_coverage(),
         capture_output=True,
         text=True,
         timeout=120,
@@ -81,6 +101,41 @@ def test_it_samples_and_encodes(python: Path, tmp_path: Path) -> None:
     encoded = run(python, "-c", code)
     assert encoded.returncode == 0, encoded.stderr
     np.testing.assert_allclose([float(one) for one in encoded.stdout.split()], translator.encode(noise)[0], atol=1e-5)
+
+
+def test_it_serves(tmp_path: Path) -> None:
+    """Pictures and latents over HTTP, from an ONNX file, in an environment that a container has; and a graceful end."""
+    python = environment(tmp_path / "environment", "requirements-serve.txt")
+    make_tandem(tmp_path / "model", depth=2)
+    export_onnx(tmp_path / "model", tmp_path / "m.onnx")
+    noise = np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "x.png")
+    command = [python, "-m", "tandem", "serve", "--port", "0", tmp_path / "m.onnx"]
+    process = subprocess.Popen(command, env=without_coverage(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        said = ""
+        while (found := re.search(r"the page is at (http://\S+)", said)) is None:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        picture = (tmp_path / "x.png").read_bytes()
+        with httpx.Client(base_url=found[1], verify=False, timeout=60) as client:
+            asked = {"num_samples": "1", "seed": "4"}
+            translated = client.post("v1/translate", files={"image": ("x.png", picture)}, data=asked)
+            encoded = client.post("v1/encode", files={"image": ("x.png", picture)})
+            page = client.get("")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, process.stderr.read()
+    finally:
+        process.kill()
+        process.wait(20)
+    assert (translated.status_code, encoded.status_code, page.status_code) == (200, 200, 200), translated.text
+    translator = tandem.load(tmp_path / "model", device="cpu")
+    expected = translator(noise, 1, seed=4, output="array")[0]
+    with Image.open(io.BytesIO(translated.content)) as image:
+        assert np.abs(np.asarray(image).astype(int) - expected).max() <= 1
+    np.testing.assert_allclose(np.ravel(encoded.json()["mu"]), translator.encode(noise)[0], atol=1e-5)
 
 
 def test_it_says_what_needs_torch(python: Path, tmp_path: Path) -> None:
