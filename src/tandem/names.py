@@ -25,7 +25,8 @@ def shown(text: object) -> str:
     Control characters become ``\x1b``, characters that turn the direction of the text ``\u202e``, and bytes of a file
     name that are no text ``\xff``.
     """
-    return "".join(map(_shown, str(text)))
+    whole = str(text)
+    return whole if whole.isprintable() else "".join(map(_shown, whole))
 
 
 def _shown(sign: str) -> str:
