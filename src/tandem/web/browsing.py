@@ -22,6 +22,9 @@ ISOLATION = MappingProxyType(
 )
 """Headers without which browsers give a page no memory that threads share."""
 
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--enable-unsafe-swiftshader", "--use-webgpu-adapter=swiftshader")
+"""Options of Chromium for WebGPU without a GPU."""
+
 
 class _Host(http.server.SimpleHTTPRequestHandler):
     """Files of a folder under a path of their own, as on a host with many pages."""

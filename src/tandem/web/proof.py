@@ -17,7 +17,8 @@ from tandem.errors import BundleError
 from tandem.inference.onnx.graph import Storage
 from tandem.inference.translator import Translator
 from tandem.web.about import page_size
-from tandem.web.browsing import browser, hosted, missing_browser
+from tandem.web.browsing import SOFTWARE_GPU, browser, hosted, missing_browser
+from tandem.web.runtime import Provider
 
 SEED = 3
 NUM_SAMPLES = 2
@@ -65,23 +66,27 @@ class Deviation:
     device: str
 
 
-def deviation_of(page: Path, translator: Translator) -> Deviation:
+def deviation_of(page: Path, translator: Translator, *, provider: Provider = "wasm") -> Deviation:
     """Open the page, a folder or a file, and compare what it draws; ask `missing_browser` before.
 
-    Latents are drawn by the page, from a seed. It happens in a thread of its own: where an event loop runs, as in
-    notebooks, Playwright's plain interface refuses to.
+    `provider` is what the page is asked to compute with: of WebGPU the browser has one in software, and what computed
+    in the end is the `device` of the result. Latents are drawn by the page, from a seed. It happens in a thread of its
+    own: where an event loop runs, as in notebooks, Playwright's plain interface refuses to.
     """
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_measured, page, translator).result()
+        return thread.submit(_measured, page, translator, provider).result()
 
 
-def _measured(page: Path, translator: Translator) -> Deviation:
+def _measured(page: Path, translator: Translator, provider: Provider) -> Deviation:
     with ExitStack() as stack:
         address = page.resolve().as_uri() if page.is_file() else stack.enter_context(hosted(page))
-        opened = stack.enter_context(browser()).new_page()
+        opened = stack.enter_context(browser(*(SOFTWARE_GPU if provider == "webgpu" else ()))).new_page()
         opened.set_default_timeout(PATIENCE_MS)
-        opened.goto(f"{address}?engine=wasm")
+        opened.goto(f"{address}?engine={provider}")
         opened.wait_for_selector("#tiles > li", state="attached")
+        if provider == "webgpu":  # which is tried after the first drawing
+            next(_off(opened, translator, translator.directions[0]))
+            opened.evaluate("globalThis.tandem.engine.provider()")
         off = [one for direction in translator.directions for one in _off(opened, translator, direction)]
         device = str(opened.evaluate("globalThis.tandem.engine.provider()"))
     values = np.stack(off)

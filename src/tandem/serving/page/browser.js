@@ -117,11 +117,15 @@ export class Browser {
     this._about = null;
     /** @type {Promise<Device> | null} */
     this._device = null;
-    this._hasTried = false;
+    /** @type {Promise<void> | null} */
+    this._trial = null;
   }
 
-  /** The kind of device that computes. */
-  async provider() { return (await this._opened()).provider; }
+  /** The kind of device that computes, once it is known whether WebGPU does. */
+  async provider() {
+    await this._trial;
+    return (await this._opened()).provider;
+  }
 
   async catalogue() {
     const { model, palette } = await this._read();
@@ -151,7 +155,9 @@ export class Browser {
         if (onOutput) void pictures[index].then((picture) => onOutput(index, picture));
       },
     });
-    this._tryGpu().catch((error) => console.info("WebGPU is left out:", error));
+    if (this._wanted === "webgpu") {
+      this._trial ??= this._tryGpu().catch((error) => console.info("WebGPU is left out:", error));
+    }
     return Promise.all(pictures);
   }
 
@@ -210,10 +216,8 @@ export class Browser {
   /** Lets WebGPU take over where it is right. */
   async _tryGpu() {
     const about = await this._read();
-    if (this._hasTried || this._wanted !== "webgpu" || !about.runtimes.webgpu) return;
-    this._hasTried = true;
     const gpu = /** @type {any} */ (navigator).gpu;
-    if (!("Suspending" in WebAssembly) || !(await gpu?.requestAdapter())) throw new Error("this browser does not have it");
+    if (!about.runtimes.webgpu || !("Suspending" in WebAssembly) || !(await gpu?.requestAdapter())) throw new Error("this page or this browser does not have it");
     const other = await this._open("webgpu");
     const own = await this._opened();
     const expected = await check(own, about);
