@@ -14,12 +14,14 @@ from drawing_page import WAIT, canvases, settle, stroke, until
 from serving_client import pixels, png
 from tandem.cli import main as tandem_main
 from tandem.errors import BundleError, ConfigError, DownloadError
+from tandem.inference.onnx.export import export_onnx
 from tandem.prior.distributions import MixturePrior, NormalPrior
 from tandem.report.spread_pictures import guessed_picture, mean_picture, width_picture
 from tandem.web.browsing import browser, hosted, missing_browser
 from tandem.web.export import export_web
 from tandem.web.proof import MOST_OFF, deviation_of, prove_page
 from tandem.web.runtime import find_runtime
+from tandem_bundle import make_tandem
 from tiny_bundle import write_bundle
 
 pytestmark = pytest.mark.browser
@@ -152,9 +154,11 @@ def test_drawing_styles_files_and_coming_back_without_a_network(
     with Image.open(saved.value.path()) as strip:
         assert (strip.format, getattr(strip, "n_frames", 1), strip.size) == ("GIF", 16, (252, 180))
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    assert page.evaluate("crossOriginIsolated") is False, "this host sends no headers"
     page.context.set_offline(True)
     page.reload()
     settle(page)
+    assert page.evaluate("crossOriginIsolated") is True, "the second visit has threads all the same"
     assert canvases(page, "#tiles canvas") == before
     page.click("#shuffle")
     settle(page)
@@ -225,6 +229,22 @@ def test_spread_and_style_are_those_of_the_library(address: str, bundle: Path, o
         assert np.mean(off > 2) < 0.01, name  # a pixel at the threshold may be flagged or not
 
 
+def test_webgpu_gives_pytorchs_pixels_or_is_left_out(
+    runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a GPU in software. The last convolution takes 9 channels, which ONNX Runtime's WebGPU mixes up if it can."""
+    bundle = make_tandem(tmp_path / "shoes", channels=(1, 3))
+    page = export_web(bundle, tmp_path / "page", name="shoes", runtime=runtime).path
+    translator = tandem.load(bundle, device="cpu", engine="torch")
+    found = deviation_of(page, translator, provider="webgpu")
+    assert (found.device, found.pictures, found.largest <= MOST_OFF) == ("webgpu", 4, True)
+    monkeypatch.setattr("tandem.inference.onnx.layers._is_wrong_on_webgpu", lambda _: False)
+    export_onnx(bundle, tmp_path / "wrong.onnx", storage="fp16")
+    (page / "models" / "shoes.onnx").write_bytes((tmp_path / "wrong.onnx").read_bytes())
+    found = deviation_of(page, translator, provider="webgpu")
+    assert (found.device, found.largest <= MOST_OFF) == ("wasm", True), "its pixels are checked before it takes over"
+
+
 def test_webassembly_goes_on_where_there_is_no_webgpu(address: str, open_page: Callable[..., Any]) -> None:
     page = open_page(f"{address}?engine=webgpu")
     if page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
@@ -236,7 +256,7 @@ def test_webassembly_goes_on_where_there_is_no_webgpu(address: str, open_page: C
         settle(page)
         assert len(set(canvases(page, "#tiles canvas"))) == 8
     assert page.evaluate("tandem.engine.provider()") == "wasm"
-    assert any("WebGPU is left out: Error: this browser does not have it" in text for text in said)
+    assert any("WebGPU is left out: Error: this page or this browser does not have it" in text for text in said)
 
 
 def test_what_cannot_be_exported(

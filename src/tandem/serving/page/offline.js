@@ -1,7 +1,11 @@
-/** Keeps the files of this page, so that it opens without a network. Both constants are filled in by the export. */
+/**
+ * Keeps the files of this page, so that it opens without a network, and answers with the headers without which browsers
+ * give a page no threads: from the second visit on it has them on any host. VERSION and FILES are filled in by the export.
+ */
 const VERSION = "";
 /** @type {string[]} */
 const FILES = [];
+const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 /** @type {any} */
 const worker = self;
@@ -25,5 +29,8 @@ worker.addEventListener("fetch", (/** @type {any} */ event) => {
 /** @param {Request} request */
 async function answered(request) {
   const cache = await caches.open(own + VERSION);
-  return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request);
+  const answer = (await cache.match(request, { ignoreSearch: true })) ?? (await fetch(request));
+  if (answer.status < 200) return answer; // one that nobody may look into, such as a redirection
+  const headers = new Headers({ ...Object.fromEntries(answer.headers), ...ISOLATION });
+  return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
 }
