@@ -57,6 +57,7 @@ def test_labels_in_and_out(make_bundle: MakeBundle, classes: LabelClasses) -> No
         assert "value 7, which is no class" in refused.json()["error"]["message"]
         told = client.get("/v1/models/model").json()["values"]["AtoB"][0]
         assert [one["value"] for one in told["classes"]] == [3, 0, 90]
+        assert told["ignored"] is None
         tensor = {"name": "image", "datatype": "UINT8", "shape": [16, 16, 1], "data": indices.ravel().tolist()}
         body = json.dumps({"inputs": [tensor], "parameters": {"num_samples": 1}})
         answer = client.post("/v2/models/model/infer", content=body).json()

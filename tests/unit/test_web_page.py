@@ -13,19 +13,25 @@ from cyclegan_bundle import make_cyclegan
 from drawing_page import WAIT, canvases, settle, stroke, until
 from serving_client import pixels, png
 from tandem.cli import main as tandem_main
+from tandem.config.classes import read_classes
+from tandem.data.levels import levels_of_classes
 from tandem.errors import BundleError, ConfigError, DownloadError
 from tandem.inference.onnx.export import export_onnx
 from tandem.prior.distributions import MixturePrior, NormalPrior
 from tandem.report.spread_pictures import guessed_picture, mean_picture, width_picture
 from tandem.web.browsing import browser, hosted, missing_browser
 from tandem.web.export import export_web
-from tandem.web.proof import MOST_OFF, deviation_of, prove_page
+from tandem.web.proof import MOST_CHANGED, MOST_OFF, deviation_of, prove_page
 from tandem.web.runtime import find_runtime
 from tandem_bundle import make_tandem
 from tiny_bundle import write_bundle
 
 pytestmark = pytest.mark.browser
 
+PIXELS = """(() => {
+  const { width, height } = document.querySelector('#output');
+  return [...document.querySelector('#output').getContext('2d').getImageData(0, 0, width, height).data];
+})()"""
 CHECKED = {
     "draws": """async ([length, mixture, seed, count]) => {
       const { latents } = await import('./draws.js');
@@ -243,6 +249,34 @@ def test_webgpu_gives_pytorchs_pixels_or_is_left_out(
     (page / "models" / "shoes.onnx").write_bytes((tmp_path / "wrong.onnx").read_bytes())
     found = deviation_of(page, translator, provider="webgpu")
     assert (found.device, found.largest <= MOST_OFF) == ("wasm", True), "its pixels are checked before it takes over"
+
+
+def test_label_maps_are_drawn_and_given(runtime: Path, tmp_path: Path, open_page: Callable[..., Any]) -> None:
+    """The export compares what the page makes of maps with PyTorch's; here its palette and its files are looked at."""
+    colours = {3: (255, 0, 0), 0: (0, 255, 0), 90: (0, 0, 255), 255: (7, 7, 7)}
+    text = '{"classes": [["a",[3],"#ff0000"],["b",[0],"#00ff00"],["c",[90],"#0000ff"]], "ignore": [255, "#070707"]}'
+    levels = levels_of_classes(read_classes(text, "--classes-a"))
+    maps = write_bundle(tmp_path / "maps", size=(20, 28), input_levels=levels, output_levels=levels)
+    page = export_web(maps, tmp_path / "page", name="maps", runtime=runtime)
+    assert page.deviation is not None
+    assert (page.deviation.pictures, page.deviation.changed <= MOST_CHANGED) == (4, True)
+    with hosted(page.path) as address:
+        opened = open_page(address)
+        offered = "[...document.querySelectorAll('#palette [data-colour]')].map((one) => one.dataset.colour)"
+        assert opened.evaluate(offered) == ["#ff0000", "#00ff00", "#0000ff"]
+        assert opened.is_hidden("#views"), "no spread of classes"
+        opened.click("#palette [data-colour='#0000ff']")
+        stroke(opened, (0.2, 0.2), (0.8, 0.3), (0.5, 0.8))
+        settle(opened)
+        with opened.expect_download() as saved:
+            opened.click("#save")
+        with Image.open(saved.value.path()) as picture:
+            indices, rgb = np.array(picture), np.array(picture.convert("RGB"))
+        assert (picture.mode, indices.shape) == ("P", (20, 28))
+        assert len(np.unique(indices)) > 1
+        assert all((rgb[indices == value] == colours[value]).all() for value in np.unique(indices))
+        shown = opened.evaluate(PIXELS)
+        np.testing.assert_array_equal(np.reshape(shown, (20, 28, 4))[..., :3], rgb)
 
 
 def test_webassembly_goes_on_where_there_is_no_webgpu(address: str, open_page: Callable[..., Any]) -> None:

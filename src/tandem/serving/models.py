@@ -107,7 +107,7 @@ def _input_mean(translator: Translator, direction: Direction) -> float | None:
 def levels_as_json(levels: Levels) -> dict[str, Any]:
     """Which type the samples of files have, and which values are black and white; None: the ends of the type.
 
-    Of label maps their classes, each with its name, its index and a colour.
+    Of label maps their classes, each with its name, its index and a colour, and what is no class.
     """
     if levels.classes is not None:
         colours = palette_of(levels.classes)
@@ -115,7 +115,9 @@ def levels_as_json(levels: Levels) -> dict[str, Any]:
             {"name": one.name, "value": one.values[0], "colour": hex_of(colours[one.values[0]])}
             for one in levels.classes.classes
         ]
-        return {"type": levels.type, "black": None, "white": None, "classes": classes}
+        ignored = levels.classes.ignored
+        others = None if ignored is None else {"value": ignored, "colour": hex_of(colours[ignored])}
+        return {"type": levels.type, "black": None, "white": None, "classes": classes, "ignored": others}
     if levels.is_by_type:
         return {"type": levels.type, "black": None, "white": None}
     return {"type": levels.type, "black": list(levels.low), "white": list(levels.high)}

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandem.checkpoint.storage import Storage
+from tandem.config.classes import LabelClasses, hex_of
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, PairEncoderSpec
+from tandem.data.label_maps import palette_of
+from tandem.data.levels import Levels
 from tandem.errors import ConfigError
 from tandem.evaluation.options import Palette
 from tandem.inference.onnx.model_file import shared_manifest
@@ -37,13 +40,6 @@ def about(
     Raises:
         ConfigError: Its images are none that a browser shows.
     """
-    if any(
-        levels.classes is not None for direction in translator.directions for levels in translator.levels(direction)
-    ):
-        raise ConfigError(
-            "this model takes or gives label maps, and the page without a server has pictures alone: serve it with "
-            "'tandem serve', whose page offers the colours of its classes, or export it with --to onnx."
-        )
     manifest = shared_manifest(translator.manifest, storage)  # a calibration does not hold for rounded weights
     is_calibrated = manifest.calibration is not None
     size, padded = page_size(translator)
@@ -53,15 +49,16 @@ def about(
     for network, file in files.items():
         spec = manifest.networks[network]
         assert isinstance(spec, GeneratorSpec | ImageEncoderSpec), "others are not exported"
-        channels: dict[str, Any] = {"channels": _shown(spec.in_channels)}
+        direction = _DIRECTIONS.get(network, manifest.preprocessing.direction)
+        taken, given = translator.levels(direction)
         if isinstance(spec, GeneratorSpec):
-            _shown(spec.out_channels)
-            key = _DIRECTIONS.get(network, manifest.preprocessing.direction)
-            networks[key] = {"file": file, "padded": list(padded), **channels}
+            own = _taken(spec.in_channels, taken) | _given(spec.out_channels, given)
+            networks[direction] = {"file": file, "padded": list(padded), **own}
             continue
+        own = _taken(spec.in_channels, given)
         if isinstance(spec, PairEncoderSpec) and spec.input_channels:
-            channels["input_channels"] = spec.input_channels
-        networks[network] = {"file": file, "padded": _encoded(size, spec), **channels}
+            own["input_channels"] = spec.input_channels
+        networks[network] = {"file": file, "padded": _encoded(size, spec), **own}
     return {
         "model": described,
         "palette": palette_as_json(palette),
@@ -85,6 +82,28 @@ def _encoded(size: tuple[int, int], spec: Any) -> list[int]:
     return [max(side + -side % spec.size_multiple, spec.smallest_side) for side in size]
 
 
+def _taken(channels: int, levels: Levels) -> dict[str, Any]:
+    """How the page makes of pixels what a network takes: a plane for each of these colours, or channels."""
+    if levels.classes is None:
+        return {"channels": _shown(channels)}
+    return {"channels": channels, "colours": _colours(levels.classes)}
+
+
+def _given(channels: int, levels: Levels) -> dict[str, Any]:
+    """How it makes pixels of what a network gives: of planes by these colours."""
+    classes = levels.classes
+    if classes is None:
+        _shown(channels)
+        return {}
+    ignored = None if classes.ignored is None else hex_of(palette_of(classes)[classes.ignored])
+    return {"gives": {"colours": _colours(classes), "ignored": ignored}}
+
+
+def _colours(classes: LabelClasses) -> list[str]:
+    palette = palette_of(classes)
+    return [hex_of(palette[one.values[0]]) for one in classes.classes]
+
+
 def _shown(channels: int) -> int:
     if channels > MOST_CHANNELS:
         raise ConfigError(
@@ -102,7 +121,7 @@ def _mixture(translator: Translator) -> dict[str, Any] | None:
 
 
 def _spread(translator: Translator, *, calibrated: bool) -> dict[str, Any] | None:
-    if not translator.is_stochastic:
+    if not translator.is_stochastic or translator.levels()[1].classes is not None:  # it is one of brightness
         return None
     plan = translator.plan_spread(plain=not calibrated)
     made = plan.calibration

@@ -16,7 +16,7 @@ import { EXAMPLES, UNITS } from "./examples.js";
  * @property {string[]} palette
  * @property {import("./draws.js").Mixture | null} mixture
  * @property {import("./spread.js").SpreadPlan | null} spread
- * @property {Record<string, {file: string, padded: Size, channels: number, input_channels?: number}>} networks
+ * @property {Record<string, Omit<import("./worker.js").Network, "file" | "size"> & {file: string}>} networks
  * @property {Partial<Record<Provider, {module: string | null, binary: string}>>} runtimes
  *
  * @typedef {{pixels: Uint8ClampedArray<ArrayBuffer>, ms: number}} Made

@@ -5,7 +5,10 @@
  * @typedef {{kind: string, mean: number[], axes: number[][]}} Prior  axes: orthogonal, each one standard deviation long
  * @typedef {"AtoB" | "BtoA"} Direction
  *
- * @typedef {{type: string, classes?: {name: string, value: number, colour: string}[]}} Levels  classes: of label maps
+ * @typedef {object} Levels
+ * @property {string} type
+ * @property {{name: string, value: number, colour: string}[]} [classes]  of label maps
+ * @property {{value: number, colour: string} | null} [ignored]  pixels of these that are of no class
  *
  * @typedef {object} Model
  * @property {string} name

@@ -3,7 +3,8 @@ import { drawPath, Drawing } from "./drawing.js";
 import { EngineError } from "./engine.js";
 import { EXAMPLES, UNITS } from "./examples.js";
 import { gif } from "./gif.js";
-import { labelColours } from "./labels.js";
+import { labelPng } from "./png.js";
+import { labelColours, outputClasses } from "./labels.js";
 import { between, coordinates, near } from "./latent.js";
 import { read, unpack, write } from "./link.js";
 import { Later, Live } from "./live.js";
@@ -133,7 +134,6 @@ class Page {
       /** @type {HTMLElement} */ (document.getElementById(id)).hidden = !model.latent_dim;
     }
     element("reference", HTMLButtonElement).hidden = !model.encoder;
-    element("views", HTMLDivElement).hidden = !model.stochastic;
     element("shuffle", HTMLButtonElement).hidden = !model.stochastic;
     for (const id of ["count", "seed"]) {
       const label = document.getElementById(id)?.closest("label");
@@ -169,6 +169,9 @@ class Page {
     const button = document.querySelector(`[data-direction="${direction}"]`);
     if (button instanceof HTMLButtonElement) this.markDirection?.(button);
     const mean = model.input_mean[direction];
+    const hasSpread = model.stochastic && !outputClasses(model, direction).length; // it is one of brightness
+    element("views", HTMLDivElement).hidden = !hasSpread;
+    if (!hasSpread) this.view = "output";
     this.isLineDrawing = !labelColours(model, direction).length && (mean == null || mean > WHITE_ABOVE);
     if (changed) this.offerColours([]);
     element("examples", HTMLDivElement).hidden = !this.isLineDrawing;
@@ -699,9 +702,14 @@ class Page {
     if (!picture || !this.model) return;
     const canvas = document.createElement("canvas");
     paint(canvas, picture);
-    canvas.toBlob((blob) => {
-      if (blob) download(blob, `${this.model?.name}-${this.seed}-${this.pick + 1}.png`);
-    });
+    const name = `${this.model.name}-${this.seed}-${this.pick + 1}.png`;
+    const classes = outputClasses(this.model, this.direction);
+    if (classes.length && classes.every((one) => one.value < 256)) {
+      const { data } = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")).getImageData(0, 0, canvas.width, canvas.height);
+      download(await labelPng(data, canvas.width, canvas.height, classes), name);
+      return;
+    }
+    canvas.toBlob((blob) => { if (blob) download(blob, name); });
   }
 
   /** The strip there and back, enlarged where it is small. */

@@ -31,6 +31,21 @@ export function toFloats(rgba, [height, width], [rows, columns], channels) {
   return values;
 }
 
+/**
+ * Numbers of classes as planes (K, H, W), 1 where a pixel is of the class and -1 elsewhere, mirrored likewise.
+ *
+ * @param {Uint16Array} numbers @param {Size} size @param {Size} padded @param {number} channels
+ */
+export function toPlanes(numbers, [height, width], [rows, columns], channels) {
+  const values = new Float32Array(channels * rows * columns).fill(-1);
+  for (let y = 0; y < rows; y += 1) {
+    for (let x = 0; x < columns; x += 1) {
+      values[(numbers[mirrored(y, height) * width + mirrored(x, width)] * rows + y) * columns + x] = 1;
+    }
+  }
+  return values;
+}
+
 /** Where a place beyond the edge lies in the picture, which repeats turned round and round. @param {number} at @param {number} length */
 function mirrored(at, length) {
   const place = at % (2 * length);

@@ -1,5 +1,5 @@
 import { EngineError } from "./engine.js";
-import { labelColours, snapped } from "./labels.js";
+import { labelColours, outputClasses, snapped } from "./labels.js";
 
 /**
  * @typedef {import("./engine.js").Engine} Engine
@@ -84,7 +84,9 @@ export class Service {
   async encode(name, image) {
     const form = new FormData();
     form.set("model", name);
-    form.set("image", await toPng(image), "style.png");
+    const model = this._models.get(name) ?? null;
+    const classes = outputClasses(model, model?.directions[0] ?? "AtoB");
+    form.set("image", await toPng(snapped(image, classes.map((one) => one.colour))), "style.png");
     return (await this._json("v1/encode", { method: "POST", body: form })).mu;
   }
 

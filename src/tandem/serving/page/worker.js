@@ -1,4 +1,5 @@
-import { toFloats, toLevels, toPixels } from "./pixels.js";
+import { numbersOf, toColours } from "./labels.js";
+import { toFloats, toLevels, toPixels, toPlanes } from "./pixels.js";
 import { SpreadBuilder } from "./spread.js";
 
 /**
@@ -15,6 +16,8 @@ import { SpreadBuilder } from "./spread.js";
  * @property {Size} padded  that the network gets
  * @property {number} channels  that it takes
  * @property {number} [input_channels]  of the input that an encoder may see as well
+ * @property {string[]} [colours]  of the classes, where it takes label maps
+ * @property {{colours: string[], ignored: string | null}} [gives]  likewise, where it gives them
  *
  * @typedef {object} Opening
  * @property {"wasm" | "webgpu"} provider
@@ -71,8 +74,11 @@ function session(name) {
 
 /** @param {string} name @param {Uint8ClampedArray} pixels @param {Record<string, any>} others  tensors */
 async function run(name, pixels, others) {
-  const { size, padded, channels } = /** @type {Opening} */ (opened).networks[name];
-  const image = tensor(toFloats(pixels, size, padded, channels), [1, channels, ...padded]);
+  const { size, padded, channels, colours } = /** @type {Opening} */ (opened).networks[name];
+  const values = colours
+    ? toPlanes(numbersOf(pixels, colours), size, padded, channels)
+    : toFloats(pixels, size, padded, channels);
+  const image = tensor(values, [1, channels, ...padded]);
   return (await session(name)).run({ image, ...others });
 }
 
@@ -81,9 +87,9 @@ const tensor = (values, shape) => new runtime.Tensor("float32", values, shape);
 
 /** The levels of one sample. @param {string} name @param {Uint8ClampedArray} pixels @param {number[]} z */
 async function sample(name, pixels, z) {
-  const { size, padded } = /** @type {Opening} */ (opened).networks[name];
+  const { size, padded, gives } = /** @type {Opening} */ (opened).networks[name];
   const { output } = await run(name, pixels, z.length ? { z: tensor(Float32Array.from(z), [1, z.length]) } : {});
-  return toLevels(output.data, size, padded);
+  return gives ? toColours(output.data, size, padded, gives) : toLevels(output.data, size, padded);
 }
 
 /** @param {Question} question */
