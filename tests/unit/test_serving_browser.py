@@ -34,11 +34,16 @@ playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is no
 
 SCREENSHOTS = Path(__file__).parents[1] / "fixtures" / "page"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PIXEL = "[...document.querySelector('#drawing').getContext('2d').getImageData(99, 320, 1, 1).data]"
+
+
+def executable() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = executable()
     if found is None:
         pytest.skip("there is no Chromium or Chrome on this machine")
     with playwright.sync_playwright() as started:
@@ -183,6 +188,26 @@ def test_files_that_are_opened(service: str, open_page: Callable[..., Any], tmp_
     settle(page)
     assert canvases(page, "#tiles canvas")[0] != first[0]
     assert page.get_attribute("#lock", "aria-pressed") == "true"
+
+
+def test_a_picture_is_taken_with_the_camera(service: str, browser: Any, open_page: Callable[..., Any]) -> None:
+    assert open_page(service).is_hidden("#camera"), "there is none on this machine"
+    with_camera = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    chromium = browser.browser_type.launch(executable_path=executable(), args=with_camera)
+    page = chromium.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(service)
+    for answer in ("Escape", "Enter"):  # the button that takes it has the focus
+        assert page.is_visible("#hint"), "nothing has been drawn"
+        page.click("#camera")
+        until(page, "document.querySelector('#camera-video').videoWidth > 0")
+        page.keyboard.press(answer)
+        until(page, "document.querySelector('#camera-video').srcObject === null")
+    settle(page)
+    red, green, blue, _ = page.evaluate(PIXEL)
+    assert green > 90 > max(red, blue), "Chromium's own camera shows a green field"
+    assert len(set(canvases(page, "#tiles canvas"))) > 1
+    chromium.close()
 
 
 def test_a_link_carries_the_styles_and_a_reload_the_drawing(service: str, open_page: Callable[..., Any]) -> None:

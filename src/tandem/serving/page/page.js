@@ -1,3 +1,4 @@
+import { hasCamera, takePicture } from "./camera.js";
 import { download, element, paint, radios } from "./controls.js";
 import { drawPath, Drawing } from "./drawing.js";
 import { EngineError } from "./engine.js";
@@ -296,7 +297,21 @@ class Page {
   /** @param {File} file */
   async openPicture(file) {
     const picture = await this.opened(file);
-    if (!picture) return;
+    if (picture) this.place(picture);
+  }
+
+  async photograph() {
+    try {
+      const picture = await takePicture();
+      if (picture) this.place(picture);
+    } catch (error) {
+      console.info("no camera:", error);
+      this.alert("The camera cannot be used: allow it for this page, and close what else uses it.");
+    }
+  }
+
+  /** @param {ImageBitmap} picture */
+  place(picture) {
     this.drawing.place(picture, this.isLineDrawing);
     if (!this.isLineDrawing) this.offerColours(this.drawing.colours());
   }
@@ -576,6 +591,8 @@ class Page {
     click("redo", () => this.drawing.redo());
     click("clear", () => this.drawing.clear());
     click("open", () => element("file", HTMLInputElement).click());
+    click("camera", () => void this.photograph());
+    void hasCamera().then((found) => { element("camera", HTMLButtonElement).hidden = !found; });
     click("reference", () => element("reference-file", HTMLInputElement).click());
     click("lock", () => this.keep(this.pick));
     click("like", () => this.moreLikeThis());
