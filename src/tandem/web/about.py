@@ -5,6 +5,7 @@ from typing import Any
 
 from tandem.checkpoint.storage import Storage
 from tandem.config.classes import LabelClasses, hex_of
+from tandem.config.data import Direction
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, PairEncoderSpec
 from tandem.data.label_maps import palette_of
 from tandem.data.levels import Levels
@@ -17,7 +18,7 @@ from tandem.prior.distributions import MixturePrior
 from tandem.serving.models import describe_model, palette_as_json
 
 MOST_CHANNELS = 4
-_DIRECTIONS = {"gen_ab": "AtoB", "gen_ba": "BtoA"}
+_DIRECTIONS: Mapping[str, Direction] = {"gen_ab": "AtoB", "gen_ba": "BtoA"}
 
 
 def about(

@@ -98,7 +98,7 @@ def _measured(page: Path, translator: Translator, provider: Provider) -> Deviati
         for direction in translator.directions:
             has_labels = translator.levels(direction)[1].classes is not None
             for one in _off(opened, translator, direction):
-                (changed if has_labels else off).append(one.any(axis=-1) if has_labels else one)
+                (changed if has_labels else off).append(np.asarray(one.any(axis=-1)) if has_labels else one)
         device = str(opened.evaluate("globalThis.tandem.engine.provider()"))
     largest, mean = (int(np.max(off)), float(np.mean(off))) if off else (0, 0.0)
     return Deviation(largest, mean, float(np.mean(changed)) if changed else 0.0, len(off) + len(changed), device)

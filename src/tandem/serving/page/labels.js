@@ -14,6 +14,11 @@ export function labelColours(model, direction) {
   return (model?.values?.[direction]?.[0]?.classes ?? []).map((one) => one.colour);
 }
 
+/** The names of these classes by their colours. @param {Model | null} model @param {Direction} direction */
+export function labelNames(model, direction) {
+  return new Map((model?.values?.[direction]?.[0]?.classes ?? []).map((one) => [one.colour, one.name]));
+}
+
 /**
  * What a pixel of its outputs may be, likewise: a class, or none.
  *

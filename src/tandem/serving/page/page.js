@@ -5,7 +5,7 @@ import { EngineError } from "./engine.js";
 import { EXAMPLES, UNITS } from "./examples.js";
 import { gif } from "./gif.js";
 import { labelPng } from "./png.js";
-import { labelColours, outputClasses } from "./labels.js";
+import { labelColours, labelNames, outputClasses } from "./labels.js";
 import { between, coordinates, near } from "./latent.js";
 import { read, unpack, write } from "./link.js";
 import { Later, Live } from "./live.js";
@@ -353,11 +353,14 @@ class Page {
     const offered = own.length ? [...new Set(labels.length ? own : [...own, ...found])] : found.length ? found : this.isLineDrawing ? [] : SWATCHES;
     const group = element("palette", HTMLDivElement);
     group.hidden = !offered.length;
+    const names = labelNames(this.model, this.direction);
+    const chosen = document.createElement("span"); // the name of the class, for who cannot point at a colour to see it
+    chosen.className = "quiet";
     const swatches = offered.map((colour) => {
       const button = document.createElement("button");
       button.setAttribute("role", "radio");
-      button.setAttribute("aria-label", `Colour ${colour}`);
-      button.title = colour;
+      button.setAttribute("aria-label", names.get(colour) ?? `Colour ${colour}`);
+      button.title = names.get(colour) ?? colour;
       button.style.background = colour;
       button.dataset.colour = colour;
       return button;
@@ -366,9 +369,14 @@ class Page {
     other.type = "color";
     other.setAttribute("aria-label", "Another colour");
     other.addEventListener("input", () => { this.drawing.colour = other.value; });
-    group.replaceChildren(...swatches, other);
-    radios(group, (button) => { this.drawing.colour = button.dataset.colour ?? "#000000"; });
-    this.drawing.colour = offered[0] ?? "#000000";
+    group.replaceChildren(...swatches, ...(names.size ? [chosen] : [other])); // a label map has no other colours
+    /** @param {string} colour */
+    const use = (colour) => {
+      this.drawing.colour = colour;
+      chosen.textContent = names.get(colour) ?? "";
+    };
+    radios(group, (button) => use(button.dataset.colour ?? "#000000"));
+    use(offered[0] ?? "#000000");
   }
 
   /** @param {number} width */
