@@ -311,9 +311,10 @@ def test_a_model_of_label_maps_offers_the_colours_of_its_classes(
         page.wait_for_selector("#tiles li")
         colours = page.eval_on_selector_all("#palette button", "all => all.map((one) => one.dataset.colour)")
         assert colours == ["#ff0000", "#0000ff", "#00ff00"]
-        assert page.inner_text("#palette span") == "wall"
-        page.click("#palette button:nth-child(2)")
-        assert page.inner_text("#palette span") == "sky"
+        assert page.evaluate(PIXEL) == [255, 0, 0, 255], "an empty sheet is of the first class"
+        assert page.inner_text("#palette span") == "sky", "and the pen of another"
+        page.click("#palette button:nth-child(3)")
+        assert page.inner_text("#palette span") == "door"
         settle(page)
         before = canvases(page, "#tiles canvas")
         stroke(page, (0.2, 0.2), (0.8, 0.3), (0.5, 0.8))  # whose edges are mixed with what is below

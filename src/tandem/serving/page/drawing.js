@@ -49,6 +49,12 @@ export class Drawing {
     this._blank();
   }
 
+  /** What an empty sheet is of, and what the eraser leaves. @param {string} background */
+  paper(background) {
+    this.background = background;
+    if (this.isEmpty) this._blank();
+  }
+
   clear() {
     this._remember();
     this._blank();

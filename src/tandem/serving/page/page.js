@@ -173,8 +173,12 @@ class Page {
     const hasSpread = model.stochastic && !outputClasses(model, direction).length; // it is one of brightness
     element("views", HTMLDivElement).hidden = !hasSpread;
     if (!hasSpread) this.view = "output";
-    this.isLineDrawing = !labelColours(model, direction).length && (mean == null || mean > WHITE_ABOVE);
-    if (changed) this.offerColours([]);
+    const labels = labelColours(model, direction);
+    this.isLineDrawing = !labels.length && (mean == null || mean > WHITE_ABOVE);
+    if (changed) {
+      this.drawing.paper(labels[0] ?? "#ffffff"); // white is no class
+      this.offerColours([]);
+    }
     element("examples", HTMLDivElement).hidden = !this.isLineDrawing;
   }
 
@@ -375,8 +379,10 @@ class Page {
       this.drawing.colour = colour;
       chosen.textContent = names.get(colour) ?? "";
     };
+    const first = Number(labels.length > 1); // one sees it on the sheet, which is of the first class
+    swatches[first]?.setAttribute("aria-checked", "true");
     radios(group, (button) => use(button.dataset.colour ?? "#000000"));
-    use(offered[0] ?? "#000000");
+    use(offered[first] ?? "#000000");
   }
 
   /** @param {number} width */
