@@ -53,6 +53,7 @@ OUTSIDE_THE_PACKAGE = [
     *(f"benchmarks.{name}.__main__" for name in ("cost", "features", "loading", "profile", "scaling")),
     *(f"benchmarks.{name}.__main__" for name in ("serving", "threads", "web")),
     "tools.faults.__main__",
+    "tools.fuzz_service",
 ]
 README, ARCHITECTURE = (TEXTS[name] for name in ("README.md", "docs/architecture.md"))
 
@@ -93,7 +94,8 @@ def command_lines() -> list[tuple[str, tuple[str, ...]]]:
 
 COMMAND_LINES = command_lines()
 OF_OTHERS = {"--nproc-per-node", "--max-restarts", "--shutdown-timeout", "--ntasks-per-node", "--ipc", "--no-deps"}
-"""Options of torchrun, SLURM and Docker."""
+OF_OTHERS |= {"--hypothesis-seed"}
+"""Options of torchrun, SLURM, Docker and pytest."""
 
 
 def anchors(text: str) -> set[str]:

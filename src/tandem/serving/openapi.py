@@ -113,6 +113,7 @@ def _values(limits: Limits) -> dict[str, Any]:
             "description": "Latents, one row for each output; with mode interpolate the two ends.",
             "type": "array",
             "items": {"type": "array", "items": {"type": "number"}},
+            "minItems": 1,
             "maxItems": limits.max_samples,
         },
         "mode": {"type": "string", "enum": list(get_args(Mode)), "default": "random"},
