@@ -102,8 +102,9 @@ def train(
         quiet: Show no progress.
         options: The options of the command by their names with ``_`` for ``-``: ``method="pix2pix"``, ``preset=``,
             ``config=`` (a file, several, or a `RunConfig`, which says all), ``data_b=``, ``size=64``, ``steps=``,
-            ``validate_every=``, ``patience=``, ``log="csv"`` and so on. The test images are not sampled at the end, as
-            the command does.
+            ``validate_every=``, ``patience=``, ``log="csv"`` and so on. What the command takes as a text of several
+            values may be a tuple or a list: ``size=(256, 512)``, ``range_b=(-1000, 3000)``,
+            ``validate_metrics=["l1", "ssim"]``. The test images are not sampled at the end, as the command does.
 
     Returns:
         The run: where it is, how it ended, its numbers; ``.load()`` gives its model.
@@ -198,10 +199,29 @@ def _given(taken: Command, options: Mapping[str, Any]) -> dict[str, Any]:
 def _value(one: Option, value: Any) -> Any:
     if one.declared.read is not None and isinstance(value, str):
         return one.declared.read(value)
-    if isinstance(value, Path):
-        value = str(value)
-    # NumPy's numbers are none to isinstance.
-    return convert(one.hint, value.item() if hasattr(value, "item") and hasattr(value, "dtype") else value)
+    value = _plain(value)
+    if isinstance(value, tuple | list) and one.declared.joins is not None:
+        value = _as_text(value, one.declared.joins)
+    return convert(one.hint, str(value) if isinstance(value, Path) else value)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, which are none to isinstance, and arrays as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") and hasattr(value, "dtype") else value
+
+
+def _as_text(values: Sequence[Any], between: str) -> str:
+    """Several values as the command line has them: ``(32, 48)`` is ``32x48``; groups of them have ``;`` between them.
+
+    Raises:
+        MisfitError: They are no numbers or words.
+    """
+    plain = [_plain(value) for value in values]
+    if plain and all(isinstance(value, tuple | list) for value in plain):
+        return ";".join(_as_text(value, between) for value in plain)
+    if not plain or not all(isinstance(value, int | float | str) and not isinstance(value, bool) for value in plain):
+        raise MisfitError
+    return between.join(map(str, plain))
 
 
 def _unknown(name: str, known: Mapping[str, Option]) -> Problem:

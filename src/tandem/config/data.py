@@ -36,7 +36,7 @@ class DataConfig:
         metavar="SHARE|N",
     )
     direction: Direction = option("AtoB", "which image of a pair is the input")
-    size: int | str = option(256, "side of the training images, or height x width", metavar="{N,HxW}")
+    size: int | str = option(256, "side of the training images, or height x width", metavar="{N,HxW}", joins="x")
     preprocess: Preprocess = option(
         "resize_and_crop",
         "how images come to size: resized or scaled to --load-size, cropped to --size; none keeps them",
@@ -45,6 +45,7 @@ class DataConfig:
         None,
         "size to which images are resized, or width to which they are scaled; by default 286/256 of --size",
         metavar="{N,HxW}",
+        joins="x",
     )
     flip: bool = option(True, "flip half of the pairs, both images alike")
     augment_turns: bool = option(
@@ -102,8 +103,11 @@ class DataConfig:
         "values of A's files that are black and white, LO,HI (for each channel by itself: LO,HI;LO,HI), or percentiles "
         "of the training images for each channel, e.g. 0.1%,99.9%; by default those of the type, 0,255 or 0,65535",
         metavar="LO,HI",
+        joins=",",
     )
-    range_b: str | None = option(None, "likewise of B's files; outputs get these values again", metavar="LO,HI")
+    range_b: str | None = option(
+        None, "likewise of B's files; outputs get these values again", metavar="LO,HI", joins=","
+    )
     classes_a: int | str | None = option(
         None,
         "A's files are label maps: how many classes, the values from 0 on, or a YAML or JSON file with the values and "

@@ -38,6 +38,8 @@ class Declaration:
         read: Makes the value of the text of the command line, where the type alone doesn't say how. Raises
             `ConfigError` for text that it can't read.
         one_way: Whether there is no ``--no-`` form: nothing else could have switched it on.
+        joins: What stands between several values in its text, which programs may give as a tuple or a list; between
+            such groups stands ``;``.
     """
 
     help: str
@@ -51,6 +53,7 @@ class Declaration:
     repeated: bool = False
     read: Callable[[str], Any] | None = None
     one_way: bool = False
+    joins: str | None = None
 
 
 def option(
@@ -67,6 +70,7 @@ def option(
     repeated: bool = False,
     read: Callable[[str], Any] | None = None,
     one_way: bool = False,
+    joins: str | None = None,
 ) -> Any:
     """A field with its default (or `REQUIRED`), one line of help, and what else `Declaration` holds."""
     declaration = Declaration(
@@ -81,6 +85,7 @@ def option(
         repeated=repeated,
         read=read,
         one_way=one_way,
+        joins=joins,
     )
     return dataclasses.field(default=default, metadata={_KEY: declaration})
 

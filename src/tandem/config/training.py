@@ -34,6 +34,7 @@ class TrainingConfig:
         "",
         "networks, or parts of them, that are not trained, separated by commas, e.g. encoder,generator.down.0-3",
         metavar="NAMES",
+        joins=",",
     )
     seed: int = option(0, "everything random follows from it", at_least=0)
     learning_rate: float = option(2e-4, "Adam's base rate", above=0)

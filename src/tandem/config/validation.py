@@ -20,7 +20,7 @@ class ValidationConfig:
 
     validate_every: int = option(0, "steps between validations on the split val, else test; 0 is off", at_least=0)
     validate_metrics: str = option(
-        AUTO, "metrics of 'tandem evaluate', separated by commas; auto takes the cheap ones that there are"
+        AUTO, "metrics of 'tandem evaluate', separated by commas; auto takes the cheap ones that there are", joins=","
     )
     validate_images: int = option(32, "inputs, spread evenly over the split; 0 takes all", at_least=0)
     validate_samples: int = option(10, "samples of each input, of models with noise", at_least=1)
