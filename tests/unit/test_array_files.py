@@ -162,7 +162,12 @@ def archive_of(name: str, data: bytes) -> bytes:
     ("file", "reason"),
     [
         (numpy_file(np.array([[None, "x"]])), "NumPy array of object"),
-        (numpy_file(np.zeros((3, 4), np.int64)), "NumPy array of int64: read are"),
+        (
+            numpy_file(np.full((3, 4), 2**31)),
+            "NumPy array of int64 with values from 2147483648 to 2147483648",
+        ),
+        (numpy_file(np.full((3, 4), 2**32, np.uint64)), "uint64 with values .* where uint32 holds them, from 0 to"),
+        (numpy_file(np.zeros((3, 4), np.complex64)), "NumPy array of complex64: read are"),
         (numpy_file(np.zeros((3, 4), complex)), "NumPy array of complex128"),
         (numpy_file(np.zeros((1, 3, 4, 5), np.uint8)), r"shape \(1, 3, 4, 5\): an image is \(H, W\) or \(H, W, C\)"),
         (numpy_file(np.zeros((3, 70, 80), np.uint8)), r"looks like \(C, H, W\)"),

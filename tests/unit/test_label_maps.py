@@ -389,3 +389,12 @@ def test_the_doctor_asks_whether_these_are_label_maps(tmp_path: Path) -> None:
     assert "label-maps" in found[5]  # B's
     assert "unreadable" not in found[5]
     assert "holds the value 4, which is no class" in found[4]["unreadable"].items[0]
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+@pytest.mark.parametrize("dtype", ["int64", "uint64", ">i8"])
+def test_integers_of_64_bits_as_argmax_gives_them(tmp_path: Path, name: str, dtype: str) -> None:
+    expected = numbers(5)
+    (np.savez if name == "x.npz" else np.save)(tmp_path / name, expected.astype(dtype))
+    assert np.array_equal(read_labels(classes_of(), read_stored(tmp_path / name), name)[:, :, 0], expected)
+    assert tandem.read_image(tmp_path / name).dtype == (np.uint32 if dtype == "uint64" else np.int32)

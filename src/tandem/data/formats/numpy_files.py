@@ -1,4 +1,7 @@
-"""NPY and NPZ files as images: arrays ``(H, W)`` or ``(H, W, C)``; nothing in them is ever unpickled."""
+"""NPY and NPZ files as images: arrays ``(H, W)`` or ``(H, W, C)``; nothing in them is ever unpickled.
+
+Integers of 64 bits, which NumPy makes unless it is told otherwise, are read as those of 32, where all values fit.
+"""
 
 import io
 import math
@@ -13,7 +16,8 @@ from tandem.data.formats.stored import StoredImage, UnreadableError, check_value
 
 NPZ_NAME = "image"
 """The array of an NPZ that is the image, where it holds several."""
-_READ = {"u": (1, 2, 4), "i": (1, 2, 4), "f": (2, 4, 8), "b": (1,)}
+_READ = {"u": (1, 2, 4, 8), "i": (1, 2, 4, 8), "f": (2, 4, 8), "b": (1,)}
+_LONG_BYTES = 8
 
 
 def is_npy(head: bytes) -> bool:
@@ -43,6 +47,8 @@ def read_npy(stream: BinaryIO) -> StoredImage:
     if dtype.kind == "b":
         indices = np.ascontiguousarray(values[:, :, 0], dtype=np.uint8) if values.shape[2] == 1 else None
         values = values.astype(np.uint8) * np.uint8(255)
+    if dtype.kind in "ui" and dtype.itemsize == _LONG_BYTES:
+        values = _shortened(values)
     native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     bits, channels = 8 * native.itemsize, native.shape[2]
     picture = native.dtype.kind == "u" and bits <= 16 and channels <= 4
@@ -55,6 +61,22 @@ def read_npy(stream: BinaryIO) -> StoredImage:
         kind=f"{kind_of_samples(native.dtype, bits)} NumPy array",
         indices=indices,
     )
+
+
+def _shortened(values: np.ndarray) -> np.ndarray:
+    """Integers of 64 bits as those of 32, which hold them all.
+
+    Raises:
+        UnreadableError: They don't.
+    """
+    kind = np.dtype(f"{values.dtype.kind}{_LONG_BYTES // 2}")
+    low, high, ends = values.min(), values.max(), np.iinfo(kind)
+    if low < ends.min or high > ends.max:
+        raise UnreadableError(
+            f"a NumPy array of {values.dtype.newbyteorder('=')} with values from {low} to {high}: they are read where "
+            f"{kind} holds them, from {ends.min} to {ends.max}"
+        )
+    return values.astype(kind)
 
 
 def read_npz(stream: BinaryIO) -> StoredImage:
@@ -118,7 +140,7 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     shape, turned, dtype = reading(stream)
     if dtype.itemsize not in _READ.get(dtype.kind, ()):
         raise UnreadableError(
-            f"a NumPy array of {dtype}: read are unsigned and signed integers of 8, 16 and 32 bits, floating point of "
+            f"a NumPy array of {dtype}: read are unsigned and signed integers of 8 to 64 bits, floating point of "
             "16, 32 and 64, and bool"
         )
     if len(shape) not in (2, 3):
