@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from support import assert_same_state, log_of, tandem, tiny, train, write_pairs
+from support import assert_same_state, log_of, records_of, tandem, tiny, train, write_pairs
 
 from tandem.data.discover import find_splits
 from tandem.data.hold_out import hold_out
@@ -40,3 +40,19 @@ def test_it_is_the_run_of_folders(tmp_path: Path) -> None:
     refused = tandem("train", moved, "--out", run, *tiny(steps=8, **OPTIONS))
     assert refused.status != 0
     assert "val_split" in refused.err
+
+
+def test_a_comparison_shows_what_was_held_out(tmp_path: Path) -> None:
+    """Of a dataset that has no val; a warning names a model that has not held it out."""
+    data = write_pairs(tmp_path / "data" / "train", 9).parent
+    for name, val_split in (("first", 3), ("second", 3), ("third", None)):
+        train(data, tmp_path / name, method="bicyclegan", steps=2, val_split=val_split)
+    held = {pair.name for pair in hold_out(find_splits(data), 3)["val"].inputs("AtoB")}
+    for runs, warns in ((("first", "second"), False), (("third", "first"), True)):
+        words = [tmp_path / run for run in runs]
+        finished = tandem("compare", *words, "--inputs", data, "--out", tmp_path / "out", "--device", "cpu")
+        assert finished.status == 0, finished.err
+        assert ("first held out (--val-split), and third may have been trained on them" in finished.err) == warns
+        for run in runs:
+            sampled = records_of(tmp_path / "out" / "outputs" / run)[1:]
+            assert {record["name"] for record in sampled} == held

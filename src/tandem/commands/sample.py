@@ -201,7 +201,7 @@ def _jobs(own: SampleOptions, translator: Translator) -> list[Job]:
         pairs=own.pairs,
         split=own.split,
         directions=directions,
-        masks=translator.takes_masks and own.mask is None,
+        masks=trained.takes_masks and own.mask is None,
         stack=own.stack,
         trained=trained,
     )

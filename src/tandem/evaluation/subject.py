@@ -127,7 +127,7 @@ def model_subject(
     direction = direction or translator.directions[0]
     channels = translator.abilities.generator(direction).spec.out_channels
     trained = Trained.of(model_path, translator.manifest.training)
-    folder = choose_split(data, split, layout=layout, masks=translator.takes_masks, trained=trained)
+    folder = choose_split(data, split, layout=layout, masks=trained.takes_masks, trained=trained)
     log.info("%s", folder.describe())
     if not (folder.inputs(direction) and folder.outputs(direction)):
         raise DataError(

@@ -159,10 +159,29 @@ class Trained:
         run = run_of(model)
         return cls(training, None if run is None or not (run / "cache").is_dir() else run / "cache")
 
+    @property
+    def val_split(self) -> float | None:
+        """What it held out of its split train; None: nothing."""
+        share = self.training.get("val_split")
+        return share if _is_share(share) else None
+
+    @property
+    def held_out(self) -> tuple[object, ...] | None:
+        """The same for models that held the same images out of the same data; None: nothing was held out."""
+        if self.val_split is None:
+            return None
+        return self.val_split, self.training.get("num_pairs"), self.training.get("data_fingerprint")
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether it was trained with the mask files of its dataset, so that those of others are looked for."""
+        options = self.training.get("options")
+        return isinstance(options, Mapping) and options.get("mask") == "files"
+
     def divided(self, splits: Mapping[str, Split]) -> Mapping[str, Split]:
         """The splits as they were in training: with the val that it held out, if its train is in them."""
-        share, number = self.training.get("val_split"), self.training.get("num_pairs")
-        if not _is_share(share) or "val" in splits or not isinstance(number, int):
+        share, number = self.val_split, self.training.get("num_pairs")
+        if share is None or "val" in splits or not isinstance(number, int):
             return splits
         if "train" not in splits or len(splits["train"]) <= number:
             return splits
@@ -199,7 +218,7 @@ def find_jobs(
         split: Which split of dataset folders; by default test, else val, else train.
         directions: In which to translate. None: the model's own. Both: of a dataset both domains are translated,
             or there are exactly two inputs, of which the first is A and the second is B.
-        masks: Whether the masks of datasets are looked for, as `Translator.takes_masks` says.
+        masks: Whether the masks of datasets are looked for, as `Trained.takes_masks` says.
         stack: The inputs are files, or folders of files of the same stems, whose channels are those of one input.
         trained: How the model was trained, for what it has held out of these datasets.
 

@@ -16,6 +16,7 @@ from tandem.inference.abilities import Abilities, abilities_of
 from tandem.inference.engine import read_manifest_at
 from tandem.inference.jobs import (
     Job,
+    Trained,
     find_jobs,
     has_two_domains,
     unique_names,
@@ -144,7 +145,10 @@ def _prepare(models: Mapping[str, Path], out: Path, request: Request) -> list[_M
         if len(abilities.generators) == 1
         for direction in abilities.generators
     }
-    inputs = _Inputs(request, alone)
+    trained = {name: Trained.of(models[name], manifest.training) for name, (manifest, _) in found.items()}
+    if request.split in (None, "val") and any(path.is_dir() for path in request.inputs):
+        _warn_of_held_out(trained)
+    inputs = _Inputs(request, alone, list(trained.values()))
     prepared = []
     for name, (manifest, abilities) in found.items():
         keys, jobs = inputs.of(tuple(abilities.generators))
@@ -155,17 +159,34 @@ def _prepare(models: Mapping[str, Path], out: Path, request: Request) -> list[_M
     return prepared
 
 
+def _warn_of_held_out(found: Mapping[str, Trained]) -> None:
+    """Say where only some of the models held the same images out."""
+    holding = {name: one.held_out for name, one in found.items() if one.val_split is not None}
+    if holding:
+        first = next(iter(holding))
+        if others := [name for name in found if found[name].held_out != holding[first]]:
+            log.warning(
+                "of a dataset without a val the images are shown that %s held out (--val-split), and %s may have been "
+                "trained on them",
+                first,
+                ", ".join(others),
+            )
+
+
 class _Inputs:
     """Finds the inputs of each direction once.
 
     Args:
         request: What is translated.
         alone: The directions of the models that have one.
+        trained: How they were trained: what was held out of a dataset, and whether its masks are looked for.
     """
 
-    def __init__(self, request: Request, alone: Collection[Direction]) -> None:
+    def __init__(self, request: Request, alone: Collection[Direction], trained: Sequence[Trained]) -> None:
         self._request = request
         self._alone = alone
+        self._masks = any(one.takes_masks for one in trained)
+        self._trained = next((one for one in trained if one.val_split is not None), None)
         self._known: dict[Direction, list[Job]] = {}
 
     def of(self, directions: Sequence[Direction]) -> tuple[list[Key], list[Job]]:
@@ -177,7 +198,7 @@ class _Inputs:
         request = self._request
         if request.direction is not None:
             directions = (request.direction,)
-        elif len(directions) > 1 and not all(has_two_domains(path) for path in request.inputs):
+        elif len(directions) > 1 and not all(has_two_domains(path, self._trained) for path in request.inputs):
             directions = [one for one in directions if one in self._alone] or directions[:1]
         jobs: dict[Key, Job] = {}
         for direction in directions:
@@ -188,7 +209,14 @@ class _Inputs:
     def _jobs(self, direction: Direction) -> list[Job]:
         if direction not in self._known:
             request = self._request
-            jobs = find_jobs(request.inputs, pairs=request.pairs, split=request.split, directions=(direction,))
+            jobs = find_jobs(
+                request.inputs,
+                pairs=request.pairs,
+                split=request.split,
+                directions=(direction,),
+                masks=self._masks,
+                trained=self._trained,
+            )
             if len(jobs) > request.num_inputs:
                 log.info("the first %d of %d inputs (--num-inputs takes more)", request.num_inputs, len(jobs))
             warn_of_pairs(jobs)

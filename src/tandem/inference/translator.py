@@ -149,12 +149,6 @@ class Translator:
         return {} if turned else self.manifest.preprocessing.input_parts
 
     @property
-    def takes_masks(self) -> bool:
-        """Whether it was trained with the mask files of its dataset, so that those of others are looked for."""
-        options = self.manifest.training.get("options")
-        return isinstance(options, Mapping) and options.get("mask") == "files"
-
-    @property
     def device(self) -> str:
         """The kind of device that computes: ``cpu``, ``cuda`` or ``mps``."""
         return self._engine.device
