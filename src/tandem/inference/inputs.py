@@ -137,9 +137,10 @@ def to_mask(mask: Any, size: tuple[int, int]) -> np.ndarray:
     if not (_is_tensor(mask) or isinstance(mask, np.ndarray)):
         source = Path(mask) if isinstance(mask, str | Path) else mask
         return mask_of(read_stored(source), size, getattr(source, "name", None) or "the mask", "the image")
-    array = mask
+    array: Any = mask
     if _is_tensor(mask):
-        array = mask.detach().cpu().numpy()
+        tensor: Any = mask
+        array = tensor.detach().cpu().numpy()
         array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
     array = array[:, :, None] if array.ndim == 2 else array
     if array.ndim != 3 or array.dtype.kind not in "biuf":
