@@ -3,7 +3,9 @@
 import csv
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
@@ -183,6 +185,32 @@ def test_columns_that_do_not_say_which(root: Path) -> None:
 def parquet(path: Path, columns: dict[str, list[object]], **options: object) -> Path:
     pyarrow.parquet.write_table(pyarrow.table(columns), path, **options)  # type: ignore[arg-type]
     return path
+
+
+def test_a_check_reads_a_table_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pairs, and inputs alone in the split test."""
+    columns: dict[str, list[object]] = {
+        "a": [row["a"] for row in ROWS],
+        "b": [*(row["b"] for row in ROWS[:2]), None],
+        "split": ["train", "train", "test"],
+    }
+    table = parquet(root / "pairs.parquet", columns)
+    read, original = list[Path](), tandem.data.manifest.rows_of_parquet
+
+    def counted(path: Path, *rest: Any, **more: Any) -> Iterator[Mapping[str, str]]:
+        read.append(path)
+        return original(path, *rest, **more)
+
+    caplog.set_level("INFO", "tandem")
+    monkeypatch.setattr(tandem.data.manifest, "rows_of_parquet", counted)
+    assert main(["data", "check", str(table)]) == 0
+    assert read == [table]
+    assert "train: 2 pairs" in caplog.text
+    assert "test: 1 " in caplog.text
+    parquet(table, {name: values[2:] for name, values in columns.items()})
+    assert main(["data", "check", str(table)]) != 0
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])

@@ -14,10 +14,11 @@ from tandem.data.check_remarks import in_subfolders, remarks_of
 from tandem.data.check_report import CheckReport
 from tandem.data.discover import find_splits
 from tandem.data.levels import BY_TYPE, Levels, levels_of_run
+from tandem.data.manifest import pairs_of, read_manifest
 from tandem.data.mask_files import with_masks
 from tandem.data.percentiles import find_percentiles, wanted_percentiles, with_numbers
 from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url, open_shards, read_shards
-from tandem.data.splits import Split
+from tandem.data.splits import Split, UnpairedSplit
 from tandem.data.unpaired import find_inputs, find_unpaired, looks_unpaired
 from tandem.errors import DataError
 from tandem.report.progress import TaskProgress, unpacking_progress
@@ -61,7 +62,7 @@ COMMAND = Command(
 def main(arguments: Sequence[str]) -> int:
     """Check a dataset and say what is there."""
     (options,) = COMMAND.parse(arguments)
-    data, data_b = as_location(options.data), options.data_b
+    data = as_location(options.data)
     ranges_of = DataConfig(
         input_channels=options.input_channels,
         output_channels=options.output_channels,
@@ -76,12 +77,8 @@ def main(arguments: Sequence[str]) -> int:
     channels = (ranges_of.input_channels, ranges_of.output_channels)
     wanted = wanted_percentiles(ranges_of)
     with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
-        if is_shards(data) and data_b is None:
-            splits = _find_shards(data, Path(cache), unpaired=options.unpaired)
-        else:
-            splits = find(Path(data), data_b, unpaired=options.unpaired, layout=options.layout)
+        splits, alone = _found(data, options, Path(cache))
         splits = with_masks(splits, options.mask)
-        alone = {} if data_b is not None or is_shards(data) else find_inputs(Path(data))
         for split in (*splits.values(), *alone.values()):
             log.info("%s", split.describe())
         if wanted:
@@ -125,6 +122,22 @@ def find(data: Path, data_b: Path | None, *, unpaired: bool, layout: LayoutChoic
         log.info("unpaired data: the names in the folders of A and B differ")
         return find_unpaired(data, layout=layout)
     return find_splits(data, layout=layout)
+
+
+def _found(
+    data: Path | str, options: CheckOptions, cache: Path
+) -> tuple[Mapping[str, Split], Mapping[str, UnpairedSplit]]:
+    """The splits, and that of inputs alone; a table is read once for both."""
+    data_b, unpaired = options.data_b, options.unpaired
+    if is_shards(data) and data_b is None:
+        return _find_shards(data, cache, unpaired=unpaired), {}
+    root = Path(data)
+    if not unpaired and data_b is None and options.layout == "auto" and not looks_unpaired(root):
+        table = read_manifest(root)
+        if table is not None:
+            return pairs_of(table, root), table.inputs
+    found = find(root, data_b, unpaired=unpaired, layout=options.layout)
+    return found, {} if data_b is not None else find_inputs(root)
 
 
 def _find_shards(data: Path | str, cache: Path, *, unpaired: bool) -> Mapping[str, Split]:

@@ -92,9 +92,18 @@ def read_manifest(root: Path) -> Manifest | None:
 def find_manifest(root: Path) -> dict[str, PairedSplit] | None:
     """The splits of pairs that a manifest names; None where there is no manifest; raises as `read_manifest`."""
     found = read_manifest(root)
-    if found is not None and not found.pairs:
+    return None if found is None else pairs_of(found, root)
+
+
+def pairs_of(manifest: Manifest, root: Path) -> dict[str, PairedSplit]:
+    """The splits of pairs of a manifest, which lies at `root`.
+
+    Raises:
+        DataError: There are none.
+    """
+    if not manifest.pairs:
         raise DataError(f"{root} names no pairs, only inputs of the split test.", file=root)
-    return None if found is None else dict(found.pairs)
+    return dict(manifest.pairs)
 
 
 def has_metadata(folder: Path) -> bool:
