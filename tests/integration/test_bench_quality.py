@@ -28,6 +28,8 @@ from support import (
 from tandem.bench.quality import bench as bench_module
 from tandem.bench.quality.jobs import Job, TrainingJob
 from tandem.bench.quality.worker import perform
+from tandem.data.discover import find_splits
+from tandem.data.hold_out import hold_out
 from tandem.data.synthetic import write_dataset
 from tandem.errors import TandemError
 from tandem.report.quality import REAL
@@ -371,7 +373,10 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(pairs: Path, tmp_path: P
         (("--presets", "tandem:steps=3", "--cpu-minutes", "1"), "says how long it trains, and so do the minutes"),
         (("--presets", "tandem", "--gpu-minutes", "1"), "--gpu-minutes is for runs on a GPU"),
         (("--presets", "tandem", "--steps", "1", "--cpu-minutes", "1"), "--steps and --cpu-minutes all say"),
-        (("--presets", "tandem:direction=BtoA,pix2pix", "--steps", "1"), "must translate in one direction"),
+        (
+            ("--presets", "tandem:direction=BtoA,pix2pix", "--steps", "1"),
+            "must have one --direction, but tandem:direction=BtoA has BtoA and pix2pix has AtoB",
+        ),
         (("--presets", "pix2pix", "--steps", "1", "--metrics", "l2"), "there is no metric 'l2'"),
         (
             ("--presets", "pix2pix", "--steps", "1", "--split", "val", "--plan", "p"),
@@ -412,6 +417,31 @@ def test_data_without_a_held_out_split_is_refused(pairs: Path, tmp_path: Path, j
     )
     assert done.status == 0, done.err
     assert json.loads((tmp_path / "out/quality.json").read_text())["conditions"]["held-out split"] == "val, 2 inputs"
+
+
+def test_what_all_runs_hold_out_is_measured(whole: Whole, pairs: Path, tmp_path: Path, jobs: Jobs) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(pairs, data, ignore=shutil.ignore_patterns("test", "val"))
+    everything = {file.name for file in (data / "train").iterdir()}
+    words = (data, out, "--steps", "1", "--seeds", "0", "--metrics", "l1,kid", "--features", whole.features)
+    words += ("--num-inputs", "2", "--val-split", "2")
+    done = quality(*words, settings=PIX2PIX)
+    assert done.status == 0, done.err
+    assert json.loads((out / "quality.json").read_text())["conditions"]["held-out split"] == "val, 2 inputs"
+    (folder,) = (out / "settings").iterdir()
+    assert json.loads((folder / "seed-0/model/model.json").read_text())["training"]["num_pairs"] == len(everything) - 2
+    measured = json.loads((folder / "seed-0/evaluation/report.json").read_text())["data"]
+    real = json.loads((out / "real/seed-0/report.json").read_text())["data"]
+    splits = hold_out(find_splits(data), 2)
+    train, val = ([pair.name for pair in splits[name].pairs] for name in ("train", "val"))
+    assert {*train, *val} == {Path(name).stem for name in everything}
+    assert (measured["split"], sorted(measured["names"])) == ("val", sorted(val))
+    assert set(real["names"]) <= set(train)
+    again = quality(*words, settings=PIX2PIX)
+    assert (again.status, len(jobs.done)) == (0, len(jobs.done))
+    other = quality(data, tmp_path / "other", "--steps", "1", settings=f"{PIX2PIX},{TANDEM},val_split=2")
+    assert other.status == 2
+    assert "must have one --val-split" in other.err
 
 
 def test_another_budget_or_other_options_need_another_folder(whole: Whole) -> None:

@@ -183,16 +183,18 @@ def _bench(own: QualityOptions, measured: MeasuredOptions, data_options: Mapping
         Pictures,
         QualityBench,
         elsewhere_models,
-        held_out_split,
     )
+    from tandem.bench.quality.held_out import held_out_split  # noqa: PLC0415  (imports torch)
     from tandem.networks.device import choose_device  # noqa: PLC0415
 
     assert own.data is not None
     device = choose_device(own.device)
     settings, budget = _settings(own, data_options, on_gpu=device.type != "cpu")
     models = elsewhere_models(own.models)
-    direction = _direction(settings, data_options)
+    direction = _of_all(settings, "direction", data_options)
+    val_split = _of_all(settings, "val_split", data_options)
     layout = data_options.get("layout", DataConfig.layout)
+    cache = own.out / "cache"
     return QualityBench(
         out=own.out,
         data=own.data,
@@ -202,8 +204,10 @@ def _bench(own: QualityOptions, measured: MeasuredOptions, data_options: Mapping
         measuring=_measuring(
             own,
             measured,
-            split=held_out_split(own.data, own.split, layout=layout),
+            split=held_out_split(own.data, own.split, layout=layout, val_split=val_split, cache=cache),
             layout=layout,
+            val_split=val_split,
+            cache=str(cache),
             direction=direction,
             device=str(device),
         ),
@@ -277,19 +281,26 @@ def _require_lengths(settings: Mapping[str, RunConfig], budget: "Budget") -> Non
             )
 
 
-def _direction(settings: Mapping[str, RunConfig], data_options: Mapping[str, Any]) -> Any:
-    found = {config.data.direction: name for name, config in settings.items()}
+def _of_all(settings: Mapping[str, RunConfig], name: str, data_options: Mapping[str, Any]) -> Any:
+    """An option of the data that all settings must have alike."""
+    found = {getattr(config.data, name): setting for setting, config in settings.items()}
     if len(found) > 1:
-        said = joined([f"{name} {direction}" for direction, name in found.items()])
-        raise ConfigError(
-            f"all settings must translate in one direction, but {said}: give --direction for all of them.",
-            option="--direction",
-        )
-    return next(iter(found), data_options.get("direction", DataConfig.direction))
+        flag = f"--{name.replace('_', '-')}"
+        said = joined([f"{setting} has {'none' if value is None else value}" for value, setting in found.items()])
+        raise ConfigError(f"all settings must have one {flag}, but {said}: give it for all of them.", option=flag)
+    return next(iter(found), data_options.get(name, getattr(DataConfig, name)))
 
 
 def _measuring(
-    own: QualityOptions, measured: MeasuredOptions, *, split: str, layout: Any, direction: Any, device: str
+    own: QualityOptions,
+    measured: MeasuredOptions,
+    *,
+    split: str,
+    layout: Any,
+    val_split: float | None,
+    cache: str,
+    direction: Any,
+    device: str,
 ) -> "Measuring":
     from tandem.bench.quality.jobs import Measuring  # noqa: PLC0415  (imports torch)
     from tandem.evaluation.metrics import STANDARD_METRICS  # noqa: PLC0415
@@ -298,6 +309,8 @@ def _measuring(
         data=str(own.data),
         split=split,
         layout=layout,
+        val_split=val_split,
+        cache=cache,
         direction=direction,
         device=device,
         threads=own.threads,

@@ -15,6 +15,7 @@ import torch
 
 from tandem.bench.header import make_header
 from tandem.bench.quality.costs import COST_NAME, read_costs, whole_cost
+from tandem.bench.quality.held_out import measured_splits
 from tandem.bench.quality.jobs import (
     EvaluationJob,
     Job,
@@ -43,17 +44,16 @@ from tandem.bench.quality.plan import (
 from tandem.bench.quality.results import BenchRow, BenchRun, gather_rows, read_sample, to_json
 from tandem.bench.quality.worker import DONE_NAME
 from tandem.checkpoint.manifest import Manifest, read_manifest
-from tandem.config.data import LayoutChoice
 from tandem.config.parse import parse_dataclass
 from tandem.config.run import RunConfig, to_flat
-from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Split, first_split
+from tandem.data.splits import Split
 from tandem.errors import BundleError, ConfigError, DataError, TandemError, listed
 from tandem.evaluation.compare import names_of
 from tandem.evaluation.folder import PAGE_NAME as REPORT_PAGE
 from tandem.evaluation.seed_groups import expand_seeds
 from tandem.evaluation.seeds import seed_folder
 from tandem.files import atomic_write_text
-from tandem.inference.jobs import splits_of, unique_names
+from tandem.inference.jobs import unique_names
 from tandem.inference.side_by_side import Request, sample_pages, sample_side_by_side
 from tandem.names import file_stem
 from tandem.report.links import links_of
@@ -242,9 +242,7 @@ class QualityBench:
         weights = _weights_of(model)
         key = self._key(weights)
         if not _is_done(folder, key):
-            job = EvaluationJob(
-                model=str(model), folder=str(folder), cache=str(self.out / "cache"), key=key, measuring=self.measuring
-            )
+            job = EvaluationJob(model=str(model), folder=str(folder), key=key, measuring=self.measuring)
             self._do(job, f"evaluating {what}")
         if (known := _sample_of(sample)) is None or known != weights:
             self._do(SamplingJob(model=str(model), result=str(sample), measuring=self.measuring), f"timing {what}")
@@ -261,7 +259,6 @@ class QualityBench:
                     seed=seed,
                     channels=channels,
                     folder=str(folder),
-                    cache=str(self.out / "cache"),
                     key=key,
                     measuring=self.measuring,
                 )
@@ -293,7 +290,7 @@ class QualityBench:
 
     def _splits(self) -> Mapping[str, Split]:
         """The held-out split and the training images, where there are any, as evaluations read them."""
-        splits = splits_of(self.data, layout=self.measuring.layout)
+        splits = measured_splits(self.measuring)
         return {name: splits[name] for name in (self.measuring.split, "train") if name in splits}
 
     # --- where everything is
@@ -430,29 +427,6 @@ class QualityBench:
 def folder_name(name: str) -> str:
     """The folder of a setting or a model: its name, without what only shells and paths understand."""
     return file_stem(re.sub(r"[^\w.+=-]+", "-", name))
-
-
-def held_out_split(data: Path, wanted: str | None, *, layout: LayoutChoice) -> str:
-    """The split on which everything is measured.
-
-    Args:
-        data: The dataset.
-        wanted: The split that was asked for; None for test, else val.
-        layout: How A and B lie in the dataset.
-
-    Raises:
-        DataError: There is none.
-    """
-    splits = splits_of(data, layout=layout)
-    chosen = splits.get(wanted) if wanted is not None else first_split(splits, HELD_OUT_AFTER_TRAINING)
-    if chosen is None:
-        which = f"no split '{wanted}'" if wanted is not None else "neither a split test nor val"
-        raise DataError(
-            f"{data} has {which}, only {joined([*splits])}: a bench measures on images that no model was trained on. "
-            "Put some images of the same kind into DATA/test.",
-            file=data,
-        )
-    return chosen.name
 
 
 def elsewhere_models(paths: Sequence[Path]) -> list[ElsewhereModel]:

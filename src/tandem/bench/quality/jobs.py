@@ -68,6 +68,8 @@ class Measuring:
         data: The dataset.
         split: Its held-out split.
         layout: How A and B lie in it.
+        val_split: What is held out of its split train as val; None: nothing.
+        cache: Of what was measured before, and of what was held out.
         direction: That of the translation.
         device: Where the networks run.
         threads: Threads of the CPU; None for one a core.
@@ -84,6 +86,8 @@ class Measuring:
     data: str
     split: str
     layout: LayoutChoice
+    val_split: float | None
+    cache: str
     direction: Direction
     device: str
     threads: int | None
@@ -104,7 +108,6 @@ class EvaluationJob:
     Attributes:
         model: Its folder.
         folder: Of the report.
-        cache: Of what was measured before.
         key: What is written down beside the report when it is whole.
         measuring: How.
     """
@@ -112,7 +115,6 @@ class EvaluationJob:
     kind: Literal["evaluation"] = "evaluation"
     model: str
     folder: str
-    cache: str
     key: str
     measuring: Measuring
 
@@ -125,7 +127,6 @@ class RealJob:
         seed: Decides which ones.
         channels: Of the outputs.
         folder: See `EvaluationJob`, also for what follows.
-        cache: Likewise.
         key: Likewise.
         measuring: Likewise.
     """
@@ -134,7 +135,6 @@ class RealJob:
     seed: int
     channels: int
     folder: str
-    cache: str
     key: str
     measuring: Measuring
 

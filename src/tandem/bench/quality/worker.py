@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tandem.bench.quality.costs import COST_NAME, CostLog, SampleCost, cpu_seconds
+from tandem.bench.quality.held_out import measured_splits
 from tandem.bench.quality.jobs import (
     EvaluationJob,
     Job,
@@ -38,7 +39,7 @@ from tandem.evaluation.plan import plan
 from tandem.evaluation.subject import Subject, file_cases, model_subject
 from tandem.evaluation.validation import make_validator
 from tandem.files import atomic_write_text
-from tandem.inference.jobs import choose_split, split_jobs
+from tandem.inference.jobs import split_jobs
 from tandem.inference.translator import load
 from tandem.names import shown
 from tandem.networks.device import choose_device
@@ -175,8 +176,8 @@ def _evaluate(job: EvaluationJob) -> None:
 def _evaluate_real(job: RealJob) -> None:
     measuring = job.measuring
     choose_threads(measuring.threads)
-    held_out = choose_split(Path(measuring.data), measuring.split, layout=measuring.layout)
-    train_split = choose_split(Path(measuring.data), "train", layout=measuring.layout)
+    splits = measured_splits(measuring)
+    held_out, train_split = splits[measuring.split], splits["train"]
     subject = real_subject(train_split, held_out, job)
     known = _wanted(ON_SETS, measuring)
     device = choose_device(measuring.device)
@@ -232,7 +233,7 @@ def _report(subject: Subject, job: EvaluationJob | RealJob, known: MetricSet) ->
             evaluation_options(job.measuring),
             process_group=group,
             known=known,
-            cache=Path(job.cache),
+            cache=Path(job.measuring.cache),
             on_progress=progress.callback,
         )
     write_evaluation(found, Path(job.folder))
@@ -249,7 +250,7 @@ def _sample(job: SamplingJob) -> None:
     measuring = job.measuring
     choose_threads(measuring.threads)
     translator = load(job.model, device=measuring.device, max_batch=1)
-    split = choose_split(Path(measuring.data), measuring.split, layout=measuring.layout)
+    split = measured_splits(measuring)[measuring.split]
     inputs = [one.read(translator)[0] for one in split_jobs(split, [measuring.direction])[:TIMED_SAMPLES]]
     stochastic = translator.is_stochastic
 
