@@ -1,5 +1,10 @@
 """Graphs that are written from specifications compute what the networks compute; the oracle is PyTorch."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -8,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from onnx_models import SPECS, random_network
-from tandem.checkpoint.storage import INT8_LEVELS, SMALL
+from tandem.checkpoint.storage import INT8_LEVELS, SMALL, Storage
 from tandem.config.specifications import GeneratorSpec, PairEncoderSpec, PixelDiscriminatorSpec, UNetSpec
 from tandem.errors import BundleError, ConfigError
 from tandem.inference.onnx.graph import OPSET, Graph
-from tandem.inference.onnx.model_file import graph_bytes
+from tandem.inference.onnx.model_file import graph_beside_weights, graph_bytes, write_graph
 from tandem.inference.onnx.networks import network_graph, pooled_kernels
+from tandem.networks.build import build_network
 from tandem.networks.convolutions import _pooled
 from tandem.networks.layers import sample_as_in_training
 
@@ -125,3 +131,60 @@ def test_discriminators_are_not_written() -> None:
 
     with pytest.raises(ConfigError, match="is neither a generator nor an encoder"):
         network_graph(PixelDiscriminatorSpec(in_channels=3, filters=4), {})
+
+
+def test_large_weights_stay_in_the_file(tmp_path: Path) -> None:
+    """Of the graph that is read beside a file the ONNX project's library finds every weight where it lies."""
+    spec = UNetSpec(in_channels=3, out_channels=3, latent_dim=8, depth=4, filters=64)
+    path = tmp_path / "m.onnx"
+    write_graph(path, network_graph(spec, weights_of(random_network(spec))))
+    graph = graph_beside_weights(path)
+    assert graph is not None
+    assert len(graph) < 0.15 * path.stat().st_size
+    found = onnx.load_from_string(graph)
+    assert sum(bool(one.external_data) for one in found.graph.initializer) == 5
+    onnx.load_external_data_for_model(found, str(tmp_path))
+    whole = onnx.load(path)
+    assert [one.name for one in found.graph.initializer] == [one.name for one in whole.graph.initializer]
+    for one, other in zip(found.graph.initializer, whole.graph.initializer, strict=True):
+        assert (one.raw_data, one.dims, one.data_type) == (other.raw_data, other.dims, other.data_type)
+    assert found.graph.node == whole.graph.node
+    write_graph(path, network_graph(SPECS["unet"], weights_of(random_network(SPECS["unet"]))))
+    assert graph_beside_weights(path) is None
+
+
+MEMORY = """
+import sys
+import numpy as np
+from pathlib import Path
+from tandem.config.specifications import UNetSpec
+from tandem.inference.onnx.engine import OnnxEngine
+
+def mib(what):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what)) / 1024
+
+path, storage = sys.argv[1:]
+spec = UNetSpec(in_channels=3, out_channels=3, latent_dim=8, depth=7, filters=48)
+engine = OnnxEngine({"generator": spec}, {"generator": Path(path)}, storage=storage, threads=1)
+before = mib("VmRSS")
+engine.generate("generator", np.zeros((1, 3, 128, 128), np.float32), np.zeros((1, 8), np.float32), None)
+print(mib("VmHWM") - before)
+"""
+
+
+@pytest.mark.parametrize(("storage", "most"), [("fp32", 1.85), ("fp16", 1.3), ("int8", 1.0)])
+def test_memory(storage: Storage, most: float, tmp_path: Path) -> None:
+    """Weights in full are held once, and rounded ones are expanded one layer after the other."""
+    spec = UNetSpec(in_channels=3, out_channels=3, latent_dim=8, depth=7, filters=48)
+    weights = {name: np.full(shape, 0.01, np.float32) for name, shape in shapes_of(spec).items()}
+    write_graph(tmp_path / "m.onnx", network_graph(spec, weights, storage=storage))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", MEMORY, tmp_path / "m.onnx", storage]
+    found = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    full = sum(array.nbytes for array in weights.values()) / 2**20
+    assert float(found.stdout) < most * full
+
+
+def shapes_of(spec: UNetSpec) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in build_network(spec).state_dict().items()}

@@ -88,7 +88,7 @@ class _File:
         return prove(
             name,
             spec,
-            OnnxEngine({name: spec}, {name: path}),
+            OnnxEngine({name: spec}, {name: path}, storage=storage),
             self.reference,
             self.exact,
             storage=storage,

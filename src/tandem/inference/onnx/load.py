@@ -50,7 +50,8 @@ def load_onnx(
         files = {"generator": path}
     digest = hashlib.sha256("".join(one.sha256 for one in found.values()).encode()).hexdigest()
     manifest = dataclasses.replace(manifest, weights=WeightsFile(file=path.name, sha256=digest))
-    return manifest, OnnxEngine(manifest.networks, files, device=device, threads=threads), first.prior
+    engine = OnnxEngine(manifest.networks, files, storage=first.storage, device=device, threads=threads)
+    return manifest, engine, first.prior
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ option of the training, so that a file is the same bytes wherever and whenever i
 import base64
 import dataclasses
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ FORMAT = "1"
 SUFFIX = ".onnx"
 ROLES: Mapping[str, str] = {"generator": "", "encoder": ".encoder", "gen_ab": ".AtoB", "gen_ba": ".BtoA"}
 """What stands before the ending of the file of a network."""
+LARGE_BYTES = 2**20
+"""Weights of so many bytes are read from the file by whoever opens it."""
+_GRAPH, _TENSOR, _TEXT, _RAW = 7, 5, 14, 9
+"""Numbers of fields: of a model, of its graph, and of a tensor."""
 _KEPT_OF_TRAINING = ("steps", "images_seen", "weights", "num_pairs", "data_fingerprint", "val_split")
 
 
@@ -113,6 +118,55 @@ def graph_bytes(graph: Graph) -> bytes:
     return b"".join(
         [*wire.number(1, IR_VERSION), *wire.block(7, graph.encode()), *wire.block(8, wire.number(2, OPSET))]
     )
+
+
+def graph_beside_weights(path: Path) -> bytes | None:
+    """The graph of a file without its large weights, which it names as the bytes of the file itself.
+
+    So a runtime brings them from where they lie into the form in which it uses them, and no copy of the file is in
+    memory meanwhile.
+
+    Args:
+        path: A file that `tandem.inference.onnx.check.check_file` has looked at.
+
+    Returns:
+        A model that is read beside the file; None where no weights are large, or where the name of the file is no text.
+    """
+    name, has_large = path.name, False
+    if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+        return None
+    with path.open("rb") as file:
+        whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    begin = _address(whole)
+    pieces: wire.Encoded = []
+    for one in wire.fields(whole):
+        if one.number == _GRAPH:
+            parts: wire.Encoded = []
+            for part in wire.fields(one.message):
+                is_large = part.number == _TENSOR and len(part.message) >= LARGE_BYTES
+                has_large |= is_large
+                parts += wire.block(_TENSOR, _beside(part.message, name, begin)) if is_large else wire.again(part)
+            pieces += wire.block(_GRAPH, parts)
+        elif one.number != _TEXT:
+            pieces += wire.again(one)
+    return b"".join(pieces) if has_large else None
+
+
+def _beside(tensor: memoryview, name: str, begin: int) -> wire.Encoded:
+    pieces: wire.Encoded = []
+    for part in wire.fields(tensor):
+        if part.number != _RAW:
+            pieces += wire.again(part)
+            continue
+        place = {"location": name, "offset": _address(part.message) - begin, "length": len(part.message)}
+        for key, value in place.items():
+            pieces += wire.block(13, [*wire.text(1, key), *wire.text(2, str(value))])
+        pieces += wire.number(14, 1)
+    return pieces
+
+
+def _address(content: memoryview) -> int:
+    return np.frombuffer(content, np.uint8).ctypes.data
 
 
 def append_metadata(path: Path, metadata: Metadata) -> None:

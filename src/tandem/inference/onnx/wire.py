@@ -48,6 +48,11 @@ def block(field: int, pieces: Iterable[bytes]) -> Encoded:
     return [varint(field << 3 | BYTES) + varint(sum(map(len, parts))), *parts]
 
 
+def again(one: "Field") -> Encoded:
+    """A field that was read, of a number or of bytes, as it was."""
+    return number(one.number, one.value) if isinstance(one.value, int) else block(one.number, [one.message.tobytes()])
+
+
 @dataclass(frozen=True)
 class Field:
     """A field of a message that is read.
