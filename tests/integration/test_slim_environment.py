@@ -95,6 +95,7 @@ def test_it_samples_and_encodes(python: Path, tmp_path: Path) -> None:
         python, "-m", "tandem", "sample", tmp_path / "m.onnx", tmp_path / "x.png", "--out", tmp_path / "y.png"
     )
     assert finished.returncode == 0, finished.stderr
+    assert "the model is run by ONNX Runtime on cpu" in finished.stderr
     expected = translator(noise, 1, output="array")[0]
     assert np.abs(pixels(tmp_path / "y.png").astype(int) - expected).max() <= 1
     code = f"import tandem; print(*tandem.load({str(tmp_path / 'm.onnx')!r}).encode({str(tmp_path / 'x.png')!r})[0])"

@@ -134,6 +134,7 @@ def main(arguments: Sequence[str]) -> int:
     jobs = _jobs(own, translator)
     warn_of_pairs(jobs)
     log.info("%s", translator.manifest.preprocessing.describe(options.fit))
+    log.info("the model is run by %s", translator.run_by)
     with TaskProgress("sampling", len(jobs), "inputs") as progress:
         on_tile = tile_note(progress)
         if own.is_picture:
@@ -186,6 +187,7 @@ def _sample_in_group(own: SampleOptions, options: SamplingOptions, runtime: Runt
             return
         warn_of_pairs(jobs)
         log.info("%s", translator.manifest.preprocessing.describe(options.fit))
+        log.info("the model is run by %s", translator.run_by)
         with TaskProgress("sampling", len(jobs), "inputs") as progress:
             page = sample_to_folder(
                 translator, jobs, own.out, options, model=own.model, shares=shares, on_progress=progress.callback

@@ -157,6 +157,7 @@ def sample_video(
             batch_size=options.batch_size or BATCH_SIZE,
         )
         log.info("%s", translator.manifest.preprocessing.describe(options.fit))
+        log.info("the model is run by %s", translator.run_by)
         remove_leftovers_of(out)
         summary: dict[str, Any] = {}
 

@@ -154,6 +154,11 @@ class Translator:
         return self._engine.device
 
     @property
+    def run_by(self) -> str:
+        """What runs its networks, in words: the engine that was chosen, and its device."""
+        return repr(self._engine)
+
+    @property
     def is_stochastic(self) -> bool:
         """Whether one input has several outputs: by a latent, or by dropout."""
         return self.abilities.is_stochastic
@@ -169,7 +174,7 @@ class Translator:
             f"{images.input_channels} to {images.output_channels} channels",
             latent or ("samples by dropout" if self.is_stochastic else "one output per input"),
             "encoder" if self.abilities.has_encoder else "",
-            f"run by {self._engine!r}",
+            f"run by {self.run_by}",
         ]
         return f"<Translator: {', '.join(filter(None, parts))}>"
 
