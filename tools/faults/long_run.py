@@ -25,7 +25,7 @@ _OF_METHOD = {
     "tandem": ("--encoder-filters", "2", "--latent-dim", "2", "--batch-size", "2"),
     "pix2pix": ("--size", "64"),
     "cyclegan": ("--generator-blocks", "1"),
-    "cut": ("--generator-blocks", "1", "--nce-patches", "8", "--nce-filters", "4", "--discriminator-layers", "2"),
+    "cut": ("--generator-blocks", "5", "--nce-patches", "8", "--nce-filters", "4", "--discriminator-layers", "2"),
 }
 _UNPAIRED = ("cyclegan", "cut")
 READINGS = 10
