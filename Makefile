@@ -8,17 +8,17 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser demo test test-slow faults fuzz long-run coverage lint format types types-page bench reference docs
-.PHONY: docs-serve pictures build sbom audit clean
+.PHONY: docs-serve pictures build sbom audit lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP)  ## make .venv and install Tandem with pinned dependencies
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt hashes.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Tandem needs Python 3.11 or newer: make PYTHON=python3.12"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --upgrade --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes --requirement hashes.txt
 	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
@@ -96,6 +96,11 @@ audit: setup  ## ask the database of PyPI for known vulnerabilities of what cons
 	$(PYTHON) -m venv $(VENV)/supply
 	$(VENV)/supply/bin/python -m pip install --quiet --requirement tools/supply.txt
 	$(VENV)/supply/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+
+lock:  ## write hashes.txt for what pyproject.toml and constraints.txt say now; needs the network
+	$(PYTHON) -m venv $(VENV)/supply
+	$(VENV)/supply/bin/python -m pip install --quiet --requirement tools/supply.txt
+	$(VENV)/supply/bin/python tools/lock.py
 
 clean:  ## remove the environment and caches (runs and datasets stay)
 	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist site src/*.egg-info
