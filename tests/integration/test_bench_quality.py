@@ -433,7 +433,7 @@ def test_what_all_runs_hold_out_is_measured(whole: Whole, pairs: Path, tmp_path:
     measured = json.loads((folder / "seed-0/evaluation/report.json").read_text())["data"]
     real = json.loads((out / "real/seed-0/report.json").read_text())["data"]
     splits = hold_out(find_splits(data), 2)
-    train, val = ([pair.name for pair in splits[name].pairs] for name in ("train", "val"))
+    train, val = ([pair.name for pair in splits[name].sequences()["ab"]] for name in ("train", "val"))
     assert {*train, *val} == {Path(name).stem for name in everything}
     assert (measured["split"], sorted(measured["names"])) == ("val", sorted(val))
     assert set(real["names"]) <= set(train)
