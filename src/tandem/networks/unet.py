@@ -155,9 +155,13 @@ class NormOfAnySize(InstanceNorm):
         """Map ``(N, channels, H, W)`` to the same shape, float."""
         assert self.weight is not None
         assert self.bias is not None
-        variance, mean = torch.var_mean(input, (2, 3), correction=0, keepdim=True)
-        scale = self.weight[:, None, None] * (variance + self.eps).rsqrt()
-        return (input - mean) * scale + self.bias[:, None, None]
+        if torch.compiler.is_exporting():  # asking for the size would fix it in a program
+            variance, mean = torch.var_mean(input, (2, 3), correction=0, keepdim=True)
+            scale = self.weight[:, None, None] * (variance + self.eps).rsqrt()
+            return (input - mean) * scale + self.bias[:, None, None]
+        if input.shape[2] * input.shape[3] > 1:
+            return super().forward(input)
+        return self.bias[None, :, None, None].expand_as(input).clone()
 
 
 def join_latent(x: Tensor, z: Tensor) -> Tensor:
