@@ -174,7 +174,11 @@ def test_a_white_zero(tmp_path: Path) -> None:
     tandem.write_image(tmp_path / "d.dcm", tandem.read_image(source), like=source)
     made = pydicom.dcmread(tmp_path / "d.dcm")
     assert made.PhotometricInterpretation == "MONOCHROME1"
-    assert np.array_equal(made.pixel_array, stored.astype(int) - 10)
+    assert np.array_equal(pydicom.pixels.apply_modality_lut(made.pixel_array, made), stored.astype(int) - 10)
+    assert np.array_equal(tandem.read_image(tmp_path / "d.dcm"), tandem.read_image(source))
+    shifted = tandem.read_image(source) + 10  # from 0 on
+    tandem.write_image(tmp_path / "e.dcm", shifted, like=source)
+    assert np.array_equal(tandem.read_image(tmp_path / "e.dcm"), shifted)
 
 
 def item(**values: Any) -> Any:

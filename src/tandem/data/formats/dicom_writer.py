@@ -135,6 +135,9 @@ def _grey(array: np.ndarray, dataset: Any) -> _Grey:
             f"The array holds whole numbers from {low} to {high}, and a DICOM file at most {_LARGEST + 1} different "
             "ones: write .nii.gz, .tif or .npy, or floating point, which is rounded to as many."
         )
+    if dataset.get("PhotometricInterpretation") == "MONOCHROME1" and int(high) - int(low) < _LARGEST:
+        shift = int(low) or -1  # without a scale readers take such values for ones that are to be turned
+        return _Grey((array.astype(np.int64) - shift).astype(np.uint16), intercept=str(shift))
     if array.dtype == np.uint8:
         return _Grey(array)
     for kind in (array.dtype, np.dtype(np.int16), np.dtype(np.uint16)):
@@ -217,7 +220,9 @@ def _say_who(dataset: Any) -> None:
 
 def _put(dataset: Any, samples: np.ndarray | _Grey, derivation: Derivation, klass: str) -> None:
     """Put the samples into a dataset, with what says how they are read and shown."""
-    is_inverted = dataset.get("PhotometricInterpretation") == "MONOCHROME1" and isinstance(samples, _Grey)
+    is_inverted = (
+        dataset.get("PhotometricInterpretation") == "MONOCHROME1" and isinstance(samples, _Grey) and samples.is_scaled
+    )
     has_shape = "PresentationLUTShape" in dataset
     rescale_type = dataset.get("RescaleType")
     for name in ("NumberOfFrames", "RescaleType", "BitsAllocated"):
