@@ -29,7 +29,7 @@ ELSEWHERE = {
     "validate_trust_torchscript": {True},  # a TorchScript file
     "engine": {"onnx"},  # an extra, with tests of its own
     "compile": {True},
-    "image_format": {"exr"},  # models of floating point
+    "image_format": {"exr", "dcm"},  # models of floating point; inputs of DICOM
     "log": {"tensorboard", "wandb", "csv"},  # several at once, two of them extras
 }
 """Values that need what a bare machine lacks or long minutes, each with tests of its own."""
