@@ -17,7 +17,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_where_images_stay_changes_nothing(data: Path, tmp_path: Path) -> None:
     plain = train(data, tmp_path / "plain", steps=8, decoded_gb=0)
-    assert "decoded" not in plain.err
+    assert "the training images stay decoded" not in plain.err  # a loader that waits is told of --decoded-gb
     kept = train(data, tmp_path / "kept", steps=8, num_workers=2)
     assert "the training images stay decoded in memory" in kept.err
     assert_same_run(tmp_path / "kept", tmp_path / "plain")
