@@ -27,7 +27,7 @@ def serve(
         host: The address that it listens at.
         port: The port; 0 for a free one.
         time_limit: Seconds that a request may take.
-        on_start: Called with the service's address before the first request.
+        on_start: Called with the service's address as soon as it listens there.
 
     Raises:
         ConfigError: The address cannot be listened at.
@@ -36,8 +36,14 @@ def serve(
 
     with _listen(host, port) as listening:
         name = f"[{host}]" if ":" in host else host
-        if on_start is not None:
-            on_start(f"http://{name}:{listening.getsockname()[1]}/")
+        address = f"http://{name}:{listening.getsockname()[1]}/"
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                if on_start is not None and self.started:
+                    on_start(address)
+
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -49,7 +55,7 @@ def serve(
             timeout_graceful_shutdown=round(time_limit) + GRACE_SECONDS,
         )
         with _calmly():
-            uvicorn.Server(config).run(sockets=[listening])
+            Server(config).run(sockets=[listening])
     log.info("stopped: all running requests were answered")
 
 
