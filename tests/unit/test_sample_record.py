@@ -50,7 +50,7 @@ RUN: dict[str, Any] = {
     "threads": 1,
 }
 """Another value of every option of how a model is run."""
-BY_CONTENT = {"model", "inputs", "direction", "pairs", "stack", "split"}
+BY_CONTENT = {"model", "inputs", "mask", "direction", "pairs", "stack", "split"}
 """Known by the line of each input: its files, what is read of them and the direction; or by the hash of the weights."""
 NO_PIXELS = {"out", "processes"}
 """The folder that the record lies in; how many processes share the inputs."""
