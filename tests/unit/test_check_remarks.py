@@ -35,6 +35,14 @@ def test_dark_files_of_sixteen_bits(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert len({round(value / 257) for value in range(4096)}) == 17  # the number that is said
 
 
+def test_white_is_what_files_call_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write(tmp_path, [], [ramp(255, np.uint8)], ".png")
+    (root / "trainA" / "0.pgm").write_bytes(b"P5 32 32 600\n" + ramp(90).astype(">u2").tobytes())
+    (remark,) = said(root, caplog, "--input-channels", "1", "--output-channels", "1")
+    assert remark.startswith("A: 10-bit, largest value 90 of 600: 39 of 256 levels are left")
+    assert "see 15 % of the range" in remark
+
+
 def test_label_maps(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = write(tmp_path, [ramp(5, np.uint8)], [ramp(255, np.uint8)], ".png")
     (remark,) = said(root, caplog, "--input-channels", "1", "--output-channels", "1")

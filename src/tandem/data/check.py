@@ -31,7 +31,7 @@ from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Part of the cache's key; to be raised when the check or the report changes."""
 
 _MAX_STATISTICS_IMAGES = 500
@@ -189,6 +189,7 @@ def _values(images: Sequence[ImageStatistics]) -> ValueFacts:
     return ValueFacts(
         type=str(np.result_type(*{image.type for image in images})),
         bits=bits,
+        white=max((image.white for image in images if image.bits == bits and image.white is not None), default=None),
         highest=max(image.highest for image in images if image.bits == bits),
         all_grey=all(image.is_grey for image in images),
         num_with_frames=sum(image.num_frames > 1 for image in images),

@@ -52,6 +52,7 @@ class ImageStatistics:
         thumbnail_valid: Which of its pixels are valid, ``(64, 64)``, bool; None where all are.
         type: Of its values.
         bits: Of a sample of its file.
+        white: The value that its file calls white; None of signed and floating-point samples.
         highest: The largest value of its colours in the file.
         is_grey: Whether its file has one channel.
         num_frames: Pages or frames of its file, where these are not its channels.
@@ -67,6 +68,7 @@ class ImageStatistics:
     thumbnail: np.ndarray | None
     type: np.dtype
     bits: int
+    white: int | None
     highest: float
     is_grey: bool
     num_frames: int
@@ -151,6 +153,7 @@ class ImageChecker:
             thumbnail,
             type=image.dtype,
             bits=stored.bits,
+            white=stored.white,
             highest=_highest(colours if valid is None else colours[valid]),
             outside=levels.outside(counted) if counted.size else 0.0,
             is_grey=stored.values.shape[2] == 1,

@@ -42,8 +42,8 @@ def _of_values(side: str, values: ValueFacts, *, has_range: bool) -> Iterator[st
         )
     if values.masked:
         yield f"{side}: {100 * values.masked:.2g} % of the pixels are masked: they count in no loss and no metric"
-    white, highest = 2**values.bits - 1, f"{values.highest:.0f}"
-    if has_range or values.type not in ("uint8", "uint16"):
+    white, highest = values.white, f"{values.highest:.0f}"
+    if has_range or white is None or values.type not in ("uint8", "uint16"):
         pass
     elif values.highest == 0:
         yield f"{side}: every image is black"

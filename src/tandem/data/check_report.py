@@ -41,6 +41,7 @@ class ValueFacts:
     Attributes:
         type: The type that holds the values of all of them.
         bits: Most bits of a sample.
+        white: The largest value that files of that many bits call white; None of signed and floating-point samples.
         highest: The largest value of a colour among the files of that many bits.
         all_grey: Whether all have one channel.
         num_with_frames: Files with pages or frames beyond the first, which are not read.
@@ -51,6 +52,7 @@ class ValueFacts:
 
     type: str = "uint8"
     bits: int = 8
+    white: int | None = 255
     highest: float = 255
     all_grey: bool = False
     num_with_frames: int = 0
