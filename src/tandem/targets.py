@@ -13,17 +13,7 @@ from tandem.files import longest_name
 PICTURE_FOLDER = ".ome.zarr"
 """Ending of pictures that are folders."""
 PICTURE_ENDINGS = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".npy",
-    ".nii",
-    ".nii.gz",
-    ".dcm",
-    ".exr",
+    *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy", ".nii", ".nii.gz", ".dcm", ".exr"),
     PICTURE_FOLDER,
 )
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")

@@ -78,13 +78,9 @@ def read_jpeg2000_header(stream: BinaryIO) -> Jpeg2000Header:
     """
     begin = stream.tell()
     try:
-        boxes: dict[bytes, bytes] = {}
-        if stream.read(len(_SIGNATURE)) == _SIGNATURE:
-            stream.seek(begin)
-            boxes = _boxes_before_codestream(stream)
-        else:
-            stream.seek(begin)
-        return _header(stream, boxes)
+        has_boxes = stream.read(len(_SIGNATURE)) == _SIGNATURE
+        stream.seek(begin)
+        return _header(stream, _boxes_before_codestream(stream) if has_boxes else {})
     except struct.error as error:
         raise UnreadableError("damaged or truncated (the header of a JPEG 2000 image)") from error
     finally:

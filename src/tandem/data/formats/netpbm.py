@@ -75,9 +75,9 @@ def read_netpbm(stream: BinaryIO) -> StoredImage:
         values = values * np.uint8(255)
     elif kind == "PFM":
         values = values[::-1]
-    elif values.size and values.max() > header.largest:
+    elif values.max() > header.largest:
         raise UnreadableError(f"damaged: it holds {values.max()}, and its header calls {header.largest} the largest")
-    native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    native = np.ascontiguousarray(values, header.dtype.newbyteorder("="))
     bits = 8 * native.itemsize if kind in ("PBM", "PFM") else header.largest.bit_length()
     by_number = {1: (1, False), 3: (3, False)}.get(header.channels, (0, False))
     colours, alpha = _COLOURS_OF.get(header.tuple_type, by_number)
@@ -172,10 +172,7 @@ def _bits(stream: BinaryIO, header: _Header) -> np.ndarray:
 
 def _plain(stream: BinaryIO, header: _Header) -> np.ndarray:
     count = header.height * header.width * header.channels
-    values = _joined(_numbers(stream), count)
-    if values.max() > header.largest:
-        raise UnreadableError(f"damaged: it holds {values.max()}, and its header calls {header.largest} the largest")
-    return values.reshape(header.height, header.width, header.channels).astype(header.dtype)
+    return _joined(_numbers(stream), count).reshape(header.height, header.width, header.channels)
 
 
 def _whole(stream: BinaryIO, num_bytes: int) -> bytes:
