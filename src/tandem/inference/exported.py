@@ -4,16 +4,19 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tandem.checkpoint.bundle import load_prior
 from tandem.checkpoint.manifest import Manifest
+from tandem.checkpoint.storage import Storage
+from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec
 from tandem.files import atomic_replace, remove_leftovers_of
-from tandem.inference.onnx.model_file import ROLES
-from tandem.inference.proof import Proof
+from tandem.inference.engine import Engine
+from tandem.inference.onnx.model_file import ROLES, Metadata, file_of, shared_manifest
+from tandem.inference.proof import Proof, prove
 from tandem.inference.torch_engine import TorchEngine
 from tandem.networks.layers import sample_as_in_training
 
@@ -33,54 +36,105 @@ class Exported:
     proof: Proof
 
 
-class Unproven(Protocol):
-    """A file that is to be written."""
+@dataclass(frozen=True)
+class Part:
+    """A network of a bundle that is to become a file.
+
+    Attributes:
+        path: What the file is to be called.
+        metadata: What it says of itself; the proof is not in it yet.
+        module: The network, in the state in which it samples.
+        reference: All networks of the bundle, as they are.
+        exact: The same in float64.
+    """
+
+    path: Path
+    metadata: Metadata
+    module: nn.Module
+    reference: "Reference"
+    exact: "Reference"
 
     @property
-    def path(self) -> Path:
-        """What it is to be called."""
-        ...
+    def spec(self) -> GeneratorSpec | ImageEncoderSpec:
+        """The network in words."""
+        spec = self.metadata.spec
+        assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
+        return spec
 
-    @property
-    def network(self) -> str:
-        """Which network it holds."""
-        ...
+    def prove(self, engine: Engine, storage: Storage, *, has_noise: bool = False) -> Proof:
+        """Hold what was written against PyTorch; see `tandem.inference.proof.prove`."""
+        is_generator = isinstance(self.spec, GeneratorSpec)
+        return prove(
+            self.metadata.network,
+            self.spec,
+            engine,
+            self.reference,
+            self.exact,
+            storage=storage,
+            size=self.metadata.manifest.preprocessing.size,
+            prior=self.metadata.prior if is_generator else None,
+            has_noise=has_noise and is_generator,
+        )
 
-    def write(self, temporary: Path) -> Proof:
-        """Write it under another name, and prove it.
 
-        Raises:
-            BundleError: It would be another network than PyTorch's.
-        """
-        ...
+def parts_of(
+    model: Path, out: Path, manifest: Manifest, networks: Mapping[str, nn.Module], *, storage: Storage = "fp32"
+) -> list[Part]:
+    """The files that a bundle becomes, that of the generator first.
+
+    Args:
+        model: The bundle's folder, or the run folder around it.
+        out: The file of the generator; the others are called after it.
+        manifest: As `tandem.checkpoint.bundle.load_bundle` gives it, like `networks`, which are put into the state in
+            which they sample.
+        networks: By name.
+        storage: How weights are stored.
+
+    Raises:
+        BundleError: Its prior is damaged.
+    """
+    learned = load_prior(model, manifest)
+    prior = None if learned is None else learned.prior
+    shared = shared_manifest(manifest, storage)
+    reference, exact = _references(manifest, networks)
+    return [
+        Part(
+            out if name == "generator" else file_of(out, name),
+            Metadata(shared, name, storage, prior),
+            networks[name],
+            reference,
+            exact,
+        )
+        for name in ROLES
+        if name in manifest.networks
+    ]
 
 
-def write_all(files: Sequence[Unproven]) -> list[Exported]:
+def write_all(parts: Sequence[Part], write: Callable[[Part, Path], Proof]) -> list[Exported]:
     """Write files, all or none: each gets its name when those behind it have been written and proven.
 
+    Args:
+        parts: The files.
+        write: Writes one under another name, and proves it.
+
     Returns:
-        The files in the order of `tandem.inference.onnx.model_file.ROLES`, that of the generator first.
+        The files in the order of `parts`.
 
     Raises:
         BundleError: One would be another network than PyTorch's.
     """
+    if not parts:
+        return []
+    first, *rest = parts
     written: list[Exported] = []
-    _write_all(files, written.append)
-    return sorted(written, key=lambda one: list(ROLES).index(one.network))
 
-
-def _write_all(files: Sequence[Unproven], told: Callable[[Exported], None]) -> None:
-    if not files:
-        return
-    first, *rest = files
-
-    def write(temporary: Path) -> None:
-        proof = first.write(temporary)
-        _write_all(rest, told)
-        told(Exported(first.path, first.network, proof))
+    def write_first(temporary: Path) -> None:
+        proof = write(first, temporary)
+        written.extend([Exported(first.path, first.metadata.network, proof), *write_all(rest, write)])
 
     remove_leftovers_of(first.path)
-    atomic_replace(first.path, write)
+    atomic_replace(first.path, write_first)
+    return written
 
 
 class Reference(TorchEngine):
@@ -106,7 +160,7 @@ class Reference(TorchEngine):
         return np.concatenate([super(Reference, self).generate(generator, a[part], z[part], seed) for part in parts])
 
 
-def references(manifest: Manifest, networks: Mapping[str, nn.Module]) -> tuple[Reference, Reference]:
+def _references(manifest: Manifest, networks: Mapping[str, nn.Module]) -> tuple[Reference, Reference]:
     """The networks of a bundle, put into the state in which they sample, as they are and in float64."""
     for network in networks.values():
         if manifest.samples_with_noise:

@@ -14,7 +14,6 @@ import dataclasses
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,12 @@ import torch
 import torch.fx.experimental._config as symbolic_shapes
 from torch import Tensor, nn
 
-from tandem.checkpoint.bundle import load_bundle, load_prior
+from tandem.checkpoint.bundle import load_bundle
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, NetworkSpec, PairEncoderSpec
 from tandem.inference.abilities import abilities_of
-from tandem.inference.exported import Exported, Reference, references, write_all
-from tandem.inference.onnx.model_file import ROLES, Metadata, file_of, shared_manifest
+from tandem.inference.exported import Exported, Part, Reference, parts_of, write_all
 from tandem.inference.onnx.networks import inputs_of
-from tandem.inference.proof import Proof, prove
+from tandem.inference.proof import Proof
 
 TEXTS = "tandem.json"
 """The name of the texts among the extra files of a program."""
@@ -52,55 +50,19 @@ def export_programs(model: Path, out: Path) -> list[Exported]:
     """
     manifest, networks = load_bundle(model)
     has_noise = abilities_of(manifest).has_dropout_noise
-    learned = load_prior(model, manifest)
-    prior = None if learned is None else learned.prior
-    shared = shared_manifest(manifest, "fp32")
-    reference, exact = references(manifest, networks)
-    files: list[_File] = []
-    for name in ROLES:
-        if name in manifest.networks:
-            path = out if name == "generator" else file_of(out, name)
-            metadata = Metadata(shared, name, "fp32", prior)
-            files.append(_File(path, metadata, networks[name], reference, exact, has_noise=has_noise))
-    return write_all(files)
 
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    metadata: Metadata
-    module: nn.Module
-    reference: Reference
-    exact: Reference
-    has_noise: bool
-
-    @property
-    def network(self) -> str:
-        """See `Unproven`."""
-        return self.metadata.network
-
-    def write(self, temporary: Path) -> Proof:
-        """See `Unproven`."""
-        metadata, name, spec = self.metadata, self.network, self.metadata.spec
-        assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
-        manifest = metadata.manifest
+    def write(part: Part, temporary: Path) -> Proof:
+        alone = manifest.samples_with_noise
         with temporary.open("wb") as file:
-            torch.export.save(_program(self.module, spec, one_by_one=manifest.samples_with_noise), file)
+            torch.export.save(_program(part.module, part.spec, one_by_one=alone), file)
         with temporary.open("rb") as file:
             program = torch.export.load(file).module()
-        proof = prove(
-            name,
-            spec,
-            _Programs(name, program, spec, alone=manifest.samples_with_noise),
-            self.reference,
-            self.exact,
-            storage="fp32",
-            size=manifest.preprocessing.size,
-            prior=metadata.prior if isinstance(spec, GeneratorSpec) else None,
-            has_noise=self.has_noise and isinstance(spec, GeneratorSpec),
-        )
-        _append_texts(temporary, dataclasses.replace(metadata, proof=proof.as_json()).texts())
+        engine = _Programs(part.metadata.network, program, part.spec, alone=alone)
+        proof = part.prove(engine, "fp32", has_noise=has_noise)
+        _append_texts(temporary, dataclasses.replace(part.metadata, proof=proof.as_json()).texts())
         return proof
+
+    return write_all(parts_of(model, out, manifest, networks), write)
 
 
 def _program(

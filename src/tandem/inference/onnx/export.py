@@ -2,23 +2,18 @@
 
 import dataclasses
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
-from tandem.checkpoint.bundle import load_bundle, load_prior
+from tandem.checkpoint.bundle import load_bundle
 from tandem.checkpoint.storage import Storage
-from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec
 from tandem.errors import BundleError
 from tandem.inference.abilities import abilities_of
-from tandem.inference.engine import Engine
-from tandem.inference.exported import Exported, references, write_all
+from tandem.inference.exported import Exported, Part, parts_of, write_all
 from tandem.inference.onnx.check import check_file
 from tandem.inference.onnx.engine import OnnxEngine, require_no_dropout
-from tandem.inference.onnx.model_file import ROLES, Metadata, append_metadata, file_of, shared_manifest, write_graph
+from tandem.inference.onnx.model_file import append_metadata, write_graph
 from tandem.inference.onnx.networks import network_graph
-from tandem.inference.proof import Proof, prove
+from tandem.inference.proof import Proof
 
 
 def export_onnx(model: Path, out: Path, *, storage: Storage = "fp32") -> list[Exported]:
@@ -41,57 +36,27 @@ def export_onnx(model: Path, out: Path, *, storage: Storage = "fp32") -> list[Ex
     manifest, networks = load_bundle(model)
     abilities_of(manifest)
     require_no_dropout(manifest)
-    learned = load_prior(model, manifest)
-    prior = None if learned is None else learned.prior
-    shared = shared_manifest(manifest, storage)
-    reference, exact = references(manifest, networks)
-    files: list[_File] = []
-    for name in ROLES:
-        if name in manifest.networks:
-            path = out if name == "generator" else file_of(out, name)
-            files.append(_File(path, Metadata(shared, name, storage, prior), networks[name], reference, exact))
-    return write_all(files)
+    return write_all(parts_of(model, out, manifest, networks, storage=storage), _write)
 
 
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    metadata: Metadata
-    module: nn.Module
-    reference: Engine
-    exact: Engine
+def _write(part: Part, temporary: Path) -> Proof:
+    """Write a file under another name, and prove it: its operators with weights in full, then with its own."""
+    metadata = part.metadata
+    if metadata.storage != "fp32":
+        with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
+            _write_proven(part, Path(folder) / temporary.name, "fp32")
+    proof = _write_proven(part, temporary, metadata.storage)
+    proven = dataclasses.replace(metadata, proof=proof.as_json())
+    append_metadata(temporary, proven)
+    read, _ = check_file(temporary)
+    if read.texts() != proven.texts():
+        raise BundleError(f"{part.path} would not be read back as it was written: this is a fault of Tandem.")
+    return proof
 
-    @property
-    def network(self) -> str:
-        """See `Unproven`."""
-        return self.metadata.network
 
-    def write(self, temporary: Path) -> Proof:
-        """Write it under another name, and prove it: its operators with weights in full, then with its own."""
-        metadata = self.metadata
-        if metadata.storage != "fp32":
-            with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
-                self._write_proven(Path(folder) / temporary.name, "fp32")
-        proof = self._write_proven(temporary, metadata.storage)
-        append_metadata(temporary, dataclasses.replace(metadata, proof=proof.as_json()))
-        read, _ = check_file(temporary)
-        if read.texts() != dataclasses.replace(metadata, proof=proof.as_json()).texts():
-            raise BundleError(f"{self.path} would not be read back as it was written: this is a fault of Tandem.")
-        return proof
-
-    def _write_proven(self, path: Path, storage: Storage) -> Proof:
-        metadata, name, spec = self.metadata, self.metadata.network, self.metadata.spec
-        assert isinstance(spec, GeneratorSpec | ImageEncoderSpec)
-        weights = {key: tensor.numpy() for key, tensor in self.module.state_dict().items()}
-        manifest = metadata.manifest
-        write_graph(path, network_graph(spec, weights, storage=storage, own_statistics=manifest.samples_with_noise))
-        return prove(
-            name,
-            spec,
-            OnnxEngine({name: spec}, {name: path}, storage=storage),
-            self.reference,
-            self.exact,
-            storage=storage,
-            size=manifest.preprocessing.size,
-            prior=metadata.prior if isinstance(spec, GeneratorSpec) else None,
-        )
+def _write_proven(part: Part, path: Path, storage: Storage) -> Proof:
+    name, spec = part.metadata.network, part.spec
+    weights = {key: tensor.numpy() for key, tensor in part.module.state_dict().items()}
+    own_statistics = part.metadata.manifest.samples_with_noise
+    write_graph(path, network_graph(spec, weights, storage=storage, own_statistics=own_statistics))
+    return part.prove(OnnxEngine({name: spec}, {name: path}, storage=storage), storage)
