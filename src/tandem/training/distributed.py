@@ -17,7 +17,6 @@ from tandem.training.process_group import ProcessGroup
 START_TIMEOUT = timedelta(minutes=5)
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 """Longest that one process may let the others wait in a collective; that it is alive is known from its heartbeat."""
-LEAVE_TIMEOUT = timedelta(minutes=1)
 
 
 @contextmanager
@@ -49,7 +48,8 @@ def join(device_name: str) -> Iterator[ProcessGroup]:
     process_group = ProcessGroup(device=device, rank=launch.rank, size=launch.size, store=store, heartbeat=heartbeat)
     try:
         yield process_group
-        _leave(process_group, heartbeat)
+        heartbeat.stop()
+        process_group.leave()
     except PeerError as error:
         raise process_group.explained(error) from error
     except BaseException as error:
@@ -58,16 +58,6 @@ def join(device_name: str) -> Iterator[ProcessGroup]:
     finally:
         dist.destroy_process_group()  # first: where this hangs, the heartbeat still ends the process
         heartbeat.stop()
-
-
-def _leave(process_group: ProcessGroup, heartbeat: Heartbeat) -> None:
-    """End together: process 0 may hold the store, so it goes last."""
-    assert process_group.store is not None
-    heartbeat.stop()
-    with naming_lost_peers():
-        process_group.store.set(f"left/{process_group.rank}", "")
-        if process_group.is_main:
-            process_group.store.wait([f"left/{rank}" for rank in range(process_group.size)], LEAVE_TIMEOUT)
 
 
 def _connect(launch: Launch) -> dist.Store:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.001, 0.1
 LAST_WORD_SECONDS = 1.0
+LEAVE_TIMEOUT = timedelta(minutes=1)
 _FAILURE = "failure"
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -185,6 +187,7 @@ class ProcessGroup:
         values = self.gather(value)
         other = next((rank for rank, one in enumerate(values) if one != values[0]), None)
         if other is not None:
+            self.leave()  # all of them find the same
             raise ConfigError(
                 f"the processes of this command differ in {what}: process 0 has {values[0]}, process {other} has "
                 f"{values[other]}. Give all machines the same version of Tandem, the same options and the same data."
@@ -221,13 +224,23 @@ class ProcessGroup:
         # Asking again and again, because a wait with a time-out, which signals and deaths need, leaves warnings.
         with naming_lost_peers():
             while not self.store.check([key]):
-                if self.store.check([_FAILURE]):
+                # A process that has failed may have left the key before that, after it was asked for here.
+                if self.store.check([_FAILURE]) and not self.store.check([key]):
                     raise PeerError(self.store.get(_FAILURE).decode())
                 if self.heartbeat is not None:
                     self.heartbeat.check()
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             return json.loads(self.store.get(key))
+
+    def leave(self) -> None:
+        """End together: process 0 may hold the store, so it goes last, when the others have read what they need."""
+        if self.store is None:
+            return
+        with naming_lost_peers():
+            self.store.set(f"left/{self.rank}", "")
+            if self.is_main:
+                self.store.wait([f"left/{rank}" for rank in range(self.size)], LEAVE_TIMEOUT)
 
     def report(self, error: BaseException) -> None:
         """Leave a word for the others before this process ends."""
