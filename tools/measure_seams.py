@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.data.images import read_image, to_floats
+from tandem.data.images import read_image
+from tandem.data.pixels import to_floats
 from tandem.inference.translator import Translator, load
 
 Translate = Callable[[np.ndarray], np.ndarray]

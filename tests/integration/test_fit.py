@@ -10,7 +10,8 @@ from support import files_of, sample, tandem, tiny_config, train, write_pairs
 from validated import METHODS, validations_of
 
 from tandem.checkpoint.manifest import read_manifest
-from tandem.data.images import read_image, to_floats
+from tandem.data.images import read_image
+from tandem.data.pixels import to_floats
 from tandem.inference.inputs import fit_image
 from tandem.training.inputs import open_inputs
 

@@ -15,8 +15,9 @@ from tandem.data.datasets import PairedDataset
 from tandem.data.discover import find_splits
 from tandem.data.fit import FitRule
 from tandem.data.image_file import DiskFile
-from tandem.data.images import read_image, resize, to_tensor
+from tandem.data.images import read_image
 from tandem.data.order import ShardOrder
+from tandem.data.pixels import resize, to_tensor
 from tandem.data.splits import Pair, PairedSplit, SingleImage
 from tandem.errors import DataError
 

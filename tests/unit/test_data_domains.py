@@ -16,8 +16,9 @@ from tandem.data.augment import TrainTransform
 from tandem.data.datasets import UnpairedDataset
 from tandem.data.fit import FitRule
 from tandem.data.image_file import DiskFile
-from tandem.data.images import read_image, resize, to_tensor
+from tandem.data.images import read_image
 from tandem.data.loader import make_loader
+from tandem.data.pixels import resize, to_tensor
 from tandem.data.splits import SingleImage, UnpairedSplit
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import DataError

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 from tiff_files import tiff_bytes
 
-from tandem.data import images
+from tandem.data import images, pixels
 from tandem.errors import ConfigError, DataError
 
 
@@ -278,43 +278,43 @@ def test_impossible_channels(channels: int) -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_pil_round_trip(channels: int) -> None:
     array = noise(5, 7, channels)
-    np.testing.assert_array_equal(images.array_from_pil(images.pil_from_array(array), channels=channels), array)
+    np.testing.assert_array_equal(images.array_from_pil(pixels.pil_from_array(array), channels=channels), array)
 
 
 def test_arrays_without_a_picture_form_are_refused() -> None:
     for array in (noise(4, 4, 5), noise(4, 4, 3).astype(np.float32), noise(4, 4, 3, dtype=np.uint16)):
         with pytest.raises(DataError, match="no picture form"):
-            images.pil_from_array(array)
+            pixels.pil_from_array(array)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_every_value_survives_the_tensor(dtype: type) -> None:
     count = np.iinfo(dtype).max + 1
     array = np.arange(count, dtype=dtype).reshape(-1, 32, 2)
-    tensor = images.to_tensor(array)
+    tensor = pixels.to_tensor(array)
     assert (tensor.dtype, tuple(tensor.shape)) == (torch.float32, (2, count // 64, 32))
     assert (tensor.min().item(), tensor.max().item()) == (-1.0, 1.0)
-    np.testing.assert_array_equal(images.to_array(tensor, dtype), array)
-    np.testing.assert_array_equal(images.to_array(tensor[None], dtype), array[None])
+    np.testing.assert_array_equal(pixels.to_array(tensor, dtype), array)
+    np.testing.assert_array_equal(pixels.to_array(tensor[None], dtype), array[None])
 
 
 def test_tensor_scale_is_linear_and_clamped() -> None:
     array = np.array([0, 51, 102, 204, 255], dtype=np.uint8).reshape(1, 5, 1)
-    torch.testing.assert_close(images.to_tensor(array).flatten(), torch.tensor([-1.0, -0.6, -0.2, 0.6, 1.0]))
+    torch.testing.assert_close(pixels.to_tensor(array).flatten(), torch.tensor([-1.0, -0.6, -0.2, 0.6, 1.0]))
     wild = torch.tensor([-3.0, 5.0, 0.0]).reshape(1, 1, 3)
-    assert images.to_array(wild).flatten().tolist() == [0, 255, 128]
-    assert images.to_array(wild.bfloat16()).flatten().tolist() == [0, 255, 128]
+    assert pixels.to_array(wild).flatten().tolist() == [0, 255, 128]
+    assert pixels.to_array(wild.bfloat16()).flatten().tolist() == [0, 255, 128]
     with pytest.raises(DataError, match="not finite"):
-        images.to_array(torch.tensor([[[float("nan")]]]))
+        pixels.to_array(torch.tensor([[[float("nan")]]]))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 6])
 def test_resize_treats_every_channel_alike(channels: int) -> None:
     array = noise(40, 30, channels)
-    result = images.resize(array, 17, 50)
+    result = pixels.resize(array, 17, 50)
     planes = [Image.fromarray(array[..., c]).resize((50, 17), Image.Resampling.BICUBIC) for c in range(channels)]
     np.testing.assert_array_equal(result, np.stack([np.asarray(plane) for plane in planes], axis=2))
-    assert images.resize(array, 40, 30) is array
+    assert pixels.resize(array, 40, 30) is array
 
 
 def test_channels_of_sixteen_bits() -> None:
@@ -322,23 +322,23 @@ def test_channels_of_sixteen_bits() -> None:
     rgba[0, 0], rgba[0, 1] = (0, 65535, 65535, 65535), (65535, 65535, 65535, 0)
     colour, alpha = rgba[..., :3].astype(float), rgba[..., 3:] / 65535
     over_white = np.rint(colour * alpha + 65535 * (1 - alpha))
-    found = images.convert_channels(rgba, 3)
+    found = pixels.convert_channels(rgba, 3)
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, over_white)
     luma = over_white @ [0.299, 0.587, 0.114]
-    assert np.abs(images.convert_channels(rgba, 1)[..., 0] - luma).max() < 1.2
-    np.testing.assert_array_equal(images.convert_channels(found, 4)[..., 3], 65535)
-    np.testing.assert_array_equal(images.convert_channels(rgba[..., :1], 3), np.repeat(rgba[..., :1], 3, axis=2))
+    assert np.abs(pixels.convert_channels(rgba, 1)[..., 0] - luma).max() < 1.2
+    np.testing.assert_array_equal(pixels.convert_channels(found, 4)[..., 3], 65535)
+    np.testing.assert_array_equal(pixels.convert_channels(rgba[..., :1], 3), np.repeat(rgba[..., :1], 3, axis=2))
 
 
 def test_resize_of_sixteen_bits_keeps_the_range() -> None:
     array = noise(40, 30, 2, dtype=np.uint16) // 2 + 64 * 256  # so that the 8-bit result does not clip
-    expected = images.resize((array // 256).astype(np.uint8), 25, 44).astype(float) * 256 + 128
-    result = images.resize(array, 25, 44)
+    expected = pixels.resize((array // 256).astype(np.uint8), 25, 44).astype(float) * 256 + 128
+    result = pixels.resize(array, 25, 44)
     assert result.dtype == np.uint16
     assert np.abs(result - expected).max() <= 2 * 256
     step = np.repeat(np.array([[0, 65535]], dtype=np.uint16), 8, axis=1).reshape(1, 16, 1)  # overshoots unless clipped
-    left, right = np.split(images.resize(step, 1, 64), 2, axis=1)
+    left, right = np.split(pixels.resize(step, 1, 64), 2, axis=1)
     assert left.min() == 0
     assert right.max() == 65535
     assert left.max() < right.min()

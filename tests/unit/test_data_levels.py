@@ -8,8 +8,9 @@ import pytest
 from tiff_files import tiff_bytes
 
 from tandem.config.data import DataConfig
-from tandem.data.images import ImageReadError, from_floats, read_stored, to_floats
+from tandem.data.images import ImageReadError, read_stored
 from tandem.data.levels import BY_TYPE, Levels, levels_of, levels_of_run
+from tandem.data.pixels import from_floats, to_floats
 from tandem.errors import ConfigError, DataError
 
 INTEGERS = ["uint8", "uint16", "uint32", "int8", "int16", "int32"]

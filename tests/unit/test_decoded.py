@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from tandem.data.augment import TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
-from tandem.data.images import pil_from_array
 from tandem.data.micro_batches import MicroBatches
+from tandem.data.pixels import pil_from_array
 from tandem.data.resident import ResidentDataset, fill
 from tandem.errors import ConfigError, DataError
 

@@ -18,8 +18,9 @@ from tandem.config.run import RunConfig
 from tandem.config.training import TrainingConfig
 from tandem.data.check_report import SizeRange
 from tandem.data.datasets import PairedDataset, UnpairedDataset
-from tandem.data.images import read_image, resize, to_tensor
+from tandem.data.images import read_image
 from tandem.data.loader import make_loader
+from tandem.data.pixels import resize, to_tensor
 from tandem.data.shards.pack import pack
 from tandem.data.splits import SplitFacts
 from tandem.data.unpaired import find_unpaired

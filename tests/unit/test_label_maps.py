@@ -25,9 +25,10 @@ from tandem.data.datasets import PairedDataset
 from tandem.data.discover import find_splits
 from tandem.data.fit import FitRule
 from tandem.data.formats.carried import Carried
-from tandem.data.images import ImageReadError, read_stored, resize
+from tandem.data.images import ImageReadError, read_stored
 from tandem.data.label_maps import coloured, from_picture, from_planes, read_labels, to_planes
 from tandem.data.levels import Levels, levels_of_classes, levels_of_run
+from tandem.data.pixels import resize
 from tandem.data.warp import Augmentation
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.finish import Finish

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tandem.data.images import to_floats
+from tandem.data.pixels import to_floats
 from tandem.errors import ConfigError, DataError
 from tandem.inference.inputs import to_input
 

@@ -22,12 +22,13 @@ from tandem.data.examine.images import examine
 from tandem.data.examine.verdict import findings_of
 from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import DiskFile
-from tandem.data.images import ImageReadError, resize
+from tandem.data.images import ImageReadError
 from tandem.data.levels import Levels, levels_of_run
 from tandem.data.loader import images_in, make_loader
 from tandem.data.mask_files import with_masks
 from tandem.data.masks import read_mask, resize_valid
 from tandem.data.percentiles import find_percentiles, wanted_percentiles
+from tandem.data.pixels import resize
 from tandem.data.unpaired import find_unpaired
 from tandem.data.warp import Augmentation
 from tandem.errors import ConfigError, DataError, TandemError

@@ -12,10 +12,11 @@ from tandem.data.check import check_data
 from tandem.data.discover import find_splits
 from tandem.data.formats.stored import StoredImage, stacked
 from tandem.data.image_file import DiskFile, StackedFile
-from tandem.data.images import ImageReadError, read_size, read_stored, to_floats
+from tandem.data.images import ImageReadError, read_size, read_stored
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.mask_files import with_masks
 from tandem.data.metadata import read_carried
+from tandem.data.pixels import to_floats
 from tandem.data.shards.open import open_shards, read_shards
 from tandem.data.stacks import channels_of_parts, stacked_files
 from tandem.data.unpaired import find_unpaired

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tandem.checkpoint.bundle import load_bundle
 from tandem.data.fit import FitRule
-from tandem.data.images import from_floats, to_floats
+from tandem.data.pixels import from_floats, to_floats
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.inputs import fit_image, is_batch, to_input
 from tandem.inference.translator import Translator, load

@@ -13,8 +13,8 @@ from PIL import Image
 
 from cyclegan_bundle import make_cyclegan
 from tandem.config.classes import LabelClass, LabelClasses
-from tandem.data.images import to_floats
 from tandem.data.levels import Levels, levels_of_classes
+from tandem.data.pixels import to_floats
 from tandem.errors import ConfigError, DataError
 from tandem.inference.latents import interpolate_linear, interpolate_spherical
 from tandem.inference.translator import Translator, load

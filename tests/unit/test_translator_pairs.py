@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tandem.checkpoint.bundle import load_bundle
-from tandem.data.images import to_floats
+from tandem.data.pixels import to_floats
 from tandem.errors import ConfigError, DataError
 from tandem.inference.memory import GIB, forward_bytes
 from tandem.inference.translator import Translator, load

@@ -13,8 +13,8 @@ from tandem.commands.parser import Command
 from tandem.commands.train import RecipeOptions, resolve_beside
 from tandem.config.options import names_of, option
 from tandem.config.run import RunConfig
-from tandem.data.images import ResizeMethod, convert_channels, resize
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.pixels import ResizeMethod, convert_channels, resize
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError, Problem
 from tandem.files import atomic_write_text

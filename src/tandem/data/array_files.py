@@ -21,16 +21,9 @@ from tandem.data.formats.tiff_writer import tiff_bytes
 from tandem.data.formats.zarr_files import is_zarr
 from tandem.data.formats.zarr_writer import SUFFIX as _ZARR
 from tandem.data.formats.zarr_writer import require_own_zarr, zarr_members
-from tandem.data.images import (
-    ImageReadError,
-    decoding,
-    image_suffix,
-    pil_from_array,
-    pil_from_indices,
-    read_native,
-    read_stored,
-)
+from tandem.data.images import ImageReadError, decoding, image_suffix, read_native, read_stored
 from tandem.data.metadata import pillow_options, read_carried
+from tandem.data.pixels import pil_from_array, pil_from_indices
 from tandem.data.volumes import image_paths
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_bytes, atomic_write_folder

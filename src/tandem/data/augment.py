@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.data.check_report import SizeRange
-from tandem.data.images import ResizeMethod, resize
 from tandem.data.masks import resize_valid
+from tandem.data.pixels import ResizeMethod, resize
 from tandem.errors import ConfigError, DataError
 
 

@@ -24,9 +24,9 @@ from tandem.data.check_report import (
     read_cache,
     write_cache,
 )
-from tandem.data.images import eight_bits, half_range
 from tandem.data.in_parallel import in_parallel
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.pixels import eight_bits, half_range
 from tandem.data.splits import Split
 from tandem.errors import DataError, listed
 from tandem.rng import numpy_generator

@@ -10,9 +10,10 @@ import numpy as np
 from tandem.config.data import Direction
 from tandem.data.augment import TrainTransform
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, half_range, pixels_of, resize, row_blocks
+from tandem.data.images import ImageReadError, pixels_of
 from tandem.data.levels import Levels
 from tandem.data.masks import left_out, resize_valid, valid_pixels
+from tandem.data.pixels import half_range, resize, row_blocks
 from tandem.data.splits import Domain, Item, Split
 from tandem.errors import DataError
 

@@ -24,7 +24,8 @@ import numpy as np
 from tandem.config.data import DataConfig, Preprocess
 from tandem.data.augment import nearest_multiple
 from tandem.data.check_report import SizeRange
-from tandem.data.images import MAX_PIXELS, ResizeMethod, resize
+from tandem.data.images import MAX_PIXELS
+from tandem.data.pixels import ResizeMethod, resize
 from tandem.errors import ConfigError, DataError
 
 Size = tuple[int, int]

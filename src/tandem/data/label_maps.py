@@ -13,7 +13,8 @@ import numpy as np
 
 from tandem.config.classes import MAX_VALUE, Colour, LabelClasses, hex_of
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, eight_bits
+from tandem.data.images import ImageReadError
+from tandem.data.pixels import eight_bits
 from tandem.errors import DataError
 
 IGNORED = -1

@@ -11,8 +11,9 @@ from tandem.config.classes import Colour, LabelClasses
 from tandem.config.data import DataConfig
 from tandem.data.formats.carried import empty_pixels
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import ImageReadError, ResizeMethod, by_type, from_floats, row_blocks, to_floats
+from tandem.data.images import ImageReadError, by_type
 from tandem.data.label_maps import coloured, dtype_of, from_planes, palette_of, read_labels, to_planes
+from tandem.data.pixels import ResizeMethod, from_floats, row_blocks, to_floats
 from tandem.errors import ConfigError, DataError
 
 SampleType = Literal["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]

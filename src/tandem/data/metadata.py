@@ -6,13 +6,14 @@ from typing import Any
 
 from PIL import Image
 
+from tandem.data.formats.by_pillow import opened_by_pillow, orientation_of
 from tandem.data.formats.carried import MAX_PROFILE_BYTES, Carried, Resolution, turned
 from tandem.data.formats.others import is_other, read_other_carried
 from tandem.data.formats.signatures import HEAD_BYTES
 from tandem.data.formats.tiff_carried import read_tiff_carried
 from tandem.data.formats.tiff_tags import is_tiff
 from tandem.data.image_file import DiskFile, ImageFile
-from tandem.data.images import decoding, image_opened, opened_by_pillow, orientation_of
+from tandem.data.images import decoding, image_opened
 from tandem.data.volumes import slice_carried
 
 _INCH = Fraction(254, 10000)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tandem.data.augment import CropWindow
 from tandem.data.decoded import DecodedImages, Place
-from tandem.data.images import half_range
 from tandem.data.in_parallel import in_parallel
 from tandem.data.loader import Batch, differing_sizes
+from tandem.data.pixels import half_range
 from tandem.data.samples import Sample, SampleDataset
 from tandem.errors import ConfigError
 

@@ -9,8 +9,8 @@ import numpy as np
 from tandem.data.augment import CropWindow, TrainTransform
 from tandem.data.decoded import DecodedImages, planes_of
 from tandem.data.image_file import ImageFile
-from tandem.data.images import ResizeMethod
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.pixels import ResizeMethod
 from tandem.data.warp import Augmentation
 from tandem.errors import DataError
 from tandem.rng import numpy_generator

@@ -18,10 +18,11 @@ from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import ImageFile
-from tandem.data.images import ImageReadError, eight_bits, read_size, read_stored
+from tandem.data.images import ImageReadError, read_size, read_stored
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.listing import count
 from tandem.data.masks import filled_values, left_out, valid_pixels
+from tandem.data.pixels import eight_bits
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)

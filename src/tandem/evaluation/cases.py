@@ -17,8 +17,8 @@ from tandem.config.data import Direction
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
 from tandem.data.image_file import ImageFile
-from tandem.data.images import half_range, resize
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.pixels import half_range, resize
 from tandem.data.splits import Pair, SingleImage
 from tandem.errors import DataError
 from tandem.evaluation.rows.cache import hash_of

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tandem.data.image_file import DiskFile
-from tandem.data.images import convert_channels, resize
+from tandem.data.pixels import convert_channels, resize
 from tandem.errors import DataError
 from tandem.evaluation.cases import FileCase, Loaded, SampledModel
 from tandem.evaluation.rows.measurement import EachCase

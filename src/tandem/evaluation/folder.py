@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tandem.config.parse import parse_dataclass
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 from tandem.errors import DataError
 from tandem.evaluation.cases import ModelCase
 from tandem.evaluation.run import Evaluation

@@ -12,21 +12,11 @@ from PIL import Image
 from tandem.data.fit import FitPlan, pad_mirrored
 from tandem.data.formats.stored import StoredImage
 from tandem.data.image_file import DiskFile, StackedFile
-from tandem.data.images import (
-    ImageSource,
-    ResizeMethod,
-    array_from_pil,
-    convert_channels,
-    from_floats,
-    name_of_pil,
-    read_stored,
-    resize,
-    stored_from_pil,
-    to_floats,
-)
+from tandem.data.images import ImageSource, array_from_pil, name_of_pil, read_stored, stored_from_pil
 from tandem.data.label_maps import from_picture
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.masks import mask_of
+from tandem.data.pixels import ResizeMethod, convert_channels, from_floats, resize, to_floats
 from tandem.errors import ConfigError, DataError
 from tandem.inference.levels import to_signed
 

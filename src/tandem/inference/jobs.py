@@ -16,11 +16,12 @@ from tandem.data.discover import find_splits, locate_splits
 from tandem.data.formats.zarr_files import is_zarr
 from tandem.data.hold_out import hold_out
 from tandem.data.image_file import DiskFile, ImageFile, StackedFile
-from tandem.data.images import eight_bits, image_stem, image_suffix, read_size
+from tandem.data.images import image_stem, image_suffix, read_size
 from tandem.data.layouts import MOST_LOOKED_AT, named_pairs
 from tandem.data.listing import count, images_of, in_natural_order, list_tree
 from tandem.data.manifest import has_metadata, is_manifest, read_manifest
 from tandem.data.mask_files import with_masks, without_masks
+from tandem.data.pixels import eight_bits
 from tandem.data.shards.open import CacheOptions, ShardedData, is_shards, open_shards, read_shards
 from tandem.data.splits import HELD_OUT_AFTER_TRAINING, Item, Pair, Side, SingleImage, Split, SplitName, first_split
 from tandem.data.stacks import stacked_files

@@ -19,7 +19,7 @@ from tandem.config.options import Options, option, refuse
 from tandem.config.values import MisfitError, checked
 from tandem.data.fit import Fit
 from tandem.data.formats import exr
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.foreign import load_json
 from tandem.inference.latents import LatentWay, between, given_latents

@@ -14,9 +14,9 @@ from tandem.config.data import Direction
 from tandem.config.specifications import EncoderSpec, PairEncoderSpec
 from tandem.data.check_report import SizeRange
 from tandem.data.fit import Fit
-from tandem.data.images import convert_channels, from_floats, pil_from_array, pil_from_indices
 from tandem.data.label_maps import palette_of
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.pixels import convert_channels, from_floats, pil_from_array, pil_from_indices
 from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.abilities import abilities_of
 from tandem.inference.engine import Engine, load_model

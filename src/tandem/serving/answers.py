@@ -13,9 +13,9 @@ from starlette.responses import Response
 from tandem.config.classes import Colour
 from tandem.data.array_files import encoded, fits_png
 from tandem.data.formats.carried import Carried
-from tandem.data.images import pil_from_array
 from tandem.data.label_maps import palette_of
 from tandem.data.levels import BY_TYPE, Levels
+from tandem.data.pixels import pil_from_array
 from tandem.report.grid import shown
 from tandem.serving.refused import bad_value
 from tandem.serving.requests import Format

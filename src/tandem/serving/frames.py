@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.data.images import eight_bits, read_stored, require_pixels, resize
+from tandem.data.images import read_stored, require_pixels
 from tandem.data.label_maps import from_picture
 from tandem.data.levels import Levels
+from tandem.data.pixels import eight_bits, resize
 from tandem.errors import DataError
 from tandem.serving.limits import PICTURE_CHANNELS
 from tandem.serving.refused import bad_value

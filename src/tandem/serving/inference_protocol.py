@@ -14,9 +14,9 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tandem.data.images import convert_channels
 from tandem.data.label_maps import class_numbers
 from tandem.data.levels import SampleType
+from tandem.data.pixels import convert_channels
 from tandem.serving.answers import json_bytes, json_response
 from tandem.serving.frames import FrameRule, require_finite
 from tandem.serving.limits import PICTURE_CHANNELS, Limits

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.data.images import convert_channels, resize
+from tandem.data.pixels import convert_channels, resize
 
 SIDE = 64
 """Outlines are compared at this size."""

@@ -12,10 +12,11 @@ from tandem.data.check_images import LARGE_PIXELS
 from tandem.data.examine.alignment import Alignment, align, outline
 from tandem.data.formats.carried import empty_pixels
 from tandem.data.formats.stored import StoredImage
-from tandem.data.images import as_picture, convert_channels, pixels_of, resize
+from tandem.data.images import as_picture, pixels_of
 from tandem.data.in_parallel import in_parallel
 from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.masks import read_mask
+from tandem.data.pixels import convert_channels, resize
 from tandem.data.splits import Item, Side, Split
 from tandem.errors import DataError
 

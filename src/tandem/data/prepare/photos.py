@@ -15,9 +15,10 @@ from tandem.data.by_content import SplitShares
 from tandem.data.formats.carried import NOTHING
 from tandem.data.formats.stored import kind_of_samples
 from tandem.data.image_file import DiskFile
-from tandem.data.images import IMAGE_SUFFIXES, as_picture, image_suffix, read_stored, resize
+from tandem.data.images import IMAGE_SUFFIXES, as_picture, image_suffix, read_stored
 from tandem.data.listing import contents, in_natural_order
 from tandem.data.metadata import read_carried
+from tandem.data.pixels import resize
 from tandem.data.prepare.rules import Rule, apply_rule
 from tandem.data.prepare.work import Progress, Task, digests_of
 from tandem.errors import DataError, listed

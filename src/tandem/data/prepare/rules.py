@@ -25,7 +25,7 @@ import numpy as np
 from tandem.config.data import MAX_CHANNELS
 from tandem.config.options import REQUIRED, Options, option
 from tandem.data.array_files import to_type
-from tandem.data.images import convert_channels, resize
+from tandem.data.pixels import convert_channels, resize
 from tandem.data.prepare.edges import canny
 from tandem.data.prepare.smoothing import gaussian
 from tandem.errors import ConfigError, DataError, Problem, nearest

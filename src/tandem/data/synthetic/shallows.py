@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.data.images import resize
+from tandem.data.pixels import resize
 from tandem.errors import ConfigError, DataError
 from tandem.rng import numpy_generator
 

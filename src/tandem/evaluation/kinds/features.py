@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 from tandem.errors import DataError
 from tandem.evaluation.cases import Loaded
 from tandem.evaluation.kinds.weights import described_weights, unpublished_warnings

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tandem.data.images import pil_from_array, read_image, resize
+from tandem.data.images import read_image
+from tandem.data.pixels import pil_from_array, resize
 from tandem.evaluation.cases import Loaded
 from tandem.evaluation.kinds.features import described_features, unpublished_features
 from tandem.evaluation.metric import Found, Metric, Needs, Setup

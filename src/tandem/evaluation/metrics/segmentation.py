@@ -20,8 +20,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from tandem.config.classes import MAX_CLASSES
-from tandem.data.images import convert_channels
 from tandem.data.label_maps import IGNORED, labels_from_colours
+from tandem.data.pixels import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.evaluation.cases import Loaded
 from tandem.evaluation.kinds.weights import described_weights

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 from tandem.evaluation.cases import Loaded
 
 _ROW_VERSION = 2

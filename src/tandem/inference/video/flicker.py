@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import BinaryIO, Self
 import numpy as np
 from PIL import GifImagePlugin, Image
 
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 from tandem.errors import DataError
 from tandem.inference.video.frames import Frame, LeftOutTrack, Sound, VideoInfo, check_frame_size
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tandem.config.data import Direction
 from tandem.data.fit import Fit
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.runtime import OnTile
 from tandem.inference.translator import Translator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from tandem.data.images import convert_channels
+from tandem.data.pixels import convert_channels
 from tandem.errors import ConfigError, DataError
 from tandem.inference.video.frames import Frame, LeftOutTrack, Sound, VideoInfo
 from tandem.inference.video.reading import require_av
