@@ -102,7 +102,7 @@ def make_sampler(way: Way, subject: BenchedGenerator, device: torch.device) -> S
         return _baseline(network.to(device), device, a, latents)
     engine = _engine(way, subject.spec, network, device)
     h, w = subject.size
-    together = batch_within(subject.spec, h, w, budget_bytes=Runtime().budget_bytes, limit=engine.batch_limit)
+    together = batch_within(subject.spec, h, w, budget_bytes=Runtime().budget_bytes, limit=engine.batch_limit(h * w))
 
     def sample(count: int) -> np.ndarray:
         parts = [latents[start : min(start + together, count)] for start in range(0, count, together)]

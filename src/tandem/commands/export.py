@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from tandem.inference.exported import Exported
     from tandem.training.run_folder import RunFolder
 
-ExportFormat = Literal["bundle", "onnx", "torch-export", "web", "official", "hub", "bioimageio"]
+ExportFormat = Literal["bundle", "onnx", "torch-export", "web", "official", "hub", "bioimageio", "monai"]
 
 _FILES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"onnx": ("the ONNX file", ".onnx"), "torch-export": ("the program", ".pt2")}
 )
 """What formats of a file for each network write, and what its name ends in."""
+_LICENSED = {"bioimageio", "monai"}
+"""Formats beside that of the Hub that say a licence."""
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,8 @@ class ExportOptions(Options):
         "bundle",
         "what is written: Tandem's model; onnx: ONNX files, each proven against PyTorch; torch-export: programs that "
         "PyTorch runs without Tandem, proven likewise; web: the page to draw on, with the model in it; official: what "
-        "the method's official code loads; hub: a folder to be shared; bioimageio: one for the BioImage Model Zoo",
+        "the method's official code loads; hub: a folder to be shared; bioimageio: one for the BioImage Model Zoo; "
+        "monai: a MONAI bundle",
     )
     weights: Storage | None = option(
         None,
@@ -86,7 +89,11 @@ class ExportOptions(Options):
 
     def problems(self) -> Iterator[Problem]:
         """Say why the model cannot be written there."""
-        readers = {"official": "the official code reads", "torch-export": "programs of torch.export hold"}
+        readers = {
+            "official": "the official code reads",
+            "torch-export": "programs of torch.export hold",
+            "monai": "MONAI bundles hold",
+        }
         if self.storage != "fp32" and self.to in readers:
             yield Problem(f"--weights {self.weights}: {readers[self.to]} weights in full", "--weights", self.weights)
         if self.to != "web":
@@ -97,7 +104,7 @@ class ExportOptions(Options):
                 yield Problem("--palette goes with --to web only", "--palette")
         if self.out is not None:
             yield from self._problems_of_place(self.out)
-        elif self.to in {"official", "hub", "web", "bioimageio"}:
+        elif self.to in {"official", "hub", "web", "bioimageio", "monai"}:
             yield Problem(f"--to {self.to} needs --out: the folder for what is written", "--out")
         elif named_folder(self.run) is not None:
             yield Problem(f"the model {self.run} has a name and no place of yours: give --out", "--out")
@@ -129,7 +136,7 @@ def _instead(out: Path) -> str:
 COMMAND = Command(
     "export",
     "Write a model from a checkpoint of a run, as training would have at that step, or in another form.",
-    {"": ExportOptions, "the card, with --to hub (the licence with bioimageio too)": CardOptions},
+    {"": ExportOptions, "the card, with --to hub (the licence with bioimageio and monai too)": CardOptions},
 )
 
 
@@ -137,7 +144,7 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the options and write the model."""
     options, card = COMMAND.parse(arguments)
     if options.to != "hub":
-        given = [one.flag for one in changed(card) if (options.to, one.flag) != ("bioimageio", "--licence")]
+        given = [one.flag for one in changed(card) if one.flag != "--licence" or options.to not in _LICENSED]
         refuse(Problem(f"{flag} has no effect without --to hub", flag) for flag in given)
     if options.to != "bundle":
         return _WRITERS[options.to](options, card)
@@ -170,7 +177,7 @@ def _to_bundle(options: ExportOptions, out: Path | None) -> str:
     _require_free(out, run)
     with owned(out, "writing a model to"):
         step = _export(run, store, wanted, out, storage=options.storage if options.to == "bundle" else "fp32")
-    place = "" if options.to in {*_FILES, "web", "bioimageio"} else f". The model is in {out}"
+    place = "" if options.to in {*_FILES, "web", *_LICENSED} else f". The model is in {out}"
     log.info("%s: taken is step %s%s", run.root, _told(store, step), place)
     if left := [other for other in store.steps() if other != step]:
         log.info("left: %s", "; ".join(f"step {_told(store, other)}" for other in left))
@@ -240,6 +247,16 @@ def _write_bioimageio(options: ExportOptions, card: CardOptions) -> int:
         name = options.out.resolve().name
         _tell(export_bioimageio(model, options.out, name=name, licence=card.licence, storage=options.storage))
     log.info("say in README.md and rdf.yaml what it is for and who made it, then: bioimageio test %s", options.out)
+    return 0
+
+
+def _write_monai(options: ExportOptions, card: CardOptions) -> int:
+    """Write the folder that MONAI loads."""
+    from tandem.inference.monai.bundle import export_monai  # noqa: PLC0415  (imports torch)
+
+    assert options.out is not None, "the options say so"
+    with _bundle(options) as (model, _), owned(options.out, "writing a model to"):
+        _tell(export_monai(model, options.out, name=options.out.resolve().name, licence=card.licence))
     return 0
 
 
@@ -323,6 +340,7 @@ _WRITERS: Mapping[ExportFormat, Callable[[ExportOptions, CardOptions], int]] = M
         "official": _write_official,
         "hub": _write_hub,
         "bioimageio": _write_bioimageio,
+        "monai": _write_monai,
     }
 )
 """What writes each format but that of Tandem itself."""

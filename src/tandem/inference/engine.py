@@ -27,9 +27,8 @@ class Engine(Protocol):
         """The kind of device that computes: ``cpu``, ``cuda`` or ``mps``."""
         ...
 
-    @property
-    def batch_limit(self) -> int:
-        """How many samples at once still make each of them faster."""
+    def batch_limit(self, pixels: int) -> int:
+        """How many samples of so many pixels at once still make each of them faster."""
         ...
 
     def prepare(self) -> None:

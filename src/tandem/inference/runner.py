@@ -145,7 +145,7 @@ class Runner:
             return 1
         if self._runtime.max_batch != "auto":
             return self._runtime.max_batch
-        budget, limit = self._runtime.budget_bytes, self._engine.batch_limit
+        budget, limit = self._runtime.budget_bytes, self._engine.batch_limit(height * width)
         return batch_within(generator.spec, height, width, budget_bytes=budget, limit=limit)
 
     def _in_tiles(

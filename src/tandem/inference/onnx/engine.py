@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH_LIMITS = {"cpu": 4, "cuda": 64}
+BATCH_PIXELS = 256 * 256
+"""On a CPU samples run at once while they have no more pixels than this: a single one of this size computes as fast as
+the processor can, and several at once only take memory."""
 LARGE_PIXELS = 512 * 512
 """From so many pixels of a batch on the memory of a run is given back after it."""
 
@@ -102,10 +105,10 @@ class OnnxEngine:
         """See `Engine`."""
         return self._kind
 
-    @property
-    def batch_limit(self) -> int:
+    def batch_limit(self, pixels: int) -> int:
         """See `Engine`."""
-        return BATCH_LIMITS[self._kind]
+        limit = BATCH_LIMITS[self._kind]
+        return max(1, min(limit, BATCH_PIXELS // pixels)) if self._kind == "cpu" else limit
 
     def prepare(self) -> None:
         """See `Engine`: the sessions are opened. What they were made of is let go."""
