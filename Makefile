@@ -22,9 +22,12 @@ $(STAMP): pyproject.toml constraints.txt hashes.txt
 	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
-browser:  ## install Chromium, by which the tests look at pages, where there is none (Debian and Ubuntu, as root)
-	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do command -v $$name && exit; done; \
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium > /dev/null
+browser:  ## install Chromium and Firefox, by which the tests look at pages, where one is missing (Debian and Ubuntu, as root)
+	@any() { for name; do command -v $$name && return; done; false; }; \
+	any chromium chromium-browser google-chrome google-chrome-stable chrome || missing=chromium; \
+	any firefox-esr firefox || missing="$$missing firefox-esr"; \
+	test -z "$$missing" || { apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing > /dev/null; }
 
 demo: setup  ## draw a dataset, train small models on it, sample and measure it; writes runs/demo/index.html
 	$(BIN)/tandem demo --out runs/demo

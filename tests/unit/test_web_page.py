@@ -10,8 +10,8 @@ from PIL import Image
 
 import tandem
 from cyclegan_bundle import make_cyclegan
-from drawing_page import WAIT, canvases, settle, stroke, until
-from serving_client import pixels, png
+from drawing_page import WAIT, canvases, draw_and_keep_a_style, open_files, runtime, settle, stroke
+from serving_client import pixels
 from tandem.cli import main as tandem_main
 from tandem.config.classes import read_classes
 from tandem.data.levels import levels_of_classes
@@ -53,12 +53,9 @@ CHECKED = {
 }
 
 
-@pytest.fixture(scope="module")
-def runtime() -> Path:
-    try:
-        return find_runtime()
-    except DownloadError as error:
-        pytest.skip(f"ONNX Runtime Web cannot be had: {error}")
+@pytest.fixture(scope="module", name="runtime")
+def runtime_once() -> Path:
+    return runtime()
 
 
 @pytest.fixture(scope="module")
@@ -124,37 +121,9 @@ def test_drawing_styles_files_and_coming_back_without_a_network(
     address: str, open_page: Callable[..., Any], tmp_path: Path
 ) -> None:
     page = open_page(f"{address}#seed=11&n=4")
-    stroke(page, (0.2, 0.2), (0.8, 0.3), (0.5, 0.8))
-    settle(page)
-    first = canvases(page, "#tiles canvas")
-    assert len(set(first)) == 4, "four samples that differ"
-    stroke(page, (0.1, 0.9), (0.9, 0.9))
-    settle(page)
-    second = canvases(page, "#tiles canvas")
-    assert all(a != b for a, b in zip(first, second, strict=True))
-    page.click("#tiles li:nth-child(2) > button")
-    box = page.locator("#pad").bounding_box()
-    page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
-    settle(page)
-    moved = canvases(page, "#tiles canvas")
-    assert [a != b for a, b in zip(second, moved, strict=True)] == [False, True, False, False]
-    page.click("#lock")
-    page.click("#shuffle")
-    settle(page)
-    shuffled = canvases(page, "#tiles canvas")
-    assert [a == b for a, b in zip(moved, shuffled, strict=True)] == [False, True, False, False]
-    good, broken = tmp_path / "good.png", tmp_path / "broken.png"
-    good.write_bytes(png(pixels(3)))
-    broken.write_bytes(b"\x89PNG\r\n\x1a\n and nothing else")
-    page.set_input_files("#file", broken)
-    page.wait_for_selector("#alert:not([hidden])")
-    assert "broken.png is not a picture" in page.inner_text("#alert")
-    page.set_input_files("#file", good)
-    page.set_input_files("#reference-file", good)
-    until(page, "document.querySelector('#alert').textContent.includes('has the style of good.png')")
-    settle(page)
+    draw_and_keep_a_style(page)
+    open_files(page, tmp_path)
     before = canvases(page, "#tiles canvas")
-    assert before[1] != shuffled[1]
     with page.expect_download() as saved:
         page.click("#save-strip")
     with Image.open(saved.value.path()) as strip:
