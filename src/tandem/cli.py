@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tandem.errors import ConfigError, NoMemoryError, TandemError
+from tandem.interrupts import raise_lost, remembering_interrupts
 from tandem.launch import find_launch
 from tandem.memory import ADVICE, OTHERWISE, describe, is_out_of_memory
 from tandem.names import shown
@@ -101,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(MessageFormatter(f"{launch.prefix}%(message)s"))
     logging.basicConfig(level=logging.INFO if launch.is_main else logging.WARNING, handlers=[handler])
-    return _run(name, rest, launch.prefix)
+    with remembering_interrupts():
+        return _run(name, rest, launch.prefix)
 
 
 def _run(name: str, rest: list[str], prefix: str) -> int:
@@ -153,6 +155,9 @@ def _call(name: str, rest: list[str]) -> int:
             "this needs PyTorch, which is not installed: pip install torch. Without it 'tandem sample' runs ONNX files "
             "('tandem export RUN --to onnx'), and bundles with --engine onnx."
         ) from error
+    except Exception as error:
+        raise_lost(error)
+        raise
 
 
 def _complain(text: str) -> None:

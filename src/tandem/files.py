@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import glob
 import hashlib
 import os
@@ -9,11 +10,12 @@ import re
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tandem.errors import ConfigError
-from tandem.locks import BUSY_NAME, FileLock, being_written, folder_being_written, is_being_written
+from tandem.locks import BUSY_NAME, FileLock, being_written, folder_being_written, left_behind
 from tandem.names import MAX_NAME_BYTES
 
 _TEMPORARY_BYTES = 24  # two dots, the number of a process, a random one, .tmp
@@ -100,6 +102,28 @@ def _take_name(temporary: Path, path: Path, old: Path, check: Callable[[Path], N
             path.rename(old)
 
 
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder of this call's own among the temporary ones of the system, removed when this ends.
+
+    Those that killed processes have left there are removed, once in each process.
+    """
+    path = Path(tempfile.gettempdir()) / "tandem"
+    _remove_leftovers_once(path)
+    temporary = _temporary(path)
+    try:
+        with folder_being_written(temporary, mode=0o700):
+            yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@functools.cache
+def _remove_leftovers_once(path: Path) -> None:
+    with contextlib.suppress(OSError):  # those of other users
+        remove_leftovers_of(path)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders that killed writers left in `folder`; those of writers that live stay."""
     _remove(folder.glob(".*.tmp"))
@@ -154,12 +178,13 @@ def owned(folder: Path, doing: str, *, option: str = "--out", patience_seconds: 
 
 def _remove(leftovers: Iterable[Path]) -> None:
     for leftover in leftovers:
-        if is_being_written(leftover):
-            continue
-        if not leftover.is_dir() or leftover.is_symlink():
-            leftover.unlink(missing_ok=True)
-        elif _TEMPORARY.fullmatch(leftover.name):  # no other folder of a name that ends so is ours
-            shutil.rmtree(leftover, ignore_errors=True)
+        with left_behind(leftover) as is_free:
+            if not is_free:
+                continue
+            if not leftover.is_dir() or leftover.is_symlink():
+                leftover.unlink(missing_ok=True)
+            elif _TEMPORARY.fullmatch(leftover.name):  # no other folder of a name that ends so is ours
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def missing_folders(folder: Path) -> list[Path]:

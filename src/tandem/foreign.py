@@ -4,7 +4,6 @@ Who parses a file that may be damaged or hostile puts the parsing, and nothing e
 raises there is about the file. A bug of ours outside of it keeps its traceback.
 """
 
-import errno
 import json
 import os
 import stat
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tandem.errors import NoMemoryError, TandemError
+from tandem.interrupts import raise_lost
 
 _REASON_CHARACTERS = 200
 
@@ -32,6 +32,7 @@ def reading(
     Raises:
         Exception: What `make` makes. Where the system refuses to read the file that is an `OSError` still.
         NoMemoryError: There is not enough memory for it.
+        KeyboardInterrupt: It is no error of the file, but a signal that the parser has lost.
     """
     try:
         yield
@@ -45,6 +46,7 @@ def reading(
     except RecursionError as error:
         raise make(f"{file} is damaged: it is nested too deeply") from error
     except Exception as error:
+        raise_lost(error)
         raise make(f"{file} is damaged: {reason_of(error)}") from error
 
 
@@ -82,17 +84,18 @@ def open_plain(path: Path) -> BinaryIO:
         ValueError: It is a pipe or a device.
         OSError: It cannot be opened.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115
     try:
-        mode = os.fstat(handle).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no plain file")
-        return os.fdopen(handle, "rb")
     except BaseException:
-        os.close(handle)
+        file.close()
         raise
+    return file
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def load_json(path: Path, max_bytes: int) -> Any:

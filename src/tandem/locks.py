@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,8 @@ BUSY_NAME = ".tandem.busy"
 """In a folder that a command owns while it works there; left behind only by one that was killed."""
 
 _LOOK_SECONDS = 0.1
+_REMOVAL_SECONDS, _TRIES = 0.01, 100
+"""How long is waited for somebody to remove what he took for a leftover, and how often."""
 # NFS answers with EBADF where a folder is locked.
 _KNOWS_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF})
 _handles: set[int] = set()  # of this process, for its children to close
@@ -60,7 +62,7 @@ class FileLock:
 
     def is_held(self) -> bool:
         """Whether the lock is held, on the file that is there now: a folder may be removed or replaced meanwhile."""
-        return self._handle is not None and self._is_there(self._handle)
+        return self._handle is not None and _is_at(self.path, self._handle)
 
     def release(self, *, remove: bool = False) -> None:
         """Let go of it; releasing twice does nothing.
@@ -71,7 +73,7 @@ class FileLock:
         if self._handle is None:
             return
         handle, self._handle = self._handle, None
-        if remove and self._is_there(handle):
+        if remove and _is_at(self.path, handle):
             with suppress(OSError):
                 self.path.unlink()
         _close(handle)
@@ -80,17 +82,11 @@ class FileLock:
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         _handles.add(handle)
         # Who had it before may have removed the file: then nobody else would see this one.
-        if not lock_handle(handle) or not self._is_there(handle):
+        if not lock_handle(handle) or not _is_at(self.path, handle):
             _close(handle)
             return False
         self._handle = handle
         return True
-
-    def _is_there(self, handle: int) -> bool:
-        try:
-            return os.path.samestat(self.path.stat(), os.fstat(handle))
-        except OSError:
-            return False
 
 
 def lock_handle(handle: int) -> bool:
@@ -107,41 +103,68 @@ def lock_handle(handle: int) -> bool:
 @contextmanager
 def being_written(path: Path) -> Iterator[int]:
     """Make a file that nobody takes for the leftover of a killed writer while this is entered; gives its mode."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    _handles.add(handle)
+    handle = _made_and_locked(path, lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
     try:
-        lock_handle(handle)
         yield os.fstat(handle).st_mode
     finally:
         _close(handle)
 
 
 @contextmanager
-def folder_being_written(path: Path) -> Iterator[None]:
+def folder_being_written(path: Path, mode: int = 0o777) -> Iterator[None]:
     """Make a folder that nobody takes for the leftover of a killed writer while this is entered."""
-    path.mkdir()
     if sys.platform == "win32":
+        path.mkdir(mode)
         yield
         return
-    handle = os.open(path, os.O_RDONLY)
-    _handles.add(handle)
+
+    def make() -> int:
+        path.mkdir(mode)
+        return os.open(path, os.O_RDONLY)
+
+    handle = _made_and_locked(path, make)
     try:
-        lock_handle(handle)
         yield
     finally:
         _close(handle)
 
 
-def is_being_written(path: Path) -> bool:
-    """Whether the writer of a file or folder is still at it."""
+@contextmanager
+def left_behind(path: Path) -> Iterator[bool]:
+    """Whether the writer of a file or folder is not at it any more; one that has just made it begins anew meanwhile."""
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # nobody waits for a pipe of that name
     except OSError:
-        return False
+        yield True
+        return
     try:
-        return not lock_handle(handle)
+        yield lock_handle(handle)
     finally:
         os.close(handle)
+
+
+def _made_and_locked(path: Path, make: Callable[[], int]) -> int:
+    """Make a file or folder and lock it; anew where somebody took it for a leftover before it was locked."""
+    for last in (*[False] * _TRIES, True):
+        try:
+            handle = make()
+        except (FileExistsError, FileNotFoundError):  # it is being removed, or was before it was opened
+            if last or not path.parent.exists():
+                raise
+            time.sleep(_REMOVAL_SECONDS)
+            continue
+        _handles.add(handle)
+        if (lock_handle(handle) and _is_at(path, handle)) or last:
+            return handle
+        _close(handle)
+    raise AssertionError("the last try gives something or raises")
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except OSError:
+        return False
 
 
 def _close(handle: int) -> None:

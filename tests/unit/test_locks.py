@@ -3,16 +3,21 @@
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from tandem import locks
 from tandem.errors import CheckpointError, ConfigError
-from tandem.files import atomic_replace, owned, remove_leftovers
-from tandem.locks import BUSY_NAME, LOCK_NAME, FileLock
+from tandem.files import _remove_leftovers_once, atomic_replace, owned, remove_leftovers, scratch_folder
+from tandem.locks import BUSY_NAME, LOCK_NAME, FileLock, being_written, folder_being_written, left_behind
 from tandem.training.run_folder import RunFolder
 
 
@@ -117,3 +122,76 @@ def test_cleaning_leaves_what_this_process_writes(tmp_path: Path) -> None:
 
     atomic_replace(tmp_path / "x", write)
     assert (tmp_path / "x").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_cleaning_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / ".x.1-00000000.tmp"
+    os.mkfifo(pipe)
+    thread = threading.Thread(target=remove_leftovers, args=[tmp_path], daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not pipe.exists()
+
+
+@pytest.mark.parametrize("writing", [being_written, folder_being_written])
+def test_what_was_taken_for_a_leftover_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writing: Callable[[Path], AbstractContextManager[object]]
+) -> None:
+    """Somebody cleans up between the making of a file and its lock."""
+    path = tmp_path / ".x.1-00000000.tmp"
+    lock, cleaned = locks.lock_handle, []
+
+    def lock_too_late(handle: int) -> bool:
+        if not cleaned:
+            cleaned.append(True)
+            remove_leftovers(tmp_path)
+            assert not path.exists()
+        return lock(handle)
+
+    monkeypatch.setattr(locks, "lock_handle", lock_too_late)
+    with writing(path):
+        assert path.exists()
+        remove_leftovers(tmp_path)
+        assert path.exists()
+    assert cleaned
+
+
+@pytest.mark.parametrize("writing", [being_written, folder_being_written])
+def test_somebody_is_removing_it(tmp_path: Path, writing: Callable[[Path], AbstractContextManager[object]]) -> None:
+    """He holds its lock until it is gone."""
+    path = tmp_path / ".x.1-00000000.tmp"
+    path.touch() if writing is being_written else path.mkdir()
+    remove = path.unlink if writing is being_written else path.rmdir
+    with left_behind(path) as is_free:
+        assert is_free
+        threading.Timer(0.1, remove).start()
+        with writing(path):
+            assert path.exists()
+
+
+def test_scratch_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed process has left among the temporary files of the system goes; all else there stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import os, signal, sys, tempfile\nfrom tandem.files import scratch_folder\ntempfile.tempdir = sys.argv[1]\n"
+        "with scratch_folder() as folder:\n"
+        "    (folder / 'x').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert (left / "x").exists()
+    (tmp_path / "tandem-of-somebody").mkdir()
+    _remove_leftovers_once.cache_clear()
+    with scratch_folder() as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert not left.exists()
+        with scratch_folder() as other:
+            assert other != folder
+        _remove_leftovers_once.cache_clear()
+        with scratch_folder():
+            assert folder.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["tandem-of-somebody"]
+    _remove_leftovers_once.cache_clear()

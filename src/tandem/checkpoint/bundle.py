@@ -25,6 +25,7 @@ from tandem.config.specifications import NetworkSpec
 from tandem.errors import BundleError, TandemError
 from tandem.files import atomic_replace, atomic_write_text, remove_leftovers, remove_leftovers_of
 from tandem.foreign import reason_of
+from tandem.interrupts import raise_lost
 from tandem.networks.build import build_network
 from tandem.prior.distributions import MixturePrior
 from tandem.tensors import read_tensors, write_tensors
@@ -244,6 +245,7 @@ def network_of(
     except MemoryError:
         raise
     except Exception as error:
+        raise_lost(error)
         raise make(f"{what} describes no network: {reason_of(error)}.") from error
     for key, value in network.state_dict().items():
         given = weights.get(key)

@@ -1,7 +1,6 @@
 """``tandem data check DATA [DATA_B]``: read every image of a dataset, of pairs or of two domains."""
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from tandem.data.shards.open import CacheOptions, as_location, is_shards, is_url
 from tandem.data.splits import Split, UnpairedSplit
 from tandem.data.unpaired import find_inputs, find_unpaired, looks_unpaired
 from tandem.errors import DataError
+from tandem.files import scratch_folder
 from tandem.report.progress import TaskProgress, unpacking_progress
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     refuse(ranges_of.problems())
     channels = (ranges_of.input_channels, ranges_of.output_channels)
     wanted = wanted_percentiles(ranges_of)
-    with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
-        splits, alone = _found(data, options, Path(cache))
+    with scratch_folder() as cache:
+        splits, alone = _found(data, options, cache)
         splits = with_masks(splits, options.mask)
         for split in (*splits.values(), *alone.values()):
             log.info("%s", split.describe())

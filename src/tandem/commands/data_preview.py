@@ -1,7 +1,6 @@
 """``tandem data preview DATA [DATA_B] [options of tandem train]``: a contact sheet of what training really sees."""
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.pixels import ResizeMethod, convert_channels, resize
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError, Problem
-from tandem.files import atomic_write_text
+from tandem.files import atomic_write_text, scratch_folder
 from tandem.report.findings_page import Picture, Row, Section, findings_page
 from tandem.report.grid import image_grid, save_image, shown
 from tandem.report.text import number
@@ -84,8 +83,8 @@ def main(arguments: Sequence[str]) -> int:
     own, config = resolve_beside(arguments, COMMAND, PreviewOptions)
     if own.data is None:
         raise ConfigError("DATA missing. Usage: tandem data preview DATA [--out preview.png] [options of training]")
-    with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
-        rows = list(samples(config, as_location(own.data), own, cache=Path(cache)))
+    with scratch_folder() as cache:
+        rows = list(samples(config, as_location(own.data), own, cache=cache))
     sheet = draw(rows)
     tables = {side: facts(rows, index) for index, side in enumerate(("A", "B"))}
     for side, values in tables.items():

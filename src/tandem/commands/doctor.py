@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from tandem.commands.train import RecipeOptions, resolve_beside
 from tandem.config.options import option
 from tandem.data.examine.finding import Finding
 from tandem.errors import ConfigError, Problem
-from tandem.files import atomic_write_text
+from tandem.files import atomic_write_text, scratch_folder
 from tandem.names import public_location
 from tandem.report.findings_page import Section, findings_page
 from tandem.report.rendering import Notice
@@ -94,8 +93,8 @@ def main(arguments: Sequence[str]) -> int:
     own, config = resolve_beside(arguments, COMMAND, DoctorOptions)
     if own.data is None:
         raise ConfigError("DATA missing. Usage: tandem doctor DATA|RUN [--out FOLDER] [--json] [options of training]")
-    with tempfile.TemporaryDirectory(prefix="tandem-") as cache:
-        found = look_at_data(own.data, own.data_b, config, cache=Path(cache), measure=own.measure)
+    with scratch_folder() as cache:
+        found = look_at_data(own.data, own.data_b, config, cache=cache, measure=own.measure)
     diagnosis = Diagnosis(f"{public_location(own.data)}, method {config.objective.method}", *found)
     say(diagnosis, own)
     return SOMETHING_TO_MEND if diagnosis.has_warnings else 0

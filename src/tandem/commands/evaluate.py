@@ -15,6 +15,7 @@ from tandem.config.options import Options, option, same
 from tandem.config.training import TrainingConfig
 from tandem.errors import ConfigError, PeerError, Problem
 from tandem.evaluation.options import EvaluationOptions
+from tandem.interrupts import raise_for_signal
 from tandem.report.evaluation_page import direction_warnings, side_by_side, uncertainty
 from tandem.report.progress import evaluation_progress
 from tandem.report.scores import EvaluationReport
@@ -110,8 +111,11 @@ def _ended_by_sigterm() -> Iterator[None]:
     """Have SIGTERM end the command with its rows written and a message; torchrun sends it when a process has failed."""
 
     def end(*_: object) -> None:
-        raise PeerError(
-            "ended by SIGTERM, as torchrun and clusters send it. What was measured is kept: the same command goes on."
+        raise_for_signal(
+            PeerError(
+                "ended by SIGTERM, as torchrun and clusters send it. What was measured is kept: the same command goes "
+                "on."
+            )
         )
 
     if threading.current_thread() is not threading.main_thread():

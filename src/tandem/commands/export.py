@@ -5,7 +5,6 @@ folder to be shared.
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tandem.commands.share import CardOptions, share
 from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
 from tandem.evaluation.options import Palette, read_palette
-from tandem.files import belongs_to_others, owned
+from tandem.files import belongs_to_others, owned, scratch_folder
 from tandem.report.text import count, number
 from tandem.targets import file_problems, folder_problems
 
@@ -204,9 +203,9 @@ def _export(run: "RunFolder", store: "CheckpointStore", wanted: str, out: Path, 
 def _bundle(options: ExportOptions) -> Iterator[tuple[Path, Path]]:
     """The bundle of a checkpoint, while it is needed, or the one that is given; and what it is called in its folder."""
     if (options.run / "checkpoints").is_dir():
-        with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
-            wanted = _to_bundle(options, Path(folder) / "model")
-            yield Path(folder) / "model", options.run / f"model-{wanted}"
+        with scratch_folder() as folder:
+            wanted = _to_bundle(options, folder / "model")
+            yield folder / "model", options.run / f"model-{wanted}"
         return
     if options.checkpoint != "auto":
         raise ConfigError(f"--checkpoint {options.checkpoint}: {options.run} is no run with checkpoints.")
@@ -326,9 +325,9 @@ def _write_hub(options: ExportOptions, card: CardOptions) -> int:
             )
         share(options.run, options.out, card, run=options.run)
         return 0
-    with tempfile.TemporaryDirectory() as folder:
-        export_checkpoint(run, step, Path(folder), storage=options.storage)
-        share(Path(folder), options.out, card, run=run.root)
+    with scratch_folder() as folder:
+        export_checkpoint(run, step, folder, storage=options.storage)
+        share(folder, options.out, card, run=run.root)
     return 0
 
 

@@ -44,6 +44,7 @@ from tandem.data.pixels import convert_channels, eight_bits
 from tandem.data.volumes import read_slice, slice_of
 from tandem.errors import DataError, NoMemoryError, TandemError
 from tandem.foreign import open_plain
+from tandem.interrupts import raise_lost
 
 ImageSource = Path | bytes | BinaryIO | ImageFile
 
@@ -387,5 +388,6 @@ def decoding(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageReadError(name, f"too large, at most {MAX_PIXELS} pixels are read ({error})") from error
     except Exception as error:
+        raise_lost(error)
         known = isinstance(error, OSError) and error.strerror
         raise ImageReadError(name, known or f"damaged or truncated ({error or type(error).__name__})") from error

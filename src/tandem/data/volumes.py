@@ -23,6 +23,7 @@ from tandem.data.formats.stored import StoredImage, UnreadableError
 from tandem.data.formats.zarr_files import SUFFIXES, ZarrVolume, is_zarr, open_zarr, zarr_stem
 from tandem.errors import TandemError
 from tandem.foreign import open_plain, reason_of
+from tandem.interrupts import raise_lost
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 DICOM_SUFFIXES = (".dcm",)
@@ -173,4 +174,5 @@ def _parsing() -> Iterator[None]:
     except (UnreadableError, TandemError, OSError, MemoryError):
         raise
     except Exception as error:
+        raise_lost(error)
         raise UnreadableError(f"damaged or truncated ({reason_of(error)})") from error

@@ -6,7 +6,6 @@ shows it in the end; else it begins anew. The standard library asks web servers,
 
 import contextlib
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tandem.fetch.part import Origin, Part, amount, open_part, require_space
 from tandem.fetch.policy import WEB, FetchPolicy
 from tandem.fetch.reader import Answer, Reader
 from tandem.fetch.web import REDIRECTS, WebSource, clean_url, meaning_of_status, redirected, without_credentials
+from tandem.files import scratch_folder
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ def fetch_file(
 
 def fetch_bytes(url: str, policy: FetchPolicy) -> bytes:
     """Fetch a small file, of at most `policy.max_bytes`, into memory; raises what `fetch_file` does."""
-    with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
-        return fetch_file(url, Path(folder) / "file", policy).read_bytes()
+    with scratch_folder() as folder:
+        return fetch_file(url, folder / "file", policy).read_bytes()
 
 
 @dataclass(frozen=True)

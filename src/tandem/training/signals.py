@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
+from tandem.interrupts import raise_for_signal
+
 BY_CALLBACK = 1000
 """What processes tell each other where a callback asks to stop; numbers of signals are smaller."""
 
@@ -70,7 +72,7 @@ class GracefulStop:
             _leave(self._terminals)
         if self.signal is not None:
             if time.monotonic() - self._asked_at >= self._deaf_seconds:
-                raise KeyboardInterrupt(number)
+                raise_for_signal(KeyboardInterrupt(number))
             return
         self.signal, self._asked_at = signal.Signals(number), time.monotonic()
 

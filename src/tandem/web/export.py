@@ -1,7 +1,6 @@
 """From a bundle to the page without a server: a folder for any host of static files, or one file."""
 
 import logging
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from tandem.checkpoint.storage import Storage
 from tandem.errors import ConfigError
 from tandem.evaluation.options import Palette
-from tandem.files import atomic_write_bytes, is_leftover, owned
+from tandem.files import atomic_write_bytes, is_leftover, owned, scratch_folder
 from tandem.inference.onnx.export import export_onnx
 from tandem.inference.translator import load
 from tandem.web.about import about
@@ -65,8 +64,8 @@ def export_web(
     if not is_single_file:
         _require_own(out)
     translator = load(model, device="cpu", engine="torch")
-    with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
-        exported = export_onnx(model, Path(folder) / f"{name}.onnx", storage=storage)
+    with scratch_folder() as folder:
+        exported = export_onnx(model, folder / f"{name}.onnx", storage=storage)
         networks = {f"models/{one.path.name}": one.path.read_bytes() for one in exported}
         names = {one.network: f"models/{one.path.name}" for one in exported}
         described = about(translator, name, storage=storage, files=names, palette=palette)
@@ -75,7 +74,7 @@ def export_web(
             place = out.parent
         else:
             files, place = folder_files(described, networks, runtime), out
-        proven = Path(folder) / "page"
+        proven = folder / "page"
         _write(files, proven)
         deviation = prove_page(proven / out.name if is_single_file else proven, translator, storage=storage)
     if is_single_file:

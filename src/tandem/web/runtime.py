@@ -9,14 +9,13 @@ import logging
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tandem.errors import ConfigError, DownloadError
-from tandem.files import atomic_write_bytes, cache_folder
+from tandem.files import atomic_write_bytes, cache_folder, scratch_folder
 from tandem.foreign import read_bounded
 
 PACKAGE = "onnxruntime-web"
@@ -163,14 +162,14 @@ def _from_npm() -> None:
     if npm is None:
         raise _missing("npm (Node.js) is not installed")
     log.info("fetching %s %s (33 MB) with npm, once", PACKAGE, VERSION)
-    with tempfile.TemporaryDirectory(prefix="tandem-npm-") as folder:
+    with scratch_folder() as folder:
         command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", folder, *_NPM_OPTIONS]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=NPM_SECONDS, cwd=folder)
         except (subprocess.SubprocessError, OSError) as error:
             text = str(getattr(error, "stderr", "") or error).strip().splitlines()
             raise _missing(f"npm does not bring it ({text[-1][:200] if text else 'no reason'})") from error
-        archives = list(Path(folder).glob("*.tgz"))
+        archives = list(folder.glob("*.tgz"))
         if len(archives) != 1:
             raise _missing("npm brought no archive")
         try:

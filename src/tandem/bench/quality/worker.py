@@ -41,6 +41,7 @@ from tandem.evaluation.validation import make_validator
 from tandem.files import atomic_write_text
 from tandem.inference.jobs import split_jobs
 from tandem.inference.translator import load
+from tandem.interrupts import raise_for_signal
 from tandem.names import shown
 from tandem.networks.device import choose_device
 from tandem.report.progress import evaluation_progress
@@ -84,7 +85,7 @@ def main() -> int:
 
 
 def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    raise_for_signal(KeyboardInterrupt())
 
 
 def _stop_without_bench() -> None:

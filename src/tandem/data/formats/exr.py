@@ -4,7 +4,6 @@ Channels R, G, B and A are a colour, one channel is grey; others are bands, in t
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from tandem.data.formats.extras import needed
 from tandem.data.formats.stored import StoredImage, UnreadableError, check_values, kind_of_samples
 from tandem.errors import DataError
+from tandem.files import scratch_folder
 
 MARK = b"v/1\x01"
 _COLOURS = ("R", "G", "B", "A")
@@ -63,8 +63,8 @@ def exr_bytes(array: np.ndarray) -> bytes:
     names = ("Y",) if channels == 1 else _COLOURS[:channels] if channels in (3, 4) else _numbered(channels)
     planes = {name: np.ascontiguousarray(array[:, :, index]) for index, name in enumerate(names)}
     header = {"compression": library.ZIP_COMPRESSION, "type": library.scanlineimage}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.exr"
+    with scratch_folder() as folder:
+        path = folder / "x.exr"
         library.File(header, planes).write(str(path))
         return path.read_bytes()
 
@@ -96,8 +96,8 @@ def _as_file(stream: BinaryIO) -> Iterator[Path]:
     if size > _MAX_FILE_BYTES:
         raise UnreadableError(f"too large: {size} bytes, at most {_MAX_FILE_BYTES} are read")
     stream.seek(0)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.exr"
+    with scratch_folder() as folder:
+        path = folder / "x.exr"
         path.write_bytes(stream.read())
         yield path
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tandem.errors import DataError, MissingExtraError, WeightsError
+from tandem.interrupts import raise_lost
 from tandem.networks.backbones.tensor_files import sha256_of
 from tandem.threads import session_options
 
@@ -80,6 +81,7 @@ def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]
     except MemoryError:
         raise
     except Exception as error:
+        raise_lost(error)
         raise WeightsError(f"{path} cannot be read as TorchScript: {_brief(error)}") from error
 
     def run(x: Tensor) -> Tensor:
@@ -101,6 +103,7 @@ def _onnx(path: Path) -> Callable[[Tensor], Tensor]:
     except MemoryError:
         raise
     except Exception as error:
+        raise_lost(error)
         raise WeightsError(
             f"{path} cannot be read as ONNX (one file, with its weights inside): {_brief(error)}"
         ) from error

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.files import atomic_write_bytes, atomic_write_text, remove_leftovers
+from tandem.interrupts import raise_lost
 
 FLUSH_SECONDS = 5.0
 """Least time between two files: a killed process loses what it measured in this time."""
@@ -115,6 +116,7 @@ class RowCache:
         except FileNotFoundError:  # another process has found it damaged
             return
         except Exception as error:  # nothing in it is needed, whatever somebody has made of it
+            raise_lost(error)
             log.warning("%s is damaged and will be computed anew: %s", file, error)
             with contextlib.suppress(OSError):
                 file.unlink()

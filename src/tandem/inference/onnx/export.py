@@ -1,12 +1,12 @@
 """From a bundle to ONNX files that have been held against PyTorch before they get their names."""
 
 import dataclasses
-import tempfile
 from pathlib import Path
 
 from tandem.checkpoint.bundle import load_bundle
 from tandem.checkpoint.storage import Storage
 from tandem.errors import BundleError
+from tandem.files import scratch_folder
 from tandem.inference.abilities import abilities_of
 from tandem.inference.exported import Exported, Part, parts_of, write_all
 from tandem.inference.onnx.check import check_file
@@ -43,8 +43,8 @@ def _write(part: Part, temporary: Path) -> Proof:
     """Write a file under another name, and prove it: its operators with weights in full, then with its own."""
     metadata = part.metadata
     if metadata.storage != "fp32":
-        with tempfile.TemporaryDirectory(prefix="tandem-export-") as folder:
-            _write_proven(part, Path(folder) / temporary.name, "fp32")
+        with scratch_folder() as folder:
+            _write_proven(part, folder / temporary.name, "fp32")
     proof = _write_proven(part, temporary, metadata.storage)
     proven = dataclasses.replace(metadata, proof=proof.as_json())
     append_metadata(temporary, proven)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tandem.errors import NoMemoryError, WeightsError, listed
+from tandem.interrupts import raise_lost
 from tandem.tensors import read_tensors
 
 MAX_BYTES = 1 << 30
@@ -50,6 +51,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             _check_archive(path)
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        raise_lost(error)
         raise _unreadable(path, "a state dict of tensors (.pth or .safetensors)", error) from error
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         raise WeightsError(f"{path} holds a {type(loaded).__name__}; expected a state dict, names with tensors.")
@@ -76,6 +78,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 raise WeightsError(f"{path} holds one array; expected a .npz file with several, by name.")
             return {name: file[name] for name in file.files}
     except Exception as error:
+        raise_lost(error)
         raise _unreadable(path, "a .npz file of arrays", error) from error
 
 
