@@ -46,15 +46,19 @@ class HubServer:
     @contextlib.contextmanager
     def running(self) -> Iterator["HubServer"]:
         """Serve on a free port of this machine."""
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+        server = self.start()
         try:
             yield self
         finally:
             server.shutdown()
             server.server_close()
+
+    def start(self) -> http.server.ThreadingHTTPServer:
+        """Begin to serve, until the server is shut down or this process ends."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
 
 
 def _handler(hub: HubServer) -> type[http.server.BaseHTTPRequestHandler]:

@@ -4,14 +4,18 @@ import contextlib
 import hashlib
 import importlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 from tandem.checkpoint.official import official_key_map
 from tandem.checkpoint.store import CheckpointStore
@@ -20,6 +24,7 @@ from tandem.data.synthetic import write_dataset
 from tandem.files import is_leftover
 from tandem.locks import LOCK_NAME
 from tandem.networks.build import build_network
+from tests.hub_server import HubServer, Repository
 from tools.faults.process import Ended, Running, run, start
 
 TINY = (
@@ -30,6 +35,10 @@ TINY = (
 STEPS = 10
 _UNLIKE = {"speed", "seconds", "config", "options", "created", "time", "elapsed", "eta"}
 """What differs between two equal runs: how long something took, and what was typed."""
+_IMPORTED = ("tandem.", "torch.", "PIL.", "numpy.", "safetensors.", "onnx", "zarr.", "model_signing.", "cryptography.")
+"""What is imported once for all commands, as far as one has needed it."""
+_NOT_COMPARED = {".html", ".yaml", ".md", ".sig"}
+"""Pages say times; a signature has a random part."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,10 @@ class Ground:
         self.data, self.run, self.archive = self.folder / "data", self.folder / "run", self.folder / "facades.zip"
         self.weights = [self.folder / f"latest_net_{name}.pth" for name in "GE"]
         self.measured = [self.folder / "measured-0", self.folder / "measured-1"]
+        self.apart, self.masked = self.folder / "apart", self.folder / "masked"
+        self.masked_run, self.shared = self.folder / "masked-run", self.folder / "shared"
+        self.key = self.folder / "key.pem"
+        self._hub: HubServer | None = None
         self.place = self.folder / "trial"
         self.out = self.place / "out"
         self.log = self.folder / "log.txt"
@@ -75,14 +88,33 @@ class Ground:
             Command("sample", lambda out: ["sample", self.run, self.data, "--out", out, *quick]),
             Command("evaluate", self.evaluating),
             Command("export", lambda out: ["export", self.run, "--out", out]),
-            Command("export-hub", lambda out: ["export", self.run, "--to", "hub", "--out", out]),
-            Command("export-official", lambda out: ["export", self.run, "--to", "official", "--out", out]),
+            Command("export-hub", lambda out: self.exporting("hub", out)),
+            Command("export-official", lambda out: self.exporting("official", out)),
+            Command("export-onnx", lambda out: self.exporting("onnx", out / "model.onnx")),
+            Command("export-int8", lambda out: [*self.exporting("onnx", out / "model.onnx"), "--weights", "int8"]),
+            Command("export-bioimageio", lambda out: self.exporting("bioimageio", out)),
+            Command("sign", lambda out: ["sign", out, "--key", self.key], self._copy_shared),
+            Command("pull", lambda out: ["pull", "me/shoes", "--out", out], self._serve_hub),
+            Command(
+                "sample-zarr",
+                lambda out: ["sample", self.run, self.data, "--out", out, "--format", "ome.zarr", *quick],
+            ),
+            Command("sample-masked", lambda out: self.sampling_masked(out, *quick)),
             Command("convert", lambda out: ["convert", *self.weights, "--to", out]),
             Command("prior", lambda out: ["prior", self.run, self.data, "--out", out, *quick[:2]]),
             Command("calibrate", lambda out: ["calibrate", out, self.data, "--level", "0.5", *quick], self._copy_model),
             Command("compare", lambda out: ["compare", *self.measured, "--out", out]),
             Command("timeline", lambda out: ["timeline", self.run, "--out", out / "timeline.gif"]),
             Command("data-demo", lambda out: ["data", "demo", out, "--size", "16", *_counts(3, 1, 1)]),
+            Command("data-shallows", lambda out: ["data", "shallows", out, "--height", "16", *_counts(3, 1, 1)]),
+            Command("data-prepare", lambda out: ["data", "prepare", self.data, "--rule", "edges", "--to", out]),
+            Command("data-separate", lambda out: ["data", "separate", self.data, "--to", out]),
+            Command("data-combine", lambda out: ["data", "combine", self.apart, "--to", out]),
+            Command(
+                "data-split", lambda out: ["data", "split", self.data / "train", "--to", out, "--val-split", "0.3"]
+            ),
+            Command("data-preview", lambda out: ["data", "preview", self.data, "--size", "32", "--out", out]),
+            Command("doctor", lambda out: ["doctor", self.data, "--size", "32", "--out", out]),
             Command("data-pack", lambda out: ["data", "pack", self.data, out, "--shard-size", "1"]),
             Command(
                 "data-download",
@@ -96,6 +128,15 @@ class Ground:
         loading = () if "--num-workers" in more else ("--num-workers", "0")
         steps = () if "--steps" in more else ("--steps", str(STEPS))
         return ["train", self.data, "--out", out, *TINY, *steps, *loading, *more]
+
+    def exporting(self, to: str, out: Path) -> list[str | Path]:
+        """The words of an export of another form than a bundle."""
+        return ["export", self.run, "--to", to, "--out", out]
+
+    def sampling_masked(self, out: Path, *more: str) -> list[str | Path]:
+        """The words of a sampling whose inputs have masks."""
+        inputs, masks = self.masked / "testA", self.masked / "testM"
+        return ["sample", self.masked_run, inputs, "--mask", masks, "--out", out, "--spread", *more]
 
     def evaluating(self, out: Path, *more: str) -> list[str | Path]:
         """The words of a tiny evaluation."""
@@ -152,6 +193,11 @@ class Ground:
             self._succeed(self.training(self.run))
             for seed, folder in enumerate(self.measured):
                 self._succeed(self.evaluating(folder, "--seed", str(seed)))
+            self._succeed(["data", "separate", self.data, "--to", self.apart])
+            _save_masked(self.masked)
+            self._succeed(["train", self.masked, "--out", self.masked_run, *TINY, "--steps", "2", "--mask", "files"])
+            self._succeed(self.exporting("hub", self.shared))
+            _save_key(self.key)
             (self.folder / "ready").touch()
 
     def _succeed(self, words: list[str | Path]) -> None:
@@ -161,12 +207,27 @@ class Ground:
         if ended.status:
             raise RuntimeError(f"'tandem {words[0]}' fails undisturbed: {ended.text}")
         for name in note.read_text().split():
-            if name.startswith(("tandem.", "torch.", "PIL.", "numpy.", "safetensors.")):
+            if name.startswith(_IMPORTED):
                 with contextlib.suppress(Exception):
                     importlib.import_module(name)
 
     def _copy_model(self, out: Path) -> None:
         shutil.copytree(self.run / "model", out)
+
+    def _copy_shared(self, out: Path) -> None:
+        shutil.copytree(self.shared, out)
+
+    def _serve_hub(self, out: Path) -> None:
+        """Let commands find the shared model on a Hub that lives as long as the campaign, with an empty cache."""
+        if self._hub is None:
+            self._hub = HubServer()
+            self._hub.start()
+            self._hub.repositories["me/shoes"] = Repository()
+            self._hub.repositories["me/shoes"].commit(
+                {path.name: path.read_bytes() for path in self.shared.iterdir() if path.is_file()}
+            )
+        os.environ |= {"HF_ENDPOINT": self._hub.url, "HF_HOME": str(out.with_name("hub-cache"))}
+        os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "no_proxy": "127.0.0.1"}
 
 
 def left_in(folder: Path) -> dict[str, str]:
@@ -179,7 +240,7 @@ def left_in(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and path.name != LOCK_NAME and not name.startswith("cache/"):
-            found[name] = "there" if path.suffix in {".html", ".yaml", ".md"} else _hash_of(path)
+            found[name] = "there" if path.suffix in _NOT_COMPARED else _hash_of(path)
     if (folder / "checkpoints").is_dir():
         found = {name: value for name, value in found.items() if not name.startswith("checkpoints/")}
         found["checkpoints"] = state_hash(folder)
@@ -234,6 +295,24 @@ def _save_official(paths: list[Path]) -> None:
         state = build_network(spec).state_dict()
         keys = official_key_map(spec, list(state))
         torch.save({keys[ours]: value for ours, value in state.items()}, path)
+
+
+def _save_masked(folder: Path) -> None:
+    """Pairs of grey images in two folders, and a mask of each pair."""
+    draws = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for side, values in (("A", (0, 256)), ("B", (0, 256)), ("M", (0, 2))):
+            (folder / f"{split}{side}").mkdir(parents=True, exist_ok=True)
+            for index in range(3):
+                pixels = draws.integers(*values, (32, 32), dtype=np.uint8) * (255 if side == "M" else 1)
+                Image.fromarray(pixels).save(folder / f"{split}{side}" / f"{index}.png")
+
+
+def _save_key(path: Path) -> None:
+    """A private key to sign with, as ``openssl ecparam -genkey`` makes one."""
+    if shutil.which("openssl") is None:
+        raise RuntimeError("the campaign needs openssl, to make a key")
+    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(path)], check=True)
 
 
 def _zip_facades(data: Path, archive: Path) -> None:

@@ -14,7 +14,10 @@ from tools.faults.trial import Kind, Verdict, not_possible
 
 _MESSAGE_ENDS = {0, 1, 2}
 _LARGE = 1 << 28
-READERS = ("train", "train-workers", "sample", "evaluate", "prior", "data-pack")
+READERS = (
+    *("train", "train-workers", "sample", "sample-zarr", "evaluate", "prior"),
+    *("data-pack", "data-prepare", "data-separate", "data-preview", "doctor"),
+)
 """Commands that read a dataset."""
 
 
