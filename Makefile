@@ -98,7 +98,7 @@ sbom: setup  ## list what .venv holds, with versions and licences, as CycloneDX;
 audit: setup  ## ask the database of PyPI for known vulnerabilities of what constraints.txt pins; needs the network
 	$(PYTHON) -m venv $(VENV)/supply
 	$(VENV)/supply/bin/python -m pip install --quiet --requirement tools/supply.txt
-	$(VENV)/supply/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
+	$(VENV)/supply/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 lock:  ## write hashes.txt for what pyproject.toml and constraints.txt say now; needs the network
 	$(PYTHON) -m venv $(VENV)/supply

@@ -5,14 +5,14 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tandem.errors import ConfigError, NoMemoryError, TandemError
 from tandem.interrupts import raise_lost, remembering_interrupts
 from tandem.launch import find_launch
 from tandem.memory import ADVICE, OTHERWISE, describe, is_out_of_memory
 from tandem.names import shown
-from tandem.terminal import MessageFormatter, prepare_streams
+from tandem.terminal import MessageFormatter, leave_output, prepare_streams
 from tandem.version import __version__
 
 COMMANDS = {
@@ -86,11 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
-        sys.stdout.write(_usage())
-        return 0 if arguments else 2
+        return _run("", lambda: _print(_usage()), "tandem: ") or (0 if arguments else 2)
     if arguments[0] in {"-V", "--version"}:
-        sys.stdout.write(f"tandem {__version__}\n")
-        return 0
+        return _run("", lambda: _print(f"tandem {__version__}\n"), "tandem: ")
     name, *rest = arguments
     if name not in COMMANDS:
         return _unknown(name)
@@ -103,13 +101,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler.setFormatter(MessageFormatter(f"{launch.prefix}%(message)s"))
     logging.basicConfig(level=logging.INFO if launch.is_main else logging.WARNING, handlers=[handler])
     with remembering_interrupts():
-        return _run(name, rest, launch.prefix)
+        return _run(name, lambda: _call(name, rest), f"{launch.prefix}tandem {name}: ")
 
 
-def _run(name: str, rest: list[str], prefix: str) -> int:
-    lead = f"{prefix}tandem {name}: "
+def _run(name: str, call: Callable[[], int], lead: str) -> int:
+    """Call something and print what was written, or in its place what was wrong."""
     try:
-        return _call(name, rest)
+        status = call()
+        sys.stdout.flush()  # at the end of the process nobody would say that it failed
+        return status
     except ConfigError as error:
         _complain(f"{lead}{error}")
         return 2
@@ -122,13 +122,14 @@ def _run(name: str, rest: list[str], prefix: str) -> int:
         # Training says by which signal; Python itself raises this for SIGINT alone, and says nothing.
         return SIGNAL_STATUS + error.args[0] if error.args else INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
+        leave_output()
         return 1
     except (MemoryError, OSError, RuntimeError) as error:
         text = _of_the_system(error, name)
         if text is None:
             raise
         logging.getLogger(__name__).debug("the operating system refused something", exc_info=True)
+        leave_output()
         _complain(f"{lead}{text}")
         return 1
 
@@ -158,6 +159,11 @@ def _call(name: str, rest: list[str]) -> int:
     except Exception as error:
         raise_lost(error)
         raise
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text)
+    return 0
 
 
 def _complain(text: str) -> None:
