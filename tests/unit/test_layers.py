@@ -12,7 +12,7 @@ import tandem
 
 ROOT = Path(tandem.__file__).parent
 ORDER = [
-    {"version", "errors", "memory", "threads"},
+    {"version", "errors", "memory", "threads", "interrupts"},
     {"names"},
     {"foreign", "locks"},
     {"config"},
