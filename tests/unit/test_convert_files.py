@@ -4,6 +4,7 @@ import os
 import pickle
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tandem.checkpoint.bundle import load_bundle
 from tandem.checkpoint.convert import Told, convert
 from tandem.checkpoint.official import official_key_map
 from tandem.cli import main
-from tandem.config.specifications import EncoderSpec, NetworkSpec, PatchDiscriminatorSpec, ResNetSpec, UNetSpec
+from tandem.config.specifications import EncoderSpec, NetworkSpec, Norm, PatchDiscriminatorSpec, ResNetSpec, UNetSpec
 from tandem.errors import WeightsError
 from tandem.networks.build import build_network
 
@@ -190,6 +191,73 @@ def test_what_is_no_model_is_said_to_be_none(tmp_path: Path, write: Callable[[Pa
     assert not (tmp_path / "model").exists()
 
 
+FOREIGN: list[tuple[dict[str, tuple[int, ...]], str]] = [
+    ({"down1.model.0.weight": (4, 3, 4, 4), "up1.model.0.weight": (4, 3, 4, 4)}, "a generator of PyTorch-GAN"),
+    ({"model.1.weight": (4, 3, 7, 7), "model.10.block.1.weight": (16, 16, 3, 3)}, "enlarges maps by repeating pixels"),
+    ({"model.1.weight": (4, 3, 7, 7), "model1_1.1.weight": (2, 3, 7, 7)}, "with a local enhancer"),
+    ({"model.1.weight": (4, 3, 7, 7), "model.10.conv_block.0.weight": (16, 16, 3, 3)}, "blocks pad with zeros"),
+    ({"model.1.weight_orig": (4, 3, 7, 7), "model.1.weight_u": (4,)}, "a network with spectral norm"),
+    ({"convs.0.0.kernel": (4, 4), "convs.0.1.conv.modulation.weight": (4, 4)}, "a StyleGAN2 network"),
+    ({"enc_content.model.0.conv.weight": (4, 3, 7, 7)}, "a generator of MUNIT"),
+    ({"model.1.weight": (4, 3, 7, 7), "model.6.filt": (8, 1, 3, 3), "model.10.filt": (16, 1, 3, 3)}, "on one way only"),
+    (
+        {f"model.{1 + 3 * level}.weight": (4 * 2**level, 4, 3, 3) for level in range(5)}
+        | {"model.16.conv_block.1.weight": (64, 64, 3, 3)},
+        "halves maps 4 times, as pix2pixHD's does",
+    ),
+]
+
+
+@pytest.mark.parametrize(("shapes", "message"), FOREIGN)
+def test_networks_of_others_are_refused_with_the_reason(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], message: str
+) -> None:
+    path = tmp_path / "latest_net_G.pth"
+    torch.save({key: torch.ones(shape) for key, shape in shapes.items()}, path)
+    with pytest.raises(WeightsError, match="What can be converted are the generators of") as caught:
+        convert([path], tmp_path / "model")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "module.module.", "_orig_mod.", "module._orig_mod.", "netG."])
+def test_what_a_module_around_the_network_put_in_front_goes(tmp_path: Path, prefix: str) -> None:
+    path = tmp_path / "G.pth"
+    torch.save({f"{prefix}{key}": value for key, value in state_of(RESNET).items()}, path)
+    assert convert([path], tmp_path / "model").networks == {"generator": RESNET}
+
+
+def test_a_checkpoint_with_one_state_dict_stands_for_it(tmp_path: Path) -> None:
+    path, optimiser = tmp_path / "G.pth", {"state": {}, "param_groups": [{"lr": 1e-4}]}
+    torch.save({"epoch": 3, "model": state_of(RESNET), "optimizer": optimiser}, path)
+    assert convert([path], tmp_path / "model").networks == {"generator": RESNET}
+    torch.save({"netG": state_of(RESNET), "netD": {"model.0.weight": torch.ones(2)}}, path)
+    with pytest.raises(WeightsError, match=r"several state dicts \(netG, netD\): save the one .*'G.pth'\)\['netG'\]"):
+        convert([path], tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("norm", "channels", "told", "found"),
+    [
+        ("batch", 12, {}, (12, 0)),  # no biases, so it is pix2pix's
+        ("batch", 6, {}, (6, 0)),
+        ("instance", 12, {"latent_dim": 0}, (12, 0)),
+        ("instance", 12, {"latent_dim": 2}, (10, 2)),
+        ("instance", 12, {}, (4, 8)),  # nothing in the file tells them apart, which the log says
+    ],
+)
+def test_channels_of_an_image_are_not_taken_for_a_latent(
+    tmp_path: Path, norm: Norm, channels: int, told: dict[str, Any], found: tuple[int, int]
+) -> None:
+    spec = UNetSpec(
+        in_channels=channels, out_channels=3, latent_dim=0, depth=3, filters=2, injection="none", skip_first=True,
+        norm=norm, bias=norm == "instance",
+    )  # fmt: skip
+    made = convert(files(tmp_path, G=spec), tmp_path / "model", Told(**told)).networks["generator"]
+    assert isinstance(made, UNetSpec)
+    assert (made.in_channels, made.latent_dim) == found
+    assert (replace(made, dropout=False) == spec) == (found == (channels, 0))
+
+
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(tmp_path / "none.pth"), "--to", str(tmp_path / "model")]) == 1
     assert "No such file" in capsys.readouterr().err
@@ -213,7 +281,7 @@ TURNED = ResNetSpec(in_channels=1, out_channels=3, filters=2, blocks=2)
         ({"G": UNET, "E": WIDER}, {}, "with a latent of 4 the image would not have"),
         ({"G": UNET, "E": GREY}, {}, "they are not of one model"),
         ({"G": UNET, "E": ENCODER}, {"latent_dim": 4}, "--latent-dim is 4, but the encoder's latent is 8"),
-        ({"G": UNET}, {"latent_dim": 3}, "give the right --latent-dim"),
+        ({"G": UNET}, {"latent_dim": 11}, "give the right --latent-dim"),
         ({"G_A": RESNET, "G_B": TURNED}, {}, "is not the way back of the other"),
         ({"G_A": RESNET, "G_B": RESNET, "G": RESNET}, {}, "a model has one generator, or CycleGAN's two"),
         ({"G_A": RESNET, "G_B": RESNET}, {"method": "cut"}, "two generators make a CycleGAN model"),

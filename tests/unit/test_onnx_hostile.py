@@ -113,6 +113,10 @@ def other_network(model: onnx.ModelProto) -> None:
     text_of(model, "tandem.network").value = "gen_ab"
 
 
+def half_precision(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+
+
 def twice(model: onnx.ModelProto) -> None:
     model.metadata_props.add(key="method", value="other")
 
@@ -137,6 +141,7 @@ def twice(model: onnx.ModelProto) -> None:
         (huge_network, "filters must be from 1 to 4096"),
         (other_network, "it holds the network 'gen_ab'"),
         (twice, "the text 'method' is there twice"),
+        (half_precision, "holds an input or output that is not float32, which no file that Tandem writes does"),
     ],
 )
 def test_what_others_have_changed(change: Change, message: str, exported: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from tandem.checkpoint.bundle import save_bundle
 from tandem.checkpoint.manifest import Manifest, Preprocessing
 from tandem.checkpoint.official import official_key_map
 from tandem.checkpoint.official_files import OfficialFile, read_official
-from tandem.checkpoint.official_infer import OfficialSpec, Unseen, describe, infer
+from tandem.checkpoint.official_infer import MAX_CHANNELS, OfficialSpec, Unseen, describe, infer
+from tandem.config.data import MAX_CHANNELS as MOST_CHANNELS
 from tandem.config.data import Direction
 from tandem.config.specifications import Activation, EncoderSpec, ResNetSpec, UNetSpec
 from tandem.data.check_report import SizeRange
@@ -104,7 +105,8 @@ def convert(paths: Sequence[Path], out: Path, told: Told | None = None) -> Manif
 def _inferred(files: Sequence[OfficialFile], told: Told) -> list[Converted]:
     """What each file holds; the encoder first, because it says what its generator's keys may not."""
     encoders = [file for file in files if "fc.0.weight" in file.tensors]
-    unseen = Unseen(norm=told.norm, activation=told.activation, latent_dim=told.latent_dim)
+    most = MAX_CHANNELS if told.latent_dim is None else MOST_CHANNELS
+    unseen = Unseen(norm=told.norm, activation=told.activation, latent_dim=told.latent_dim, most_channels=most)
     found = [Converted(spec=infer(file.shapes, unseen, name=file.name), file=file) for file in encoders]
     for encoder in (one.spec for one in found):
         if told.latent_dim not in {None, encoder.latent_dim}:
@@ -114,6 +116,7 @@ def _inferred(files: Sequence[OfficialFile], told: Told) -> list[Converted]:
             norm=norm,
             activation=told.activation,
             latent_dim=encoder.latent_dim,
+            most_channels=most,
         )
     others = [file for file in files if file not in encoders]
     return found + [Converted(spec=infer(file.shapes, unseen, name=file.name), file=file) for file in others]

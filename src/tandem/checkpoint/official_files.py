@@ -19,8 +19,9 @@ from tandem.errors import WeightsError
 from tandem.foreign import reading, reason_of
 from tandem.networks.backbones.tensor_files import read_state_dict
 
-_PARALLEL = "module."
-"""What `torch.nn.DataParallel` puts in front of every key."""
+_WRAPPERS = frozenset({"module", "_orig_mod", "generator", "encoder", "netG", "netE", "G", "E"})
+"""What stands in front of every key where a network was saved inside of another module: `torch.nn.DataParallel`,
+`torch.compile`, a trainer."""
 _FLOATS = frozenset({torch.float32, torch.float16, torch.bfloat16, torch.float64})
 _HARMLESS = re.compile(
     r"collections\.OrderedDict|torch(\.cuda)?\.\w+(Storage|Tensor)|torch\._utils\._rebuild_\w+|torch\.(Size|device|\w*float\w*)"
@@ -37,7 +38,8 @@ class OfficialFile:
     Attributes:
         name: The file's name, for messages.
         sha256: Of the file.
-        tensors: By key, without the prefix of parallel training and without the buffers of old instance norms; float32.
+        tensors: By key, without what a module around the network put in front and the buffers of old instance norms;
+            float32.
         precisions: What floats the file holds.
     """
 
@@ -64,8 +66,8 @@ def read_official(path: Path) -> OfficialFile:
             state = read_state_dict(path)
     except WeightsError as error:
         raise _explained(path, error) from error
-    if state and all(key.startswith(_PARALLEL) for key in state):
-        state = {key.removeprefix(_PARALLEL): tensor for key, tensor in state.items()}
+    while len(outer := {key.partition(".")[0] for key in state}) == 1 and outer <= _WRAPPERS:
+        state = {key.partition(".")[2]: tensor for key, tensor in state.items()}
     if MARK in state:
         state = to_official(state)
     for key in has_old_instance_norms({key: tuple(tensor.shape) for key, tensor in state.items()}):

@@ -7,6 +7,7 @@ network cannot pass. What no key shows (`Unseen`) has to be told.
 """
 
 import itertools
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ from tandem.config.specifications import (
 from tandem.errors import WeightsError, listed
 from tandem.networks.build import build_network
 
+log = logging.getLogger(__name__)
+
 OfficialSpec = UNetSpec | ResNetSpec | EncoderSpec
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 MAX_CHANNELS = 4
-"""Of images; more channels of a first convolution are those of a latent."""
+"""Of images, unless the length of the latent is told; more channels of a first convolution are those of a latent."""
 
 _IGNORED = ("num_batches_tracked",)
 """Buffers that old files lack, and that no output depends on."""
@@ -44,6 +47,16 @@ _TELLING = {
     "d_1.1.conv_block.0.weight": "a discriminator of the PyTorch project for 128 px",
 }
 """Networks that only training uses, by a key that they have."""
+_FOREIGN = (
+    (r"down\d\.model\.0\.weight", "a generator of PyTorch-GAN, whose U-Nets have other layers"),
+    (r"model\.\d+\.block\.1\.weight", "a residual generator of PyTorch-GAN, which enlarges maps by repeating pixels"),
+    (r"model1_1\.\d+\.weight", "pix2pixHD's generator with a local enhancer"),
+    (r"model\.\d+\.conv_block\.0\.weight", "a residual generator whose blocks pad with zeros (padding_type zero)"),
+    (r".*\.(weight_orig|parametrizations\..*)", "a network with spectral norm"),
+    (r".*\.(modulation\.weight|convs?\.\d+\.\d+\.kernel)", "a StyleGAN2 network (CUT's netG stylegan2)"),
+    (r"(enc|dec)_(content|style)\..*", "a generator of MUNIT"),
+)
+"""Networks that look like these and are others, by a key that they have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +66,15 @@ class Unseen:
     Attributes:
         norm: The norm, where it has no weights and takes no place among the keys; otherwise what the file says counts.
         activation: Of the way up of BicycleGAN's U-Net (``nl``).
-        latent_dim: Of a U-Net whose input is joined with the latent; None: what the encoder says, or 8 where the input
-            has too many channels for an image.
+        latent_dim: Of a U-Net whose input is joined with the latent, 0 without one; None: what the encoder says, or 8
+            where the input has too many channels for an image.
+        most_channels: That an image may have.
     """
 
     norm: Literal["instance", "none"] = "instance"
     activation: Activation = "relu"
     latent_dim: int | None = None
+    most_channels: int = MAX_CHANNELS
 
 
 def infer(shapes: Shapes, unseen: Unseen, *, name: str) -> OfficialSpec:
@@ -77,6 +92,11 @@ def infer(shapes: Shapes, unseen: Unseen, *, name: str) -> OfficialSpec:
         raise WeightsError(
             f"{name} is {kind}, which only training uses: a model is made of generators and an encoder (files like "
             "latest_net_G.pth and latest_net_E.pth). Leave this file out."
+        )
+    if foreign := _foreign(shapes):
+        raise WeightsError(
+            f"{name} is {foreign}. What can be converted are the generators of BicycleGAN, pix2pix, CycleGAN and CUT, "
+            "and BicycleGAN's encoders, as their official code builds them."
         )
     candidates = _candidates(shapes, unseen, name)
     misfits = [(spec, misfit(spec, shapes)) for spec in candidates]
@@ -121,6 +141,29 @@ def has_old_instance_norms(shapes: Shapes) -> frozenset[str]:
     )
 
 
+def _foreign(shapes: Shapes) -> str:
+    """What a file holds that looks like an official network and is none; empty if nothing is known of it."""
+    for pattern, what in _FOREIGN:
+        if any(re.fullmatch(pattern, key) for key in shapes):
+            return what
+    blurs = {shape[-1] for key, shape in shapes.items() if _BLUR.fullmatch(key) and len(shape) == 4}
+    if len(blurs) == 1:
+        return "a residual generator that is antialiased on one way only (CUT's no_antialias or no_antialias_up alone)"
+    blocks = [int(found[1]) for key in shapes if (found := re.match(r"model\.(\d+)\.conv_block\.", key))]
+    halvings = [
+        key
+        for key, shape in shapes.items()
+        if (found := re.fullmatch(r"model\.(\d+)\.weight", key))
+        and 1 < int(found[1]) < min(blocks, default=0)
+        and len(shape) == 4
+    ]
+    if blocks and len(halvings) > 2:
+        return (
+            f"a residual generator that halves maps {len(halvings)} times, as pix2pixHD's does; here they do so twice"
+        )
+    return ""
+
+
 def _candidates(shapes: Shapes, unseen: Unseen, name: str) -> list[OfficialSpec]:
     try:
         if "downsample_1.conv_block.0.weight" in shapes:
@@ -133,6 +176,8 @@ def _candidates(shapes: Shapes, unseen: Unseen, name: str) -> list[OfficialSpec]
             return list(_resnets(shapes, unseen))
         if "fc.0.weight" in shapes and "conv.0.weight" in shapes:
             return list(_encoders(shapes))
+    except WeightsError:
+        raise
     except (KeyError, IndexError, ValueError) as error:
         raise WeightsError(f"{name} lacks parts of the network that its other keys belong to: {error}.") from error
     raise WeightsError(
@@ -182,7 +227,9 @@ def _nested_unets(shapes: Shapes, unseen: Unseen, name: str) -> Iterator[UNetSpe
     """Those of pix2pix, and BicycleGAN's with the latent at the input: the same keys, but for the input's channels."""
     depth = max(key.split(".").count("model") for key in shapes) - 1
     filters, joined = _four(shapes["model.model.0.weight"])[:2]
-    latent_dim = _latent_beside(joined, unseen, name)
+    # BicycleGAN's convolutions have biases; pix2pix's have none beside batch norm, so their channels are the image's.
+    has_biases = "model.model.0.bias" in shapes
+    latent_dim = _latent_beside(joined, unseen, name) if has_biases or unseen.latent_dim else 0
     ends = [key for key in shapes if re.fullmatch(r"model\.model\.[1-9]\d*\.weight", key) and len(shapes[key]) == 4]
     upsampling: Upsampling = "transposed" if shapes[ends[0]][-1] == 4 else "bilinear"
     out_channels = shapes[ends[0]][1 if upsampling == "transposed" else 0]
@@ -208,10 +255,19 @@ def _latent_beside(joined: int, unseen: Unseen, name: str) -> int:
     if unseen.latent_dim is None and joined <= MAX_CHANNELS:
         return 0
     latent_dim = 8 if unseen.latent_dim is None else unseen.latent_dim
-    if not 1 <= joined - latent_dim <= MAX_CHANNELS:
+    if not 1 <= joined - latent_dim <= unseen.most_channels:
         raise WeightsError(
             f"{name} takes {joined} channels, those of the image and of the latent; with a latent of {latent_dim} the "
-            f"image would not have 1 to {MAX_CHANNELS} of them: give the right --latent-dim, or the encoder's file too."
+            f"image would not have 1 to {unseen.most_channels} of them: give the right --latent-dim (0 without a "
+            "latent), or the encoder's file too."
+        )
+    if unseen.latent_dim is None:
+        log.info(
+            "%s takes %d channels: %d of the image and a latent of %d. If that is wrong give --latent-dim (0 for none)",
+            name,
+            joined,
+            joined - latent_dim,
+            latent_dim,
         )
     return latent_dim
 

@@ -42,8 +42,8 @@ class ConvertOptions(Options):
     )
     latent_dim: int | None = option(
         None,
-        "length of the latent (nz), which only an encoder's file says where z is joined with the input; else 8",
-        at_least=1,
+        "length of the latent (nz), which only an encoder says where the input is joined with z; else 8; 0: no z",
+        at_least=0,
         below=4097,
     )
     activation: Activation = same(BicycleGANConfig, "activation")

@@ -120,10 +120,10 @@ def _read_graph(graph: memoryview, model: _Model, path: Path) -> None:
             case 5:
                 _check_tensor(one.message, path)
             case 11:
-                name, shape = _value_info(one.message)
+                name, shape = _value_info(one.message, path)
                 model.inputs[name] = shape
             case 12:
-                name, shape = _value_info(one.message)
+                name, shape = _value_info(one.message, path)
                 model.outputs[name] = shape
             case 15:
                 raise _foreign(path, "sparse weights")
@@ -155,24 +155,24 @@ def _check_tensor(tensor: memoryview, path: Path) -> None:
             )
 
 
-def _value_info(message: memoryview) -> tuple[str, _Shape]:
+def _value_info(message: memoryview, path: Path) -> tuple[str, _Shape]:
     name, shape = "", None
     for part in wire.fields(message):
         if part.number == 1:
             name = part.string
         elif part.number == 2:
-            shape = _shape_of(part.message)
+            shape = _shape_of(part.message, path)
     if shape is None:
         raise ValueError(f"{name!r:.40} has no shape")
     return name, shape
 
 
-def _shape_of(kind: memoryview) -> _Shape:
+def _shape_of(kind: memoryview, path: Path) -> _Shape:
     sides: list[int | str] = []
     for tensor in (part.message for part in wire.fields(kind) if part.number == 1):
         for part in wire.fields(tensor):
             if part.number == 1 and part.integer != _FLOAT:
-                raise ValueError("an input or output is not float32")
+                raise _foreign(path, "an input or output that is not float32")
             if part.number == 2:
                 sides += [_side(one.message) for one in wire.fields(part.message)]
     return tuple(sides)

@@ -40,6 +40,8 @@ def sha256_of(path: Path) -> str:
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read a PyTorch file (``weights_only=True``) or a safetensors file that holds a state dict.
 
+    A checkpoint with one state dict beside its step and the like stands for that.
+
     Raises:
         WeightsError: It cannot be read, is too large, or holds anything but names with dense tensors.
     """
@@ -53,6 +55,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise_lost(error)
         raise _unreadable(path, "a state dict of tensors (.pth or .safetensors)", error) from error
+    inner = _state_dicts_in(loaded)
+    if len(inner) > 1:
+        first = next(iter(inner))
+        raise WeightsError(
+            f"{path} holds several state dicts ({', '.join(inner)}): save the one that is meant in a file of its own, "
+            f"torch.save(torch.load('{path.name}')['{first}'], 'weights.pth')."
+        )
+    loaded = next(iter(inner.values()), loaded)
     if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
         raise WeightsError(f"{path} holds a {type(loaded).__name__}; expected a state dict, names with tensors.")
     for name, value in loaded.items():
@@ -62,6 +72,18 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if total > MAX_BYTES:
         raise WeightsError(f"{path} unpacks to {total:,} bytes; at most {MAX_BYTES:,} are read.")
     return loaded
+
+
+def _state_dicts_in(loaded: object) -> dict[str, dict[str, Tensor]]:
+    """The entries of a checkpoint that are state dicts, by name."""
+    entries = loaded if isinstance(loaded, dict) else {}
+    return {
+        str(name): value
+        for name, value in entries.items()
+        if isinstance(value, dict)
+        and value
+        and all(isinstance(key, str) and isinstance(one, Tensor) for key, one in value.items())
+    }
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
