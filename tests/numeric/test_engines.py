@@ -161,13 +161,14 @@ def test_cuda_gives_the_samples_of_the_cpu(make_bundle: MakeBundle, options: dic
 
 
 def test_samples_run_at_once_where_that_pays(make_bundle: MakeBundle) -> None:
-    """On a CPU ONNX Runtime gains nothing from several samples of 256 px; PyTorch does from four of any size."""
+    """A thread of ONNX Runtime gains nothing from several samples of 256 px; PyTorch does from four of any size."""
     folder = make_bundle()
-    torch_engine, onnx_engine = (load(folder, device="cpu", engine=engine) for engine in ("torch", "onnx"))
+    one_thread, four_threads = (load(folder, device="cpu", engine="onnx", threads=threads) for threads in (1, 4))
     sizes = ((64, 64), (128, 128), (128, 256), (256, 256), (512, 512))
-    assert [onnx_engine.frames_at_once(*size, fit="pad") for size in sizes] == [4, 4, 2, 1, 1]
-    assert [torch_engine.frames_at_once(*size, fit="pad") for size in sizes] == [4] * len(sizes)
+    assert [one_thread.frames_at_once(*size, fit="pad") for size in sizes] == [4, 4, 2, 1, 1]
+    assert [four_threads.frames_at_once(*size, fit="pad") for size in sizes] == [4, 4, 4, 4, 1]
+    assert [load(folder, device="cpu").frames_at_once(*size, fit="pad") for size in sizes] == [4] * len(sizes)
     image = picture(256, 256)
-    several = onnx_engine(image, 3, seed=1, fit="pad", output="tensor")
-    alone = load(folder, device="cpu", engine="onnx", max_batch=1)(image, 3, seed=1, fit="pad", output="tensor")
-    assert np.array_equal(several, alone)
+    several = one_thread(image, 3, seed=1, fit="pad", output="tensor")
+    alone = load(folder, device="cpu", engine="onnx", threads=1, max_batch=1)
+    assert np.array_equal(several, alone(image, 3, seed=1, fit="pad", output="tensor"))

@@ -16,7 +16,7 @@ from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, Networ
 from tandem.errors import BundleError, ConfigError, DataError, MissingExtraError
 from tandem.inference.onnx.model_file import graph_beside_weights, graph_bytes
 from tandem.inference.onnx.networks import network_graph, outputs_of
-from tandem.threads import session_options
+from tandem.threads import session_options, session_threads
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH_LIMITS = {"cpu": 4, "cuda": 64}
 BATCH_PIXELS = 256 * 256
-"""On a CPU samples run at once while they have no more pixels than this: a single one of this size computes as fast as
-the processor can, and several at once only take memory."""
+"""On a CPU samples run at once while they have no more pixels than this for each thread: a single one of this size
+keeps a core as busy as several do, and those only take memory."""
 LARGE_PIXELS = 512 * 512
 """From so many pixels of a batch on the memory of a run is given back after it."""
 
@@ -108,7 +108,9 @@ class OnnxEngine:
     def batch_limit(self, pixels: int) -> int:
         """See `Engine`."""
         limit = BATCH_LIMITS[self._kind]
-        return max(1, min(limit, BATCH_PIXELS // pixels)) if self._kind == "cpu" else limit
+        if self._kind != "cpu":
+            return limit
+        return max(1, min(limit, session_threads(self._threads) * BATCH_PIXELS // pixels))
 
     def prepare(self) -> None:
         """See `Engine`: the sessions are opened. What they were made of is let go."""
