@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.errors import DataError, MissingExtraError, WeightsError
+from tandem.errors import DataError, WeightsError
+from tandem.inference.onnx.runtime import onnx_runtime
 from tandem.interrupts import raise_lost
 from tandem.networks.backbones.tensor_files import sha256_of
 from tandem.threads import session_options
@@ -91,10 +92,7 @@ def _torchscript(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]
 
 
 def _onnx(path: Path) -> Callable[[Tensor], Tensor]:
-    try:
-        import onnxruntime  # noqa: PLC0415  (an extra)
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", "onnx", f"Reading {path.name}") from error
+    onnxruntime = onnx_runtime(f"Reading {path.name}")
     options = session_options(onnxruntime)
     options.log_severity_level = 4
     try:

@@ -13,9 +13,10 @@ from tandem.checkpoint.arrays import arrays_below
 from tandem.checkpoint.manifest import Manifest
 from tandem.checkpoint.storage import Storage
 from tandem.config.specifications import GeneratorSpec, ImageEncoderSpec, NetworkSpec, PairEncoderSpec
-from tandem.errors import BundleError, ConfigError, DataError, MissingExtraError
+from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.onnx.model_file import graph_beside_weights, graph_bytes
 from tandem.inference.onnx.networks import network_graph, outputs_of
+from tandem.inference.onnx.runtime import onnx_runtime
 from tandem.threads import session_options, session_threads
 
 if TYPE_CHECKING:
@@ -62,16 +63,12 @@ class OnnxEngine:
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
-        try:
-            import onnxruntime  # noqa: PLC0415  (an extra)
-        except ImportError as error:
-            raise MissingExtraError("onnxruntime", "onnx", "The engine onnx") from error
-        self._runtime = onnxruntime
+        self._runtime = onnx_runtime("The engine onnx")
         self._specs, self._sources, self._threads = dict(specs), dict(sources), threads
         self._storage: Storage = storage
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         self._opening = threading.Lock()
-        self._kind, self._provider = _provider(device, onnxruntime.get_available_providers())
+        self._kind, self._provider = _provider(device, self._runtime.get_available_providers())
 
     @classmethod
     def of_arrays(
