@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from processes import ProcessGroupRun, together
+from processes import ProcessGroupRun, place, together
 from tandem.errors import ConfigError, DataError
-from tandem.training import all_reduce, heartbeat
+from tandem.training import all_reduce, distributed, heartbeat
 from tandem.training.distributed import join
 from tandem.training.process_group import Agreement, ProcessGroup
 
@@ -226,6 +228,19 @@ def test_slow_work_of_the_main_process_ends_nothing(monkeypatch: pytest.MonkeyPa
     for name, seconds in (("BEAT_SECONDS", 0.1), ("SILENCE_SECONDS", 1.0), ("GRACE_SECONDS", 0.3)):
         monkeypatch.setattr(heartbeat, name, seconds)
     assert together(lambda process_group: process_group.on_main(lambda: time.sleep(3))) == [None, None]
+
+
+def test_who_does_not_come_is_waited_for_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(distributed, "START_PATIENCE_SECONDS", 0.3)
+    for name in ("START_TIMEOUT", "COLLECTIVE_TIMEOUT"):
+        monkeypatch.setattr(distributed, name, timedelta(seconds=4))
+    monkeypatch.setattr(distributed.log, "info", lambda text, *values: sys.stderr.write(text % values + "\n"))
+    alone = ProcessGroupRun(lambda _: None, size=1, launcher=lambda rank, _, port: place(rank, 2, port))
+    (ended,) = alone.results()
+    assert str(ended).startswith("PeerError"), ended
+    assert "waiting for all 2 processes to start" in capfd.readouterr().err
 
 
 def srun(rank: int, size: int, port: int) -> dict[str, str]:

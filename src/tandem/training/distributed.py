@@ -1,5 +1,7 @@
 """Connects the processes that torchrun or srun started to train one model; see `tandem.training.process_group`."""
 
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,6 +19,10 @@ from tandem.training.process_group import ProcessGroup
 START_TIMEOUT = timedelta(minutes=5)
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 """Longest that one process may let the others wait in a collective; that it is alive is known from its heartbeat."""
+START_PATIENCE_SECONDS = 15.0
+"""How long processes wait for each other without a word."""
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -35,7 +41,7 @@ def join(device_name: str) -> Iterator[ProcessGroup]:
         yield ProcessGroup(device=choose_device(device_name))
         return
     device = _own_device(device_name, launch)
-    with naming_lost_peers():
+    with naming_lost_peers(), _saying_who_is_awaited(launch):
         store, own = _connect(launch), _connect(launch)
         store.set(Heartbeat.key(launch.rank), "0")
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
@@ -58,6 +64,20 @@ def join(device_name: str) -> Iterator[ProcessGroup]:
     finally:
         dist.destroy_process_group()  # first: where this hangs, the heartbeat still ends the process
         heartbeat.stop()
+
+
+@contextmanager
+def _saying_who_is_awaited(launch: Launch) -> Iterator[None]:
+    """Say after a while what the main process waits for, which is all of them."""
+    minutes = START_TIMEOUT // timedelta(minutes=1)
+    words = ("waiting for all %d processes to start, up to %d minutes", launch.size, minutes)
+    timer = threading.Timer(START_PATIENCE_SECONDS, log.info, words)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _connect(launch: Launch) -> dist.Store:
