@@ -1,6 +1,8 @@
 """``tandem export``: the model that training wrote at a step, and what cannot be exported."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,21 @@ def test_a_small_bundle_of_a_run_is_sampled_and_shared(finished_run: Path, data:
     assert (tmp_path / "small.png").read_bytes() == (tmp_path / "shared.png").read_bytes()
     again = tandem("export", tmp_path / "small", "--to", "hub", "--weights", "fp16", "--out", tmp_path / "other")
     assert "is a model already, whose weights are shared as they are" in again.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text")
+def test_other_programs_open_no_path_that_is_no_text(finished_run: Path, tmp_path: Path) -> None:
+    """Tandem's own models do have such names."""
+    out = tmp_path / os.fsdecode(b"b\xff")
+    for words in (["onnx", "--out", f"{out}.onnx"], ["hub", "--out", out], ["bioimageio", "--out", out]):
+        refused = tandem("export", finished_run, "--to", *words)
+        assert refused.status == 2
+        assert "holds bytes that are no text (UTF-8), and other programs open no such path" in refused.err
+    assert list(tmp_path.iterdir()) == []
+    assert tandem("export", finished_run, "--out", out).status == 0
+    good = tmp_path / "good.onnx"
+    assert tandem("export", out, "--to", "onnx", "--out", good).status == 0
+    good.rename(out.with_suffix(".onnx"))
+    sampled = tandem("sample", out.with_suffix(".onnx"), finished_run, "--out", tmp_path / "samples")
+    assert sampled.status == 1
+    assert "ONNX Runtime opens no path with bytes that are no text" in sampled.err

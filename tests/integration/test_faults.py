@@ -36,6 +36,20 @@ def test_killed_while_a_model_is_written(ground: Ground, name: str) -> None:
     assert leftovers(out) == []
 
 
+@pytest.mark.parametrize(("name", "size"), [("data-preview", 5000), ("doctor", 5000), ("sign", 300)])
+def test_killed_in_the_middle_of_a_file(ground: Ground, name: str, size: int) -> None:
+    """The same command removes what is left of it."""
+    if name == "sign":
+        pytest.importorskip("model_signing", reason="the extra sign")
+    command = ground.commands()[name]
+    ground.expected(command)
+    out = ground.fresh(command)
+    assert ground.call(command.words(out), before=kills.killed_at_byte(size)).status < 0
+    assert len(leftovers(out)) > 0
+    assert ground.ends_like_undisturbed(command) == ""
+    assert leftovers(out) == []
+
+
 def test_a_full_disk_under_official_weights_is_a_message(ground: Ground) -> None:
     """PyTorch's own writer of files calls it a broken invariant."""
     out = ground.fresh()

@@ -93,13 +93,13 @@ class Ground:
             Command("export-onnx", lambda out: self.exporting("onnx", out / "model.onnx")),
             Command("export-int8", lambda out: [*self.exporting("onnx", out / "model.onnx"), "--weights", "int8"]),
             Command("export-bioimageio", lambda out: self.exporting("bioimageio", out)),
-            Command("sign", lambda out: ["sign", out, "--key", self.key], self._copy_shared),
+            Command("sign", lambda out: ["sign", out / "model", "--key", self.key], self._copy_shared),
             Command("pull", lambda out: ["pull", "me/shoes", "--out", out], self._serve_hub),
             Command(
                 "sample-zarr",
                 lambda out: ["sample", self.run, self.data, "--out", out, "--format", "ome.zarr", *quick],
             ),
-            Command("sample-masked", lambda out: self.sampling_masked(out, *quick)),
+            Command("sample-masked", lambda out: self.sampling_masked(out, *quick), self._make_masked),
             Command("convert", lambda out: ["convert", *self.weights, "--to", out]),
             Command("prior", lambda out: ["prior", self.run, self.data, "--out", out, *quick[:2]]),
             Command("calibrate", lambda out: ["calibrate", out, self.data, "--level", "0.5", *quick], self._copy_model),
@@ -109,7 +109,7 @@ class Ground:
             Command("data-shallows", lambda out: ["data", "shallows", out, "--height", "16", *_counts(3, 1, 1)]),
             Command("data-prepare", lambda out: ["data", "prepare", self.data, "--rule", "edges", "--to", out]),
             Command("data-separate", lambda out: ["data", "separate", self.data, "--to", out]),
-            Command("data-combine", lambda out: ["data", "combine", self.apart, "--to", out]),
+            Command("data-combine", lambda out: ["data", "combine", self.apart, "--to", out], self._make_apart),
             Command(
                 "data-split", lambda out: ["data", "split", self.data / "train", "--to", out, "--val-split", "0.3"]
             ),
@@ -193,11 +193,6 @@ class Ground:
             self._succeed(self.training(self.run))
             for seed, folder in enumerate(self.measured):
                 self._succeed(self.evaluating(folder, "--seed", str(seed)))
-            self._succeed(["data", "separate", self.data, "--to", self.apart])
-            _save_masked(self.masked)
-            self._succeed(["train", self.masked, "--out", self.masked_run, *TINY, "--steps", "2", "--mask", "files"])
-            self._succeed(self.exporting("hub", self.shared))
-            _save_key(self.key)
             (self.folder / "ready").touch()
 
     def _succeed(self, words: list[str | Path]) -> None:
@@ -215,10 +210,27 @@ class Ground:
         shutil.copytree(self.run / "model", out)
 
     def _copy_shared(self, out: Path) -> None:
-        shutil.copytree(self.shared, out)
+        self._make_shared()
+        if not self.key.exists():
+            _save_key(self.key)
+        shutil.copytree(self.shared, out / "model")
+
+    def _make_shared(self) -> None:
+        if not self.shared.exists():
+            self._succeed(self.exporting("hub", self.shared))
+
+    def _make_apart(self, _: Path) -> None:
+        if not self.apart.exists():
+            self._succeed(["data", "separate", self.data, "--to", self.apart])
+
+    def _make_masked(self, _: Path) -> None:
+        if not self.masked_run.exists():
+            _save_masked(self.masked)
+            self._succeed(["train", self.masked, "--out", self.masked_run, *TINY, "--steps", "2", "--mask", "files"])
 
     def _serve_hub(self, out: Path) -> None:
         """Let commands find the shared model on a Hub that lives as long as the campaign, with an empty cache."""
+        self._make_shared()
         if self._hub is None:
             self._hub = HubServer()
             self._hub.start()

@@ -166,5 +166,6 @@ def _say_into(log: Path) -> None:
     os.close(handle)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]  (as in a process of its own)
     logging.getLogger().handlers.clear()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

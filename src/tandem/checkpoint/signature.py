@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tandem.checkpoint.manifest import read_manifest
 from tandem.errors import BundleError, ConfigError, MissingExtraError
+from tandem.files import atomic_replace, remove_leftovers_of
 
 MAX_SIGNATURE_BYTES = 2**20
 
@@ -37,7 +38,9 @@ def sign(folder: Path, key: Path, signature: Path) -> None:
     _require_key(key)
     signing, _ = _library()
     try:
-        signing.Config().use_elliptic_key_signer(private_key=key).sign(folder, signature)
+        signer = signing.Config().use_elliptic_key_signer(private_key=key)
+        remove_leftovers_of(signature)
+        atomic_replace(signature, lambda temporary: signer.sign(folder, temporary))
     except (ValueError, TypeError) as error:
         raise ConfigError(f"--key {key} does not sign: {_short(error)}. It must be {_PRIVATE}.") from error
 

@@ -16,7 +16,7 @@ from tandem.data.levels import BY_TYPE, Levels
 from tandem.data.pixels import ResizeMethod, convert_channels, resize
 from tandem.data.shards.open import as_location
 from tandem.errors import ConfigError, Problem
-from tandem.files import atomic_write_text, scratch_folder
+from tandem.files import atomic_write_text, owned, remove_leftovers_of, scratch_folder
 from tandem.report.findings_page import Picture, Row, Section, findings_page
 from tandem.report.grid import image_grid, save_image, shown
 from tandem.report.text import number
@@ -91,11 +91,13 @@ def main(arguments: Sequence[str]) -> int:
         what = "input" if side == "A" else "output"
         log.info("the model's %s: %s", what, ", ".join(f"{name} {value}" for name, value in values.items()))
     if own.out.suffix.lower() in PICTURES:
+        remove_leftovers_of(own.out)
         save_image(sheet, own.out)
         log.info("contact sheet: %s", own.out)
         return 0
-    save_image(sheet, own.out / "preview.png")
-    atomic_write_text(own.out / "index.html", page(own.data, config, tables))
+    with owned(own.out, "writing a preview to"):
+        save_image(sheet, own.out / "preview.png")
+        atomic_write_text(own.out / "index.html", page(own.data, config, tables))
     log.info("page: %s", own.out / "index.html")
     return 0
 

@@ -11,7 +11,7 @@ import numpy as np
 from tandem.data.discover import find_splits
 from tandem.data.synthetic import MODES, DemoInfo, load_dataset_info, mode_weights
 from tandem.evaluation.metrics.mode_coverage import MeasuredCoverage, measure_coverage
-from tandem.files import atomic_write_text
+from tandem.files import atomic_write_text, remove_leftovers_of
 from tandem.inference.jobs import Job, split_jobs
 from tandem.inference.translator import Translator, load
 from tandem.report.animation import save_gif
@@ -60,8 +60,10 @@ def write_demo_page(
         _write_group(out, job, models, references=[other for other in shown if other is not job], seed=seed)
         for job in shown
     ]
+    remove_leftovers_of(out / "coverage.json")
     atomic_write_text(out / "coverage.json", _as_json(measured))
     page = out / "index.html"
+    remove_leftovers_of(page)
     atomic_write_text(page, demo_page(_view(measured, groups, models, drawing)))
     for name, one in measured.items():
         log.info("%s (%d steps): %s", name, models[name].manifest.training["steps"], one.coverage.describe())

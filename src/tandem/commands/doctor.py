@@ -14,7 +14,7 @@ from tandem.commands.train import RecipeOptions, resolve_beside
 from tandem.config.options import option
 from tandem.data.examine.finding import Finding
 from tandem.errors import ConfigError, Problem
-from tandem.files import atomic_write_text, scratch_folder
+from tandem.files import atomic_write_text, owned, scratch_folder
 from tandem.names import public_location
 from tandem.report.findings_page import Section, findings_page
 from tandem.report.rendering import Notice
@@ -131,7 +131,8 @@ def say(diagnosis: Diagnosis, own: DoctorOptions) -> None:
         }
         sys.stdout.write(json.dumps(content, indent=1) + "\n")
     if own.out is not None:
-        atomic_write_text(own.out / "index.html", page(diagnosis))
+        with owned(own.out, "writing a page to"):
+            atomic_write_text(own.out / "index.html", page(diagnosis))
         log.info("page: %s", own.out / "index.html")
 
 

@@ -21,6 +21,7 @@ from tandem.config.options import REQUIRED, Options, changed, option, refuse
 from tandem.errors import CheckpointError, ConfigError, Problem
 from tandem.evaluation.options import Palette, read_palette
 from tandem.files import belongs_to_others, owned, scratch_folder
+from tandem.names import is_text
 from tandem.report.text import count, number
 from tandem.targets import file_problems, folder_problems
 
@@ -109,6 +110,14 @@ class ExportOptions(Options):
             yield Problem(f"the model {self.run} has a name and no place of yours: give --out", "--out")
 
     def _problems_of_place(self, out: Path) -> Iterator[Problem]:
+        if self.to != "bundle" and not is_text(str(out.resolve())):
+            yield Problem(
+                f"--out {out} holds bytes that are no text (UTF-8), and other programs open no such path: give another "
+                "one",
+                "--out",
+                out,
+            )
+            return
         if self.to == "web" and not self.single_file:
             yield from folder_problems(out, "the page", instead="give a folder, or add --single-file")
             return

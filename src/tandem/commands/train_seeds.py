@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tandem.config.run import RunConfig
 from tandem.errors import ConfigError, DataError, Problem
-from tandem.files import atomic_write_text
+from tandem.files import atomic_write_text, remove_leftovers_of
 from tandem.report.seeds_page import SeedRow, interval_text, mean_text, seeds_page
 from tandem.report.text import count
 
@@ -88,6 +88,7 @@ def write_seeds_page(out: Path, seeds: Sequence[int]) -> Path:
     }
     shown = [(run.name, f"{run.name}/{PAGE_NAME}", _in_words(run.step, run.best_step)) for run in runs]
     page = out / PAGE_NAME
+    remove_leftovers_of(page)
     atomic_write_text(page, seeds_page(out.resolve().name, shown, tables, missing=len(seeds) - len(runs)))
     if len(runs) == len(seeds):
         for row in rows["last"]:

@@ -12,7 +12,8 @@ from tools.faults.process import Ended, until
 from tools.faults.system import small_disk
 from tools.faults.trial import Kind, Verdict, not_possible
 
-_MESSAGE_ENDS = {0, 1, 2}
+_MESSAGE_ENDS = {0, 1, 2, 3}
+"""3 is the doctor's, where it finds something."""
 _LARGE = 1 << 28
 READERS = (
     *("train", "train-workers", "sample", "sample-zarr", "evaluate", "prior"),
@@ -22,7 +23,7 @@ READERS = (
 
 
 def broken(ended: Ended) -> str:
-    """What is wrong with a command that was disturbed and may end with success, or with a message and status 1 or 2."""
+    """What is wrong with a command that was disturbed and may end with success, or with a message and status 1 to 3."""
     if ended.complaint or ended.status not in _MESSAGE_ENDS:
         return f"status {ended.status}: {ended.complaint or ended.last_line}"
     if ended.status and not ended.last_line:

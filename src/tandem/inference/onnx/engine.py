@@ -17,6 +17,7 @@ from tandem.errors import BundleError, ConfigError, DataError
 from tandem.inference.onnx.model_file import graph_beside_weights, graph_bytes
 from tandem.inference.onnx.networks import network_graph, outputs_of
 from tandem.inference.onnx.runtime import onnx_runtime
+from tandem.names import is_text
 from tandem.threads import session_options, session_threads
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ class OnnxEngine:
             raise BundleError(f"ONNX Runtime cannot read the {name}: {brief(error)}") from error
 
     def _open_file(self, path: Path) -> "onnxruntime.InferenceSession":
+        if not is_text(str(path)):
+            raise BundleError(f"ONNX Runtime opens no path with bytes that are no text (UTF-8): rename {path}.")
         full_bytes = path.stat().st_size * FULL_SIZES[self._storage]
         expands = self._storage == "int8" or (self._storage == "fp16" and full_bytes >= LARGE_WEIGHTS)
         graph = None if expands else graph_beside_weights(path)
