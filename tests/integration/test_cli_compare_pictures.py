@@ -13,7 +13,7 @@ import tandem as package
 from cyclegan_bundle import make_cyclegan
 from tandem.data.images import read_image
 
-PICTURE = re.compile(r'<img src="(outputs/[^"]+)" alt="([^"]+)"')
+PICTURE = re.compile(r'<img src="(outputs/[^"]+)" alt="([^"]+)" width="(\d+)" height="(\d+)"')
 
 
 @pytest.fixture
@@ -30,7 +30,12 @@ def models(make_bundle: Callable[..., Path]) -> list[Path]:
 
 
 def pictures_of(page: Path) -> dict[str, Path]:
-    return {alt: page.parent / src for src, alt in PICTURE.findall(page.read_text())}
+    """By what they show; the page says how large each is, so that nothing moves when it is loaded."""
+    shown = PICTURE.findall(page.read_text())
+    assert len(shown) == page.read_text().count("<img ")
+    for src, _, width, height in shown:
+        assert read_image(page.parent / src).shape[:2] == (int(height), int(width))
+    return {alt: page.parent / src for src, alt, _, _ in shown}
 
 
 def test_the_same_inputs_through_several_models(models: list[Path], data: Path, tmp_path: Path) -> None:

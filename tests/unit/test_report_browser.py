@@ -147,6 +147,7 @@ def comparison(folder: Path) -> str:
     inputs = [
         ComparedInput(f"input-{i}", picture(folder, "a.png"), picture(folder, "b.png"), outputs) for i in range(2)
     ]
+    sizes = {path: (64, 64) for one in inputs for path in one.pictures}
     models = [
         ModelFacts(name, "bicyclegan", "60,000", "256×256 px", "8", "AtoB", "resize to 256x256 px") for name in names
     ]
@@ -156,7 +157,7 @@ def comparison(folder: Path) -> str:
             [ComparedScore(f"a-metric-with-a-long-name-{i}", "lower", scores, d) for i, d in enumerate(differing)],
             [seed_table("Over seeds", "The last measurement.", {"a-long-name-of-a-setting": [row], "another": [row]})],
             ["They differ in their inputs."],
-            SideBySide(models, {"AtoB": inputs}, ["one could not be read"]),
+            SideBySide(models, {"AtoB": inputs}, ["one could not be read"], sizes),
         )
     )
 
@@ -249,6 +250,23 @@ def test_input_ground_truth_and_outputs_have_one_size(show: Callable[..., Any], 
         assert np.array(group)[:, 0].min() >= least
     # A click leads to the picture at its full size.
     assert page.evaluate("[...document.querySelectorAll('figure img')].every((i) => i.parentElement.href === i.src)")
+
+
+def test_pictures_have_their_places_before_they_are_loaded(browser: Any, files: dict[str, str]) -> None:
+    boxes = "[...document.images].map((one) => Object.values(one.getBoundingClientRect().toJSON()))"
+    found = []
+    for is_slow in (True, False):
+        page = browser.new_page(viewport={"width": WIDE, "height": 900})
+        if is_slow:
+            page.route("**/*.png", lambda _: None)  # never answered
+        page.goto(files["comparison"], wait_until="domcontentloaded")
+        page.evaluate("for (const image of document.images) image.loading = 'eager'")
+        if not is_slow:
+            page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth)")
+        assert page.evaluate("[...document.images].some((one) => one.naturalWidth)") is not is_slow
+        found.append(page.evaluate(boxes))
+        page.close()
+    assert found[0] == found[1]
 
 
 def test_snapshots_are_a_strip_over_time_on_a_phone_and_a_grid_on_a_screen(show: Callable[..., Any]) -> None:

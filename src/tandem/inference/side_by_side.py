@@ -11,6 +11,7 @@ from pathlib import Path
 from tandem.checkpoint.manifest import Manifest
 from tandem.config.data import Direction
 from tandem.data.fit import Fit
+from tandem.data.images import read_size
 from tandem.errors import BundleError, TandemError, listed
 from tandem.inference.abilities import Abilities, abilities_of
 from tandem.inference.engine import read_manifest_at
@@ -111,7 +112,9 @@ def sample_side_by_side(models: Mapping[str, Path], out: Path, request: Request)
         if problem is not None:
             problems.append(f"{model.name} ({model.path}): {problem}")
             log.warning("%s", problems[-1])
-    return SideBySide([_facts(model) for model in prepared], _compared(prepared, shown), problems)
+    compared = _compared(prepared, shown)
+    sizes = {path: read_size(out / path) for group in compared.values() for one in group for path in one.pictures}
+    return SideBySide([_facts(model) for model in prepared], compared, problems, sizes)
 
 
 def sample_pages(models: Sequence[str], out: Path) -> dict[str, Path]:

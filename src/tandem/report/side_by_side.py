@@ -1,7 +1,7 @@
 """The section of a comparison that shows what several models made of the same inputs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LEGEND_HEADER = ("Model", "Method", "Steps", "Training size", "Latent", "Directions", "What is done to inputs")
 
@@ -50,6 +50,12 @@ class ComparedInput:
     ground_truth_picture: str | None
     outputs: Mapping[str, Sequence[tuple[str, str]]]
 
+    @property
+    def pictures(self) -> list[str]:
+        """All of them."""
+        own = [path for path in (self.input_picture, self.ground_truth_picture) if path is not None]
+        return own + [path for outputs in self.outputs.values() for path, _ in outputs]
+
 
 @dataclass(frozen=True)
 class SideBySide:
@@ -59,11 +65,13 @@ class SideBySide:
         models: In the order of the pictures.
         groups: The inputs by heading: one for each direction, where there are several.
         problems: A sentence for each model that could not translate everything.
+        sizes: (width, height) of pictures by their paths: the page keeps their places until they are loaded.
     """
 
     models: Sequence[ModelFacts]
     groups: Mapping[str, Sequence[ComparedInput]]
     problems: Sequence[str] = ()
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def num_inputs(self) -> int:
