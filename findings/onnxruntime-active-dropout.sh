@@ -12,6 +12,7 @@
 #
 # So noise has to be an input of an exported graph, and a check of an export has to ask that two draws differ.
 set -euo pipefail
+export ORT_DISABLE_TELEMETRY=1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"

@@ -12,6 +12,7 @@
 #
 # So exported graphs subtract the mean before the norm, and are compared on constant canvases too.
 set -euo pipefail
+export ORT_DISABLE_TELEMETRY=1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"

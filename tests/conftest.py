@@ -1,6 +1,7 @@
 """What all tests share: one thread (the tests are small), reproducible property tests, tiny models."""
 
 import importlib.util
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from tiny_bundle import write_bundle
 
 torch.set_num_threads(1)
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some tests import ONNX Runtime themselves
 if importlib.util.find_spec("hypothesis") is not None:  # the tests for a GPU run without it, on a bare machine
     from hypothesis import settings
 
