@@ -420,7 +420,7 @@ class Page {
     const ms = performance.now() - began;
     this.msPerSample = ms / which.length;
     pictures.forEach((picture, i) => show(i, picture));
-    this.say("ready", `${which.length} output${which.length > 1 ? "s" : ""} in ${Math.round(ms)} ms`);
+    this.say("ready", `${which.length} output${which.length > 1 ? "s" : ""} in ${duration(ms)}`);
   }
 
   /** @param {number[][] | null} z @param {AbortSignal} signal @param {import("./engine.js").OnOutput} [onOutput] */
@@ -787,6 +787,11 @@ function resized(picture, [height, width]) {
   context.fillRect(0, 0, width, height);
   context.drawImage(picture, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
+}
+
+/** A time for people. @param {number} ms */
+function duration(ms) {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 function turnTheme() {
