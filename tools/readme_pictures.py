@@ -157,7 +157,9 @@ def photograph_drawing(model: Path, path: Path) -> Path:
         with shown(f"{told.split()[-1]}#seed=4", width=1240, height=880) as tab:
             tab.wait_for_selector("#tiles li")
             tab.click("#examples button:nth-child(1)")
-            tab.wait_for_timeout(4000)
+            tab.wait_for_selector('#pad[data-map="25"]')
+            tab.wait_for_selector("#strip li")
+            tab.wait_for_selector("#status.ready")
             picture = taken(tab)
         service.terminate()
     save_image(picture, path)
@@ -166,14 +168,16 @@ def photograph_drawing(model: Path, path: Path) -> Path:
 
 @contextmanager
 def shown(address: str, *, width: int, height: int) -> Iterator["Page"]:
-    """A page in the machine's browser."""
+    """A page in the machine's browser, which has a camera."""
     from playwright.sync_api import (  # pyright: ignore[reportMissingImports]  # noqa: PLC0415  (an extra)
         sync_playwright,
     )
 
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = started.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--use-fake-device-for-media-stream"]
+        )
         tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
         tab.goto(address)
         yield tab
