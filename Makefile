@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo test test-slow faults fuzz long-run coverage lint format types types-page bench reference docs
+.PHONY: help setup browser webkit demo test test-slow faults fuzz long-run coverage lint format types types-page bench reference docs
 .PHONY: docs-serve pictures build sbom audit lock clean
 
 help:  ## list the targets
@@ -28,6 +28,11 @@ browser:  ## install Chromium and Firefox, by which the tests look at pages, whe
 	any firefox-esr firefox || missing="$$missing firefox-esr"; \
 	test -z "$$missing" || { apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing > /dev/null; }
+
+webkit:  ## install WebKitGTK and its driver, by which a slow test looks at the page to draw on (Debian and Ubuntu)
+	@sudo=$$(test "$$(id -u)" = 0 || echo sudo); $$sudo apt-get update -qq && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	webkit2gtk-driver xvfb dbus > /dev/null
 
 demo: setup  ## draw a dataset, train small models on it, sample and measure it; writes runs/demo/index.html
 	$(BIN)/tandem demo --out runs/demo

@@ -9,8 +9,6 @@
 #     import: deviceid (36 bytes), onnxruntime.db
 #     import and disable_telemetry_events(): deviceid (36 bytes), onnxruntime.db
 #     ORT_DISABLE_TELEMETRY=1 and import: nothing
-#
-# So Tandem sets the variable before it imports ONNX Runtime, unless the environment says otherwise.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
