@@ -39,6 +39,19 @@ MOSTLY_GREEN = """(() => {
   const pixels = Array.from({ length: data.length / 4 }, (_, i) => data.subarray(4 * i, 4 * i + 3));
   return pixels.filter(([red, green, blue]) => green > 90 && Math.max(red, blue) < 90).length > pixels.length / 4;
 })()"""
+SLOW_CAMERA = """() => {
+  const canvas = document.createElement('canvas');
+  navigator.mediaDevices.getUserMedia = async () => {
+    const context = canvas.getContext('2d');
+    const stream = canvas.captureStream(0);
+    window.sendPicture = () => {
+      context.fillStyle = 'green';
+      context.fillRect(0, 0, canvas.width, canvas.height);
+      stream.getVideoTracks()[0].requestFrame();
+    };
+    return stream;
+  };
+}"""
 PIXEL = "[...document.querySelector('#drawing').getContext('2d').getImageData(99, 320, 1, 1).data]"
 
 
@@ -205,13 +218,35 @@ def test_a_picture_is_taken_with_the_camera(service: str, browser: Any, open_pag
     for answer in ("Escape", "Enter"):  # the button that takes it has the focus
         assert page.is_visible("#hint"), "nothing has been drawn"
         page.click("#camera")
-        until(page, "document.querySelector('#camera-video').videoWidth > 0")
+        until(page, "!document.querySelector('#camera-take').disabled")
         page.keyboard.press(answer)
         until(page, "document.querySelector('#camera-video').srcObject === null")
     settle(page)
     until(page, MOSTLY_GREEN)  # Chromium's own camera shows a green field, over which something white moves
     assert len(set(canvases(page, "#tiles canvas"))) > 1
     chromium.close()
+
+
+def test_the_camera_is_waited_for(service: str, open_page: Callable[..., Any]) -> None:
+    """A camera that is on and has sent no picture yet has none to take."""
+    page = open_page(service)
+    page.evaluate(SLOW_CAMERA)
+    page.evaluate("document.querySelector('#camera').click()")
+    until(page, "document.querySelector('#camera-view').open")
+    page.wait_for_timeout(300)
+    page.keyboard.press("Enter")  # the other button, which leaves
+    until(page, "document.querySelector('#camera-video').srcObject === null")
+    assert page.is_visible("#hint"), "nothing has been drawn"
+    assert page.is_hidden("#alert"), "and nothing is wrong"
+    page.evaluate("document.querySelector('#camera').click()")
+    until(page, "document.querySelector('#camera-view').open")
+    assert page.is_disabled("#camera-take")
+    page.evaluate("window.sendPicture()")
+    until(page, "!document.querySelector('#camera-take').disabled")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#camera-video').srcObject === null")
+    settle(page)
+    assert page.evaluate(PIXEL) == [0, 128, 0, 255]
 
 
 def test_a_link_carries_the_styles_and_a_reload_the_drawing(service: str, open_page: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ export async function hasCamera() {
 }
 
 /**
- * Shows what the camera sees until a picture is taken. The camera is on as long as that.
+ * Shows what the camera sees until a picture is taken, which can be as soon as there is one. The camera is on as long as that.
  *
  * @returns {Promise<ImageBitmap | null>}  null where nobody took one
  */
@@ -15,14 +15,42 @@ export async function takePicture() {
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   const dialog = element("camera-view", HTMLDialogElement);
   const video = element("camera-video", HTMLVideoElement);
+  const take = element("camera-take", HTMLButtonElement);
+  /** @type {ImageBitmap | null} */
+  let picture = null;
   try {
+    take.onclick = async () => {
+      picture = await currentPicture(video);
+      dialog.close();
+    };
+    video.requestVideoFrameCallback(() => {
+      take.disabled = false;
+      take.focus();
+    });
     video.srcObject = stream;
-    dialog.returnValue = "";
     dialog.showModal();
     await new Promise((resolve) => { dialog.addEventListener("close", resolve, { once: true }); });
-    return dialog.returnValue === "take" && video.videoWidth ? await createImageBitmap(video) : null;
+    return picture;
   } finally {
+    take.disabled = true;
     video.srcObject = null;
     for (const track of stream.getTracks()) track.stop();
   }
+}
+
+/**
+ * What a video shows. A browser that is busy may not have it at once; the video must be visible as long.
+ *
+ * @param {HTMLVideoElement} video
+ * @returns {Promise<ImageBitmap | null>}  null where it is closed before
+ */
+async function currentPicture(video) {
+  while (video.srcObject) {
+    try {
+      return await createImageBitmap(video);
+    } catch {
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+  }
+  return null;
 }
