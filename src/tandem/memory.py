@@ -22,13 +22,15 @@ _AMOUNT = r"([\d.]+) ?(bytes|[KMGTP]iB|B)\b"
 _ASKED = re.compile(rf"(?:[Tt]ried to allocate|Unable to allocate) {_AMOUNT}")
 _FREE = re.compile(rf"of which {_AMOUNT} is free")
 _SAYS_SO = ("out of memory", "can't allocate memory", "Cannot allocate memory", "bad_alloc", "bad allocation")
+_ONEDNN = ("could not create a primitive", "could not execute a primitive", "could not create a memory object")
+"""Of oneDNN, which computes convolutions on CPUs: the same words for too little memory and for too large an image."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is too little memory, of the machine or of a GPU."""
+    """Whether an error says that there is too little memory, of the machine or of a GPU, or may say so."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _SAYS_SO)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in (*_SAYS_SO, *_ONEDNN))
 
 
 def describe(error: BaseException, command: str) -> str:
@@ -42,6 +44,8 @@ def describe(error: BaseException, command: str) -> str:
     on_gpu = "CUDA" in text or "MPS" in text
     asked, free = _amount(_ASKED, text), _amount(_FREE, text) if on_gpu else _available()
     lead = "the GPU has too little memory" if on_gpu else "there is too little memory"
+    if any(words in text for words in _ONEDNN):
+        lead = f"there is too little memory, or the image is too large for oneDNN, which says '{text}'"
     parts = [] if asked is None else [f"{_words(asked)} were asked for at once"]
     parts += [] if asked is None or free is None else [f"{_words(free)} are free"]
     if asked is not None and free is not None and asked > free:

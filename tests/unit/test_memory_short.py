@@ -45,6 +45,16 @@ def test_a_gpu() -> None:
     )
 
 
+def test_convolutions_on_a_cpu() -> None:
+    """As oneDNN words it where its code finds no room: in a campaign of faults, with 15 MB of address space left."""
+    error = RuntimeError("could not create a primitive")
+    assert is_out_of_memory(error)
+    assert describe(error, "sample") == (
+        "there is too little memory, or the image is too large for oneDNN, which says 'could not create a primitive'. "
+        "Lower --max-batch or --memory-gb, or give --tile."
+    )
+
+
 @pytest.mark.parametrize(("error", "status"), [(MemoryError(), 1), (torch.OutOfMemoryError(GPU), 1)])
 def test_the_command_line_says_it(
     error: Exception, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
