@@ -174,8 +174,11 @@ def _download(hub: Any, address: Address, name: str, limit: int) -> str:
 def _library() -> Any:
     try:
         import huggingface_hub  # noqa: PLC0415  (an extra)
+        from huggingface_hub.utils import tqdm  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError("huggingface_hub", "hub", "the Hugging Face Hub") from error
+    # Its bars begin a thread that only redraws them; where memory is too short for it, they wait for it for ever.
+    tqdm.monitor_interval = 0
     return huggingface_hub
 
 
