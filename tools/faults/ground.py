@@ -6,25 +6,21 @@ import importlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
-from tandem.checkpoint.official import official_key_map
 from tandem.checkpoint.store import CheckpointStore
-from tandem.config.specifications import EncoderSpec, UNetSpec
 from tandem.data.synthetic import write_dataset
 from tandem.files import is_leftover
 from tandem.locks import LOCK_NAME
-from tandem.networks.build import build_network
+from tandem.web.runtime import find_runtime
 from tests.hub_server import HubServer, Repository
+from tools.faults.inputs import frames_of, save_clip, save_key, save_masked, save_official, save_scans, zip_facades
 from tools.faults.process import Ended, Running, run, start
 
 TINY = (
@@ -49,11 +45,13 @@ class Command:
         name: What it is called in the log of the campaign.
         words: Its words, for a folder in which it writes.
         prepare: Puts there what it changes in place.
+        elsewhere: What it leaves behind in other places, by names.
     """
 
     name: str
     words: Callable[[Path], list[str | Path]]
-    prepare: Callable[[Path], None] = lambda _: None
+    prepare: Callable[[Path], object] = lambda _: None
+    elsewhere: Callable[[], Mapping[str, str]] = dict
 
 
 class Ground:
@@ -70,7 +68,8 @@ class Ground:
         self.measured = [self.folder / "measured-0", self.folder / "measured-1"]
         self.apart, self.masked = self.folder / "apart", self.folder / "masked"
         self.masked_run, self.shared = self.folder / "masked-run", self.folder / "shared"
-        self.key = self.folder / "key.pem"
+        self.scans, self.scans_run = self.folder / "scans", self.folder / "scans-run"
+        self.key, self.clip = self.folder / "key.pem", self.folder / "clip.mp4"
         self._hub: HubServer | None = None
         self.place = self.folder / "trial"
         self.out = self.place / "out"
@@ -93,11 +92,20 @@ class Ground:
             Command("export-onnx", lambda out: self.exporting("onnx", out / "model.onnx")),
             Command("export-int8", lambda out: [*self.exporting("onnx", out / "model.onnx"), "--weights", "int8"]),
             Command("export-bioimageio", lambda out: self.exporting("bioimageio", out)),
+            Command("export-torch", lambda out: self.exporting("torch-export", out / "model.pt2")),
+            Command("export-web", lambda out: [*self.exporting("web", out), "--runtime", find_runtime()]),
             Command("sign", lambda out: ["sign", out / "model", "--key", self.key], self._copy_shared),
             Command("pull", lambda out: ["pull", "me/shoes", "--out", out], self._serve_hub),
+            Command("push", lambda _: ["push", self.shared, "me/new"], self._empty_hub, self._pushed),
             Command(
                 "sample-zarr",
                 lambda out: ["sample", self.run, self.data, "--out", out, "--format", "ome.zarr", *quick],
+            ),
+            Command("sample-dicom", self.sampling_scans, self._make_scans),
+            Command(
+                "sample-video",
+                lambda out: ["sample", self.run, self.clip, "--out", out / "x.mp4", *quick[:2]],
+                self._make_clip,
             ),
             Command("sample-masked", lambda out: self.sampling_masked(out, *quick), self._make_masked),
             Command("convert", lambda out: ["convert", *self.weights, "--to", out]),
@@ -138,6 +146,23 @@ class Ground:
         inputs, masks = self.masked / "testA", self.masked / "testM"
         return ["sample", self.masked_run, inputs, "--mask", masks, "--out", out, "--spread", *more]
 
+    def sampling_scans(self, out: Path) -> list[str | Path]:
+        """The words of a sampling whose inputs and outputs are DICOM files."""
+        inputs = self.scans / "trainA"
+        return [
+            "sample",
+            self.scans_run,
+            inputs,
+            "--out",
+            out,
+            "--format",
+            "dcm",
+            "--num-samples",
+            "2",
+            "--device",
+            "cpu",
+        ]
+
     def evaluating(self, out: Path, *more: str) -> list[str | Path]:
         """The words of a tiny evaluation."""
         quick = ("--metrics", "ssim,contrast", "--device", "cpu", "--num-samples", "2")
@@ -163,7 +188,7 @@ class Ground:
         """What a command leaves behind when nothing disturbs it; run once for each campaign."""
         if command.name not in self._expected:
             self._succeed(command.words(self.fresh(command)))
-            self._expected[command.name] = left_in(self.out)
+            self._expected[command.name] = self._left_by(command)
             self._seconds[command.name] = self.call(command.words(self.fresh(command))).seconds
         return self._expected[command.name]
 
@@ -173,7 +198,7 @@ class Ground:
 
     def difference(self, command: Command) -> str:
         """How what is there now differs from what an undisturbed command leaves; empty where it does not."""
-        wanted, found = self._expected[command.name], left_in(self.out)
+        wanted, found = self._expected[command.name], self._left_by(command)
         wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
         return f"{len(wrong)} files differ from an undisturbed command: {', '.join(wrong[:4])}" if wrong else ""
 
@@ -184,12 +209,15 @@ class Ground:
             return f"the same command again: status {ended.status}, {ended.complaint or ended.last_line}"
         return self.difference(command)
 
+    def _left_by(self, command: Command) -> dict[str, str]:
+        return {**left_in(self.out), **command.elsewhere()}
+
     def _make(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "ready").exists():
             write_dataset(self.data, size=32, num_train=7, num_val=2, num_test=2)
-            _save_official(self.weights)
-            _zip_facades(self.data, self.archive)
+            save_official(self.weights)
+            zip_facades(self.data, self.archive)
             self._succeed(self.training(self.run))
             for seed, folder in enumerate(self.measured):
                 self._succeed(self.evaluating(folder, "--seed", str(seed)))
@@ -212,7 +240,7 @@ class Ground:
     def _copy_shared(self, out: Path) -> None:
         self._make_shared()
         if not self.key.exists():
-            _save_key(self.key)
+            save_key(self.key)
         shutil.copytree(self.shared, out / "model")
 
     def _make_shared(self) -> None:
@@ -225,10 +253,20 @@ class Ground:
 
     def _make_masked(self, _: Path) -> None:
         if not self.masked_run.exists():
-            _save_masked(self.masked)
+            save_masked(self.masked)
             self._succeed(["train", self.masked, "--out", self.masked_run, *TINY, "--steps", "2", "--mask", "files"])
 
-    def _serve_hub(self, out: Path) -> None:
+    def _make_scans(self, _: Path) -> None:
+        if not self.scans_run.exists():
+            save_scans(self.scans)
+            values = ("--range-a=-1000,3000", "--range-b=-1000,3000", "--input-channels", "1", "--output-channels", "1")
+            self._succeed(["train", self.scans, "--out", self.scans_run, *TINY, "--steps", "2", *values])
+
+    def _make_clip(self, _: Path) -> None:
+        if not self.clip.exists():
+            save_clip(self.clip)
+
+    def _serve_hub(self, out: Path) -> HubServer:
         """Let commands find the shared model on a Hub that lives as long as the campaign, with an empty cache."""
         self._make_shared()
         if self._hub is None:
@@ -240,13 +278,26 @@ class Ground:
             )
         os.environ |= {"HF_ENDPOINT": self._hub.url, "HF_HOME": str(out.with_name("hub-cache"))}
         os.environ |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "no_proxy": "127.0.0.1"}
+        os.environ["HF_TOKEN"] = self._hub.token
+        return self._hub
+
+    def _empty_hub(self, out: Path) -> None:
+        self._serve_hub(out).repositories.pop("me/new", None)
+
+    def _pushed(self) -> dict[str, str]:
+        """What the Hub's branch of the model that commands send holds."""
+        assert self._hub is not None
+        repository = self._hub.repositories.get("me/new", Repository())
+        files = repository.commits.get(repository.refs.get("main", ""), {})
+        return {f"me/new/{name}": hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
 def left_in(folder: Path) -> dict[str, str]:
     """A hash of every file in a folder by its path, without what differs between equal runs.
 
-    Of the checkpoints the newest counts, by its tensors and metadata; of pages, that they are there; what is in a
-    cache can be computed again.
+    Of a video the sizes and times of its frames count, since x264 makes different files of the same small frames now
+    and then. Of the checkpoints the newest counts, by its tensors and metadata; of pages, that they are there; what is
+    in a cache can be computed again.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -276,6 +327,8 @@ def leftovers(folder: Path) -> list[str]:
 
 def _hash_of(path: Path) -> str:
     content = path.read_bytes()
+    if path.suffix == ".mp4":
+        content = json.dumps(frames_of(path)).encode()
     if path.suffix == ".pth":  # an archive that bears the name of a temporary file
         state = torch.load(path, weights_only=True)
         content = b"".join(name.encode() + value.numpy().tobytes() for name, value in state.items())
@@ -294,42 +347,3 @@ def _plain(value: Any) -> Any:
 
 def _counts(train: int, val: int, test: int) -> tuple[str, ...]:
     return ("--num-train", str(train), "--num-val", str(val), "--num-test", str(test))
-
-
-def _save_official(paths: list[Path]) -> None:
-    """Weights as the official code saves them."""
-    torch.manual_seed(0)
-    specs = (
-        UNetSpec(in_channels=3, out_channels=3, latent_dim=4, depth=5, filters=4),
-        EncoderSpec(in_channels=3, latent_dim=4, depth=2, filters=4),
-    )
-    for path, spec in zip(paths, specs, strict=True):
-        state = build_network(spec).state_dict()
-        keys = official_key_map(spec, list(state))
-        torch.save({keys[ours]: value for ours, value in state.items()}, path)
-
-
-def _save_masked(folder: Path) -> None:
-    """Pairs of grey images in two folders, and a mask of each pair."""
-    draws = np.random.default_rng(0)
-    for split in ("train", "test"):
-        for side, values in (("A", (0, 256)), ("B", (0, 256)), ("M", (0, 2))):
-            (folder / f"{split}{side}").mkdir(parents=True, exist_ok=True)
-            for index in range(3):
-                pixels = draws.integers(*values, (32, 32), dtype=np.uint8) * (255 if side == "M" else 1)
-                Image.fromarray(pixels).save(folder / f"{split}{side}" / f"{index}.png")
-
-
-def _save_key(path: Path) -> None:
-    """A private key to sign with, as ``openssl ecparam -genkey`` makes one."""
-    if shutil.which("openssl") is None:
-        raise RuntimeError("the campaign needs openssl, to make a key")
-    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(path)], check=True)
-
-
-def _zip_facades(data: Path, archive: Path) -> None:
-    """An archive as the catalogue's server has it, with few images."""
-    folder = archive.parent / "facades"
-    for split in ("train", "val", "test"):
-        shutil.copytree(data / split, folder / "facades" / split, dirs_exist_ok=True)
-    shutil.make_archive(str(archive.with_suffix("")), "zip", folder)
