@@ -50,17 +50,30 @@ def test_killed_in_the_middle_of_a_file(ground: Ground, name: str, size: int) ->
     assert leftovers(out) == []
 
 
-def test_a_full_disk_under_official_weights_is_a_message(ground: Ground) -> None:
-    """PyTorch's own writer of files calls it a broken invariant."""
+@pytest.mark.parametrize(("to", "name", "size"), [("official", "", 100_000), ("torch-export", "model.pt2", 300_000)])
+def test_a_full_disk_under_weights_of_pytorch_is_a_message(ground: Ground, to: str, name: str, size: int) -> None:
+    """PyTorch's own writer of files calls it a broken invariant, or ends the process."""
     out = ground.fresh()
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    ended = ground.call(["export", ground.run, "--to", "official", "--out", out], before=limit)
+    ended = ground.call(["export", ground.run, "--to", to, "--out", out / name], before=limit)
     assert (ended.status, ended.complaint) == (1, "")
     assert "File too large" in ended.text
-    assert not out.exists()
+    assert not (out / name).exists()
+
+
+def test_a_killed_export_of_the_page_can_be_repeated(ground: Ground) -> None:
+    """A folder with some of its files is its own."""
+    command = ground.commands()["export-web"]
+    out = ground.fresh(command)
+    ended = ground.call(command.words(out), before=kills.killed_at_touch(17, out))
+    assert ended.status == -9, ended.text
+    assert (out / "model.json").exists()
+    again = ground.call(command.words(out))
+    assert again.status == 0, again.text
+    assert (out / "index.html").exists()
 
 
 @pytest.mark.parametrize(

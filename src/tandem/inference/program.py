@@ -11,6 +11,7 @@ ONNX files do, as ``extra/tandem.json``.
 """
 
 import dataclasses
+import io
 import json
 import zipfile
 from collections.abc import Mapping
@@ -53,8 +54,9 @@ def export_programs(model: Path, out: Path) -> list[Exported]:
 
     def write(part: Part, temporary: Path) -> Proof:
         alone = manifest.samples_with_noise
-        with temporary.open("wb") as file:
-            torch.export.save(_program(part.module, part.spec, one_by_one=alone), file)
+        buffer = io.BytesIO()  # PyTorch's writer may end the process where the disk is full
+        torch.export.save(_program(part.module, part.spec, one_by_one=alone), buffer)
+        temporary.write_bytes(buffer.getbuffer())
         with temporary.open("rb") as file:
             program = torch.export.load(file).module()
         engine = _Programs(part.metadata.network, program, part.spec, alone=alone)

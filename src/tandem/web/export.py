@@ -93,9 +93,9 @@ def export_web(
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    """The page itself comes last, when all that it needs is there."""
-    for name, data in files.items():
-        atomic_write_bytes(folder / name, data)
+    """What tells the folder from others comes first, so that a killed export can be repeated; the page itself last."""
+    for name in sorted(files, key=lambda name: name != ABOUT):
+        atomic_write_bytes(folder / name, files[name])
 
 
 def _require_own(out: Path) -> None:

@@ -6,6 +6,7 @@ code. A model of two directions becomes two bundles.
 """
 
 import dataclasses
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,7 +84,11 @@ def _write(part: Part, temporary: Path, *, has_noise: bool) -> Proof:
     prior = part.metadata.prior
     if prior is not None:
         state |= {f"prior_{key}": torch.from_numpy(getattr(prior, key).copy()) for key in PRIOR_ARRAYS}
-    torch.save(state, temporary)
+    buffer = (
+        io.BytesIO()
+    )  # PyTorch's writer of files ends the process, or calls it its own fault, where the disk is full
+    torch.save(state, buffer)
+    temporary.write_bytes(buffer.getbuffer())
     network = MonaiGenerator(**_arguments(part))
     network.load_state_dict(torch.load(temporary, weights_only=True))
     network.eval()
