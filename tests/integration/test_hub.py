@@ -98,6 +98,14 @@ def test_pushed_pulled_loaded_and_found_again_without_a_network(
     assert "me/shoes: the Hub cannot be reached, and the cache does not have it" in said
 
 
+def test_what_a_killed_push_has_left_is_removed(hub: HubServer, shared: Path, tmp_path: Path) -> None:
+    left = shared / ".config.json.1-00000000.tmp"
+    left.write_text("{")
+    status, said = run(hub, tmp_path / "cache", "push", shared, "me/shoes")
+    assert status == 0, said
+    assert not left.exists()
+
+
 def test_a_private_repository_and_a_branch(hub: HubServer, shared: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     status, said = run(hub, cache, "push", shared, "me/shoes", "--private")

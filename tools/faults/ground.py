@@ -96,7 +96,7 @@ class Ground:
             Command("export-web", lambda out: [*self.exporting("web", out), "--runtime", find_runtime()]),
             Command("sign", lambda out: ["sign", out / "model", "--key", self.key], self._copy_shared),
             Command("pull", lambda out: ["pull", "me/shoes", "--out", out], self._serve_hub),
-            Command("push", lambda _: ["push", self.shared, "me/new"], self._empty_hub, self._pushed),
+            Command("push", lambda out: ["push", out / "model", "me/new"], self._empty_hub, self._pushed),
             Command(
                 "sample-zarr",
                 lambda out: ["sample", self.run, self.data, "--out", out, "--format", "ome.zarr", *quick],
@@ -283,6 +283,7 @@ class Ground:
 
     def _empty_hub(self, out: Path) -> None:
         self._serve_hub(out).repositories.pop("me/new", None)
+        shutil.copytree(self.shared, out / "model")
 
     def _pushed(self) -> dict[str, str]:
         """What the Hub's branch of the model that commands send holds."""

@@ -22,7 +22,7 @@ from tandem.checkpoint.manifest import (
     sha256_of,
 )
 from tandem.errors import BundleError
-from tandem.files import atomic_replace, atomic_write_bytes, atomic_write_text
+from tandem.files import atomic_replace, atomic_write_bytes, atomic_write_text, remove_leftovers
 
 CARD_NAME = "README.md"
 _ZEROS = "0" * 64
@@ -66,6 +66,7 @@ def seal_anew(folder: Path) -> list[str]:
     Raises:
         BundleError: It is no shared bundle, or its manifest or weights have changed.
     """
+    remove_leftovers(folder)
     manifest, weights = read_manifest(folder, trust_files=True)
     if manifest.seal is None:
         raise BundleError(
