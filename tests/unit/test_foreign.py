@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tandem.bench.quality.plan import read_plan
+from tandem.bench.quality.results import read_report
 from tandem.checkpoint.manifest import read_manifest
 from tandem.checkpoint.store import CheckpointStore
 from tandem.config.yaml import read_file
@@ -19,6 +21,7 @@ from tandem.errors import CheckpointError, NoMemoryError, TandemError
 from tandem.evaluation.folder import read_reports
 from tandem.evaluation.options import read_palette
 from tandem.foreign import load_json, open_plain, read_bounded, reading
+from tandem.inference.sample_record import SampleRecord
 from tandem.inference.sampling import read_latents
 from tandem.networks.backbones.read import read_backbone
 
@@ -33,6 +36,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a 
         ("palette.json", lambda path: read_palette(str(path))),
         ("demo.json", read_json),
         ("report.json", read_reports),
+        ("quality.json", read_report),
+        ("plan.json", read_plan),
+        ("samples.jsonl", lambda path: SampleRecord(path, {}).read()),
         ("x.png", read_image),
         ("x.tar", lambda path: list(scan(path))),
         ("step-00000001.safetensors", lambda path: CheckpointStore(path.parent).read(1)),

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import os
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,18 @@ def npz(**arrays: np.ndarray) -> bytes:
 def test_files_of_others_are_not_taken(file: Path, tmp_path: Path, content: bytes) -> None:
     file.with_name("0.npz").write_bytes(content)
     assert measured(tmp_path) == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_a_pipe_is_not_waited_for(file: Path, tmp_path: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(measured(tmp_path)), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert found == [0]
+    assert not file.exists()
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, file: Path) -> None:

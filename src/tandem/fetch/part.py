@@ -19,6 +19,7 @@ from typing import BinaryIO
 from tandem.config.parse import parse_dataclass
 from tandem.fetch.errors import FetchError
 from tandem.files import atomic_write_text
+from tandem.foreign import load_json
 
 if sys.platform != "win32":
     import fcntl
@@ -59,10 +60,9 @@ class Part:
     def origin(self) -> Origin:
         """What it belongs to, which may not be known."""
         try:
-            if self._origin_path.stat().st_size > _MAX_ORIGIN_BYTES:
-                raise ValueError
-            return parse_dataclass(Origin, json.loads(self._origin_path.read_text("utf-8")), self._origin_path.name)
-        except (OSError, ValueError, RecursionError):
+            values = load_json(self._origin_path, _MAX_ORIGIN_BYTES)
+            return parse_dataclass(Origin, values, self._origin_path.name)
+        except (OSError, ValueError):
             return Origin("an unknown place", None, None)
 
     def begin(self, origin: Origin, why: str) -> None:

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -19,6 +18,7 @@ from tandem.config.options import options_of
 from tandem.data.image_file import DiskFile
 from tandem.errors import DataError
 from tandem.files import atomic_write_text, remove_empty
+from tandem.foreign import read_bounded
 from tandem.inference.runtime import Runtime
 from tandem.inference.sampling import SamplingOptions
 from tandem.inference.translator import Translator
@@ -187,10 +187,12 @@ def _lines(path: Path) -> tuple[Any, list[Any]]:
     """The settings and the lines of a record; what a kill has cut off, and all behind it, is left out."""
     if not path.exists():
         return None, []
-    if os.path.getsize(path) > MAX_RECORD_BYTES:  # noqa: PTH202
-        raise DataError(f"{path} has more than {MAX_RECORD_BYTES} bytes: it is no record of samples. Remove it.")
+    try:
+        content = read_bounded(path, MAX_RECORD_BYTES)
+    except ValueError as error:
+        raise DataError(f"{path} is no record of samples: {error}. Remove it.") from error
     found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+    for line in content.decode("utf-8", errors="replace").split("\n"):
         try:
             found.append(json.loads(line))
         except (ValueError, RecursionError):

@@ -53,6 +53,7 @@ from tandem.evaluation.folder import PAGE_NAME as REPORT_PAGE
 from tandem.evaluation.seed_groups import expand_seeds
 from tandem.evaluation.seeds import seed_folder
 from tandem.files import atomic_write_text
+from tandem.foreign import load_json
 from tandem.inference.jobs import unique_names
 from tandem.inference.side_by_side import Request, sample_pages, sample_side_by_side
 from tandem.names import file_stem
@@ -67,6 +68,7 @@ from tandem.version import __version__
 
 PAGE_NAME = "quality.html"
 _SAMPLE_NAME = "sample.json"
+_MAX_DONE_BYTES = 2**20
 
 log = logging.getLogger(__name__)
 
@@ -484,7 +486,7 @@ def _sample_of(path: Path) -> str | None:
 
 def _done(folder: Path) -> dict[str, Any]:
     try:
-        values = json.loads((folder / DONE_NAME).read_text(encoding="utf-8"))
+        values = load_json(folder / DONE_NAME, _MAX_DONE_BYTES)
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

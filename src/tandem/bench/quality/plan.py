@@ -18,6 +18,7 @@ from tandem.config.run import RunConfig, differences, from_flat, to_flat
 from tandem.config.tandem import TandemConfig
 from tandem.errors import ConfigError, DataError
 from tandem.files import atomic_write_text
+from tandem.foreign import load_json
 
 PLAN_NAME = "plan.json"
 FORMAT = 1
@@ -215,12 +216,8 @@ def read_plan(path: Path) -> Plan:
         ConfigError: It has options that there are not, or that are out of range.
     """
     try:
-        if path.stat().st_size > MAX_PLAN_BYTES:
-            raise DataError(f"{path} is larger than {MAX_PLAN_BYTES} bytes: that is no plan.", file=path)
-        plan = parse_dataclass(Plan, json.loads(path.read_text(encoding="utf-8")), path.name)
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
+        plan = parse_dataclass(Plan, load_json(path, MAX_PLAN_BYTES), path.name)
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DataError(f"{path} is no plan of tandem bench quality: {reason}.", file=path) from error
     if plan.format != FORMAT:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tandem.bench.quality.costs import COST_NAME, Cost, SampleCost, read_costs, whole_cost
 from tandem.config.parse import parse_dataclass
@@ -14,6 +14,7 @@ from tandem.errors import DataError
 from tandem.evaluation.compare import compare_reports
 from tandem.evaluation.estimates import student_estimate
 from tandem.evaluation.folder import read_reports
+from tandem.foreign import load_json
 from tandem.report.comparison_page import ComparedScore
 from tandem.report.quality import EXCESS, REAL, QualityNumber, QualityReport, QualityRow, QualityRun
 from tandem.report.scores import EvaluationReport, Score
@@ -192,13 +193,8 @@ def read_report(path: Path) -> QualityReport:
         DataError: There is none, or it is damaged or of another format.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path} is larger than {MAX_BYTES} bytes: that is no report of a bench.", file=path)
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
-        report = parse_dataclass(QualityReport, values, path.name)
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
+        report = parse_dataclass(QualityReport, load_json(path, MAX_BYTES), path.name)
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise DataError(f"{path} is no report of tandem bench quality: {reason}.", file=path) from error
     if report.format != FORMAT:

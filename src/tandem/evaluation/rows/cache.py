@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.files import atomic_write_bytes, atomic_write_text, remove_leftovers
+from tandem.foreign import open_plain
 from tandem.interrupts import raise_lost
 
 FLUSH_SECONDS = 5.0
@@ -126,7 +127,8 @@ class RowCache:
                 self._append(key, row)
 
     def _parse(self, file: Path) -> tuple[list[str], np.ndarray]:
-        content = file.read_bytes()
+        with open_plain(file) as opened:
+            content = opened.read()
         if hashlib.sha256(content).hexdigest() != file.stem:
             raise ValueError("its SHA-256 is not the one that its name says")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
