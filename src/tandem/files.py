@@ -146,13 +146,15 @@ def belongs_to_others(folder: Path, *marks: str) -> bool:
         folder: Where a command is to write; it need not exist.
         marks: Names of files that say so; besides, an owner that was killed has left its lock.
     """
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return names.isdisjoint((BUSY_NAME, *marks)) and not all(is_leftover(folder / name) for name in names)
+    return _holds_files(folder) and not any((folder / name).exists() for name in (BUSY_NAME, *marks))
 
 
 @contextlib.contextmanager
 def owned(folder: Path, doing: str, *, option: str = "--out", patience_seconds: float = 0.0) -> Iterator[None]:
     """Make `folder`, which this call owns until it ends: what others are writing there stays theirs.
+
+    Where this call is interrupted or fails and leaves files in a folder that was empty, its lock stays beside them, so
+    that `belongs_to_others` knows the folder again, as after a kill.
 
     Args:
         folder: Where a command writes more than one file.
@@ -165,15 +167,27 @@ def owned(folder: Path, doing: str, *, option: str = "--out", patience_seconds: 
     """
     made = missing_folders(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    is_begun = (folder / BUSY_NAME).exists() or not _holds_files(folder)
     lock = FileLock(folder / BUSY_NAME)
     if not lock.acquire(patience_seconds=patience_seconds):
         raise ConfigError(f"another process is {doing} {folder}: wait for it, stop it, or give another {option}.")
     try:
         remove_leftovers(folder)
         yield
-    finally:
+    except BaseException:
+        lock.release(remove=not (is_begun and _holds_files(folder)))
+        raise
+    else:
         lock.release(remove=True)
+    finally:
         remove_empty(made)
+
+
+def _holds_files(folder: Path) -> bool:
+    try:
+        return not all(map(is_leftover, folder.iterdir()))
+    except FileNotFoundError:
+        return False
 
 
 def _remove(leftovers: Iterable[Path]) -> None:

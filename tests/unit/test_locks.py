@@ -16,7 +16,14 @@ import pytest
 
 from tandem import locks
 from tandem.errors import CheckpointError, ConfigError
-from tandem.files import _remove_leftovers_once, atomic_replace, owned, remove_leftovers, scratch_folder
+from tandem.files import (
+    _remove_leftovers_once,
+    atomic_replace,
+    belongs_to_others,
+    owned,
+    remove_leftovers,
+    scratch_folder,
+)
 from tandem.locks import BUSY_NAME, LOCK_NAME, FileLock, being_written, folder_being_written, left_behind
 from tandem.training.run_folder import RunFolder
 
@@ -76,6 +83,26 @@ def test_an_owned_folder(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), owned(tmp_path / "b" / "new", "writing to"):
         raise ZeroDivisionError
     assert not (tmp_path / "b").exists()
+
+
+def test_a_folder_that_was_left_unfinished_is_known_again(tmp_path: Path) -> None:
+    out, others = tmp_path / "out", tmp_path / "others"
+    others.mkdir()
+    (others / "x").touch()
+
+    def interrupted(folder: Path) -> None:
+        with owned(folder, "writing to"):
+            (folder / "y").touch()
+            raise KeyboardInterrupt
+
+    for folder in (out, out, others):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(folder)
+    assert not belongs_to_others(out, "model.json")
+    assert belongs_to_others(others, "model.json"), "what was there before is somebody's"
+    with owned(out, "writing to"):
+        pass
+    assert [path.name for path in out.iterdir()] == ["y"]
 
 
 def test_patience(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The page without a server, as somebody uses it: in a real browser, from a plain host of files, and from the disk."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from serving_client import pixels
 from tandem.cli import main as tandem_main
 from tandem.config.classes import read_classes
 from tandem.data.levels import levels_of_classes
-from tandem.errors import BundleError, ConfigError, DownloadError
+from tandem.errors import BundleError, ConfigError, DownloadError, TandemError
 from tandem.inference.onnx.export import export_onnx
 from tandem.prior.distributions import MixturePrior, NormalPrior
 from tandem.report.spread_pictures import guessed_picture, mean_picture, width_picture
@@ -260,6 +261,22 @@ def test_webassembly_goes_on_where_there_is_no_webgpu(address: str, open_page: C
         assert len(set(canvases(page, "#tiles canvas"))) == 8
     assert page.evaluate("tandem.engine.provider()") == "wasm"
     assert any("WebGPU is left out: Error: this page or this browser does not have it" in text for text in said)
+
+
+def test_a_browser_that_does_not_start_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing_browser():
+        pytest.skip("Playwright is needed")
+    fake = tmp_path / "chromium"
+    fake.write_text("#!/bin/sh\nexit 5\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def start() -> None:
+        with browser():
+            pass
+
+    with ThreadPoolExecutor(1) as thread, pytest.raises(TandemError, match=f"browser {fake} fails: Browser"):
+        thread.submit(start).result()
 
 
 def test_what_cannot_be_exported(

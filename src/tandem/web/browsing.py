@@ -12,6 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tandem.errors import TandemError
+from tandem.foreign import reason_of
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -84,16 +87,22 @@ def browser(*arguments: str) -> "Iterator[Browser]":
 
     Args:
         arguments: Of the command line of Chromium.
+
+    Raises:
+        TandemError: It cannot be started, or does not do what it is asked for.
     """
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  (an extra)
+    from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415  (an extra)
 
     own = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has no sandbox
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=_browser(), args=[*own, *arguments])
-        try:
-            yield opened
-        finally:
-            opened.close()
+    try:
+        with sync_playwright() as started:
+            opened = started.chromium.launch(executable_path=_browser(), args=[*own, *arguments])
+            try:
+                yield opened
+            finally:
+                opened.close()
+    except Error as error:
+        raise TandemError(f"the browser {_browser()} fails: {reason_of(error)}") from error
 
 
 def _browser() -> str | None:

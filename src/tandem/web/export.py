@@ -8,7 +8,7 @@ from pathlib import Path
 from tandem.checkpoint.storage import Storage
 from tandem.errors import ConfigError
 from tandem.evaluation.options import Palette
-from tandem.files import atomic_write_bytes, is_leftover, owned, scratch_folder
+from tandem.files import atomic_write_bytes, belongs_to_others, owned, scratch_folder
 from tandem.inference.onnx.export import export_onnx
 from tandem.inference.translator import load
 from tandem.web.about import about
@@ -93,12 +93,11 @@ def export_web(
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    """What tells the folder from others comes first, so that a killed export can be repeated; the page itself last."""
-    for name in sorted(files, key=lambda name: name != ABOUT):
-        atomic_write_bytes(folder / name, files[name])
+    """The page itself comes last, when all that it needs is there."""
+    for name, data in files.items():
+        atomic_write_bytes(folder / name, data)
 
 
 def _require_own(out: Path) -> None:
-    others = [one for one in out.iterdir() if not is_leftover(one)] if out.is_dir() else []
-    if others and not (out / ABOUT).is_file():
+    if belongs_to_others(out, ABOUT):
         raise ConfigError(f"--out {out} holds other files, and no page ({ABOUT}): give a new folder.", option="--out")
