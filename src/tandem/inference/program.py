@@ -56,12 +56,12 @@ def export_programs(model: Path, out: Path) -> list[Exported]:
         alone = manifest.samples_with_noise
         buffer = io.BytesIO()  # PyTorch's writer may end the process where the disk is full
         torch.export.save(_program(part.module, part.spec, one_by_one=alone), buffer)
-        temporary.write_bytes(buffer.getbuffer())
-        with temporary.open("rb") as file:
-            program = torch.export.load(file).module()
+        buffer.seek(0)
+        program = torch.export.load(buffer).module()
         engine = _Programs(part.metadata.network, program, part.spec, alone=alone)
         proof = part.prove(engine, "fp32", has_noise=has_noise)
-        _append_texts(temporary, dataclasses.replace(part.metadata, proof=proof.as_json()).texts())
+        _append_texts(buffer, dataclasses.replace(part.metadata, proof=proof.as_json()).texts())
+        temporary.write_bytes(buffer.getbuffer())
         return proof
 
     return write_all(parts_of(model, out, manifest, networks), write)
@@ -88,9 +88,9 @@ def _program(
     return program
 
 
-def _append_texts(path: Path, texts: Mapping[str, str]) -> None:
+def _append_texts(file: io.BytesIO, texts: Mapping[str, str]) -> None:
     """Put texts beside a program, where `torch.export.load` finds extra files."""
-    with zipfile.ZipFile(path, "a") as archive:
+    with zipfile.ZipFile(file, "a") as archive:
         root = archive.namelist()[0].partition("/")[0]
         info = zipfile.ZipInfo(f"{root}/extra/{TEXTS}", _MADE)
         archive.writestr(info, json.dumps(texts, sort_keys=True))

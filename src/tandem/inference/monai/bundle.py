@@ -84,13 +84,12 @@ def _write(part: Part, temporary: Path, *, has_noise: bool) -> Proof:
     prior = part.metadata.prior
     if prior is not None:
         state |= {f"prior_{key}": torch.from_numpy(getattr(prior, key).copy()) for key in PRIOR_ARRAYS}
-    buffer = (
-        io.BytesIO()
-    )  # PyTorch's writer of files ends the process, or calls it its own fault, where the disk is full
+    buffer = io.BytesIO()  # PyTorch's writer may end the process where the disk is full
     torch.save(state, buffer)
     temporary.write_bytes(buffer.getbuffer())
+    buffer.seek(0)
     network = MonaiGenerator(**_arguments(part))
-    network.load_state_dict(torch.load(temporary, weights_only=True))
+    network.load_state_dict(torch.load(buffer, weights_only=True))
     network.eval()
     alone = part.metadata.manifest.samples_with_noise
     return part.prove(_Monai({part.metadata.network: network}, alone=alone), "fp32", has_noise=has_noise)
