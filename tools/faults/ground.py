@@ -101,7 +101,11 @@ class Ground:
                 "sample-zarr",
                 lambda out: ["sample", self.run, self.data, "--out", out, "--format", "ome.zarr", *quick],
             ),
-            Command("sample-dicom", self.sampling_scans, self._make_scans),
+            Command(
+                "sample-dicom",
+                lambda out: ["sample", self.scans_run, self.scans / "trainA", "--out", out, "--format", "dcm", *quick],
+                self._make_scans,
+            ),
             Command(
                 "sample-video",
                 lambda out: ["sample", self.run, self.clip, "--out", out / "x.mp4", *quick[:2]],
@@ -145,23 +149,6 @@ class Ground:
         """The words of a sampling whose inputs have masks."""
         inputs, masks = self.masked / "testA", self.masked / "testM"
         return ["sample", self.masked_run, inputs, "--mask", masks, "--out", out, "--spread", *more]
-
-    def sampling_scans(self, out: Path) -> list[str | Path]:
-        """The words of a sampling whose inputs and outputs are DICOM files."""
-        inputs = self.scans / "trainA"
-        return [
-            "sample",
-            self.scans_run,
-            inputs,
-            "--out",
-            out,
-            "--format",
-            "dcm",
-            "--num-samples",
-            "2",
-            "--device",
-            "cpu",
-        ]
 
     def evaluating(self, out: Path, *more: str) -> list[str | Path]:
         """The words of a tiny evaluation."""

@@ -116,6 +116,7 @@ def start(
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
         _end_with_parent()
+        sys.dont_write_bytecode = True  # Python takes a cache of code that a limit has cut short for a whole one
         _say_into(log)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
