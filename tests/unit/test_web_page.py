@@ -279,6 +279,21 @@ def test_a_browser_that_does_not_start_is_named(tmp_path: Path, monkeypatch: pyt
         thread.submit(start).result()
 
 
+def test_a_driver_that_ends_is_a_message_and_errors_of_ours_stay() -> None:
+    if missing_browser():
+        pytest.skip("Playwright and a browser are needed")
+
+    def start(error: Exception) -> None:
+        with browser():
+            raise error
+
+    with ThreadPoolExecutor(1) as thread:
+        with pytest.raises(TandemError, match="fails: Connection closed while reading from the driver"):
+            thread.submit(start, Exception("Connection closed while reading from the driver")).result()
+        with pytest.raises(ZeroDivisionError):
+            thread.submit(start, ZeroDivisionError()).result()
+
+
 def test_what_cannot_be_exported(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

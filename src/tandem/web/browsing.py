@@ -101,7 +101,10 @@ def browser(*arguments: str) -> "Iterator[Browser]":
                 yield opened
             finally:
                 opened.close()
-    except Error as error:
+    except Exception as error:
+        is_driver = type(error) is Exception  # what Playwright raises where its driver ends
+        if not isinstance(error, Error) and not is_driver:
+            raise
         raise TandemError(f"the browser {_browser()} fails: {reason_of(error)}") from error
 
 
