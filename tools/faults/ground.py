@@ -29,7 +29,7 @@ TINY = (
     *("--log-every", "3", "--snapshot-every", "4", "--device", "cpu"),
 )
 STEPS = 10
-_UNLIKE = {"speed", "seconds", "config", "options", "created", "time", "elapsed", "eta"}
+_UNLIKE = {"speed", "seconds", "config", "options", "created", "date", "time", "elapsed", "eta"}
 """What differs between two equal runs: how long something took, and what was typed."""
 _IMPORTED = ("tandem.", "torch.", "PIL.", "numpy.", "safetensors.", "onnx", "zarr.", "model_signing.", "cryptography.")
 """What is imported once for all commands, as far as one has needed it."""
