@@ -22,6 +22,7 @@ from tandem.data.shards.pack import pack
 from tandem.data.splits import PairedSplit
 from tandem.data.unpaired import find_unpaired
 from tandem.errors import ConfigError, DataError
+from tandem.locks import BUSY_NAME
 from tandem.names import file_stem, is_control
 
 LAYOUTS = ["side_by_side", "folders", "unpaired"]
@@ -162,7 +163,7 @@ def test_interrupted_packing_is_continued(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         packed(folders, out, on_progress=stop)
     assert not (out / "index.json").exists()
-    assert not list(out.glob(".*.tmp"))
+    assert [path.name for path in out.glob(".*")] == [BUSY_NAME]
     with pytest.raises(DataError, match="is packed in part only: run the same 'tandem data pack' again"):
         opened(out)
     kept = (out / "train-00000.tar").stat().st_mtime_ns
@@ -172,6 +173,7 @@ def test_interrupted_packing_is_continued(tmp_path: Path) -> None:
         packed(folders, out, shard_bytes=6000)
     seen: list[tuple[int, int]] = []
     packed(folders, out, on_progress=lambda done, total: seen.append((done, total)))
+    assert not list(out.glob(".*"))
     assert contents(out) == contents(whole)
     assert (out / "train-00000.tar").stat().st_mtime_ns == kept
     assert 0 < seen[0][0] < 10

@@ -7,7 +7,8 @@ export async function hasCamera() {
 }
 
 /**
- * Shows what the camera sees until a picture is taken, which can be as soon as there is one. The camera is on as long as that.
+ * Shows what the camera sees until a picture is taken, which can be as soon as there is one. The camera is on as long as
+ * that.
  *
  * @returns {Promise<ImageBitmap | null>}  null where nobody took one
  */
@@ -39,7 +40,7 @@ export async function takePicture() {
 }
 
 /**
- * What a video shows. A browser that is busy may not have it at once; the video must be visible as long.
+ * What a video shows. A browser that is busy may not have it at once, and one whose video is hidden may never.
  *
  * @param {HTMLVideoElement} video
  * @returns {Promise<ImageBitmap | null>}  null where it is closed before
