@@ -243,11 +243,12 @@ def _optimiser() -> Iterator[OtherName]:
         note="with --lr-constant-epochs and --lr-decay-epochs",
     )
     yield _TRAINERS.nothing(
-        "warmup warmup_steps warmup_epochs warmup_ratio lr_warmup_steps lr_warmup num_warmup_steps warmup_lr min_lr"
+        "warmup warmup_epochs warmup_ratio warmup_lr min_lr"
         " warmup_proportion lr_min lr_warmup_epochs cooldown_epochs decay_rate step_size gamma_lr lr_step lr_steps"
         " lr_gamma milestones lr_update_step lr_decay_rate lr_decay_steps lr_decay_factor lr_drop lrf",
-        "the rate begins at its full value: --lr-schedule, --lr-constant-epochs and --lr-decay-epochs are its shape",
+        "--lr-schedule, --lr-constant-epochs and --lr-decay-epochs shape the rate, --lr-warmup-steps its rise",
     )
+    yield _TRAINERS.option("warmup_steps lr_warmup num_warmup_steps", "--lr-warmup-steps {}")
     yield _TRAINERS.option(
         "clip clip_grad grad_clip gradient_clip gradient_clip_val max_grad_norm grad_norm clip_norm grad_clip_norm"
         " gradient_clipping clip_value max_norm clip_gradients clip_gradient",
