@@ -178,6 +178,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("tandem", {"batch_size": 3}, "--batch-size must be even for tandem, not 3: once the discriminators have joined"),
     ("tandem", {"lambda_gan": 0.0, "gan_from": 0.5}, "--gan-from 0.5 has no effect with --lambda-gan 0"),
     ("tandem", {"lambda_gan": 0.0, "lambda_ms": 1.0}, "--lambda-ms 1 has no effect with --lambda-gan 0"),
+    (
+        "tandem",
+        {"lambda_gan": 0.0, "discriminator_lr_schedule": "same"},
+        "--discriminator-lr-schedule same has no effect with --lambda-gan 0",
+    ),
     ("tandem", {"lambda_gan": 0.0, "lambda_z": 1.0}, "--lambda-z 1 has no effect with --lambda-gan 0"),
     ("tandem", {"lambda_kl": 0.0, "free_bits": 0.1}, "--free-bits 0.1 has no effect with --lambda-kl 0"),
     ("tandem", {"lambda_kl": 0.0, "kl_bound": 9.0}, "--kl-bound 9 has no effect with --lambda-kl 0"),

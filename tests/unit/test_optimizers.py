@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from tandem.config.run import from_flat
+from tandem.data.loader import Batch
 from tandem.training.optimizers import learning_rate_factor, make_adam
+from tandem.training.setup import make_state
+from tandem.training.stepper import Stepper
 
 
 def test_adam_equals_the_published_algorithm() -> None:
@@ -65,3 +69,23 @@ def test_half_linear_follows_the_length_of_the_run() -> None:
         for step in range(9)
     ]
     assert found == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "same"])
+def test_a_rate_that_does_not_fall(schedule: str) -> None:
+    """The rates of each step of a run of eight, with a warm-up of two, and of the run after a stop."""
+    tiny = {"generator_filters": 2, "encoder_filters": 2, "discriminator_filters": 2, "latent_dim": 1, "size": 32}
+    tiny |= {"method": "tandem", "learning_rate": 0.01, "lr_warmup_steps": 2, "gan_from": 0.25}
+    config = from_flat(tiny | {"batch_size": 2, "discriminator_lr_schedule": schedule})
+    state, cpu = make_state(config, torch.device("cpu")), torch.device("cpu")
+    falling = [0.005, 0.01, 0.01, 0.01, 0.01, 0.0075, 0.005, 0.0025]
+    staying = [0.005, *[0.01] * 7]
+    image = torch.zeros(2, 3, 32, 32)
+    for first, last in ((0, 6), (6, 8)):
+        stepper = Stepper(config, state, device=cpu, epoch_images=100, total_steps=8)
+        for step in range(first, last):
+            stepper.step([Batch(a=image, b=image, names=[], positions=[2 * step, 2 * step + 1])])
+            rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in state.optimizers.items()}
+            expected = staying if schedule == "constant" else falling
+            assert rates["generator"] == rates["encoder"] == pytest.approx(falling[step])
+            assert rates["disc"] == pytest.approx(expected[step])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tandem.config.data import DataConfig
 from tandem.config.latent_prior import LatentPriorOptions, PriorName
@@ -65,6 +65,9 @@ class TandemConfig(LatentPriorOptions):
         at_least=0,
         below=1,
     )
+    discriminator_lr_schedule: Literal["constant", "same"] = option(
+        "constant", "shape of the discriminators' learning rate after the warm-up; same is that of --lr-schedule"
+    )
     lambda_z: float = option(
         0.5,
         "weight of |E(A, G(A, z)) - z|, z the style of another pair, once the discriminators have joined",
@@ -99,6 +102,8 @@ class TandemConfig(LatentPriorOptions):
                 yield f"--gan-from {self.gan_from:g} has no effect with --lambda-gan 0"
             if self.lambda_z not in {0, TandemConfig.lambda_z}:
                 yield f"--lambda-z {self.lambda_z:g} has no effect with --lambda-gan 0"
+            if self.discriminator_lr_schedule != TandemConfig.discriminator_lr_schedule:
+                yield f"--discriminator-lr-schedule {self.discriminator_lr_schedule} has no effect with --lambda-gan 0"
             if self.lambda_ms > 0:
                 yield f"--lambda-ms {self.lambda_ms:g} has no effect with --lambda-gan 0"
             if self.diffaugment:

@@ -36,6 +36,7 @@ class Phase:
         uses_pools: Whether the loss exchanges fakes with the pools.
         joins_late: Whether it is part of the steps only once the method has `Objective.joined`. The trainer decides
             when from the term ``l1``, which another phase must have.
+        keeps_rate: Whether the learning rate of its networks stays what it is after the warm-up, whatever the schedule.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Phase:
     through_fakes: bool = False
     uses_pools: bool = False
     joins_late: bool = False
+    keeps_rate: bool = False
 
 
 class Objective(Protocol):

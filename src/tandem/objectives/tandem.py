@@ -12,7 +12,8 @@ outputs that no ground truth exists of. With h the first half:
 
 - ``generator`` phase: λ_L1·|fake_h − B_h| + λ_KL·KL + λ_GAN·hinge(D, fake) + λ_z·|mu(E(A, fake_other)) − z'|. The last
   term reaches G only: E is frozen in that forward.
-- ``discriminator`` phase (D): hinge on (A, B) and (A, fake).
+- ``discriminator`` phase (D): hinge on (A, B) and (A, fake). Its learning rate does not fall with the others', unless
+  ``discriminator_lr_schedule`` says so.
 
 When they join follows from the run itself (`tandem.training.joining`): discriminators that begin with the generator
 cost looks, and without them the cycle of z does harm, since encoder and generator can agree on something that no eye
@@ -86,7 +87,10 @@ class Tandem:
         self.pools: Mapping[str, ImagePool] = {}
         self.joined = False
         generator = Phase("generator", self.inference_networks, self.generator_terms, through_fakes=True)
-        discriminator = Phase("discriminator", ("disc",), self.discriminator_terms, joins_late=True)
+        keeps_rate = config.discriminator_lr_schedule == "constant"
+        discriminator = Phase(
+            "discriminator", ("disc",), self.discriminator_terms, joins_late=True, keeps_rate=keeps_rate
+        )
         self.phases: tuple[Phase, ...] = (generator, discriminator) if "disc" in networks else (generator,)
 
     def initialise(self, seed: int) -> None:

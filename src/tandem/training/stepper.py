@@ -146,8 +146,9 @@ class Stepper:
             progress=step / self._total_steps,
         )
         warm_up = min(1.0, (step + 1) / training.lr_warmup_steps) if training.lr_warmup_steps else 1.0
-        rate = training.learning_rate * factor * warm_up
+        kept, rate = training.learning_rate * warm_up, training.learning_rate * factor * warm_up
         if rate != self._rate:
-            for optimizer in self._state.optimizers.values():
-                set_learning_rate(optimizer, rate)
+            for phase in self._state.objective.phases:
+                for name in phase.networks:
+                    set_learning_rate(self._state.optimizers[name], kept if phase.keeps_rate else rate)
             self._rate = rate
