@@ -51,6 +51,7 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "lambda_l1_random": (1.0,),
     "lambda_z": (0.0,),
     "lambda_kl": (0.0,),
+    "lambda_fm": (0.0,),
     "lambda_ms": (1.0,),
     "free_bits": (0.1,),
     "input_dropout": (0.0, 1.0),

@@ -157,7 +157,7 @@ def test_tandem_starts_from_another_run_with_other_channels_and_a_frozen_discrim
     (state, metadata), (before, _) = state_of(tmp_path / "frozen"), state_of(tmp_path / "source")
     assert metadata["joining"]["joined_at"] == 0
     (line,) = (one for one in log_of(tmp_path / "frozen") if one["kind"] == "train")
-    assert line["losses"].keys() == {"l1", "kl", "gan", "latent"}
+    assert line["losses"].keys() == {"l1", "kl", "gan", "feature_matching", "latent"}
     assert all(torch.equal(state[key], before[key]) for key in state if key.startswith("network/disc."))
     other = {"input_channels": 1, "output_channels": 4, "latent_dim": 3, "encoder_sees_input": False}
     grey = started(data, tmp_path / "grey", tmp_path / "source", **own | other)

@@ -110,22 +110,23 @@ def spectrally(w: Weights, name: str) -> Tensor:
     return w[f"{name}.weight"] / (last @ matrix @ v)
 
 
-def judged(w: Weights, a: Tensor, image: Tensor) -> list[Tensor]:
-    """The logits of each scale for one pair."""
-    x, scales, logits = torch.cat([a, image], 1), 0, []
+def judged(w: Weights, a: Tensor, image: Tensor) -> list[list[Tensor]]:
+    """Of each scale the maps behind its layers and, last, its logits, for one pair."""
+    x, scales, found = torch.cat([a, image], 1), 0, []
     while f"scales.{scales}.head.weight" in w:
         layers = sum(key.startswith(f"scales.{scales}.body.") and key.endswith("weight") for key in w)
-        y = blocks_of_pixels(x)
+        y, maps = blocks_of_pixels(x), []
         for layer in range(layers):
             name = f"scales.{scales}.body.{layer}"
             stride = 1 if layer == layers - 1 else 2
             y = F.conv2d(y, spectrally(w, name), w[f"{name}.bias"], stride=stride, padding=1)
             y = torch.where(y > 0, y, 0.2 * y)
+            maps.append(y)
         name = f"scales.{scales}.head"
-        logits.append(F.conv2d(y, spectrally(w, name), w[f"{name}.bias"], padding=1))
+        found.append([*maps, F.conv2d(y, spectrally(w, name), w[f"{name}.bias"], padding=1)])
         x = (x[..., ::2, ::2] + x[..., 1::2, ::2] + x[..., ::2, 1::2] + x[..., 1::2, 1::2]) / 4
         scales += 1
-    return logits
+    return found
 
 
 class PlainTandem:
@@ -154,8 +155,15 @@ class PlainTandem:
         if c.lambda_kl > 0:
             losses["kl"] = c.lambda_kl * mean([self.bounded(*codes[i]) for i in range(own)])
         if judges:
-            logits = [judged(w["disc"], a[i], fakes[i]) for i in range(n)]
-            losses["gan"] = c.lambda_gan * sum(-mean([one.mean() for one in scale]) for scale in zip(*logits))  # noqa: B905
+            looks = [judged(w["disc"], a[i], fakes[i]) for i in range(n)]
+            losses["gan"] = c.lambda_gan * sum(-mean([one[-1].mean() for one in scale]) for scale in zip(*looks))  # noqa: B905
+            if c.lambda_fm > 0:
+                apart = []
+                for i in range(own):
+                    for made, real in zip(looks[i], judged(w["disc"], a[i], b[i]), strict=True):
+                        layers = [(m - r.detach()).abs().mean() for m, r in zip(made[:-1], real[:-1], strict=True)]
+                        apart.append(sum(layers) / len(layers))
+                losses["feature_matching"] = c.lambda_gan * c.lambda_fm * torch.stack(apart).sum() / own
         only_generator = {}
         if judges and c.lambda_z > 0:
             found = [encoded(w["encoder"], fakes[i], seen[i])[0] for i in range(own, n)]
@@ -174,8 +182,8 @@ class PlainTandem:
         if judges:
             pairs = [[judged(w["disc"], a[i], image[i].detach()) for i in range(n)] for image in (b, fakes)]
             real, fake = (
-                sum(mean([(1 + sign * one).clamp(min=0).mean() for one in scale]) for scale in zip(*logits))  # noqa: B905
-                for sign, logits in zip((-1, 1), pairs, strict=True)
+                sum(mean([(1 + sign * one[-1]).clamp(min=0).mean() for one in scale]) for scale in zip(*looks))  # noqa: B905
+                for sign, looks in zip((-1, 1), pairs, strict=True)
             )
             self.descend({"disc": real + fake})
             losses |= {"disc_real": real, "disc_fake": fake}

@@ -23,8 +23,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "no kl": {"lambda_kl": 0.0},
     "encoder without A": {"encoder_sees_input": False, "input_dropout": 0.1},
     "without the latent term": {"lambda_z": 0.0},
+    "without feature matching": {"lambda_fm": 0.0},
     "without discriminators": {"lambda_gan": 0.0},
-    "other weights, one scale": {"lambda_gan": 1.3, "lambda_z": 2.0, "lambda_l1": 3.0, "discriminator_scales": 1},
+    "other weights, one scale": {
+        "lambda_gan": 1.3,
+        "lambda_z": 2.0,
+        "lambda_l1": 3.0,
+        "lambda_fm": 0.6,
+        "discriminator_scales": 1,
+    },
 }
 
 

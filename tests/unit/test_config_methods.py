@@ -178,6 +178,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("tandem", {"batch_size": 3}, "--batch-size must be even for tandem, not 3: once the discriminators have joined"),
     ("tandem", {"lambda_gan": 0.0, "gan_from": 0.5}, "--gan-from 0.5 has no effect with --lambda-gan 0"),
     ("tandem", {"lambda_gan": 0.0, "lambda_ms": 1.0}, "--lambda-ms 1 has no effect with --lambda-gan 0"),
+    ("tandem", {"lambda_gan": 0.0, "lambda_fm": 1.0}, "--lambda-fm 1 has no effect with --lambda-gan 0"),
     (
         "tandem",
         {"lambda_gan": 0.0, "discriminator_lr_schedule": "same"},

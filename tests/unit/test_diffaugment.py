@@ -169,7 +169,7 @@ def test_off_nothing_is_drawn_and_no_part_of_it_is_without_effect(name: str) -> 
     found = [stepped(METHODS[name], diffaugment=(kind,))[-1] for kind in ALL]
     for terms in found:
         assert terms.keys() == plain.keys()
-        adversarial = [key for key in terms if key.startswith(("gan", "disc"))]
+        adversarial = [key for key in terms if key.startswith(("gan", "disc", "feature_matching"))]
         assert adversarial
         assert all(not torch.equal(terms[key], plain[key]) for key in adversarial if not key.endswith("_gp"))
         unseen = set(terms) - set(adversarial)

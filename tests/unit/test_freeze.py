@@ -110,7 +110,7 @@ def test_frozen_discriminators_judge_once_they_have_joined() -> None:
         batch = {name: 2 * torch.rand((2, 3, 32, 32), generator=generator) - 1 for name in ("a", "b")}
         losses.append(train_step(state.objective, state.optimizers, batch | state.objective.draw(0, range(2))))
     frozen, free = losses
-    assert list(frozen) == ["l1", "kl", "gan", "latent"]
+    assert list(frozen) == ["l1", "kl", "gan", "feature_matching", "latent"]
     assert [name for name in frozen if not torch.equal(frozen[name], free[name])] == []
     names = [name for name, _ in states[0].objective.networks.named_parameters() if not name.startswith("disc")]
     assert all(torch.equal(*(s.objective.networks.get_parameter(name) for s in states)) for name in names)

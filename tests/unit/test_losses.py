@@ -7,7 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from tandem.networks.patchgan import PatchDiscriminator, PatchDiscriminatorSpec
-from tandem.objectives.losses import discriminator_gan_loss, generator_gan_loss, gradient_penalty, kl_divergence
+from tandem.objectives.losses import (
+    discriminator_gan_loss,
+    feature_matching,
+    generator_gan_loss,
+    gradient_penalty,
+    kl_divergence,
+)
 
 # Two scales of different sizes: the mean within each, the sum over both.
 FAKE = [torch.tensor([[[[0.5, -1.0]]]]), torch.tensor([[[[2.0]]]])]
@@ -155,3 +161,18 @@ def test_gradient_penalty_of_a_flat_critic_is_finite() -> None:
     assert penalty.item() == 1.0
     assert weight.grad is not None
     assert torch.isfinite(weight.grad).all()
+
+
+def test_feature_matching() -> None:
+    """The mean over the layers of each scale, the sum over the scales; no gradient reaches the ground truths."""
+    made = [[torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0]])], [torch.tensor([[4.0]], dtype=torch.bfloat16)]]
+    real = [[torch.tensor([[0.0, 5.0]]), torch.tensor([[-3.0]])], [torch.tensor([[3.5]], dtype=torch.bfloat16)]]
+    for one in (*made[0], *real[0]):
+        one.requires_grad_(True)
+    loss = feature_matching(made, real)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(((1 + 3) / 2 + 3) / 2 + 0.5)
+    loss.backward()
+    assert all(one.grad is None for one in real[0])
+    assert made[0][0].grad is not None
+    assert made[0][0].grad.tolist() == [[0.25, -0.25]]

@@ -42,7 +42,7 @@ TERMS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "cut": (CUT, "generator projector disc", "gan nce nce_identity disc_real disc_fake"),
     "fastcut": (CUT, "generator projector disc", "gan nce disc_real disc_fake"),
-    "tandem": (BICYCLE, "generator encoder disc", "l1 kl gan latent disc_real disc_fake"),
+    "tandem": (BICYCLE, "generator encoder disc", "l1 kl gan feature_matching latent disc_real disc_fake"),
 }
 
 
@@ -90,7 +90,9 @@ def test_networks_and_terms(name: str) -> None:
         ("cae-gan", "lambda_l1", 1.0, {"l1": 0.1}),
         ("tandem", "lambda_l1", 1.0, {"l1": 0.1}),
         ("tandem", "lambda_kl", 0.01, {"kl": 10}),
-        ("tandem", "lambda_gan", 3.0, {"gan": 3}),
+        ("tandem", "lambda_gan", 3.0, {"gan": 3, "feature_matching": 3}),
+        ("tandem", "lambda_fm", 5.0, {"feature_matching": 0.5}),
+        ("tandem", "lambda_fm", 0.0, {"feature_matching": None}),
         ("tandem", "lambda_z", 0.25, {"latent": 0.5}),
     ],
 )
@@ -136,7 +138,8 @@ def test_terms_of_tandem_before_and_after_its_discriminators_join() -> None:
         fakes = objective.fakes(batch)
         found[joined] = {key for phase in phases_of(objective) for key in phase.loss(batch, fakes)}
     assert found[False] == {"l1", "kl"}
-    assert found[True] == {"l1", "kl", "gan", "latent", "mode_seeking", "disc_real", "disc_fake"}
+    late = {"gan", "feature_matching", "latent", "mode_seeking", "disc_real", "disc_fake"}
+    assert found[True] == {"l1", "kl"} | late
 
 
 @pytest.mark.parametrize("name", ["cyclegan", "cut", "pix2pix", "tandem"])

@@ -136,8 +136,11 @@ def test_discriminators_of_several_scales() -> None:
     torch.manual_seed(0)
     network = build_network(SpectralDiscriminatorSpec(in_channels=4, filters=4, layers=3, scales=2))
     assert isinstance(network, SpectralDiscriminator)
-    logits = network(torch.rand(2, 4, 32, 48))
-    assert [tuple(map_.shape) for map_ in logits] == [(2, 1, 3, 5), (2, 1, 1, 2)]
+    maps = network(torch.rand(2, 4, 32, 48))
+    assert [[tuple(one.shape) for one in scale] for scale in maps] == [
+        [(2, 4, 8, 12), (2, 8, 4, 6), (2, 16, 3, 5), (2, 1, 3, 5)],
+        [(2, 4, 4, 6), (2, 8, 2, 3), (2, 16, 1, 2), (2, 1, 1, 2)],
+    ]
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (3, 24), (64, 32)])

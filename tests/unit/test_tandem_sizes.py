@@ -34,7 +34,7 @@ def test_what_is_allowed_works(size: int | str) -> None:
             fakes = objective.fakes(batch)
             terms = [value for phase in phases_of(objective) for value in phase.loss(batch, fakes).values()]
         assert fakes.b.shape == (2, 3, height, width)
-        assert len(terms) == 6
+        assert len(terms) == 7
     assert allowed > 0
     assert refused > 0
 

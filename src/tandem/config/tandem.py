@@ -68,6 +68,12 @@ class TandemConfig(LatentPriorOptions):
     discriminator_lr_schedule: Literal["constant", "same"] = option(
         "constant", "shape of the discriminators' learning rate after the warm-up; same is that of --lr-schedule"
     )
+    lambda_fm: float = option(
+        10.0,
+        "weight of feature matching (pix2pixHD), in units of --lambda-gan: |G(A, E(A, B)) - B| in the maps of the "
+        "discriminators, once they have joined",
+        at_least=0,
+    )
     lambda_z: float = option(
         0.5,
         "weight of |E(A, G(A, z)) - z|, z the style of another pair, once the discriminators have joined",
@@ -102,6 +108,8 @@ class TandemConfig(LatentPriorOptions):
                 yield f"--gan-from {self.gan_from:g} has no effect with --lambda-gan 0"
             if self.lambda_z not in {0, TandemConfig.lambda_z}:
                 yield f"--lambda-z {self.lambda_z:g} has no effect with --lambda-gan 0"
+            if self.lambda_fm not in {0, TandemConfig.lambda_fm}:
+                yield f"--lambda-fm {self.lambda_fm:g} has no effect with --lambda-gan 0"
             if self.discriminator_lr_schedule != TandemConfig.discriminator_lr_schedule:
                 yield f"--discriminator-lr-schedule {self.discriminator_lr_schedule} has no effect with --lambda-gan 0"
             if self.lambda_ms > 0:

@@ -30,20 +30,21 @@ class SpectralDiscriminator(nn.Module):
         self.spec = spec
         self.scales = nn.ModuleList(_Scale(spec) for _ in range(spec.scales))
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor) -> list[list[Tensor]]:
         """Judge.
 
         Args:
             images: A and B joined, ``(N, in_channels, H, W)``, float, [-1, 1].
 
         Returns:
-            Logits of every scale, ``(N, 1, h, w)``, float32, the finest first.
+            Of every scale, the finest first: the maps behind each of its convolutions, ``(N, filters, h, w)``, under
+            autocast in its precision, and at last its logits, ``(N, 1, h, w)``, float32.
         """
-        logits = []
+        maps = []
         for scale in self.scales:
-            logits.append(full_precision(scale(images)))
+            maps.append(scale(images))
             images = F.avg_pool2d(images, 2)
-        return logits
+        return maps
 
 
 class _Scale(nn.Module):
@@ -56,11 +57,12 @@ class _Scale(nn.Module):
         )
         self.head = SpectralConv2d(channels[-1], 1, 3, stride=1, padding=1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(images, SHUFFLE)
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x, maps = F.pixel_unshuffle(images, SHUFFLE), []
         for layer in self.body:
             x = F.leaky_relu(layer(x), SLOPE)
-        return self.head(x)
+            maps.append(x)
+        return [*maps, full_precision(self.head(x))]
 
 
 class SpectralConv2d(nn.Conv2d):

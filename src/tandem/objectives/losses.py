@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tandem.config.method import GanLoss
+from tandem.networks.layers import full_precision
 
 MODE_SEEKING_EPSILON = 1e-5
 _NEVER = -1e4
@@ -99,6 +100,26 @@ def gradient_penalty(
         (gradient,) = torch.autograd.grad(critic, mixed, create_graph=True)
         penalties.append((gradient.flatten(1).norm(dim=1) - 1).square().mean())
     return _sum(penalties)
+
+
+def feature_matching(made: Sequence[Sequence[Tensor]], real: Sequence[Sequence[Tensor]]) -> Tensor:
+    """The distance of pairs in the maps of their discriminator (pix2pixHD, 1711.11585, eq. 4).
+
+    Args:
+        made: Of every scale the maps behind its layers, ``(N, C, h, w)``, any precision.
+        real: Those of the ground truths, likewise; no gradient reaches them.
+
+    Returns:
+        A scalar, at least float32: mean |made − real| of each layer, the mean over the layers (where the paper has the
+        sum), summed over the scales.
+    """
+    scales = []
+    for made_maps, real_maps in zip(made, real, strict=True):
+        pairs = zip(made_maps, real_maps, strict=True)
+        scales.append(
+            torch.stack([(full_precision(m) - full_precision(r.detach())).abs().mean() for m, r in pairs]).mean()
+        )
+    return _sum(scales)
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:

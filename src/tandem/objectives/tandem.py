@@ -10,10 +10,11 @@ Until the discriminators join, the whole batch (A, B) is encoded, z ~ E(A, B), a
 From then on the second half of the batch takes the styles of the first, z' = its posterior samples, so that G learns
 outputs that no ground truth exists of. With h the first half:
 
-- ``generator`` phase: λ_L1·|fake_h − B_h| + λ_KL·KL + λ_GAN·hinge(D, fake) + λ_z·|mu(E(A, fake_other)) − z'|. The last
-  term reaches G only: E is frozen in that forward.
-- ``discriminator`` phase (D): hinge on (A, B) and (A, fake). Its learning rate does not fall with the others', unless
-  ``discriminator_lr_schedule`` says so.
+- ``generator`` phase: λ_L1·|fake_h − B_h| + λ_KL·KL + λ_GAN·(hinge(D, fake) + λ_FM·|D_l(A, fake_h) − D_l(A, B_h)|) +
+  λ_z·|mu(E(A, fake_other)) − z'|, with D_l the maps behind the layers of D. The last term reaches G only: E is frozen
+  in that forward.
+- ``discriminator`` phase (D): hinge on (A, B) and (A, fake), on what D made of them for the phase before. Its learning
+  rate does not fall with the others', unless ``discriminator_lr_schedule`` says so.
 
 When they join follows from the run itself (`tandem.training.joining`): discriminators that begin with the generator
 cost looks, and without them the cycle of z does harm, since encoder and generator can agree on something that no eye
@@ -24,7 +25,7 @@ Models do not sample from N(0, I) but from the prior that is fitted to the poste
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,13 @@ from tandem.config.tandem import TandemConfig
 from tandem.networks.build import build_network
 from tandem.objectives.diffaugment import augmented, draw_augmentation
 from tandem.objectives.feature_loss import FeatureLoss, features_of
-from tandem.objectives.losses import discriminator_gan_terms, generator_gan_loss, kl_divergence, mode_seeking
+from tandem.objectives.losses import (
+    discriminator_gan_terms,
+    feature_matching,
+    generator_gan_loss,
+    kl_divergence,
+    mode_seeking,
+)
 from tandem.objectives.masking import hidden, mean_distance, weights_of
 from tandem.objectives.objective import Phase, StepTensors, Terms, frozen, initialise_networks
 from tandem.objectives.pool import ImagePool
@@ -56,6 +63,8 @@ class Fakes:
         own: How many samples have the style of their own pair: all, or the first half.
         z_other: Posterior samples of the second half, for mode seeking; None without it.
         other: G(A, z_other) with A of the first half, likewise.
+        judged: What the generator's phase has had from D already, of ``real`` and ``fake``, for the discriminators'
+            phase: D is not updated in between.
     """
 
     b: Tensor
@@ -65,6 +74,7 @@ class Fakes:
     own: int
     z_other: Tensor | None = None
     other: Tensor | None = None
+    judged: dict[str, list[list[Tensor]]] = field(default_factory=dict)
 
 
 class Tandem:
@@ -137,8 +147,14 @@ class Tandem:
             terms["kl"] = config.lambda_kl * self._bounded_kl(fakes.mu[:own], fakes.logvar[:own])
         if not self._judges:
             return terms
-        logits = self.networks["disc"](self._shown(batch, fakes.b))
-        terms["gan"] = config.lambda_gan * generator_gan_loss("hinge", logits)
+        fake = self._judged("fake", batch, fakes)
+        terms["gan"] = config.lambda_gan * generator_gan_loss("hinge", _logits(fake))
+        if config.lambda_fm > 0:
+            made, real = (
+                [[one[:own] for one in maps[:-1]] for maps in scales]
+                for scales in (fake, self._judged("real", batch, fakes))
+            )
+            terms["feature_matching"] = config.lambda_gan * config.lambda_fm * feature_matching(made, real)
         if config.lambda_z > 0:
             with frozen(self.networks["encoder"]):
                 mu, _ = self._encode(self._hidden(fakes.b, batch)[own:], batch["a"][own:], batch["known"][own:])
@@ -150,9 +166,8 @@ class Tandem:
         return terms
 
     def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
-        """The terms of the discriminators, on detached fakes."""
-        disc = self.networks["disc"]
-        real, fake = (disc(self._shown(batch, images)) for images in (batch["b"], fakes.b.detach()))
+        """The terms of the discriminators."""
+        real, fake = (_logits(self._judged(name, batch, fakes)) for name in ("real", "fake"))
         real_term, fake_term = discriminator_gan_terms("hinge", real, fake)
         return {"disc_real": real_term, "disc_fake": fake_term}
 
@@ -167,6 +182,12 @@ class Tandem:
     @property
     def _seeks(self) -> bool:
         return self._judges and self.config.lambda_ms > 0
+
+    def _judged(self, name: str, batch: StepTensors, fakes: Fakes) -> list[list[Tensor]]:
+        """Maps and logits of D for the outputs, ``real`` or ``fake``."""
+        if name not in fakes.judged:
+            fakes.judged[name] = self.networks["disc"](self._shown(batch, batch["b"] if name == "real" else fakes.b))
+        return fakes.judged[name]
 
     def _shown(self, batch: StepTensors, images: Tensor) -> Tensor:
         mask, draws = batch.get("mask_b"), batch.get("augment")
@@ -183,3 +204,7 @@ class Tandem:
         config = self.config
         kl = (kl_divergence(mu, logvar) - config.free_bits).clamp_min(0).sum(1)
         return (kl + (EXCESS - 1) * (kl - config.kl_bound).clamp_min(0)).mean()
+
+
+def _logits(judged: list[list[Tensor]]) -> list[Tensor]:
+    return [maps[-1] for maps in judged]

@@ -546,6 +546,12 @@ def _networks_and_losses() -> Iterator[OtherName]:
         note="only with --gan-loss wgangp",
     )
     yield _TRAINERS.option("ms_weight lambda_mode_seeking mode_seeking lambda_diversity", "--lambda-ms {}")
+    yield _TRAINERS.option(
+        "lambda_feat lambda_feature_matching feature_matching fm_weight lambda_feature_match feat_match_weight",
+        "--lambda-fm {}",
+        note="of tandem; the default of pix2pixHD, 10, is 20 here",
+    )
+    yield _TRAINERS.switch("no_ganFeat_loss no_feature_matching", "--lambda-fm 0", note="of tandem")
     yield _TRAINERS.option("nce_weight lambda_patchnce lambda_contrastive", "--lambda-nce {}")
     yield _TRAINERS.option("tau temp temperature nce_tau", "--nce-temperature {}")
     yield _TRAINERS.option(
@@ -563,8 +569,7 @@ def _networks_and_losses() -> Iterator[OtherName]:
         takes_value=False,
     )
     yield _TRAINERS.nothing(
-        "lambda_feat lambda_lpips lpips_weight no_ganFeat_loss lambda_tv tv_weight lambda_style lambda_ssim"
-        " ssim_weight",
+        "lambda_lpips lpips_weight lambda_tv tv_weight lambda_style lambda_ssim ssim_weight",
         "the losses are L1, the adversarial one and --lambda-features; LPIPS is measured by 'tandem evaluate'",
     )
     yield _TRAINERS.option(
