@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ from tandem.interrupts import raise_for_signal, raise_lost, remembering_interrup
 from tandem.tensors import read_tensors, write_tensors
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals at moments of their own")
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_counts() -> Iterator[None]:
+    """Also where the tests run in the background of a shell, which ignores it there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def lose_it() -> None:
