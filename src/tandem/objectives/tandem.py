@@ -63,8 +63,8 @@ class Fakes:
         own: How many samples have the style of their own pair: all, or the first half.
         z_other: Posterior samples of the second half, for mode seeking; None without it.
         other: G(A, z_other) with A of the first half, likewise.
-        judged: What the generator's phase has had from D already, of ``real`` and ``fake``, for the discriminators'
-            phase: D is not updated in between.
+        maps: What D has made of ``real`` and ``fake`` in the generator's phase, maps and logits of every scale. It
+            holds for the discriminators' phase, since D is not updated in between.
     """
 
     b: Tensor
@@ -74,7 +74,7 @@ class Fakes:
     own: int
     z_other: Tensor | None = None
     other: Tensor | None = None
-    judged: dict[str, list[list[Tensor]]] = field(default_factory=dict)
+    maps: dict[str, list[list[Tensor]]] = field(default_factory=dict)
 
 
 class Tandem:
@@ -147,12 +147,12 @@ class Tandem:
             terms["kl"] = config.lambda_kl * self._bounded_kl(fakes.mu[:own], fakes.logvar[:own])
         if not self._judges:
             return terms
-        fake = self._judged("fake", batch, fakes)
+        fake = self._maps("fake", batch, fakes)
         terms["gan"] = config.lambda_gan * generator_gan_loss("hinge", _logits(fake))
         if config.lambda_fm > 0:
             made, real = (
                 [[one[:own] for one in maps[:-1]] for maps in scales]
-                for scales in (fake, self._judged("real", batch, fakes))
+                for scales in (fake, self._maps("real", batch, fakes))
             )
             terms["feature_matching"] = config.lambda_gan * config.lambda_fm * feature_matching(made, real)
         if config.lambda_z > 0:
@@ -167,7 +167,7 @@ class Tandem:
 
     def discriminator_terms(self, batch: StepTensors, fakes: Fakes) -> Terms:
         """The terms of the discriminators."""
-        real, fake = (_logits(self._judged(name, batch, fakes)) for name in ("real", "fake"))
+        real, fake = (_logits(self._maps(name, batch, fakes)) for name in ("real", "fake"))
         real_term, fake_term = discriminator_gan_terms("hinge", real, fake)
         return {"disc_real": real_term, "disc_fake": fake_term}
 
@@ -183,11 +183,11 @@ class Tandem:
     def _seeks(self) -> bool:
         return self._judges and self.config.lambda_ms > 0
 
-    def _judged(self, name: str, batch: StepTensors, fakes: Fakes) -> list[list[Tensor]]:
-        """Maps and logits of D for the outputs, ``real`` or ``fake``."""
-        if name not in fakes.judged:
-            fakes.judged[name] = self.networks["disc"](self._shown(batch, batch["b"] if name == "real" else fakes.b))
-        return fakes.judged[name]
+    def _maps(self, name: str, batch: StepTensors, fakes: Fakes) -> list[list[Tensor]]:
+        """What D makes of the outputs, ``real`` or ``fake``: computed once."""
+        if name not in fakes.maps:
+            fakes.maps[name] = self.networks["disc"](self._shown(batch, batch["b"] if name == "real" else fakes.b))
+        return fakes.maps[name]
 
     def _shown(self, batch: StepTensors, images: Tensor) -> Tensor:
         mask, draws = batch.get("mask_b"), batch.get("augment")
@@ -206,5 +206,5 @@ class Tandem:
         return (kl + (EXCESS - 1) * (kl - config.kl_bound).clamp_min(0)).mean()
 
 
-def _logits(judged: list[list[Tensor]]) -> list[Tensor]:
-    return [maps[-1] for maps in judged]
+def _logits(scales: list[list[Tensor]]) -> list[Tensor]:
+    return [maps[-1] for maps in scales]
