@@ -39,6 +39,7 @@ NUMBERS: dict[str, tuple[Any, ...]] = {
     "encoder_filters": (1,),
     "discriminator_filters": (1,),
     "discriminator_scales": (1, 3),
+    "discriminator_detail": (1.0,),
     "num_previews": (1,),
     "num_preview_samples": (2,),
     "keep_last": (1,),

@@ -29,6 +29,14 @@ def blocks_of_pixels(image: Tensor) -> Tensor:
     return found.reshape(1, 4 * channels, height // 2, width // 2)
 
 
+def blocks_for_discriminators(image: Tensor, detail: float) -> Tensor:
+    """The same by Haar's orthonormal transform over rows and columns, the differences `detail` times as strong."""
+    haar = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=image.dtype) / math.sqrt(2)
+    strength = torch.tensor([1.0, detail, detail, detail], dtype=image.dtype)
+    pixels = blocks_of_pixels(image).unflatten(1, (-1, 4))
+    return torch.einsum("k,kp,ncphw->nckhw", strength, torch.kron(haar, haar), pixels).flatten(1, 2)
+
+
 def normed(w: Weights, name: str, x: Tensor) -> Tensor:
     """Group norm with groups of eight channels, or of all where eight do not divide them."""
     channels = x.shape[1]
@@ -110,12 +118,12 @@ def spectrally(w: Weights, name: str) -> Tensor:
     return w[f"{name}.weight"] / (last @ matrix @ v)
 
 
-def judged(w: Weights, a: Tensor, image: Tensor) -> list[list[Tensor]]:
+def judged(w: Weights, detail: float, a: Tensor, image: Tensor) -> list[list[Tensor]]:
     """Of each scale the maps behind its layers and, last, its logits, for one pair."""
     x, scales, found = torch.cat([a, image], 1), 0, []
     while f"scales.{scales}.head.weight" in w:
         layers = sum(key.startswith(f"scales.{scales}.body.") and key.endswith("weight") for key in w)
-        y, maps = blocks_of_pixels(x), []
+        y, maps = blocks_for_discriminators(x, detail), []
         for layer in range(layers):
             name = f"scales.{scales}.body.{layer}"
             stride = 1 if layer == layers - 1 else 2
@@ -155,12 +163,12 @@ class PlainTandem:
         if c.lambda_kl > 0:
             losses["kl"] = c.lambda_kl * mean([self.bounded(*codes[i]) for i in range(own)])
         if judges:
-            looks = [judged(w["disc"], a[i], fakes[i]) for i in range(n)]
+            looks = [judged(w["disc"], c.discriminator_detail, a[i], fakes[i]) for i in range(n)]
             losses["gan"] = c.lambda_gan * sum(-mean([one[-1].mean() for one in scale]) for scale in zip(*looks))  # noqa: B905
             if c.lambda_fm > 0:
                 apart = []
                 for i in range(own):
-                    for made, real in zip(looks[i], judged(w["disc"], a[i], b[i]), strict=True):
+                    for made, real in zip(looks[i], judged(w["disc"], c.discriminator_detail, a[i], b[i]), strict=True):
                         layers = [(m - r.detach()).abs().mean() for m, r in zip(made[:-1], real[:-1], strict=True)]
                         apart.append(sum(layers) / len(layers))
                 losses["feature_matching"] = c.lambda_gan * c.lambda_fm * torch.stack(apart).sum() / own
@@ -180,7 +188,10 @@ class PlainTandem:
         self.descend({"generator": both + sum(only_generator.values()), "encoder": both})
         losses |= only_generator
         if judges:
-            pairs = [[judged(w["disc"], a[i], image[i].detach()) for i in range(n)] for image in (b, fakes)]
+            pairs = [
+                [judged(w["disc"], c.discriminator_detail, a[i], image[i].detach()) for i in range(n)]
+                for image in (b, fakes)
+            ]
             real, fake = (
                 sum(mean([(1 + sign * one[-1]).clamp(min=0).mean() for one in scale]) for scale in zip(*looks))  # noqa: B905
                 for sign, looks in zip((-1, 1), pairs, strict=True)

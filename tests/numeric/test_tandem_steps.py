@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "lambda_l1": 3.0,
         "lambda_fm": 0.6,
         "discriminator_scales": 1,
+        "discriminator_detail": 0.7,
     },
 }
 

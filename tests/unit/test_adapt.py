@@ -168,7 +168,7 @@ def test_an_encoder_of_tandem_for_other_channels(outputs: int, inputs: int) -> N
 
 def test_discriminators_of_tandem_for_other_channels() -> None:
     """The first convolution of every scale: four planes for each channel, in the order of the channels."""
-    specs = [SpectralDiscriminatorSpec(in_channels=c, filters=3, layers=2, scales=2) for c in (6, 2)]
+    specs = [SpectralDiscriminatorSpec(in_channels=c, filters=3, layers=2, scales=2, detail=4.0) for c in (6, 2)]
     network = build_network(specs[0]).double()
     other = moved(network, specs[1])
     for scale in range(2):

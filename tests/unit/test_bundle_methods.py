@@ -184,13 +184,20 @@ HOSTILE_TANDEM: list[tuple[Change, str]] = [
     (spec("encoder", input_channels=-1), "input_channels must be from 0 to 4096, not -1"),
     (spec("encoder", input_channels=4096), "specification of encoder does not fit"),
     (spec("encoder", depth=True), "depth must be int, not True"),
-    (network(kind="spectral_discriminator", in_channels=6, filters=4, layers=3, scales=10**9), "scales must be from 1"),
     (
-        network(kind="spectral_discriminator", in_channels=6, filters=4, layers=0, scales=1),
+        network(kind="spectral_discriminator", in_channels=6, filters=4, layers=3, scales=10**9, detail=4.0),
+        "scales must be from 1",
+    ),
+    (
+        network(kind="spectral_discriminator", in_channels=6, filters=4, layers=3, scales=1, detail=1e9),
+        "detail must be from 0 to 100",
+    ),
+    (
+        network(kind="spectral_discriminator", in_channels=6, filters=4, layers=0, scales=1, detail=4.0),
         "layers must be from 1 to 9",
     ),
     (
-        network(kind="spectral_discriminator", in_channels=4096, filters=4096, layers=9, scales=5),
+        network(kind="spectral_discriminator", in_channels=4096, filters=4096, layers=9, scales=5, detail=4.0),
         "specification of other does not fit",
     ),
 ]

@@ -13,7 +13,7 @@ from tandem.networks.build import build_network
 from tandem.networks.layers import initialise
 from tandem.networks.pair_encoder import PairEncoder, encode_pair
 from tandem.networks.residual_unet import ModulatedBlock, ResidualUNet
-from tandem.networks.spectral_discriminator import SpectralConv2d, SpectralDiscriminator
+from tandem.networks.spectral_discriminator import SpectralConv2d, SpectralDiscriminator, detailed_blocks
 
 
 def generator(**options: Any) -> ResidualUNet:
@@ -134,13 +134,29 @@ def test_unknown_input_differs_from_a_grey_one() -> None:
 
 def test_discriminators_of_several_scales() -> None:
     torch.manual_seed(0)
-    network = build_network(SpectralDiscriminatorSpec(in_channels=4, filters=4, layers=3, scales=2))
+    network = build_network(SpectralDiscriminatorSpec(in_channels=4, filters=4, layers=3, scales=2, detail=4.0))
     assert isinstance(network, SpectralDiscriminator)
     maps = network(torch.rand(2, 4, 32, 48))
     assert [[tuple(one.shape) for one in scale] for scale in maps] == [
         [(2, 4, 8, 12), (2, 8, 4, 6), (2, 16, 3, 5), (2, 1, 3, 5)],
         [(2, 4, 4, 6), (2, 8, 2, 3), (2, 16, 1, 2), (2, 1, 1, 2)],
     ]
+
+
+def test_differences_in_blocks_of_pixels_are_strengthened() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 6, 8).double()
+    planes = detailed_blocks(images, 4.0).unflatten(1, (3, 4))
+    mean = nn.functional.avg_pool2d(images, 2)
+    torch.testing.assert_close(planes[:, :, 0], 2 * mean)
+    # An orthonormal transform keeps the energy; that of all but the mean is 16 times as large here.
+    energy = 4 * nn.functional.avg_pool2d(images**2, 2)
+    torch.testing.assert_close((planes[:, :, 1:] ** 2).sum(2), 16 * (energy - 4 * mean**2))
+    columns = torch.tensor([1.0, 0.0]).repeat(6, 3)
+    for image, plane in ((columns, 1), (columns.T, 2), ((columns - columns.T).abs(), 3)):
+        differences = detailed_blocks(image[None, None], 4.0)[0, 1:]
+        assert [bool((one.abs() == 4).all()) for one in differences] == [k == plane for k in (1, 2, 3)]
+        assert [bool((one == 0).all()) for one in differences] == [k != plane for k in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (3, 24), (64, 32)])

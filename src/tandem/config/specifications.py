@@ -27,6 +27,7 @@ _BOUNDS = {
     "filters": (1, 4096),
     "layers": (1, 9),
     "scales": (1, 5),
+    "detail": (0, 100),
     "blocks": (1, 64),
 }
 
@@ -280,6 +281,7 @@ class SpectralDiscriminatorSpec(_Bounded):
         filters: Channels of the first convolution; each next one has twice as many.
         layers: Convolutions before that to the logits.
         scales: Discriminators; each next one sees the image at half the size.
+        detail: How much stronger than its mean the differences within a block of 2×2 pixels are shown.
     """
 
     kind: Literal["spectral_discriminator"] = "spectral_discriminator"
@@ -287,6 +289,7 @@ class SpectralDiscriminatorSpec(_Bounded):
     filters: int
     layers: int
     scales: int
+    detail: float
 
 
 GeneratorSpec = UNetSpec | ResNetSpec | ResidualUNetSpec

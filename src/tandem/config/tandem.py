@@ -51,6 +51,12 @@ class TandemConfig(LatentPriorOptions):
     discriminator_scales: int = option(
         2, "discriminators, each at half the size of the one before", at_least=1, below=6
     )
+    discriminator_detail: float = option(
+        4.0,
+        "how much stronger than its mean the discriminators are shown the differences within a block of 2×2 pixels",
+        above=0,
+        at_most=100,
+    )
     lambda_l1: float = option(10.0, "weight of |G(A, E(A, B)) - B|", above=0)
     lambda_kl: float = option(1e-3, "weight of the KL divergence of the posteriors from N(0, I)", at_least=0)
     kl_bound: float = option(
@@ -174,4 +180,5 @@ class TandemConfig(LatentPriorOptions):
             filters=self.discriminator_filters,
             layers=self.discriminator_layers,
             scales=self.discriminator_scales,
+            detail=self.discriminator_detail,
         )

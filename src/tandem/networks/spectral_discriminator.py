@@ -1,7 +1,11 @@
 """The discriminators of the method `tandem`: patches on several scales, of A and B together, spectrally normalised.
 
-Each scale: pixel-unshuffled by 2, convolutions of 4×4 with leaky ReLU, and one to a map of logits. Each next scale sees
-the images at half the size.
+Each scale: blocks of 2×2 pixels as their mean and three differences, convolutions of 4×4 with leaky ReLU, and one to a
+map of logits. Each next scale sees the images at half the size.
+
+The differences are shown stronger, by the specification's `detail`. The spectral norm bounds how far the logits move by
+the energy of what changes in an image, and fine detail has little of that: of bare pixels the discriminators don't
+learn in time that it is missing (docs/methods.md).
 
 The spectral norm (Miyato et al., 2018, 1802.05957) is estimated anew in every forward, by power iteration from a fixed
 vector. So it is a function of the weights alone: it has no state that a recomputed forward, a second micro-batch or
@@ -50,6 +54,7 @@ class SpectralDiscriminator(nn.Module):
 class _Scale(nn.Module):
     def __init__(self, spec: SpectralDiscriminatorSpec) -> None:
         super().__init__()
+        self.detail = spec.detail
         channels = [spec.in_channels * SHUFFLE**2, *(spec.filters * 2**level for level in range(spec.layers))]
         self.body = nn.ModuleList(
             SpectralConv2d(taken, given, 4, stride=2 if level < spec.layers - 1 else 1, padding=1)
@@ -58,11 +63,29 @@ class _Scale(nn.Module):
         self.head = SpectralConv2d(channels[-1], 1, 3, stride=1, padding=1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        x, maps = F.pixel_unshuffle(images, SHUFFLE), []
+        x, maps = detailed_blocks(images, self.detail), []
         for layer in self.body:
             x = F.leaky_relu(layer(x), SLOPE)
             maps.append(x)
         return [*maps, full_precision(self.head(x))]
+
+
+def detailed_blocks(images: Tensor, detail: float) -> Tensor:
+    """Blocks of 2×2 pixels by Haar's transform, the differences `detail` times as large as in an orthonormal one.
+
+    Args:
+        images: ``(N, C, H, W)``, float, H and W even.
+        detail: How much stronger the differences are; 1: an orthonormal transform.
+
+    Returns:
+        ``(N, 4·C, H/2, W/2)``: of each channel half the sum of a block's pixels, and `detail` times half of its left
+        minus its right pixels, its upper minus its lower ones and one diagonal minus the other.
+    """
+    a, b, c, d = F.pixel_unshuffle(images, SHUFFLE).unflatten(1, (-1, SHUFFLE**2)).unbind(2)
+    upper, lower, upper_step, lower_step = a + b, c + d, a - b, c - d
+    differences = (upper_step + lower_step, upper - lower, upper_step - lower_step)
+    planes = [(upper + lower) / 2, *(one * (detail / 2) for one in differences)]
+    return torch.stack(planes, 2).flatten(1, 2)
 
 
 class SpectralConv2d(nn.Conv2d):
