@@ -159,6 +159,14 @@ def test_differences_in_blocks_of_pixels_are_strengthened() -> None:
         assert [bool((one == 0).all()) for one in differences] == [k != plane for k in (1, 2, 3)]
 
 
+def test_differences_are_not_taken_in_16_bits() -> None:
+    torch.manual_seed(0)
+    images = 0.9 + torch.rand(2, 3, 6, 8) / 1000
+    with torch.autocast("cpu", torch.bfloat16):
+        planes = detailed_blocks(images, 4.0)
+    torch.testing.assert_close(planes.double(), detailed_blocks(images.double(), 4.0), rtol=0, atol=2e-6)
+
+
 @pytest.mark.parametrize("shape", [(8, 3), (3, 24), (64, 32)])
 def test_spectral_norm_is_the_largest_singular_value(shape: tuple[int, int]) -> None:
     torch.manual_seed(sum(shape))

@@ -81,6 +81,7 @@ def detailed_blocks(images: Tensor, detail: float) -> Tensor:
         ``(N, 4·C, H/2, W/2)``: of each channel half the sum of a block's pixels, and `detail` times half of its left
         minus its right pixels, its upper minus its lower ones and one diagonal minus the other.
     """
+    # Sums, not a convolution: under autocast that would subtract pixels in 16 bits.
     a, b, c, d = F.pixel_unshuffle(images, SHUFFLE).unflatten(1, (-1, SHUFFLE**2)).unbind(2)
     upper, lower, upper_step, lower_step = a + b, c + d, a - b, c - d
     differences = (upper_step + lower_step, upper - lower, upper_step - lower_step)
