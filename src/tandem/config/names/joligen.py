@@ -138,7 +138,10 @@ def _networks() -> Iterator[OtherName]:
     yield _JOLIGEN.option("G_ngf", "--generator-filters {}")
     yield _JOLIGEN.option("G_norm", "--norm {}")
     yield _JOLIGEN.switch("G_dropout", "--dropout")
-    yield _JOLIGEN.nothing("G_spectral D_spectral", "there is no spectral normalisation; --norm has the norms")
+    yield _JOLIGEN.nothing(
+        "G_spectral D_spectral",
+        "the discriminators of --method tandem always have spectral normalisation, no other network has it",
+    )
     yield _JOLIGEN.option(
         "D_netDs",
         "--discriminator {}",

@@ -500,8 +500,11 @@ def _networks_and_losses() -> Iterator[OtherName]:
         note="its probability is always 0.5",
     )
     yield _TRAINERS.nothing(
-        "spectral_norm use_spectral_norm sn use_sn attention use_attention self_attention attn use_attn",
-        "there is no spectral normalisation and no attention; --norm has the norms",
+        "spectral_norm use_spectral_norm sn use_sn",
+        "the discriminators of --method tandem always have spectral normalisation, no other network has it",
+    )
+    yield _TRAINERS.nothing(
+        "attention use_attention self_attention attn use_attn", "no generator or discriminator here has attention"
     )
     yield _TRAINERS.option(
         "gan_loss_type adversarial_loss adv_loss loss loss_type gan_type_loss loss_fn criterion gan gan_criterion",
