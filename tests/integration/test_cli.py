@@ -4,6 +4,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from support import ENVIRONMENT, finish, start, tandem
@@ -49,6 +50,17 @@ def test_the_help_of_a_command_needs_no_torch(command: str) -> None:
     finished = finish(start(command, "--help", code=code))
     assert finished.status == 0
     assert finished.out.splitlines()[-1] == "False"
+
+
+def test_samples_do_not_wait_for_the_compiler(model: Path, data: Path, tmp_path: Path) -> None:
+    """To import Dynamo takes as long as to import PyTorch."""
+    code = (
+        "import sys\nfrom tandem.cli import main\nassert main(sys.argv[1:]) == 0\n"
+        "print([name for name in ('torch', 'torch._dynamo') if name in sys.modules])"
+    )
+    finished = finish(start("sample", model, data / "test", "--pairs", "--out", tmp_path / "out", code=code))
+    assert finished.status == 0, finished.out
+    assert finished.out.splitlines()[-1] == "['torch']"
 
 
 def test_help_lists_every_command() -> None:

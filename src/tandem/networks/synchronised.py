@@ -4,7 +4,7 @@ Everything here works in one process too, where it does nothing. Collectives mus
 processes; networks and losses are the same there, so this holds by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,7 +59,6 @@ def _sum(tensor: Tensor) -> Tensor:
     return total
 
 
-@torch.compiler.disable()
 def row_of_each(row: Tensor, rank: int, size: int) -> Tensor:
     """Put the rows of all processes below each other, differentiably.
 
@@ -87,11 +86,13 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         rank: The number of this process.
         size: How many train together; `synchronise_batch_norms` says so.
         follows: Whether training moves the running statistics; not where the layer is frozen.
+        gather: `row_of_each`, kept out of compiled code.
     """
 
     rank = 0
     size = 1
     follows = True
+    gather: Callable[[Tensor, int, int], Tensor] = staticmethod(row_of_each)
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, channels, H, W)`` to the same shape and type, float."""
@@ -103,7 +104,7 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
             return _readable(super().forward(input))
         x = input.float() if input.dtype in {torch.bfloat16, torch.float16} else input
         variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        each = row_of_each(torch.stack([mean, variance]), self.rank, self.size)
+        each = self.gather(torch.stack([mean, variance]), self.rank, self.size)
         means, variances = each.unbind(1)
         # The variance of all is the mean of the variances and the variance of the means: nothing cancels out.
         group_variance, group_mean = torch.var_mean(means, dim=0, correction=0)
@@ -144,9 +145,13 @@ def _readable(output: Tensor) -> Tensor:
 
 def synchronise_batch_norms(network: nn.Module, *, rank: int, size: int) -> None:
     """Have every batch norm of `network` use the statistics of all `size` processes in training."""
+    if size == 1:
+        return
+    # Not as a decorator: it imports Dynamo, which takes as long as PyTorch itself and which samples do without.
+    gather = torch.compiler.disable()(row_of_each)
     for module in network.modules():
         if isinstance(module, SynchronisedBatchNorm):
-            module.rank, module.size = rank, size
+            module.rank, module.size, module.gather = rank, size, gather
 
 
 def is_synchronised(network: nn.Module) -> bool:
