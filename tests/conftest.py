@@ -1,7 +1,8 @@
-"""What all tests share: one thread (the tests are small), reproducible property tests, tiny models."""
+"""What all tests share: one thread (tests are small), folders in memory, reproducible property tests, tiny models."""
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ if importlib.util.find_spec("hypothesis") is not None:  # the tests for a GPU ru
     settings.load_profile("tandem")
 
 FIXTURES = Path(__file__).parent / "fixtures"
+MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30
+"""Bytes that the folders of all tests need, with a margin."""
+
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+    # Runs write every file to the disk before they go on. On a disk, waiting for that is a fifth of a tiny run.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
