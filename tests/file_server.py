@@ -219,9 +219,9 @@ def send(
         chunk = body[asked.sent : asked.sent + behaviour.chunk_bytes]
         if cut is not None:
             chunk = chunk[: cut - asked.sent]
+        asked.sent += len(chunk)  # before the client has it, and the test goes on
         handler.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk) if behaviour.chunked else chunk)
         handler.wfile.flush()
-        asked.sent += len(chunk)
         time.sleep(behaviour.seconds_per_chunk)
     if behaviour.chunked:
         handler.wfile.write(b"0\r\n\r\n")

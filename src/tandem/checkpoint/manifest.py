@@ -341,12 +341,19 @@ def _require_sealed(file: Path, text: str, manifest: Manifest, *, trust_files: b
         if trust_files or (manifest.weights is not None and name == manifest.weights.file):
             continue
         path = file.parent / name
-        if not path.is_file() or path.stat().st_size > MAX_SHARED_BYTES or sha256_of(path) != digest:
+        if not _is_unchanged(path, digest):
             raise BundleError(
                 f"{path} is missing or was changed after the model was sealed. If it was you who changed it, seal the "
                 f"model anew: tandem export {file.parent} --to hub --out {file.parent}",
                 file=path,
             )
+
+
+def _is_unchanged(path: Path, digest: str) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size <= MAX_SHARED_BYTES and sha256_of(path) == digest
+    except FileNotFoundError:  # the folder is renewed
+        return False
 
 
 def hash_of_sealed(text: str, seal: Seal) -> str:
@@ -368,9 +375,15 @@ def _weights_path(folder: Path, manifest: Manifest) -> Path:
             f"{folder / MANIFEST_NAME} names no valid file of weights (weights-….safetensors in the same folder)."
         )
     path = folder / weights.file
-    if not path.is_file():
-        raise BundleError(f"the weights {path} are missing: copy the whole folder, not {MANIFEST_NAME} alone.")
-    if sha256_of(path) != weights.sha256:
+    try:
+        found = sha256_of(path)
+    except (FileNotFoundError, IsADirectoryError):
+        raise BundleError(
+            f"the weights {path} are missing: copy the whole folder, not {MANIFEST_NAME} alone."
+        ) from None
+    except OSError as error:
+        raise BundleError(f"the weights {path} cannot be read: {error.strerror}.", file=path) from error
+    if found != weights.sha256:
         raise BundleError(f"the weights {path} are damaged: their SHA-256 is not the one in {MANIFEST_NAME}.")
     return path
 
