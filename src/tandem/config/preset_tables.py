@@ -195,12 +195,14 @@ def _cut() -> Iterator[Preset]:
 DEMO: dict[str, Any] = {
     "size": 64,
     "load_size": 68,
+    "batch_size": 4,
     "generator_filters": 24,
-    "lambda_kl": 0.0003,
+    "lambda_kl": 0.0001,
     "lambda_gan": 0.2,
+    "lambda_z": 0.1,
     "learning_rate": 0.001,
     "log_every": 20,
-    "snapshot_every": 200,
+    "snapshot_every": 300,
     "num_workers": 1,
 }
 
