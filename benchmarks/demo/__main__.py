@@ -23,7 +23,8 @@ from tandem.config.run import from_flat, to_flat
 from tandem.training.trainer import train
 
 name, steps, data, out = json.loads(sys.argv[1])
-options = to_flat(demo_config(name, 1500, seed=0, device="cpu", threads=1))
+# Of a longer demo, whose rate does not fall to zero before the end: the data are few, so the steps make many epochs.
+options = to_flat(demo_config(name, 100 * steps, seed=0, device="cpu", threads=1))
 options |= {"steps": steps, "num_workers": 0, "snapshot_every": 10**6}
 train(from_flat(options), Path(data), out, quiet=True)
 usage = resource.getrusage(resource.RUSAGE_SELF)

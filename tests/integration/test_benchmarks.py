@@ -79,6 +79,16 @@ def test_a_table_of_costs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_models_of_the_demo_take_turns() -> None:
+    """Each is trained to the end of the longer run: no rate is zero before."""
+    measured = benchmark("demo", "--steps", "40", "--rounds", "1", "--json")
+    assert measured.status == 0, measured.err
+    report = json.loads(measured.out)
+    assert report["steps_for_one"].keys() == {"tandem", "bicyclegan", "pix2pix-noise"}
+    assert all(found[0] > 0 for found in report["cpu_seconds"].values())
+
+
+@pytest.mark.slow
 def test_a_profile(tmp_path: Path) -> None:
     profiled = benchmark("profile", *TINY, "--size", "64", "--trace", tmp_path / "trace.json")
     assert profiled.status == 0, profiled.err

@@ -105,7 +105,7 @@ def test_the_whole_demo(tmp_path: Path) -> None:
     finished = tandem(*words)
     assert finished.status == 0, finished.err
     assert f"open {out.resolve() / 'index.html'}" in finished.err
-    assert [state_of(out / name)[1]["step"] for name in (OURS, *BASELINES)] == [6, 4, 7]
+    assert [state_of(out / name)[1]["step"] for name in (OURS, *BASELINES)] == [6, 4, 10]
     assert_page_is_whole(out / "index.html", least=NUM_SHOWN * 11)
     assert_coverage_is_sane(out / "coverage.json")
     before = (out / "coverage.json").read_bytes()

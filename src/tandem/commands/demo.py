@@ -23,7 +23,7 @@ from tandem.targets import folder_problems
 OURS = "tandem"
 BASELINES = ("bicyclegan", "pix2pix-noise")
 STEPS = 2700
-STEPS_FOR_ONE = {"bicyclegan": 0.62, "pix2pix-noise": 1.17}
+STEPS_FOR_ONE = {"bicyclegan": 0.74, "pix2pix-noise": 1.73}
 """Steps of a model that take the CPU time of one of ours, measured with ``python -m benchmarks.demo``; those of other
 ablations of BicycleGAN are taken to be as long as its own."""
 NUM_PAIRS = 2000
