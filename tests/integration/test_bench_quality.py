@@ -257,18 +257,18 @@ def test_models_from_elsewhere_are_rows(whole: Whole, pairs: Path, tmp_path: Pat
 
 def test_minutes_become_steps_which_a_plan_takes_elsewhere(pairs: Path, tmp_path: Path, jobs: Jobs) -> None:
     words = ("--seeds", "0", "--metrics", "l1", "--num-inputs", "0", "--timed-steps", "4")
-    first = quality(pairs, tmp_path / "a", "--cpu-minutes", "0.02", *words, settings=PIX2PIX)
+    first = quality(pairs, tmp_path / "a", "--cpu-minutes", "0.06", *words, settings=PIX2PIX)
     assert first.status == 0, first.err
     assert jobs.kinds == ["timing", "training", "evaluation", "sampling", "real"]
     plan = json.loads((tmp_path / "a/plan.json").read_text())
     (setting,) = plan["settings"]
     times, steps = setting["times"], setting["steps"]
-    assert plan["budget"] == {"kind": "cpu-minutes", "amount": 0.02}
+    assert plan["budget"] == {"kind": "cpu-minutes", "amount": 0.06}
 
     def cost(steps: int) -> float:
         return times["start"] + steps * times["step"] + -(-steps // 2) * times["snapshot"]
 
-    assert cost(steps) <= 1.2 < cost(steps + 1)
+    assert cost(steps) <= 3.6 < cost(steps + 1)
     assert not (tmp_path / "a/timing").exists()
     jobs.done.clear()
     second = tandem(
