@@ -170,7 +170,7 @@ def test_options_of_a_setting_win_over_common_ones_and_these_over_presets(tmp_pa
     assert {one.data.direction for one in found.values()} == {"BtoA"}
     assert [to_flat(one).get("encoder_filters") for one in found.values()] == [7, 7, None, 7]
     assert to_flat(found["mine"])["latent_dim"] == 5
-    assert to_flat(found["demo"])["lambda_kl"] == 0.0003  # of the preset
+    assert to_flat(found["demo"])["lambda_kl"] == 0.0001  # of the preset
 
 
 @pytest.mark.parametrize(
