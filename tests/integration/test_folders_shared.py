@@ -2,12 +2,15 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from support import finish, num_log_lines, start, tandem, tiny, until
 
 from preprocessing import preprocessing
+from tandem.checkpoint import manifest as manifests
 from tandem.checkpoint.bundle import load_bundle, save_bundle
 from tandem.checkpoint.manifest import Manifest
 from tandem.config.specifications import UNetSpec
@@ -53,6 +56,30 @@ def test_a_bundle_can_be_read_while_it_is_renewed(tmp_path: Path) -> None:
         ended.set()
         writer.join()
     assert len(seen) > 2
+
+
+def test_a_bundle_that_is_renewed_before_its_weights_are_opened(
+    make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its old weights have been found, and are gone when they are opened: it is read again."""
+    folder = make_bundle()
+    own, networks = load_bundle(folder)
+    read, asked = manifests.sha256_of, []
+
+    def renew_first(path: Path) -> str:
+        asked.append(path)
+        if len(asked) == 1:
+            with torch.no_grad():
+                for value in networks["generator"].parameters():
+                    value.fill_(3)
+            save_bundle(folder, own, networks)
+            assert not path.exists()
+        return read(path)
+
+    monkeypatch.setattr(manifests, "sha256_of", renew_first)
+    found = load_bundle(folder)[1]["generator"]
+    assert all((value == 3).all() for value in found.parameters())
+    assert len(asked) == 2
 
 
 def test_two_samplings_into_one_folder(finished_run: Path, data: Path, tmp_path: Path) -> None:

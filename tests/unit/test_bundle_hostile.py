@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tandem.inference.translator import load
 from tandem.networks.build import build_network
 
 MakeBundle = Callable[..., Path]
+needs_pipes = (pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name"), pytest.mark.timeout(30))
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -197,6 +199,12 @@ def folder_as_weights(folder: Path) -> None:
     path.mkdir()
 
 
+def pipe_as_weights(folder: Path) -> None:
+    path = weights_of(folder)
+    path.unlink()
+    os.mkfifo(path)
+
+
 def other_shape(folder: Path) -> None:
     rewrite_weights(folder, put(torch.zeros(5), "generator.down.0.conv.bias"))
 
@@ -225,6 +233,7 @@ def of_type(dtype: torch.dtype) -> Callable[[Path], None]:
         (truncate_with_right_hash, "cannot be read"),
         (remove_weights, "are missing: copy the whole folder"),
         (folder_as_weights, "are missing"),
+        pytest.param(pipe_as_weights, "are missing", marks=needs_pipes),
         (other_shape, "specification of generator does not fit.*size mismatch"),
         (one_missing, "specification of generator does not fit.*[Mm]issing"),
         (one_too_many, "specification of generator does not fit.*[Uu]nexpected"),

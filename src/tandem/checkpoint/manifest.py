@@ -375,12 +375,13 @@ def _weights_path(folder: Path, manifest: Manifest) -> Path:
             f"{folder / MANIFEST_NAME} names no valid file of weights (weights-….safetensors in the same folder)."
         )
     path = folder / weights.file
+    missing = BundleError(f"the weights {path} are missing: copy the whole folder, not {MANIFEST_NAME} alone.")
+    if not path.is_file():  # a pipe or a device would be read for ever
+        raise missing
     try:
         found = sha256_of(path)
-    except (FileNotFoundError, IsADirectoryError):
-        raise BundleError(
-            f"the weights {path} are missing: copy the whole folder, not {MANIFEST_NAME} alone."
-        ) from None
+    except FileNotFoundError:  # the folder is renewed
+        raise missing from None
     except OSError as error:
         raise BundleError(f"the weights {path} cannot be read: {error.strerror}.", file=path) from error
     if found != weights.sha256:
