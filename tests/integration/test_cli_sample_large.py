@@ -48,7 +48,7 @@ def test_tiles_and_whole_images_are_the_same(make_bundle: MakeBundle, tmp_path: 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 def test_memory_is_bounded(make_bundle: MakeBundle, tmp_path: Path) -> None:
-    """Of a network whose layers for this image would take 0.35 GiB; each call in a process of its own."""
+    """Of a network that takes a quarter of a GiB more for the whole image; each call in a process of its own."""
     model = make_bundle(generator={"latent_dim": 2, "depth": 4, "filters": 64})
     image = photo(tmp_path / "photo.png", 700, 1000)
     peaks = {}
@@ -62,7 +62,7 @@ def test_memory_is_bounded(make_bundle: MakeBundle, tmp_path: Path) -> None:
             check=True,
         )
         peaks[name] = int(done.stdout.split()[-1]) / 2**10
-    assert peaks["whole"] - peaks["tiles"] > 90, peaks
+    assert peaks["whole"] - peaks["tiles"] > 200, peaks
 
 
 def test_options_are_checked(make_bundle: MakeBundle, tmp_path: Path) -> None:

@@ -145,8 +145,6 @@ def _readable(output: Tensor) -> Tensor:
 
 def synchronise_batch_norms(network: nn.Module, *, rank: int, size: int) -> None:
     """Have every batch norm of `network` use the statistics of all `size` processes in training."""
-    if size == 1:
-        return
     # Not as a decorator: it imports Dynamo, which takes as long as PyTorch itself and which samples do without.
     gather = torch.compiler.disable()(row_of_each)
     for module in network.modules():
