@@ -40,6 +40,14 @@ MAX_BYTES = 2**29
 BATCH = 3
 MOST_TIMES = 10
 """How many times PyTorch's own change a deviation may be, to say nothing of the file."""
+MOST_TIMES_FLAT = 100
+"""The same of canvases of one colour, or nearly.
+
+There ONNX Runtime rounds farther than PyTorch: with 24 latents a model of the demo was off by up to 0.002, a quarter of
+a level of 255, and by up to 32 times PyTorch's own change.
+"""
+FLAT = 0.01
+"""The range of values of such canvases, at most."""
 
 _ADVICE: dict[Storage, str] = {
     "fp32": "This is a fault of Tandem or of this version of ONNX Runtime: please report it.",
@@ -150,7 +158,7 @@ def prove(
                 own = max(
                     farthest(_computed(other, name, spec, changed, seeds[0]), expected) for other, changed in changes
                 )
-                if deviation <= MOST_TIMES * own:
+                if deviation <= own * (MOST_TIMES_FLAT if np.ptp(images) <= FLAT else MOST_TIMES):
                     proof.undecided.append(told)
                     log.info(
                         "%s, %s: undecided: it differs by %.2g, PyTorch itself by %.2g when a last bit changes or in "
